@@ -1,0 +1,30 @@
+"""Small images read as sequences: Fashion-MNIST, MNIST and Kuzushiji-MNIST."""
+
+import seqbench
+from seqbench import DatasetSpec, Param
+
+PARAMETERS = {
+    "view": Param(
+        "rows",
+        choices=("rows", "columns", "pixels"),
+        help="what a step is: a row of 28 pixels, a column of 28, or one of 784 pixels",
+    ),
+    "validation": Param(
+        5000, minimum=0, help="images taken from the training set, the same for every seed"
+    ),
+    "permute": Param(
+        None, help="seed of a fixed order of the pixels (view: pixels only); null keeps theirs"
+    ),
+}
+
+
+@seqbench.hookimpl
+def seqbench_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(name, f"seqbench_images.load:{name}", PARAMETERS, description)
+        for name, description in (
+            ("fashion_mnist", "Fashion-MNIST: 70,000 images of clothes, 10 classes"),
+            ("mnist", "MNIST: 70,000 handwritten digits, 10 classes"),
+            ("kmnist", "Kuzushiji-MNIST: 70,000 cursive Japanese characters, 10 classes"),
+        )
+    ]

@@ -1,0 +1,179 @@
+"""Finds or fetches the files of a collection: one way after another, until one works."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seqbench import DataContext
+from seqbench.errors import DataError
+from seqbench_images import debian, idx
+from seqbench_images.catalog import Collection
+
+Contents = dict[str, bytes]
+Say = Callable[[str], None]
+
+#: How long a silent server is waited for (torchvision itself would wait for ever).
+PATIENCE_SECONDS = 15.0
+PROGRESS_SECONDS = 2.0
+UNFINISHED = "unfinished-"
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to the files. ``named``: the user asked for it, so wrong files there are an error."""
+
+    name: str
+    read: Callable[[], Contents]
+    named: bool = False
+
+
+def obtain(collection: Collection, dataset_class: Any, context: DataContext) -> Contents:
+    """The content of the four files, checked, by the first way that works.
+
+    Args:
+        collection: what to look for.
+        dataset_class: its class in ``torchvision.datasets``, which knows how to download.
+        context: where to look, and where to keep what was downloaded.
+
+    Raises:
+        DataError: the folder that the user named holds wrong files, or no way works.
+    """
+    failures = []
+    for way in _ways(collection, dataset_class, context):
+        try:
+            return way.read()
+        except Exception as error:  # a download can fail in every manner
+            reason = _one_line(error)
+            if way.named and not isinstance(error, idx.Missing):
+                raise DataError(
+                    f"{way.name}: {reason}; replace the file, or name another folder"
+                ) from error
+            if way.named:
+                context.say(f"{reason}; looking elsewhere")
+            failures.append(f"{way.name}: {reason}")
+    tried = "; ".join(f"({number}) {line}" for number, line in enumerate(failures, start=1))
+    package = collection.debian_package
+    install = f", or install the system's package {package}" if package else ""
+    raise DataError(
+        f"{collection.title} cannot be had. Tried: {tried}. What to do: put its four files "
+        f"({', '.join(idx.FILES)}; .gz is fine) into a folder and name that with --data-dir or "
+        f"SEQBENCH_DATA{install}"
+    )
+
+
+@contextmanager
+def workspace(context: DataContext) -> Iterator[Path]:
+    """A folder for unfinished work, next to what is kept; old ones of killed runs are removed."""
+    for left in context.cache_dir.glob(f"{UNFINISHED}*"):
+        with suppress(OSError):  # somebody else may be removing it
+            if time.time() - left.stat().st_mtime > DAY_SECONDS:
+                shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=context.cache_dir) as folder:
+        yield Path(folder)
+
+
+def _ways(collection: Collection, dataset_class: Any, context: DataContext) -> Iterator[Way]:
+    def folder_way(name: str, folder: Path, named: bool = False) -> Way:
+        return Way(
+            name,
+            lambda: idx.read(idx.locate(folder, collection), collection),
+            named,
+        )
+
+    if context.data_dir is not None:
+        yield folder_way("data folder", context.data_dir, named=True)
+    yield folder_way("seqbench's cache", context.cache_dir)
+    if collection.debian_folder is not None:
+        yield folder_way("system folder", collection.debian_folder)
+    yield Way(
+        "download with torchvision",
+        lambda: _fetched(collection, context, _downloader(dataset_class)),
+    )
+    if collection.debian_package:
+        yield Way(
+            f"the system's package {collection.debian_package}",
+            lambda: _fetched(collection, context, _package_fetcher(collection)),
+        )
+
+
+def _fetched(
+    collection: Collection, context: DataContext, fetch: Callable[[Path, Say], Path]
+) -> Contents:
+    """Fetches into a folder apart, checks, and only then moves the files into the cache."""
+    lock = threading.Lock()  # two threads say something: this one, and the one for progress
+
+    def say(text: str) -> None:
+        with lock:
+            context.say(f"{collection.title}: {text}")
+
+    with workspace(context) as folder:
+        with _progress(folder, collection.megabytes, say):
+            fetched = fetch(folder, say)
+        files = idx.locate(fetched, collection)
+        contents = idx.read(files, collection)
+        kept = context.cache_dir / collection.folders[0]
+        kept.mkdir(parents=True, exist_ok=True)
+        for path in files.values():
+            path.replace(kept / path.name)
+    return contents
+
+
+def _downloader(dataset_class: Any) -> Callable[[Path, Say], Path]:
+    def fetch(folder: Path, say: Say) -> Path:
+        say("downloading with torchvision")
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(PATIENCE_SECONDS)
+        try:
+            dataset_class(str(folder), download=True)
+        finally:
+            socket.setdefaulttimeout(before)
+        return folder
+
+    return fetch
+
+
+def _package_fetcher(collection: Collection) -> Callable[[Path, Say], Path]:
+    def fetch(folder: Path, say: Say) -> Path:
+        say(f"fetching the system's package {collection.debian_package}")
+        tree = debian.fetch(collection.debian_package, folder, say)
+        return tree.joinpath(*(collection.debian_folder or Path("/")).parts[1:])
+
+    return fetch
+
+
+@contextmanager
+def _progress(folder: Path, total: int, say: Say) -> Iterator[None]:
+    """Says now and then how many of ``total`` megabytes have arrived in ``folder``."""
+    done = threading.Event()
+
+    def watch() -> None:
+        shown = 0
+        while not done.wait(PROGRESS_SECONDS):
+            with suppress(OSError):  # a file may be renamed meanwhile
+                archives = [*folder.rglob("*.gz"), *folder.rglob("*.deb")]
+                megabytes = sum(path.stat().st_size for path in archives) // 1_000_000
+                if megabytes > shown:
+                    shown = megabytes
+                    say(f"{min(megabytes, total)} of {total} MB")
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

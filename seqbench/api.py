@@ -1,0 +1,196 @@
+"""The Python API: what ``seqbench run`` does, as a function."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqbench import plugins
+from seqbench.errors import WorkerError
+from seqbench.store import RunFolder
+
+if TYPE_CHECKING:
+    from seqbench.executors import Executor
+    from seqbench.plan import Plan
+    from seqbench.plugins import Registry
+    from seqbench.records import CaseRecord, TrialRecord
+    from seqbench.runner import Progress
+
+RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the command line changes about a suite.
+
+    Args:
+        overrides: ``"train.epochs=2"`` and the like.
+        models, datasets: only these (names; for models also labels).
+        devices, seeds: instead of the suite's.
+        allow_many: plan more than 1,000 trials.
+    """
+
+    overrides: Sequence[str] = ()
+    models: Sequence[str] = ()
+    datasets: Sequence[str] = ()
+    devices: Sequence[str] = ()
+    seeds: int | None = None
+    allow_many: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run and its results.
+
+    ``path`` is its folder; ``records`` its trials, ``cases`` what was measured of each case;
+    ``document`` all of it as one JSON document (docs/results.md).
+    """
+
+    path: Path
+    document: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """An earlier run.
+
+        Raises:
+            StoreError: ``path`` is no run folder.
+        """
+        from seqbench.report.document import document
+
+        folder = RunFolder.open(Path(path))
+        return cls(folder.path, document(folder))
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """One record for each trial that has ended."""
+        return list(RunFolder.open(self.path).trials())
+
+    @property
+    def cases(self) -> list[CaseRecord]:
+        """What was measured of each case."""
+        return list(RunFolder.open(self.path).cases())
+
+    @property
+    def ok(self) -> bool:
+        """Whether the run came to its end and every trial and measurement ended well."""
+        finished = self.document["status"] == "finished"
+        return finished and all(case["status"] == "ok" for case in self.document["cases"])
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One flat dictionary for each trial, ready for a data frame."""
+        rows = []
+        for trial in self.document["trials"]:
+            row = {key: value for key, value in trial.items() if key != "metrics"}
+            rows.append({**row, **trial["metrics"]})
+        return rows
+
+
+def run(
+    suite: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    models: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    devices: Sequence[str] = (),
+    seeds: int | None = None,
+    out: str | Path = RESULTS,
+    data_dir: str | Path | None = None,
+) -> Run:
+    """Runs a suite and returns its results, as ``seqbench run`` does without its display.
+
+    Args:
+        suite: path of the YAML file.
+        overrides: settings to change, as ``"train.epochs=2"``.
+        models, datasets: only these.
+        devices, seeds: instead of the suite's.
+        out: folder for results.
+        data_dir: folder where datasets lie, if seqbench shall look there first.
+
+    Raises:
+        SuiteError: the suite is not valid. Trials that fail are results, not exceptions.
+    """
+    from seqbench.runner import Progress
+
+    selection = Selection(overrides, models, datasets, devices, seeds)
+    return start(
+        Path(suite), selection, out=Path(out), data_dir=_path(data_dir), progress=Progress()
+    )
+
+
+def plan_suite(
+    suite: Path,
+    selection: Selection,
+    registry: Registry,
+    available: Mapping[str, str] | None = None,
+) -> Plan:
+    """The plan for a suite. Without ``available`` devices, ``auto`` stays ``auto``: no torch."""
+    from seqbench.environment import resolve
+    from seqbench.plan import plan
+    from seqbench.suite import load_suite
+
+    loaded = load_suite(suite, registry=registry, overrides=_as_overrides(selection))
+    names = {} if available is None else {d: resolve(d, available) for d in loaded.devices}
+    return plan(
+        loaded,
+        registry,
+        devices=names,
+        models=selection.models,
+        datasets=selection.datasets,
+        allow_many=selection.allow_many,
+    )
+
+
+def start(
+    suite: Path,
+    selection: Selection,
+    *,
+    out: Path,
+    data_dir: Path | None,
+    progress: Progress,
+    on_folder: Any = lambda folder: None,
+    executor: Executor | None = None,
+) -> Run:
+    """Plans and carries out; ``on_folder`` is told the run's folder before the first trial."""
+    from seqbench import runner
+    from seqbench.executors.local import LocalExecutor
+
+    registry = plugins.load()
+    plan_suite(suite, selection, registry)  # an invalid suite is said at once, before torch loads
+    executor = executor or LocalExecutor()
+    clock = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="seqbench-") as scratch:
+        environment = runner.environment(executor, Path(scratch) / "environment.log")
+    if "error" in environment:
+        raise WorkerError(f"torch does not work here: {environment['error']}")
+    available = environment["devices"]
+    plan = plan_suite(suite, selection, registry, available)
+    folder = RunFolder.create(out, plan.suite.name, suite.read_text("utf-8-sig"), plan.to_dict())
+    folder.write_environment(environment)
+    on_folder(folder)
+    work = runner.Work(plan, folder, executor, progress, data_dir, available)
+    status = "interrupted"
+    try:
+        runner.carry_out(work)
+        status = "finished"
+    finally:
+        folder.set_state(status, seconds=round(time.monotonic() - clock, 3))
+    return Run.open(folder.path)
+
+
+def _as_overrides(selection: Selection) -> list[str]:
+    """Devices and seeds given apart are settings like any other."""
+    extra = []
+    if selection.devices:
+        extra.append(f"devices=[{', '.join(selection.devices)}]")
+    if selection.seeds is not None:
+        extra.append(f"seeds={selection.seeds}")
+    return [*selection.overrides, *extra]
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)

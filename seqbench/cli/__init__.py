@@ -1,0 +1,72 @@
+"""The command line. Each command imports what it needs when it runs; nothing imports this."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+import click
+
+import seqbench
+from seqbench.cli.listing import datasets, devices, models, plugins
+from seqbench.cli.results import list_runs, show
+from seqbench.cli.run import run, schema, validate
+from seqbench.errors import SeqbenchError, UsageError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(seqbench.__version__, message="seqbench %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Benchmark sequence models: accuracy, latency and memory of the same trained models.
+
+    \b
+    seqbench run suites/quick.yaml     runs a suite and shows its table
+    seqbench show                      shows the latest run again
+    seqbench models                    says what there is to compare
+
+    Completion: eval "$(_SEQBENCH_COMPLETE=bash_source seqbench)" (or zsh_source, fish_source).
+    """
+
+
+for command in (run, validate, show, list_runs, models, datasets, devices, plugins, schema):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 fine, 1 something failed, 2 usage, 130 interrupted."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
+    try:
+        code = cli.main(prog_name="seqbench", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        code = exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = USAGE if isinstance(error, click.UsageError) else FAILED
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    except SeqbenchError as error:
+        if "--debug" in sys.argv:
+            raise
+        code = USAGE if isinstance(error, UsageError) else FAILED
+        _say_error(str(error))
+    except BrokenPipeError:  # `seqbench show | head`
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _say_error(text: str) -> None:
+    for line in text.splitlines():
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(line, err=True)

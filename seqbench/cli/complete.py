@@ -1,0 +1,31 @@
+"""Shell completion: names of models, datasets and runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+
+def model(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
+    from seqbench import plugins
+
+    return _matching(text, [offer.spec.name for offer in plugins.load().models])
+
+
+def dataset(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
+    from seqbench import plugins
+
+    return _matching(text, [offer.spec.name for offer in plugins.load().datasets])
+
+
+def run(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
+    from seqbench.store import find_runs
+
+    out = Path(context.params.get("out") or "results")
+    return _matching(text, [f"{path.parent.name}/{path.name}" for path in find_runs(out)])
+
+
+def _matching(text: str, names: list[str]) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in dict.fromkeys(names) if name.startswith(text)]

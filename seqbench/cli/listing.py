@@ -1,0 +1,132 @@
+"""``seqbench models``, ``datasets``, ``devices`` and ``plugins``: what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seqbench.cli.terminal import console
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from seqbench.plugins import Offer, Plugin
+    from seqbench.types import Param
+
+
+@click.command()
+def models() -> None:
+    """List the models: parameters with their defaults, and where each came from."""
+    from seqbench import plugins
+
+    registry = plugins.load()
+    _print_offers(registry.models)
+    _mention_broken(registry.plugins)
+
+
+@click.command()
+def datasets() -> None:
+    """List the datasets: parameters with their defaults, and where each came from."""
+    from seqbench import plugins
+
+    registry = plugins.load()
+    _print_offers(registry.datasets)
+    _mention_broken(registry.plugins)
+
+
+@click.command()
+def devices() -> None:
+    """List the devices that a suite can name here."""
+    from seqbench import environment
+
+    try:
+        found = environment.devices()
+    except (ImportError, OSError) as error:
+        raise click.ClickException(f"torch does not work here: {error}") from error
+    auto = environment.resolve("auto", found)
+    for name, description in found.items():
+        stands = "  (auto)" if name == auto else ""
+        click.echo(f"{name:<8} {description}{stands}")
+
+
+@click.command("plugins")
+def plugins() -> None:
+    """List the installed plugin packages; for a broken one, the reason."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from seqbench import plugins as found
+
+    registry = found.load()
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for header in ("plugin", "from", "status", "offers"):
+        table.add_column(header, overflow="fold")
+    for plugin in registry.plugins:
+        offers = [offer.spec.name for offer in plugin.models]
+        offers += [offer.spec.name for offer in plugin.datasets]
+        clashes = registry.clashes(plugin)
+        status, style = ("broken", "red") if plugin.error else ("ok", "green")
+        if clashes:
+            status, style = "clash", "yellow"
+        table.add_row(
+            _plain(plugin.source.entry_point),
+            _plain(str(plugin.source)),
+            Text(status, style=style),
+            _plain("\n".join([plugin.error or ", ".join(offers), *clashes])),
+        )
+    if registry.plugins:
+        console().print(table)
+    else:
+        click.echo("no plugins are installed, not even seqbench's own: install seqbench with pip")
+
+
+def _print_offers(offers: Sequence[Offer[Any]]) -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = console()
+    for offer in offers:
+        head = Text(offer.spec.name, style="bold")
+        head.append(f"  {offer.source}", style="dim")
+        terminal.print(head)
+        if offer.spec.description:
+            terminal.print(Padding(_plain(offer.spec.description), (0, 0, 0, 2)))
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        for name, param in offer.spec.parameters.items():
+            table.add_row(_plain(name), _plain(_value(param)), _plain(_remarks(param)))
+        terminal.print(Padding(table, (0, 0, 1, 2)))
+
+
+def _value(param: Param) -> str:
+    """The default as one would write it in a suite."""
+    import json
+
+    return param.default if isinstance(param.default, str) else json.dumps(param.default)
+
+
+def _remarks(param: Param) -> str:
+    limits = []
+    if param.choices:
+        limits.append("one of " + ", ".join(map(str, param.choices)))
+    if param.minimum is not None:
+        limits.append(f"≥ {param.minimum:g}")
+    if param.maximum is not None:
+        limits.append(f"≤ {param.maximum:g}")
+    return "; ".join(part for part in (param.help, ", ".join(limits)) if part)
+
+
+def _mention_broken(plugins: Sequence[Plugin]) -> None:
+    for plugin in plugins:
+        if plugin.error:
+            name = f"{plugin.source.entry_point} of {plugin.source}"
+            console(stderr=True).print(_plain(f"broken: {name}: {plugin.error}"), style="red")
+
+
+def _plain(text: str) -> Text:
+    """Text from a plugin: no markup, no control characters."""
+    from rich.text import Text
+
+    return Text("".join(c for c in text if c.isprintable() or c == "\n"))

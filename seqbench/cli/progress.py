@@ -1,0 +1,163 @@
+"""What one sees while a suite runs: an overall bar, one line per running job, one per ended one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from seqbench import runner
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from seqbench.executors import Job, Outcome
+
+PHASES = {
+    "prepare": "preparing data",
+    "train": "training",
+    "memory": "cost and memory",
+    "latency": "latency",
+}
+STYLES = {"ok": "green", "skipped": "yellow", "diverged": "yellow"}
+
+
+class Display:
+    """A live display on a terminal, plain lines elsewhere. Use as a context manager."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.live = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[state]}", markup=False),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.phase = ""
+        self.overall: TaskID | None = None
+        self.lines: dict[str, TaskID] = {}
+        self.shares: dict[str, float] = {}
+        self.clocks: dict[str, float] = {}
+
+    def __enter__(self) -> Display:
+        self.live.start()
+        self._say("starting workers (loading torch)")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.live.stop()
+
+    def progress(self) -> runner.Progress:
+        """What the runner calls."""
+        return runner.Progress(
+            started=self._started, told=self._told, phase=self._phase, ended=self._ended
+        )
+
+    def _phase(self, name: str, jobs: Sequence[Job]) -> None:
+        if self.overall is not None:
+            self.live.remove_task(self.overall)
+        self.phase = name
+        self.shares = dict.fromkeys((job.id for job in jobs), 0.0)
+        self.clocks[name] = time.monotonic()
+        self.overall = self.live.add_task(PHASES[name], total=len(jobs), state="")
+        if name != "memory":
+            self._say(f"{PHASES[name]}: {_what(name, jobs)}")
+
+    def _started(self, job: Job) -> None:
+        if job.id not in self.shares:
+            return
+        self.clocks[job.id] = time.monotonic()
+        self.lines[job.id] = self.live.add_task(f"  {_plain(job.title)}", total=1, state="")
+
+    def _told(self, job: Job, message: Mapping[str, Any]) -> None:
+        if "say" in message and job.kind == "prepare":
+            self._say(f"  {message['say']}")
+        if job.id not in self.lines:
+            return
+        state = message.get("say", "")
+        if message.get("steps"):
+            self.shares[job.id] = message["step"] / message["steps"]
+            left = _left(self.clocks[job.id], self.shares[job.id])
+            state = f"{_epoch(message)}{left}"
+        if state:
+            share = self.shares[job.id]
+            self.live.update(self.lines[job.id], completed=share, state=_plain(state))
+            self._advance()
+
+    def _ended(self, outcome: Outcome) -> None:
+        job = outcome.job
+        line = self.lines.pop(job.id, None)
+        if line is not None:
+            self.live.remove_task(line)
+        self.shares[job.id] = 1.0
+        self._advance()
+        if job.kind in ("train", "prepare") or outcome.status != "ok":
+            text = Text(f"  {outcome.status} ", style=STYLES.get(outcome.status, "red"))
+            text.append(_plain(f"{job.title}: {_result(outcome)}"), style="default")
+            self.console.print(text, soft_wrap=True)
+
+    def _advance(self) -> None:
+        if self.overall is None:
+            return
+        done, total = sum(self.shares.values()), len(self.shares)
+        ended = sum(share == 1.0 for share in self.shares.values())
+        left = _left(self.clocks[self.phase], done / total)
+        self.live.update(self.overall, completed=done, state=f"{ended}/{total}{left}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(Text(_plain(text)), soft_wrap=True)
+
+
+def _what(phase: str, jobs: Sequence[Job]) -> str:
+    if phase == "train":
+        return f"{len(jobs)} trial{'s' * (len(jobs) != 1)}"
+    return ", ".join(job.title for job in jobs)
+
+
+def _epoch(message: Mapping[str, Any]) -> str:
+    if "epoch" not in message:
+        return ""
+    return f"epoch {message['epoch']}/{message['epochs']}  loss {message['train_loss']:.3f}"
+
+
+def _left(clock: float, share: float) -> str:
+    """Time left, once enough has passed to tell: what is done took as long as the rest will."""
+    spent = time.monotonic() - clock
+    if share < 0.02 or spent < 1.0:
+        return ""
+    return f"  {_duration(spent * (1 - share) / share)} left"
+
+
+def _result(outcome: Outcome) -> str:
+    took = _duration(outcome.seconds)
+    if outcome.status != "ok":
+        return f"{outcome.reason} ({took})"
+    if "metric" not in outcome.result:
+        return took
+    value = outcome.result["metrics"]["value"]
+    if outcome.result["metric"] == "accuracy":
+        return f"accuracy {100 * value:.2f} % ({took})"
+    return f"{outcome.result['metric']} {value:.4g} ({took})"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def _plain(text: str) -> str:
+    """Text from suites and plugins, without control characters."""
+    return "".join(c for c in text if c.isprintable())

@@ -1,0 +1,63 @@
+"""``seqbench show`` and ``seqbench list``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from seqbench.cli import complete
+from seqbench.cli.run import OUT
+from seqbench.cli.terminal import console
+
+FORMATS = ("table", "markdown", "csv", "json", "latex")
+
+
+@click.command()
+@click.argument("run", required=False, shell_complete=complete.run)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@OUT
+def show(run: str | None, form: str, out: Path) -> None:
+    """Show the tables of RUN: a folder, its name, or a suite's latest. Default: the latest run."""
+    from seqbench.api import Run
+    from seqbench.store import find_run
+
+    document = Run.open(find_run(out, run)).document
+    if form == "table":
+        from seqbench.report.terminal import print_report
+
+        print_report(document, console())
+    else:
+        from seqbench.report.export import FORMATS as exports
+
+        click.echo(exports[form](document), nl=False)
+
+
+@click.command("list")
+@OUT
+def list_runs(out: Path) -> None:
+    """List the runs that are kept, the latest last."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from seqbench.errors import StoreError
+    from seqbench.store import RunFolder, find_runs
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in ("run", "status", "trials", "started (UTC)"):
+        table.add_column(header, overflow="fold", justify="right" if header == "trials" else "left")
+    runs = find_runs(out)
+    for path in runs:
+        try:
+            folder = RunFolder.open(path)
+            state, planned = folder.state(), len(folder.plan()["trials"])
+            trials = list(folder.trials())
+            ok = sum(record.status == "ok" for record in trials)
+            cells = (state["status"], f"{ok} of {planned} ok", state["started"][:16])
+        except (StoreError, KeyError) as error:
+            cells = ("unreadable", "", str(error))
+        table.add_row(*(Text(cell) for cell in (f"{path.parent.name}/{path.name}", *cells)))
+    if runs:
+        console().print(table)
+    else:
+        click.echo(f"no runs under {out}/ yet: `seqbench run SUITE` makes one")

@@ -1,0 +1,199 @@
+"""``seqbench run``, ``validate`` and ``schema``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seqbench.cli import complete
+from seqbench.cli.terminal import console
+
+if TYPE_CHECKING:
+    from seqbench.api import Selection
+    from seqbench.plan import Plan
+
+SUITE = click.argument("suite", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    help="Folder that keeps the runs.",
+)
+
+
+def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that change what a suite asks for."""
+    options = [
+        click.option(
+            "--set",
+            "overrides",
+            metavar="KEY=VALUE",
+            multiple=True,
+            help="Change a setting, as train.epochs=2. May be given again.",
+        ),
+        click.option(
+            "--model",
+            "models",
+            metavar="M",
+            multiple=True,
+            shell_complete=complete.model,
+            help="Only this model (name or label). May be given again.",
+        ),
+        click.option(
+            "--dataset",
+            "datasets",
+            metavar="D",
+            multiple=True,
+            shell_complete=complete.dataset,
+            help="Only this dataset. May be given again.",
+        ),
+        click.option(
+            "--device",
+            "devices",
+            metavar="DEV",
+            multiple=True,
+            help="cpu, cuda, cuda:1, mps or auto, instead of the suite's. May be given again.",
+        ),
+        click.option(
+            "--seeds",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Seeds 0 to N-1, instead of the suite's.",
+        ),
+        click.option("--yes", is_flag=True, help="Plan more than 1,000 trials."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _selection(
+    overrides: tuple[str, ...],
+    models: tuple[str, ...],
+    datasets: tuple[str, ...],
+    devices: tuple[str, ...],
+    seeds: int | None,
+    yes: bool,
+) -> Selection:
+    from seqbench.api import Selection
+
+    return Selection(overrides, models, datasets, devices, seeds, allow_many=yes)
+
+
+@click.command()
+@SUITE
+@selection_options
+@OUT
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    envvar="SEQBENCH_DATA",
+    show_envvar=True,
+    help="Folder where datasets already lie.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def run(
+    suite: Path, out: Path, data_dir: Path | None, dry_run: bool, as_json: bool, **chosen: Any
+) -> None:
+    """Run SUITE: train every trial, measure every case, show the tables.
+
+    Exit code: 0 all fine, 1 some trial did not end ok, 2 invalid suite or usage, 130 interrupted.
+    """
+    from seqbench import api
+
+    selection = _selection(**chosen)
+    if dry_run:
+        plan = _plan(suite, selection)
+        if as_json:
+            click.echo(json.dumps(plan.to_dict(), indent=1))
+        else:
+            _print_plan(plan)
+        return
+    from seqbench.cli.progress import Display
+    from seqbench.store import RunFolder
+
+    folders: list[RunFolder] = []
+    try:
+        with Display(console(stderr=as_json)) as display:
+            result = api.start(
+                suite,
+                selection,
+                out=out,
+                data_dir=data_dir,
+                progress=display.progress(),
+                on_folder=folders.append,
+            )
+    except KeyboardInterrupt:
+        if folders:
+            _report(api.Run.open(folders[0].path).document, as_json)
+        raise
+    _report(result.document, as_json)
+    if not result.ok:
+        sys.exit(1)
+
+
+def _report(document: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+        return
+    from seqbench.report.terminal import print_report
+
+    print_report(document, console())
+
+
+@click.command()
+@SUITE
+@selection_options
+def validate(suite: Path, **chosen: Any) -> None:
+    """Check SUITE as `run` would, without running it."""
+    plan = _plan(suite, _selection(**chosen))
+    click.echo(f"{suite}: valid: {_count(plan)}")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of a suite, for editors."""
+    from seqbench import plugins
+    from seqbench.schema import json_schema
+
+    click.echo(json.dumps(json_schema(plugins.load()), indent=2))
+
+
+def _plan(suite: Path, selection: Selection) -> Plan:
+    from seqbench import api, plugins
+
+    return api.plan_suite(suite, selection, plugins.load())
+
+
+def _count(plan: Plan) -> str:
+    cases, trials = len(plan.cases), len(plan.trials)
+    return f"{cases} case{'s' * (cases != 1)}, {trials} trial{'s' * (trials != 1)}"
+
+
+def _print_plan(plan: Plan) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=None, box=None, pad_edge=False, header_style="bold")
+    for header in ("case", "dataset", "device", "training", "seeds"):
+        table.add_column(header, overflow="fold")
+    for case in plan.cases:
+        train = case.train
+        optimizer = train["optimizer"]
+        training = (
+            f"{train['epochs']} × batch {train['batch_size']}, "
+            f"{optimizer['name']} lr {optimizer['params'].get('lr', 'default')}"
+        )
+        seeds = ", ".join(str(trial.seed) for trial in plan.trials if trial.case == case)
+        cells = (case.label, case.dataset.name, case.device, training, seeds)
+        table.add_row(*(Text(cell) for cell in cells))
+    terminal = console()
+    terminal.print(table)
+    terminal.print(Text(f"\n{_count(plan)}; nothing was run"))

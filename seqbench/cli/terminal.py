@@ -1,0 +1,32 @@
+"""The terminal: how wide it is, and whether it is one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+#: Output that goes to a file or a pipe has no width of its own.
+PLAIN_WIDTH = 120
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console for stdout or stderr. Without a terminal: plain lines, no control codes.
+
+    ``NO_COLOR`` and ``COLUMNS`` are honoured.
+    """
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    plain = not stream.isatty()
+    width = PLAIN_WIDTH if plain and "COLUMNS" not in os.environ else None
+    return Console(
+        stderr=stderr,
+        width=width,
+        highlight=False,
+        force_terminal=False if plain else None,
+        color_system=None if plain else "auto",
+    )

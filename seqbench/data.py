@@ -1,0 +1,300 @@
+"""From a chosen dataset to tensors: loaded once by its plugin, checked, stored, mapped afterwards.
+
+A prepared dataset is one safetensors file in seqbench's cache. Opening it maps it into memory, so
+that all workers share one copy and a later run needs neither the plugin nor what it imports.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import struct
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqbench.errors import DataError, PluginError
+from seqbench.records import Choice, fingerprint
+from seqbench.types import DataContext, Splits, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Version of what a prepared file holds. Part of its name: a file of another version is not read.
+DATA_FORMAT = 1
+
+SPLITS = ("train", "test", "validation")
+
+#: safetensors allows no longer header either.
+LONGEST_HEADER = 100_000_000
+
+
+def cache_dir() -> Path:
+    """The folder for what can be fetched or computed again: ``SEQBENCH_CACHE``, or the user's."""
+    named = os.environ.get("SEQBENCH_CACHE")
+    if named:
+        return Path(named).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_cache_path("seqbench", appauthor=False)
+
+
+def prepared_path(choice: Choice, cache: Path) -> Path:
+    """Where the prepared file of ``choice`` stands, or will stand. Imports no torch."""
+    identity = {
+        "name": choice.name,
+        "params": dict(choice.params),
+        "distribution": choice.distribution,
+        "version": choice.version,
+        "format": DATA_FORMAT,
+    }
+    name = re.sub(r"[^\w.-]", "_", choice.name)
+    return cache / "prepared" / f"{name}-{fingerprint(identity)}.safetensors"
+
+
+def is_prepared(choice: Choice, cache: Path) -> bool:
+    """Whether the prepared file is there in its full length. Imports no torch."""
+    try:
+        return _is_whole(prepared_path(choice, cache))
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, struct.error):
+        return False
+
+
+def prepare(
+    choice: Choice, *, cache: Path, data_dir: Path | None, say: Callable[[str], None]
+) -> Path:
+    """The prepared file of ``choice``, which the plugin's ``load`` provides if it is not there yet.
+
+    Args:
+        choice: the dataset with all its parameters.
+        cache: seqbench's cache (see :func:`cache_dir`); its folders are made as needed.
+        data_dir: the folder the user named for data, if any.
+        say: shows one line to the user.
+
+    Raises:
+        PluginError: the plugin's function cannot be found or imported.
+        DataError: what it returned does not fit its own task, or cannot be stored.
+        Exception: whatever the plugin's own code raises.
+    """
+    path = prepared_path(choice, cache)
+    if is_prepared(choice, cache):
+        return path
+    downloads = cache / "downloads"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        downloads.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(cache, error) from error
+    loaded = _load(choice)(DataContext(data_dir, downloads, say), **choice.params)
+    try:
+        tensors = _checked_tensors(loaded)
+    except _Flaw as flaw:
+        raise DataError(
+            f"dataset {choice.name!r} of {choice.distribution} {choice.version}: {flaw}"
+        ) from None
+    _store(tensors, loaded.task, path)
+    return path
+
+
+def open_splits(path: Path) -> Splits:
+    """The splits in a prepared file, mapped: a page is read when it is used, and shared.
+
+    Raises:
+        DataError: there is no such file, or it is damaged; then it is set aside as ``….corrupt``.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            task = _task_of(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+        pairs = {
+            split: (tensors[f"{split}_x"], tensors[f"{split}_y"])
+            for split in SPLITS
+            if f"{split}_x" in tensors
+        }
+        return Splits(task, **pairs)
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file; run again to prepare it") from None
+    except (SafetensorError, OSError, ValueError, TypeError, LookupError) as error:
+        aside = _set_aside(path)
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{path}: this prepared dataset is damaged ({reason}) and was {aside}; "
+            "run again to prepare it anew"
+        ) from error
+
+
+def _is_whole(path: Path) -> bool:
+    """Holds the length of a safetensors file against its header, which says where data end."""
+    with path.open("rb") as file:
+        (header_length,) = struct.unpack("<Q", file.read(8))
+        if header_length > LONGEST_HEADER:
+            return False
+        header = json.loads(file.read(header_length))
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    return bool(path.stat().st_size == 8 + header_length + max(ends))
+
+
+def _set_aside(path: Path) -> str:
+    aside = path.with_name(f"{path.name}.corrupt")
+    try:
+        path.replace(aside)
+    except OSError as error:
+        return f"left where it is, since it cannot be renamed ({error.strerror})"
+    return f"set aside as {aside.name}"
+
+
+def _load(choice: Choice) -> Callable[..., Any]:
+    from seqbench.models import load_target
+
+    try:
+        return load_target(choice)
+    except ImportError as error:
+        raise PluginError(
+            f"{choice.name!r} of {choice.distribution} {choice.version}: "
+            f"cannot import {choice.target!r}: {error}"
+        ) from error
+
+
+def _store(tensors: Mapping[str, Tensor], task: Task, path: Path) -> None:
+    """Writes one file, whole or not at all, whoever else writes the same one meanwhile."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    unfinished = path.with_name(f"{path.stem}.{uuid.uuid4().hex[:8]}.partial")
+    # Through NumPy, since safetensors refuses torch tensors that share memory, as views may.
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    try:
+        save_file(arrays, unfinished, metadata={"task": json.dumps(dataclasses.asdict(task))})
+        with unfinished.open("rb+") as file:
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise _not_writable(path.parent, error) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _not_writable(folder: Path, error: Exception) -> DataError:
+    reason = " ".join(str(error).split())
+    return DataError(
+        f"cannot store prepared data in {folder}: {reason}; free some space there, or set "
+        "SEQBENCH_CACHE to a folder that can be written"
+    )
+
+
+def _task_of(metadata: Mapping[str, str]) -> Task:
+    values = json.loads(metadata["task"])
+    return Task(**{**values, "class_names": tuple(values["class_names"])})
+
+
+class _Flaw(Exception):
+    """What is wrong with a loaded dataset, without saying whose it is."""
+
+
+def _checked_tensors(loaded: Any) -> dict[str, Tensor]:
+    """Every tensor by its name in the file, as models get it."""
+    if not isinstance(loaded, Splits):
+        raise _Flaw(f"load returned {type(loaded).__name__}, not seqbench.Splits")
+    task = loaded.task
+    _check_task(task)
+    tensors: dict[str, Tensor] = {}
+    for split in SPLITS:
+        pair = getattr(loaded, split)
+        if pair is None and split == "validation":
+            continue
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise _Flaw(f"{split} is {type(pair).__name__}, not a pair of inputs and targets")
+        x = _checked_inputs(pair[0], task, f"{split} x")
+        y = _checked_targets(pair[1], task, f"{split} y", x)
+        tensors |= {f"{split}_x": x, f"{split}_y": y}
+    longest = max(tensor.shape[1] for name, tensor in tensors.items() if name.endswith("_x"))
+    if longest != task.length:
+        raise _Flaw(f"the longest sequence has {longest} steps, but task.length is {task.length}")
+    return tensors
+
+
+def _check_task(task: Any) -> None:
+    if not isinstance(task, Task):
+        raise _Flaw(f"task is {type(task).__name__}, not seqbench.Task")
+    if task.input not in ("features", "tokens"):
+        raise _Flaw(f"task.input is {task.input!r}, not 'features' or 'tokens'")
+    if task.target not in ("label", "value", "label_per_step"):
+        raise _Flaw(f"task.target is {task.target!r}, not 'label', 'value' or 'label_per_step'")
+    for name in ("input_size", "output_size", "length"):
+        value = getattr(task, name)
+        if type(value) is not int or value < 1:
+            raise _Flaw(f"task.{name} is {value!r}, not a whole number from 1")
+    names = task.class_names
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        raise _Flaw("task.class_names is not a tuple of texts")
+    if names and len(names) != task.output_size:
+        raise _Flaw(f"task.class_names has {len(names)} names for {task.output_size} classes")
+
+
+def _checked_inputs(value: Any, task: Task, what: str) -> Tensor:
+    """(n, time, input_size) float32 features or (n, time) int64 tokens."""
+    import torch
+
+    tokens = task.input == "tokens"
+    x = _as_tensor(value, torch.int64 if tokens else torch.float32, what)
+    expected = "(n, time)" if tokens else f"(n, time, {task.input_size})"
+    if x.dim() != (2 if tokens else 3) or (not tokens and x.shape[2] != task.input_size):
+        raise _Flaw(f"{what} has shape {tuple(x.shape)}, not {expected}")
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        raise _Flaw(f"{what} is empty: its shape is {tuple(x.shape)}")
+    if tokens:
+        _check_range(x, task.input_size, what, "token", "input_size")
+    return x
+
+
+def _checked_targets(value: Any, task: Task, what: str, x: Tensor) -> Tensor:
+    """(n,) or (n, time) int64 labels, or (n, output_size) float32 values, for the inputs ``x``."""
+    import torch
+
+    numbers = task.target == "value"
+    y = _as_tensor(value, torch.float32 if numbers else torch.int64, what)
+    expected: tuple[int, ...] = {
+        "label": (x.shape[0],),
+        "value": (x.shape[0], task.output_size),
+        "label_per_step": (x.shape[0], x.shape[1]),
+    }[task.target]
+    if tuple(y.shape) != expected:
+        raise _Flaw(
+            f"{what} has shape {tuple(y.shape)}, not {expected} "
+            f"(target {task.target!r}, inputs of shape {tuple(x.shape)})"
+        )
+    if not numbers:
+        _check_range(y, task.output_size, what, "class", "output_size")
+    return y
+
+
+def _as_tensor(value: Any, dtype: Any, what: str) -> Tensor:
+    """A contiguous tensor on the CPU; fractions stay fractions, whole numbers whole numbers."""
+    import numpy
+    import torch
+
+    if isinstance(value, numpy.ndarray):
+        try:
+            value = torch.from_numpy(numpy.require(value, requirements=["C", "W"]))
+        except (TypeError, ValueError) as error:
+            raise _Flaw(f"{what} is an array of {value.dtype}, not {dtype}") from error
+    if not isinstance(value, torch.Tensor):
+        raise _Flaw(f"{what} is {type(value).__name__}, not a tensor or a NumPy array")
+    if value.is_complex() or value.is_floating_point() != dtype.is_floating_point:
+        raise _Flaw(f"{what} is {value.dtype}, not {dtype}")
+    tensor = value.detach().to(device="cpu", dtype=dtype).contiguous()
+    if dtype.is_floating_point and not bool(torch.isfinite(tensor).all()):
+        raise _Flaw(f"{what} holds values that are NaN or infinite as {dtype}")
+    return tensor
+
+
+def _check_range(tensor: Tensor, size: int, what: str, kind: str, source: str) -> None:
+    low, high = (int(bound) for bound in tensor.aminmax())
+    if low < 0 or high >= size:
+        wrong = low if low < 0 else high
+        raise _Flaw(f"{what} holds {kind} {wrong}, but task.{source} {size} allows 0 to {size - 1}")

@@ -1,0 +1,82 @@
+"""Every error that seqbench raises on purpose.
+
+::
+
+    SeqbenchError                 shown as one line, without a traceback
+    ├── UsageError                a command line or call that cannot be carried out (exit code 2)
+    │   ├── SuiteError            a suite file with problems, each with its line (exit code 2)
+    │   └── UnknownName           a model or dataset that no working plugin offers (exit code 2)
+    ├── PluginError               a plugin does not keep the contract
+    ├── DataError                 a dataset cannot be had, or is not what it claims to be
+    ├── StoreError                a run folder cannot be read or written
+    ├── WorkerError               a worker process cannot be started
+    └── Diverged                  a training whose loss is no longer a finite number
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class SeqbenchError(Exception):
+    """Base of all errors below; its text is one line made for the user."""
+
+
+class UsageError(SeqbenchError):
+    """What was asked for cannot be done as it was asked."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a suite: where, which key, what, and what to do."""
+
+    where: str
+    key: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        key = f"{self.key}: " if self.key else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.where}: {key}{self.message}{hint}"
+
+
+class SuiteError(UsageError):
+    """A suite that is not valid. ``problems`` holds all of them, in file order."""
+
+    def __init__(self, problems: Sequence[Problem]):
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UnknownName(UsageError):
+    """No working plugin offers that name, or more than one does."""
+
+
+class PluginError(SeqbenchError):
+    """A plugin broke the contract; the text names plugin and version."""
+
+
+class DataError(SeqbenchError):
+    """A dataset cannot be had, or its content is not what it claims to be."""
+
+
+class StoreError(SeqbenchError):
+    """A run folder cannot be read or written."""
+
+
+class WorkerError(SeqbenchError):
+    """A worker process cannot be started."""
+
+
+class Diverged(SeqbenchError):
+    """The training loss, or the model's answer, became NaN or infinite.
+
+    ``step`` counts optimizer steps from 1; ``value`` is the figure as text (``nan``, ``inf``).
+    """
+
+    def __init__(self, step: int, value: str, what: str = "the loss"):
+        self.step = step
+        self.value = value
+        super().__init__(f"{what} became {value} at step {step}")

@@ -1,0 +1,72 @@
+"""Where jobs run. One executor now, on this machine; a cluster's fits behind the same protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from seqbench.records import Status
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work, as plain data that can travel.
+
+    Args:
+        id: unique in the run.
+        title: what to call it before a user.
+        kind: what to do (see :mod:`seqbench.worker`).
+        payload: JSON data that this kind needs.
+        log: where what it prints goes.
+        device: ``cpu``, ``cuda:1``, …: what it occupies.
+        threads: CPU threads it occupies.
+        limit: seconds after which it is ended, or ``None``.
+    """
+
+    id: str
+    title: str
+    kind: str
+    payload: Mapping[str, Any]
+    log: Path
+    device: str = "cpu"
+    threads: int = 1
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended. ``started`` is UTC, ISO 8601; ``seconds`` is wall time."""
+
+    job: Job
+    status: Status
+    reason: str = ""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    started: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What to call while jobs run."""
+
+    started: Callable[[Job], None] = lambda job: None
+    told: Callable[[Job, Mapping[str, Any]], None] = lambda job, message: None
+
+
+class Executor(Protocol):
+    """Runs jobs, each apart from the others, as many at once as fit.
+
+    ``cores`` is the number of CPU threads that may be busy at once where the jobs run.
+    """
+
+    cores: int
+
+    def run(self, jobs: Sequence[Job], listener: Listener) -> Iterator[Outcome]:
+        """Yields each job's outcome as soon as it ends; jobs start in the order given.
+
+        A job that fails, hangs or dies is an outcome, never an exception. Whoever stops iterating
+        (``close()`` on the iterator, an exception) ends all jobs still running.
+        """
+        ...

@@ -1,0 +1,146 @@
+"""Runs jobs on this machine: one process each, as many at once as there are cores."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from seqbench.executors import Job, Listener, Outcome
+from seqbench.process import WorkerProcess
+from seqbench.records import Status
+
+
+class LocalExecutor:
+    """The default executor.
+
+    Args:
+        cores: CPU threads that may be busy at once; by default those this process may use.
+    """
+
+    def __init__(self, cores: int | None = None):
+        self.cores = cores or usable_cores()
+
+    def run(self, jobs: Sequence[Job], listener: Listener) -> Iterator[Outcome]:
+        """See :class:`seqbench.executors.Executor`."""
+        for job in jobs:
+            if job.kind == "latency":
+                yield _contest(job, listener)
+        waiting = [job for job in jobs if job.kind != "latency"]
+        running: list[_Running] = []
+        try:
+            while waiting or running:
+                for job in self._that_fit(waiting, running):
+                    waiting.remove(job)
+                    running.append(_Running(job))
+                    listener.started(job)
+                _wait_for_news(running)
+                for one in list(running):
+                    outcome = one.news(listener)
+                    if outcome is not None:
+                        running.remove(one)
+                        yield outcome
+        finally:
+            for one in running:
+                one.worker.kill()
+
+    def _that_fit(self, waiting: list[Job], running: list[_Running]) -> list[Job]:
+        """The next jobs for which there are cores free, or, on another device, that device.
+
+        At least one job runs, however many threads it asks for.
+        """
+        busy = sum(_cores(one.job) for one in running)
+        devices = {one.job.device for one in running if one.job.device != "cpu"}
+        chosen: list[Job] = []
+        for job in waiting:
+            if job.device in devices:
+                continue
+            if (running or chosen) and busy + _cores(job) > self.cores:
+                break
+            busy += _cores(job)
+            if job.device != "cpu":
+                devices.add(job.device)
+            chosen.append(job)
+        return chosen
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use: affinity and cgroup quota count, not just hardware."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, max(1, int(quota) // int(period)))
+    return cores
+
+
+def _contest(job: Job, listener: Listener) -> Outcome:
+    """Referees the cases that take turns from this very process: they need all else to be still.
+
+    It starts workers of its own, each watched with a time limit; the rest of it cannot hang.
+    """
+    from seqbench.measure import turns
+
+    clock, started = time.monotonic(), _now()
+    listener.started(job)
+    result = turns.measure(job.payload, lambda message: listener.told(job, message))
+    return Outcome(job, "ok", "", result, started, time.monotonic() - clock)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _cores(job: Job) -> int:
+    return job.threads if job.device == "cpu" else 1
+
+
+def _wait_for_news(running: list[_Running]) -> None:
+    """Until a worker says something or ends, or the next time limit is reached."""
+    deadlines = [one.deadline for one in running if one.deadline is not None]
+    seconds = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+    handles: list[Any] = [one.worker.connection for one in running]
+    wait(handles + [one.worker.sentinel for one in running], timeout=seconds)
+
+
+class _Running:
+    def __init__(self, job: Job):
+        self.job = job
+        self.started = _now()
+        self.clock = time.monotonic()
+        self.deadline = None if job.limit is None else self.clock + job.limit
+        self.worker = WorkerProcess(
+            {"kind": job.kind, "threads": job.threads, **job.payload}, job.log
+        )
+
+    def news(self, listener: Listener) -> Outcome | None:
+        """Passes on what the worker said; its outcome if it has come to an end."""
+        try:
+            while self.worker.waits():
+                message = self.worker.receive()
+                if "done" in message:
+                    self.worker.close()
+                    return self._outcome(**message["done"])
+                listener.told(self.job, message)
+            gone = not self.worker.alive()
+        except EOFError:
+            gone = True
+        if gone:
+            self.worker.close()
+            return self._outcome("crashed", self.worker.ending())
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            self.worker.kill()
+            return self._outcome("timeout", f"not finished after {self.job.limit:g} s")
+        return None
+
+    def _outcome(
+        self, status: Status, reason: str = "", result: Mapping[str, Any] | None = None
+    ) -> Outcome:
+        seconds = time.monotonic() - self.clock
+        return Outcome(self.job, status, reason, result or {}, self.started, seconds)

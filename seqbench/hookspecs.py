@@ -1,0 +1,53 @@
+"""The hooks a plugin package can implement.
+
+A package declares itself with an entry point in the group ``seqbench``::
+
+    [project.entry-points.seqbench]
+    my_models = "my_package"
+
+and ``my_package`` implements one hook or more::
+
+    import seqbench
+
+    @seqbench.hookimpl
+    def seqbench_models():
+        return [seqbench.ModelSpec("mine", build="my_package.layer:Mine",
+                                   parameters={"hidden_size": 100})]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pluggy
+
+from seqbench.types import DatasetSpec, ModelSpec
+
+hookspec = pluggy.HookspecMarker("seqbench")
+hookimpl = pluggy.HookimplMarker("seqbench")
+
+
+@hookspec
+def seqbench_models() -> Sequence[ModelSpec]:  # type: ignore[empty-body]
+    """The models this package offers. Called often: import nothing heavy here.
+
+    ::
+
+        @seqbench.hookimpl
+        def seqbench_models():
+            return [seqbench.ModelSpec("mine", build="my_package.layer:Mine",
+                                       parameters={"hidden_size": 100})]
+    """
+
+
+@hookspec
+def seqbench_datasets() -> Sequence[DatasetSpec]:  # type: ignore[empty-body]
+    """The datasets this package offers. Called often: import nothing heavy here.
+
+    ::
+
+        @seqbench.hookimpl
+        def seqbench_datasets():
+            return [seqbench.DatasetSpec("copy", load="my_package.copy:load",
+                                         parameters={"length": 20, "seed": 0})]
+    """

@@ -1,0 +1,1 @@
+"""How each quantity is measured. Runs in workers; docs/measuring.md is the protocol."""

@@ -1,0 +1,56 @@
+"""What is measured: a trained model on its device, with real inputs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model
+from torch import Tensor, nn
+
+from seqbench import data, models
+from seqbench.records import Choice
+from seqbench.types import Splits
+
+
+class Subject:
+    """A case's trained model, loaded as a user of it would.
+
+    Args:
+        job: ``model`` (a :class:`seqbench.records.Choice`), ``data`` and ``weights`` (files),
+            ``device``.
+
+    ``cold`` holds the seconds that building it and loading its weights took.
+    """
+
+    def __init__(self, job: Mapping[str, Any]):
+        self.device = torch.device(job["device"])
+        self.splits: Splits = data.open_splits(Path(job["data"]))
+        clock = time.perf_counter()
+        self.model: nn.Module = models.build(Choice(**job["model"]), self.splits.task)
+        built = time.perf_counter()
+        load_model(self.model, job["weights"])
+        self.model.to(self.device).eval()
+        synchronize(self.device)
+        loaded = time.perf_counter()
+        self.cold = {"build_s": built - clock, "load_s": loaded - built}
+
+    def batch(self, size: int, split: str = "test") -> tuple[Tensor, Tensor]:
+        """The first ``size`` inputs and targets of a split, on the device.
+
+        A split with fewer than that is gone through again from its start.
+        """
+        inputs, targets = getattr(self.splits, split)
+        rows = torch.arange(size) % len(inputs)
+        return inputs[rows].to(self.device), targets[rows].to(self.device)
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits until the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

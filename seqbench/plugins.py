@@ -1,0 +1,267 @@
+"""Finds plugins, keeps broken ones apart, and remembers where each came from.
+
+Every entry point gets a plugin manager of its own and every step of it runs under a guard, so that
+a package that fails to import, or whose hook raises, costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import inspect
+import re
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import pluggy
+
+from seqbench import hookspecs
+from seqbench.errors import UnknownName
+from seqbench.types import DatasetSpec, ModelSpec
+
+GROUP = "seqbench"
+
+Spec = TypeVar("Spec", ModelSpec, DatasetSpec)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a plugin came from."""
+
+    entry_point: str
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}"
+
+
+@dataclass(frozen=True)
+class Offer(Generic[Spec]):
+    """A model or dataset that a working plugin declares."""
+
+    spec: Spec
+    source: Source
+
+    @property
+    def qualified_name(self) -> str:
+        """The name that no other distribution can claim."""
+        return f"{self.source.distribution}:{self.spec.name}"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point: what it offers, or why it does not work."""
+
+    source: Source
+    models: tuple[Offer[ModelSpec], ...] = ()
+    datasets: tuple[Offer[DatasetSpec], ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All plugins found. Names are looked up here."""
+
+    plugins: tuple[Plugin, ...] = ()
+    _models: Mapping[str, list[Offer[ModelSpec]]] = field(init=False, repr=False)
+    _datasets: Mapping[str, list[Offer[DatasetSpec]]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_models", _by_name(p.models for p in self.plugins))
+        object.__setattr__(self, "_datasets", _by_name(p.datasets for p in self.plugins))
+
+    @property
+    def models(self) -> list[Offer[ModelSpec]]:
+        """Every model offered, by name."""
+        return [offer for name in sorted(self._models) for offer in self._models[name]]
+
+    @property
+    def datasets(self) -> list[Offer[DatasetSpec]]:
+        """Every dataset offered, by name."""
+        return [offer for name in sorted(self._datasets) for offer in self._datasets[name]]
+
+    def model(self, name: str) -> Offer[ModelSpec]:
+        """The model called ``name`` or ``distribution:name``.
+
+        Raises:
+            UnknownName: no working plugin offers it, or more than one does.
+        """
+        return self._look_up("model", name, self._models)
+
+    def dataset(self, name: str) -> Offer[DatasetSpec]:
+        """The dataset called ``name`` or ``distribution:name``.
+
+        Raises:
+            UnknownName: no working plugin offers it, or more than one does.
+        """
+        return self._look_up("dataset", name, self._datasets)
+
+    def clashes(self, plugin: Plugin) -> list[str]:
+        """One line for each name of ``plugin`` that another distribution offers as well."""
+        lines = []
+        for kind, offers, table in (
+            ("model", plugin.models, self._models),
+            ("dataset", plugin.datasets, self._datasets),
+        ):
+            for offer in offers:
+                others = [o for o in table[offer.spec.name] if o.source != offer.source]
+                if others:
+                    whose = ", ".join(str(other.source) for other in others)
+                    lines.append(
+                        f"{kind} {offer.spec.name!r} is offered by {whose} too: "
+                        f"write {offer.qualified_name!r}"
+                    )
+        return lines
+
+    def _look_up(self, kind: str, name: str, table: Mapping[str, list[Offer[Spec]]]) -> Offer[Spec]:
+        distribution, _, short = name.rpartition(":")
+        offers = [
+            offer
+            for offer in table.get(short, [])
+            if not distribution or _normal(offer.source.distribution) == _normal(distribution)
+        ]
+        if len(offers) == 1:
+            return offers[0]
+        if offers:
+            whose = " and ".join(str(offer.source) for offer in offers)
+            raise UnknownName(
+                f"{kind} {short!r} is offered by {whose}: write {offers[0].qualified_name!r} "
+                f"or {offers[1].qualified_name!r}"
+            )
+        raise UnknownName(f"no {kind} is called {name!r}{self._hint(kind, name, short, table)}")
+
+    def _hint(
+        self, kind: str, name: str, short: str, table: Mapping[str, list[Offer[Spec]]]
+    ) -> str:
+        for plugin in self.plugins:
+            said = {plugin.source.distribution, plugin.source.entry_point}
+            if plugin.error and (
+                said & {name, short} or re.search(rf"\b{re.escape(short)}\b", plugin.error)
+            ):
+                return f" (plugin {plugin.source} is broken: {plugin.error})"
+        near = difflib.get_close_matches(short, table, n=1)
+        if near:
+            return f"; did you mean {near[0]!r}?"
+        broken = [str(plugin.source) for plugin in self.plugins if plugin.error]
+        hint = f"; there are: {', '.join(sorted(table)) or 'none'} (see `seqbench {kind}s`)"
+        if broken:
+            hint += f"; broken plugins: {', '.join(broken)} (see `seqbench plugins`)"
+        return hint
+
+
+def load() -> Registry:
+    """Finds and loads every plugin installed. Never raises for a broken one."""
+    return Registry(tuple(_load_one(*found) for found in _entry_points()))
+
+
+def _entry_points() -> Iterable[tuple[Source, importlib.metadata.EntryPoint]]:
+    """Each entry point of the group once, in a stable order.
+
+    Asked of each distribution by itself: ``entry_points()`` drops the second of two distributions
+    that use the same entry-point name. A distribution that lies on the path twice (an editable
+    install and its leftovers) counts once: the first is the one that Python imports.
+    """
+    found: dict[tuple[str, str], tuple[Source, importlib.metadata.EntryPoint]] = {}
+    for distribution in importlib.metadata.distributions():
+        name = distribution.metadata["Name"]
+        if not name:
+            continue
+        for entry_point in distribution.entry_points:
+            if entry_point.group == GROUP:
+                source = Source(entry_point.name, name, distribution.version)
+                found.setdefault((_normal(name), entry_point.name), (source, entry_point))
+    return [found[key] for key in sorted(found)]
+
+
+def _load_one(source: Source, entry_point: importlib.metadata.EntryPoint) -> Plugin:
+    try:
+        module = entry_point.load()
+        manager = pluggy.PluginManager(GROUP)
+        manager.add_hookspecs(hookspecs)
+        manager.register(module)
+        _reject_misspelt_hooks(manager, module)
+        models = _collect(manager.hook.seqbench_models(), ModelSpec, "seqbench_models")
+        datasets = _collect(manager.hook.seqbench_datasets(), DatasetSpec, "seqbench_datasets")
+        if not models and not datasets:
+            raise ValueError(f"{entry_point.value} offers no model and no dataset")
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # a plugin may even call sys.exit() at import
+        return Plugin(source, error=_reason(error))
+    return Plugin(
+        source,
+        tuple(Offer(spec, source) for spec in models),
+        tuple(Offer(spec, source) for spec in datasets),
+    )
+
+
+def _reject_misspelt_hooks(manager: pluggy.PluginManager, module: object) -> None:
+    known = [name for name in vars(hookspecs) if name.startswith("seqbench_")]
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        match = re.search(r"unknown hook '(\w+)'", str(error))
+        if not match:
+            raise
+        raise ValueError(_unknown_hook(match[1], known)) from None
+    # Without the decorator pluggy does not see the function at all.
+    for name, value in vars(module).items():
+        bare = inspect.isfunction(value) and not hasattr(value, "seqbench_impl")
+        if name.startswith("seqbench_") and bare:
+            raise ValueError(f"{name} lacks the decorator @seqbench.hookimpl")
+
+
+def _unknown_hook(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    meant = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(known)}"
+    return f"there is no hook {name!r}{meant}"
+
+
+def _collect(results: list[Any], kind: type[Spec], hook: str) -> list[Spec]:
+    """Flattens what a hook returned, after checking that it is what the hook promises."""
+    specs: list[Spec] = []
+    for result in results:
+        if not isinstance(result, (list, tuple)):
+            raise TypeError(
+                f"{hook} returned {type(result).__name__}, not a list of {kind.__name__}"
+            )
+        for spec in result:
+            if not isinstance(spec, kind):
+                raise TypeError(
+                    f"{hook} returned a list with {type(spec).__name__} in it, not {kind.__name__}"
+                )
+            if any(spec.name == other.name for other in specs):
+                raise ValueError(f"{hook} names {spec.name!r} twice")
+            specs.append(spec)
+    return specs
+
+
+def _reason(error: BaseException) -> str:
+    """One line: what was raised, and the last place in the plugin's own code."""
+    text = " ".join(str(error).split()) or "no message"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame
+        for frame in frames
+        if not re.search(
+            r"importlib|[\\/]pluggy[\\/]|[\\/]seqbench[\\/]plugins\.py|<frozen", frame.filename
+        )
+    ]
+    place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {text}{place}"
+
+
+def _by_name(groups: Iterable[tuple[Offer[Spec], ...]]) -> dict[str, list[Offer[Spec]]]:
+    table: dict[str, list[Offer[Spec]]] = {}
+    for offers in groups:
+        for offer in offers:
+            table.setdefault(offer.spec.name, []).append(offer)
+    return table
+
+
+def _normal(distribution: str) -> str:
+    """The form in which two spellings of one distribution are equal (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()

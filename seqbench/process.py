@@ -1,0 +1,162 @@
+"""A worker process of its own for one job, forked from a server that has torch loaded.
+
+Importing torch takes seconds; a fork of a server that has done it takes milliseconds. What crosses
+between runner and worker is JSON, so that a plugin's objects never run code in the runner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from seqbench import worker
+from seqbench.errors import WorkerError
+
+#: Read by libraries when they load, so they must be set before the server imports torch. More
+#: threads can be asked for later, with ``torch.set_num_threads``.
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
+
+#: The second is imported by torch itself at the first optimizer step.
+PRELOAD = ["torch", "torch._dynamo", "seqbench.training", "seqbench.models", "safetensors.torch"]
+
+END_SECONDS = 2.0
+
+
+class WorkerProcess:
+    """One running worker.
+
+    Args:
+        job: plain data, as :func:`seqbench.worker.main` takes it.
+        log: file that takes all the worker prints.
+    """
+
+    def __init__(self, job: Mapping[str, Any], log: Path):
+        context = _context()
+        pipe: tuple[Connection, Connection] = context.Pipe()
+        self.connection, theirs = pipe
+        self.log = log
+        process = context.Process(target=worker.main, args=(theirs, json.dumps(job), str(log)))
+        with _server_environment(), _no_main_module():
+            try:
+                process.start()
+            except (EOFError, OSError) as error:
+                raise WorkerError(
+                    f"cannot start a worker process ({type(error).__name__}: {error}); "
+                    f"does `{sys.executable} -c 'import torch'` work?"
+                ) from error
+        theirs.close()
+        self.process: BaseProcess = process
+
+    @property
+    def sentinel(self) -> int:
+        """Becomes readable when the process ends (for ``multiprocessing.connection.wait``)."""
+        return self.process.sentinel
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Sends plain data to the worker."""
+        send(self.connection, message)
+
+    def receive(self) -> dict[str, Any]:
+        """The next message. Raises EOFError when the worker has gone."""
+        return receive(self.connection)
+
+    def waits(self) -> bool:
+        """Whether there is a message to receive."""
+        return self.connection.poll()
+
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self.process.is_alive()
+
+    def kill(self) -> None:
+        """Ends the worker and everything in its process group; returns when it is gone."""
+        self._end_group()
+        self.close()
+
+    def close(self) -> None:
+        """Waits a moment for the process to end by itself, then makes it; frees what it held."""
+        self.process.join(END_SECONDS)
+        self._end_group()  # what the worker left running, or the worker itself
+        self.process.join(END_SECONDS)
+        self.connection.close()
+
+    def ending(self) -> str:
+        """How the process ended, in words: ``killed by SIGSEGV``, ``exit code 3``."""
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+            hint = " (by the system, for want of memory?)" if name == "SIGKILL" else ""
+            return f"the process was killed by {name}{hint}"
+        return f"the process ended by itself with exit code {code}"
+
+    def _end_group(self) -> None:
+        """Kills the worker's process group, whose number is that of the worker."""
+        if self.process.pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def send(connection: Connection, message: Mapping[str, Any]) -> None:
+    """Writes one message, as JSON."""
+    connection.send_bytes(json.dumps(message).encode())
+
+
+def receive(connection: Connection) -> dict[str, Any]:
+    """Reads one message. Raises EOFError when the other side has gone."""
+    try:
+        message: dict[str, Any] = json.loads(connection.recv_bytes())
+    except (ConnectionError, OSError) as error:
+        raise EOFError(str(error)) from error
+    return message
+
+
+def _context() -> Any:
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(PRELOAD)
+    return context
+
+
+@contextlib.contextmanager
+def _server_environment() -> Iterator[None]:
+    """Variables for the server that is started by the first worker."""
+    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
+    os.environ.update(WORKER_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Keeps multiprocessing from importing the caller's script again in every worker.
+
+    Without it a script that calls :func:`seqbench.run` outside ``if __name__ == "__main__"`` would
+    start itself over and over.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -1,0 +1,148 @@
+"""Cases, trials and what was found out about them: plain data that is written as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+#: Version of the record format; its history stands in docs/results.md.
+FORMAT = 1
+
+#: Version of the way seqbench trains and measures. Part of every case's identity: figures of two
+#: protocols are never mixed.
+PROTOCOL = 1
+
+Status = Literal["ok", "diverged", "failed", "timeout", "out_of_memory", "crashed", "skipped"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model or dataset as a suite chose it: with all its parameters, and where it came from."""
+
+    name: str
+    params: Mapping[str, Any]
+    target: str
+    distribution: str
+    version: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model with its parameters × one dataset × one training setting × one device."""
+
+    label: str
+    model: Choice
+    dataset: Choice
+    train: Mapping[str, Any]
+    device: str
+    reference: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        """The model's name and a hash of everything that can change a figure.
+
+        Label, reference and note are not part of it: they change what is said, not what is.
+        """
+        identity = {
+            "protocol": PROTOCOL,
+            "model": dataclasses.asdict(self.model),
+            "dataset": dataclasses.asdict(self.dataset),
+            "train": self.train,
+            "device": self.device,
+        }
+        return f"{self.model.name}-{fingerprint(identity)}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One case with one seed: the unit that is run and that can fail."""
+
+    case: Case
+    seed: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.case.id}-s{self.seed}"
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What became of one trial.
+
+    Args:
+        id, case, seed: the trial, the id of its case, its seed.
+        status, reason: how it ended, and why in one line if not ``ok``.
+        metric: ``accuracy`` (share of 1) or ``mse``, as the dataset's task says.
+        metrics: ``value`` (the figure that the tables show: at the best epoch by validation, or at
+            the last where there is no validation split), ``last`` and ``best`` (test figures at
+            those weights), ``best_epoch``, ``validation`` (at the best epoch), ``train_loss``,
+            ``steps``; for a diverged trial ``diverged_step``.
+        curve: one entry per epoch: ``epoch``, ``train_loss``, ``validation``, ``seconds``.
+        started: UTC time, ISO 8601. seconds: wall time, under whatever load there was.
+        weights, log: files inside the run folder.
+    """
+
+    id: str
+    case: str
+    seed: int
+    status: Status
+    reason: str = ""
+    metric: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    curve: tuple[Mapping[str, Any], ...] = ()
+    started: str = ""
+    seconds: float = 0.0
+    weights: str = ""
+    log: str = ""
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One quantity of one case.
+
+    Args:
+        quantity: ``latency``, ``throughput``, ``cold``, ``memory`` or ``cost``.
+        unit: SI: ``s``, ``1/s``, ``B``, ``1``.
+        settings: what it was measured at (``batch_size``, ``threads``, ``mode``, …).
+        values: the figures, derived from the samples where there are any.
+        samples: file inside the run folder with every raw sample.
+        method: how it was measured, in a few words.
+    """
+
+    quantity: str
+    unit: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    status: Status = "ok"
+    reason: str = ""
+    samples: str = ""
+    method: str = ""
+
+
+@dataclass(frozen=True)
+class CaseRecord:
+    """What was measured of one case's trained model."""
+
+    case: str
+    measurements: tuple[Measurement, ...] = ()
+    format: int = FORMAT
+
+
+def fingerprint(value: Any) -> str:
+    """Ten hexadecimal digits that are the same for equal plain data."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def worst(statuses: list[Status]) -> Status:
+    """``ok`` if all are; else the one that is not ok and comes first in ``STATUSES``."""
+    bad = [status for status in STATUSES[1:] if status in statuses]
+    return bad[0] if bad else "ok"

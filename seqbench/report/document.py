@@ -1,0 +1,153 @@
+"""One plain document that says all of a run; every table and export is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from seqbench import stats
+from seqbench.records import FORMAT, CaseRecord, Measurement, TrialRecord, worst
+from seqbench.store import RunFolder
+from seqbench.types import HIGHER_IS_BETTER
+
+
+def document(folder: RunFolder) -> dict[str, Any]:
+    """The run in ``folder`` as one JSON document, format 1 (see docs/results.md).
+
+    SI units throughout; None where a figure is not to be had.
+
+    Raises:
+        StoreError: the folder cannot be read.
+    """
+    plan, state = folder.plan(), folder.state()
+    cases = {case["id"]: case for case in plan["cases"]}
+    trials = _in_plan_order(folder.trials(), plan)
+    measured = {record.case: record for record in folder.cases()}
+    return {
+        "format": FORMAT,
+        "suite": state["suite"],
+        "run": str(folder.path),
+        "status": state["status"],
+        "started": state.get("started"),
+        "seconds": state.get("seconds"),
+        "notes": plan.get("notes", ""),
+        "environment": folder.environment(),
+        "trials": [_trial(record, cases[record.case]) for record in trials],
+        "cases": [
+            _case(case, [t for t in trials if t.case == case["id"]], measured.get(case["id"]))
+            for case in plan["cases"]
+        ],
+    }
+
+
+def _in_plan_order(records: Iterable[TrialRecord], plan: Mapping[str, Any]) -> list[TrialRecord]:
+    order = {trial["id"]: number for number, trial in enumerate(plan["trials"])}
+    return sorted((r for r in records if r.id in order), key=lambda record: order[record.id])
+
+
+def _trial(record: TrialRecord, case: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "case": record.case,
+        "label": case["label"],
+        "model": case["model"]["name"],
+        "dataset": case["dataset"]["name"],
+        "device": case["device"],
+        "seed": record.seed,
+        "status": record.status,
+        "reason": record.reason,
+        "metric": record.metric,
+        "metrics": dict(record.metrics),
+        "seconds": record.seconds,
+        "log": record.log,
+    }
+
+
+def _case(
+    case: Mapping[str, Any], trials: Sequence[TrialRecord], measured: CaseRecord | None
+) -> dict[str, Any]:
+    found = measured.measurements if measured else ()
+    metric = _metric(trials)
+    bad = [record for record in trials if record.status != "ok"]
+    unmeasured = [m for m in found if m.status != "ok"]
+    reasons = [f"seed {record.seed}: {record.reason}" for record in bad]
+    reasons += [f"{m.quantity}: {m.reason}" for m in unmeasured]
+    statuses = [record.status for record in trials] + [m.status for m in found]
+    return {
+        "id": case["id"],
+        "label": case["label"],
+        "model": case["model"]["name"],
+        "params": dict(case["model"]["params"]),
+        "distribution": case["model"]["distribution"],
+        "version": case["model"]["version"],
+        "dataset": case["dataset"]["name"],
+        "dataset_params": dict(case["dataset"]["params"]),
+        "train": dict(case["train"]),
+        "device": case["device"],
+        "note": case.get("note", ""),
+        "reference": dict(case.get("reference", {})),
+        "status": worst(statuses) if trials else None,
+        "reason": "; ".join(reasons),
+        "seeds": _count(record.status for record in trials),
+        "metric": metric,
+        "accuracy": _only_accuracy(metric),
+        **_measured(found),
+    }
+
+
+def _metric(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
+    """The task's metric over the seeds that ended well, at the headline and at the last weights."""
+    good = [record for record in trials if record.status == "ok"]
+    if not good:
+        return None
+    name = good[0].metric
+    return {
+        "name": name,
+        "higher_is_better": HIGHER_IS_BETTER[name],
+        **stats.mean_interval([record.metrics["value"] for record in good]),
+        "last": stats.mean_interval([record.metrics["last"] for record in good]),
+        "at": "last epoch" if good[0].metrics["best"] is None else "best epoch by validation",
+    }
+
+
+def _only_accuracy(metric: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if metric is None or metric["name"] != "accuracy":
+        return None
+    return {key: metric[key] for key in ("mean", "low", "high", "n")}
+
+
+def _measured(found: Sequence[Measurement]) -> dict[str, Any]:
+    good = [measurement for measurement in found if measurement.status == "ok"]
+    cost = _values(good, "cost")
+    return {
+        "latency": [{**m.settings, **m.values} for m in good if m.quantity == "latency"],
+        "throughput": [{**m.settings, **m.values} for m in good if m.quantity == "throughput"],
+        "cold": _values(good, "cold") or None,
+        "memory": _memory([m for m in good if m.quantity == "memory"]),
+        "parameters": cost.get("parameters"),
+        "serialized_bytes": cost.get("serialized_bytes"),
+        "macs": _values(good, "macs").get("macs"),
+    }
+
+
+def _memory(found: Sequence[Measurement]) -> dict[str, Any] | None:
+    if not found:
+        return None
+    modes = {measurement.settings["mode"]: measurement for measurement in found}
+    return {
+        "inference_bytes": modes["inference"].values["total"] if "inference" in modes else None,
+        "training_bytes": modes["training"].values["total"] if "training" in modes else None,
+        "batch_size": found[0].settings["batch_size"],
+        "breakdown": {mode: dict(measurement.values) for mode, measurement in modes.items()},
+    }
+
+
+def _values(found: Sequence[Measurement], quantity: str) -> Mapping[str, Any]:
+    return next((m.values for m in found if m.quantity == quantity), {})
+
+
+def _count(statuses: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for status in statuses:
+        counts[status] = counts.get(status, 0) + 1
+    return counts

@@ -1,0 +1,270 @@
+"""Carries out a plan: trains all, then measures, and writes down each result as it comes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqbench import data
+from seqbench.executors import Executor, Job, Listener, Outcome
+from seqbench.records import Case, CaseRecord, Choice, Measurement, Trial, TrialRecord
+from seqbench.store import RunFolder
+
+if TYPE_CHECKING:
+    from seqbench.plan import Plan
+
+#: Preparing a dataset may mean a download.
+PREPARE_LIMIT = 3600.0
+MEASURE_LIMIT = 600.0
+
+
+@dataclass(frozen=True)
+class Progress(Listener):
+    """A listener that is told of phases and their outcomes as well."""
+
+    phase: Callable[[str, Sequence[Job]], None] = lambda name, jobs: None
+    ended: Callable[[Outcome], None] = lambda outcome: None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the phases of a run share."""
+
+    plan: Plan
+    folder: RunFolder
+    executor: Executor
+    progress: Progress
+    data_dir: Path | None
+    available: Mapping[str, str]
+
+    def do(self, phase: str, jobs: Sequence[Job]) -> Iterable[Outcome]:
+        if not jobs:
+            return
+        self.progress.phase(phase, jobs)
+        with closing(self.executor.run(jobs, self.progress)) as outcomes:  # type: ignore[type-var]
+            for outcome in outcomes:
+                self.progress.ended(outcome)
+                yield outcome
+
+    def log(self, name: str) -> Path:
+        return self.folder.path / "logs" / f"{name}.log"
+
+
+def environment(executor: Executor, log: Path) -> dict[str, Any]:
+    """The machine as a worker sees it, or ``{"error": reason}``."""
+    job = Job("environment", "environment", "environment", {}, log, limit=120.0)
+    outcome = next(iter(executor.run([job], Listener())))
+    return dict(outcome.result) if outcome.status == "ok" else {"error": outcome.reason}
+
+
+def carry_out(work: Work) -> None:
+    """Runs every trial of the plan and measures every case that trained.
+
+    Results stand in ``work.folder`` the moment they are earned; nothing that goes wrong with one
+    trial is an exception here.
+    """
+    ready = _prepare(work)
+    trained = _train(work, ready)
+    _measure(work, ready, trained)
+
+
+def _prepare(work: Work) -> dict[str, Path | str]:
+    """For each dataset (by its identity) the prepared file, or the reason why there is none."""
+    found: dict[str, Path | str] = {}
+    jobs = []
+    for dataset in _distinct(case.dataset for case in work.plan.cases):
+        if data.is_prepared(dataset, data.cache_dir()):
+            found[_key(dataset)] = data.prepared_path(dataset, data.cache_dir())
+            continue
+        payload = {
+            "dataset": dataclasses.asdict(dataset),
+            "cache": str(data.cache_dir()),
+            "data_dir": str(work.data_dir) if work.data_dir else None,
+        }
+        log = work.log(f"prepare-{dataset.name}")
+        jobs.append(Job(_key(dataset), dataset.name, "prepare", payload, log, limit=PREPARE_LIMIT))
+    for outcome in work.do("prepare", jobs):
+        ok = outcome.status == "ok"
+        found[outcome.job.id] = Path(outcome.result["path"]) if ok else outcome.reason
+    return found
+
+
+def _train(work: Work, ready: Mapping[str, Path | str]) -> list[TrialRecord]:
+    """Runs all trials; returns the records of those that ended well."""
+    jobs, trials = [], {}
+    for trial in work.plan.trials:
+        problem = _cannot_run(trial, work, ready)
+        if problem is not None:
+            work.folder.write_trial(problem)
+            continue
+        trials[trial.id] = trial
+        jobs.append(_training_job(trial, work, ready))
+    good = []
+    for outcome in work.do("train", jobs):
+        record = _record(trials[outcome.job.id], outcome)
+        work.folder.write_trial(record)
+        if record.status == "ok":
+            good.append(record)
+    return good
+
+
+def _cannot_run(trial: Trial, work: Work, ready: Mapping[str, Path | str]) -> TrialRecord | None:
+    device = trial.case.device
+    if device not in work.available:
+        there = ", ".join(work.available)
+        reason = f"this machine has no device {device!r} (it has: {there})"
+        return TrialRecord(trial.id, trial.case.id, trial.seed, "skipped", reason)
+    prepared = ready[_key(trial.case.dataset)]
+    if isinstance(prepared, str):
+        reason = f"dataset {trial.case.dataset.name}: {prepared}"
+        return TrialRecord(trial.id, trial.case.id, trial.seed, "failed", reason)
+    return None
+
+
+def _training_job(trial: Trial, work: Work, ready: Mapping[str, Path | str]) -> Job:
+    case = trial.case
+    payload = {
+        "model": dataclasses.asdict(case.model),
+        "train": case.train,
+        "device": case.device,
+        "seed": trial.seed,
+        "data": str(ready[_key(case.dataset)]),
+        "weights": str(work.folder.path / _weights(trial.id)),
+    }
+    return Job(
+        trial.id,
+        f"{case.label} on {case.dataset.name}, seed {trial.seed}",
+        "train",
+        payload,
+        work.log(trial.id),
+        device=case.device,
+        threads=case.train["threads"],
+        limit=work.plan.suite.limits.time,
+    )
+
+
+def _record(trial: Trial, outcome: Outcome) -> TrialRecord:
+    ok = outcome.status == "ok"
+    result = outcome.result
+    return TrialRecord(
+        trial.id,
+        trial.case.id,
+        trial.seed,
+        outcome.status,
+        outcome.reason,
+        metric=result.get("metric", ""),
+        metrics=result["metrics"] if ok else dict(result),
+        curve=tuple(result.get("curve", ())),
+        started=outcome.started,
+        seconds=outcome.seconds,
+        weights=_weights(trial.id) if ok else "",
+        log=f"logs/{trial.id}.log",
+    )
+
+
+def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[TrialRecord]) -> None:
+    """Cost and memory side by side; then latency, with nothing else running."""
+    weights: dict[str, list[str]] = {}
+    for record in sorted(trained, key=lambda record: record.seed):
+        path = str((work.folder.path / record.weights).absolute())
+        weights.setdefault(record.case, []).append(path)
+    subjects = {
+        case.id: {
+            "id": case.id,
+            "label": case.label,
+            "model": dataclasses.asdict(case.model),
+            "data": str(ready[_key(case.dataset)]),
+            "device": case.device,
+            "weights": weights[case.id],
+        }
+        for case in work.plan.cases
+        if case.id in weights
+    }
+    cases = [case for case in work.plan.cases if case.id in subjects]
+    found: dict[str, list[Measurement]] = {case.id: [] for case in cases}
+    for outcome in work.do("memory", _static_jobs(cases, subjects, work)):
+        case_id, kind = outcome.job.id.split("/")[:2]
+        found[case_id] += _measurements(outcome, kind)
+        work.folder.write_case(CaseRecord(case_id, tuple(found[case_id])))
+    for job in _latency_jobs(cases, subjects, work):
+        for outcome in work.do("latency", [job]):  # one device after the other: each alone
+            for case in cases:
+                if case.device == job.device:
+                    timings = outcome.result["cases"][case.id]
+                    found[case.id] += [Measurement(**timing) for timing in timings]
+                    work.folder.write_case(CaseRecord(case.id, tuple(found[case.id])))
+
+
+def _static_jobs(
+    cases: Sequence[Case], subjects: Mapping[str, Mapping[str, Any]], work: Work
+) -> list[Job]:
+    """Cost of every case and, if asked for, its memory in inference and in training."""
+    jobs = []
+    memory = work.plan.suite.measure.memory
+    for case in cases:
+        payload = {**subjects[case.id], "weights": subjects[case.id]["weights"][0]}
+        log = work.log(f"{case.id}-memory")
+        title = f"{case.label} on {case.dataset.name}"
+        cost = Job(f"{case.id}/cost", f"{title}: cost", "cost", payload, log, limit=MEASURE_LIMIT)
+        jobs.append(cost)
+        for mode in ("inference", "training") if memory else ():
+            more = {"mode": mode, "batch_size": memory.batch_size, "train": case.train}
+            jobs.append(
+                Job(
+                    f"{case.id}/memory/{mode}",
+                    f"{title}: memory in {mode}",
+                    "memory",
+                    {**payload, **more},
+                    log,
+                    device=case.device,
+                    limit=MEASURE_LIMIT,
+                )
+            )
+    return jobs
+
+
+def _latency_jobs(
+    cases: Sequence[Case], subjects: Mapping[str, Mapping[str, Any]], work: Work
+) -> list[Job]:
+    """One contest per device. It occupies all cores, so that nothing runs beside it."""
+    latency = work.plan.suite.measure.latency
+    if latency is None:
+        return []
+    cores = work.executor.cores
+    jobs = []
+    for device in dict.fromkeys(case.device for case in cases):
+        of_device = [case for case in cases if case.device == device]
+        payload = {
+            "cases": [subjects[case.id] for case in of_device],
+            "settings": latency.model_dump(),
+            "folder": str(work.folder.path.absolute()),
+            "cores": cores,
+        }
+        log = work.log(f"latency-{device.replace(':', '-')}")
+        title = f"{len(of_device)} cases taking turns on {device}"
+        jobs.append(Job(f"latency {device}", title, "latency", payload, log, device, cores))
+    return jobs
+
+
+def _measurements(outcome: Outcome, kind: str) -> list[Measurement]:
+    if outcome.status == "ok":
+        return [Measurement(**found) for found in outcome.result["measurements"]]
+    unit = {"cost": "1", "memory": "B", "latency": "s"}[kind]
+    return [Measurement(kind, unit, status=outcome.status, reason=outcome.reason)]
+
+
+def _distinct(choices: Iterable[Choice]) -> list[Choice]:
+    return list({_key(choice): choice for choice in choices}.values())
+
+
+def _key(choice: Choice) -> str:
+    """Names a dataset with its parameters within this run."""
+    return data.prepared_path(choice, Path()).name
+
+
+def _weights(trial_id: str) -> str:
+    return f"weights/{trial_id}.safetensors"

@@ -1,0 +1,182 @@
+"""A run's folder: written piece by piece, each piece whole or not there."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from seqbench.errors import StoreError
+from seqbench.records import FORMAT, CaseRecord, Measurement, TrialRecord
+
+RUN_FILE = "run.json"
+
+
+class RunFolder:
+    """``results/<suite>/<UTC time>-<id>/``; docs/results.md describes every file in it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @classmethod
+    def create(cls, results: Path, suite: str, source: str, plan: Mapping[str, Any]) -> RunFolder:
+        """A new folder with the suite as given and the resolved plan.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        now = datetime.now(timezone.utc)
+        name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        folder = cls(results / suite / name)
+        try:
+            folder.path.mkdir(parents=True)
+        except OSError as error:
+            raise StoreError(
+                f"cannot make {folder.path}: {error.strerror}; name another place with --out"
+            ) from error
+        folder._write("suite.yaml", source)
+        folder._write_json("plan.json", plan)
+        folder.set_state("running", suite=suite, started=now.isoformat(timespec="seconds"))
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing folder.
+
+        Raises:
+            StoreError: it is none, or was written by a newer seqbench.
+        """
+        folder = cls(path)
+        state = folder.state()
+        if state.get("format", 0) > FORMAT:
+            raise StoreError(
+                f"{path} has format {state['format']}; this seqbench reads formats up to {FORMAT}: "
+                "upgrade it"
+            )
+        return folder
+
+    def state(self) -> dict[str, Any]:
+        """``format``, ``suite``, ``status`` (running, finished, interrupted), ``started``, …"""
+        return self._read_json(RUN_FILE)
+
+    def set_state(self, status: str, **more: Any) -> None:
+        """Changes the status and adds to what is said of the run."""
+        known = self.state() if (self.path / RUN_FILE).exists() else {"format": FORMAT}
+        self._write_json(RUN_FILE, {**known, **more, "status": status})
+
+    def plan(self) -> dict[str, Any]:
+        return self._read_json("plan.json")
+
+    def environment(self) -> dict[str, Any]:
+        path = self.path / "environment.json"
+        return self._read_json("environment.json") if path.exists() else {}
+
+    def write_environment(self, environment: Mapping[str, Any]) -> None:
+        self._write_json("environment.json", environment)
+
+    def write_trial(self, record: TrialRecord) -> None:
+        self._write_json(f"trials/{record.id}.json", dataclasses.asdict(record))
+
+    def write_case(self, record: CaseRecord) -> None:
+        self._write_json(f"cases/{record.case}.json", dataclasses.asdict(record))
+
+    def trials(self) -> Iterator[TrialRecord]:
+        """Every trial recorded so far, in the order of their ids."""
+        for path in sorted((self.path / "trials").glob("*.json")):
+            yield _as(TrialRecord, self._read_json(f"trials/{path.name}"), path)
+
+    def cases(self) -> Iterator[CaseRecord]:
+        """Every case measured so far, in the order of their ids."""
+        for path in sorted((self.path / "cases").glob("*.json")):
+            value = self._read_json(f"cases/{path.name}")
+            found = tuple(_as(Measurement, item, path) for item in value.pop("measurements", ()))
+            yield _as(CaseRecord, {**value, "measurements": found}, path)
+
+    def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        self._write(name, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+    def _write(self, name: str, text: str) -> None:
+        """Temporary file in the same folder, flushed to the disk, then renamed."""
+        path = self.path / name
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with tempfile.NamedTemporaryFile(
+                "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+            ) as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).chmod(0o666 & ~_umask())
+            Path(file.name).replace(path)
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror}") from error
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise StoreError(
+                f"{self.path} is not a run folder: cannot read {name} ({error.strerror})"
+            ) from error
+        except ValueError as error:
+            raise StoreError(f"{path} is not valid JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise StoreError(f"{path} does not hold a JSON object")
+        return value
+
+
+def find_runs(results: Path) -> list[Path]:
+    """Every run folder under ``results``, oldest first."""
+    runs = [path.parent for path in results.glob(f"*/*/{RUN_FILE}")]
+    return sorted(runs, key=lambda path: (path.name, str(path)))
+
+
+def find_run(results: Path, which: str | None) -> Path:
+    """The run that ``which`` names: a folder, ``suite/time-id``, ``time-id``, the id, or a suite
+    (its latest run); without it, the latest run of all.
+
+    Raises:
+        StoreError: there is none, or more than one.
+    """
+    if which is not None and (Path(which) / RUN_FILE).exists():
+        return Path(which)
+    runs = find_runs(results)
+    if not runs:
+        raise StoreError(f"there are no runs under {results}/: `seqbench run SUITE` makes one")
+    if which is None:
+        return runs[-1]
+    of_suite = [run for run in runs if run.parent.name == which.rstrip("/")]
+    if of_suite:
+        return of_suite[-1]
+    named = [
+        run
+        for run in runs
+        if which in (run.name, f"{run.parent.name}/{run.name}", run.name.rpartition("-")[2])
+    ]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise StoreError(f"{which!r} names {len(named)} runs: {', '.join(map(str, named))}")
+    raise StoreError(f"no run is called {which!r} under {results}/ (see `seqbench list`)")
+
+
+def _as(kind: type[Any], value: dict[str, Any], path: Path) -> Any:
+    """A record from its JSON; keys that a later version added are left out."""
+    fields = {field.name for field in dataclasses.fields(kind)}
+    try:
+        return kind(**{key: item for key, item in value.items() if key in fields})
+    except TypeError as error:
+        raise StoreError(f"{path} is not a {kind.__name__}: {error}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

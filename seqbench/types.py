@@ -1,0 +1,177 @@
+"""What crosses the borders between seqbench and its plugins. Importing this costs no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+#: Parameters that seqbench itself gives to every encoder (see :class:`ModelSpec`).
+ENCODER_PARAMETERS: Mapping[str, Param]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model is asked to do with a dataset.
+
+    Args:
+        input: ``"features"``: batches of shape (batch, time, input_size), float32.
+            ``"tokens"``: batches of shape (batch, time), int64, values in [0, input_size).
+        input_size: number of features per step, or size of the vocabulary.
+        target: ``"label"``: one class per sequence, targets (batch,) int64.
+            ``"value"``: numbers per sequence, targets (batch, output_size) float32.
+            ``"label_per_step"``: one class per step, targets (batch, time) int64.
+        output_size: number of classes, or of values. A model returns (batch, output_size), or
+            (batch, time, output_size) for ``"label_per_step"``.
+        length: number of steps of the longest sequence.
+        class_names: names of the classes, where there are any.
+    """
+
+    input: Literal["features", "tokens"]
+    input_size: int
+    target: Literal["label", "value", "label_per_step"]
+    output_size: int
+    length: int
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def metric(self) -> str:
+        """Name of the quality figure: ``accuracy`` (share, 0 to 1) or ``mse``."""
+        return "mse" if self.target == "value" else "accuracy"
+
+
+#: Whether more is better, for every metric a task can have.
+HIGHER_IS_BETTER: Mapping[str, bool] = {"accuracy": True, "mse": False}
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter of a plugin: its default decides its type.
+
+    Args:
+        default: the value used when a suite gives none. ``None`` accepts any value.
+        choices: the values allowed, if only some are.
+        minimum: the least number allowed.
+        maximum: the greatest number allowed.
+        help: one line for ``seqbench models`` and ``seqbench datasets``.
+    """
+
+    default: Any
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    help: str = ""
+
+
+ENCODER_PARAMETERS = {
+    "readout": Param("last", choices=("last", "mean"), help="which steps the readout sees"),
+    "embedding_size": Param(32, minimum=1, help="size of a token's vector (token tasks only)"),
+}
+
+
+def _check_spec(kind: str, name: str, target: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f"{kind} name {name!r}: use letters, digits, '_', '.', '-', at most 64 of them"
+        )
+    if not TARGET.fullmatch(target):
+        raise ValueError(f"{kind} {name!r}: {target!r} does not read 'package.module:function'")
+
+
+def _as_params(parameters: Mapping[str, Any]) -> dict[str, Param]:
+    return {
+        name: value if isinstance(value, Param) else Param(value)
+        for name, value in parameters.items()
+    }
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Declares a model without importing it.
+
+    Args:
+        name: what a suite calls it.
+        build: ``"package.module:function"`` (or a class). For ``kind="encoder"`` it is called as
+            ``build(input_size, **parameters)`` and returns a ``torch.nn.Module`` that maps
+            (batch, time, input_size) to (batch, time, hidden); seqbench puts the embedding before
+            it and the readout after it. For ``kind="model"`` it is called as
+            ``build(task, **parameters)`` and returns the whole model.
+        parameters: each parameter with its default, or a :class:`Param`.
+        kind: ``"encoder"`` or ``"model"``.
+        description: one line.
+    """
+
+    name: str
+    build: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    kind: Literal["encoder", "model"] = "encoder"
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        _check_spec("model", self.name, self.build)
+        if self.kind not in ("encoder", "model"):
+            raise ValueError(
+                f"model {self.name!r}: kind is {self.kind!r}, not 'encoder' or 'model'"
+            )
+        own = _as_params(self.parameters)
+        shared = ENCODER_PARAMETERS if self.kind == "encoder" else {}
+        object.__setattr__(self, "parameters", {**own, **shared})
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Declares a dataset without loading it.
+
+    Args:
+        name: what a suite calls it.
+        load: ``"package.module:function"``, called as ``load(context, **parameters)`` with a
+            :class:`DataContext`; it returns :class:`Splits`. The result is stored once per set of
+            parameters and plugin version, and read from there afterwards.
+        parameters: each parameter with its default, or a :class:`Param`.
+        description: one line.
+    """
+
+    name: str
+    load: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        _check_spec("dataset", self.name, self.load)
+        object.__setattr__(self, "parameters", _as_params(self.parameters))
+
+
+@dataclass(frozen=True)
+class DataContext:
+    """What a dataset plugin may use while it loads.
+
+    Args:
+        data_dir: the folder the user named (``--data-dir``, ``SEQBENCH_DATA``), if any.
+        cache_dir: a folder that seqbench keeps for downloads.
+        say: shows one line to the user (progress of a download, say).
+    """
+
+    data_dir: Path | None
+    cache_dir: Path
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A loaded dataset: inputs and targets of each split, shaped as :class:`Task` says.
+
+    ``validation`` is ``None`` where there is none; then only the last epoch is reported.
+    """
+
+    task: Task
+    train: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+    validation: tuple[Tensor, Tensor] | None = None

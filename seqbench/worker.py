@@ -1,0 +1,191 @@
+"""Runs one job inside its own process, and says how it ended.
+
+A job is plain data: ``{"kind": …, "threads": …, **what that kind needs}``. The answer is a message
+``{"done": {"status", "reason", "result", …}}``; before it come messages of progress. Whatever a
+plugin does, it does it here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from seqbench.errors import Diverged, SeqbenchError
+
+Job = Mapping[str, Any]
+
+
+class Channel:
+    """The worker's end of the line to whoever started it."""
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Sends one message of progress."""
+        self._connection.send_bytes(json.dumps(message).encode())
+
+    def next_request(self) -> dict[str, Any]:
+        """Waits for a request (jobs that serve)."""
+        request: dict[str, Any] = json.loads(self._connection.recv_bytes())
+        return request
+
+
+def main(connection: Connection, job_text: str, log: str) -> None:
+    """Entry point of a worker process."""
+    _settle(Path(log))
+    channel = Channel(connection)
+    job = json.loads(job_text)
+    try:
+        channel.tell({"done": _run(job, channel)})
+    except (BrokenPipeError, ConnectionError):
+        return  # nobody listens any more
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+
+def _settle(log: Path) -> None:
+    """A process group of its own, prints into the log, ends when its starter ends."""
+    with contextlib.suppress(OSError):
+        os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides what Ctrl-C means
+    log.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+def _run(job: Job, channel: Channel) -> dict[str, Any]:
+    try:
+        import torch
+
+        torch.set_num_threads(job.get("threads", 1))
+        return {"status": "ok", "reason": "", "result": _KINDS[job["kind"]](job, channel)}
+    except Diverged as error:
+        result = {"diverged_step": error.step, "diverged_value": error.value}
+        return {"status": "diverged", "reason": str(error), "result": result}
+    except BaseException as error:  # a plugin may even call sys.exit()
+        traceback.print_exc()
+        status = "out_of_memory" if _out_of_memory(error) else "failed"
+        return {"status": status, "reason": reason_of(error), "result": None}
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
+def reason_of(error: BaseException) -> str:
+    """One line: the error, and where it was raised unless it is one of seqbench's own."""
+    text = " ".join(str(error).split())
+    if isinstance(error, SeqbenchError):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text or 'no message'}{place}"
+
+
+def _prepare(job: Job, channel: Channel) -> dict[str, Any]:
+    from seqbench import data
+    from seqbench.records import Choice
+
+    path = data.prepare(
+        Choice(**job["dataset"]),
+        cache=Path(job["cache"]),
+        data_dir=Path(job["data_dir"]) if job["data_dir"] else None,
+        say=lambda text: channel.tell({"say": text}),
+    )
+    return {"path": str(path)}
+
+
+def _train(job: Job, channel: Channel) -> dict[str, Any]:
+    import torch
+    from safetensors.torch import save_model
+
+    from seqbench import data, models, training
+    from seqbench.records import Choice
+
+    splits = data.open_splits(Path(job["data"]))
+    device = torch.device(job["device"])
+    _be_reproducible(device)
+    torch.manual_seed(job["seed"])
+    model = models.build(Choice(**job["model"]), splits.task).to(device)
+    trained = training.train(
+        model, splits, job["train"], device=device, seed=job["seed"], tell=channel.tell
+    )
+    model.load_state_dict(trained.state)
+    weights = Path(job["weights"])
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = weights.with_suffix(".partial")
+    save_model(model, str(unfinished))
+    unfinished.replace(weights)
+    return {"metric": splits.task.metric, "metrics": trained.metrics, "curve": trained.curve}
+
+
+def _be_reproducible(device: Any) -> None:
+    """Same bits for the same seed; the same precision for every kind of layer."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def _environment(job: Job, channel: Channel) -> dict[str, Any]:
+    from seqbench import environment
+
+    return environment.describe()
+
+
+def _memory(job: Job, channel: Channel) -> dict[str, Any]:
+    from seqbench.measure import memory
+
+    return memory.measure(job)
+
+
+def _cost(job: Job, channel: Channel) -> dict[str, Any]:
+    from seqbench.measure import cost
+
+    return cost.measure(job)
+
+
+def _serve(job: Job, channel: Channel) -> dict[str, Any]:
+    from seqbench.measure import latency
+
+    return latency.serve(job, channel)
+
+
+_KINDS: dict[str, Callable[[Job, Channel], dict[str, Any]]] = {
+    "environment": _environment,
+    "prepare": _prepare,
+    "train": _train,
+    "memory": _memory,
+    "cost": _cost,
+    "serve": _serve,
+}

@@ -1,0 +1,317 @@
+"""Preparing a dataset: the checks, the file, and what opening it costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+
+from seqbench import DataContext, Splits, Task, data
+from seqbench.errors import DataError, PluginError
+from seqbench.records import Choice
+
+FEATURES = Task("features", input_size=3, target="label", output_size=4, length=5)
+TOKENS = Task("tokens", input_size=7, target="label_per_step", output_size=4, length=5)
+VALUES = Task("features", input_size=3, target="value", output_size=2, length=5)
+
+#: What the toy plugin returns, and how often it was asked.
+answer: Any = None
+calls = 0
+
+
+def load(context: DataContext, **params: Any) -> Any:
+    global calls
+    calls += 1
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def choice(target: str = f"{__name__}:load", **params: Any) -> Choice:
+    return Choice("toy", params, target, "toy-package", "1.2")
+
+
+def splits(task: Task = FEATURES, **changes: Any) -> Splits:
+    """Correct splits of 6, 4 and 2 sequences, but for ``changes``."""
+
+    def pair(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if task.input == "tokens":
+            x = torch.arange(n * task.length).reshape(n, task.length) % task.input_size
+        else:
+            x = torch.linspace(0, 1, n * task.length * 3).reshape(n, task.length, 3)
+        y = {
+            "label": torch.arange(n) % task.output_size,
+            "value": torch.linspace(-1, 1, n * task.output_size).reshape(n, task.output_size),
+            "label_per_step": torch.arange(n * task.length).reshape(n, -1) % task.output_size,
+        }[task.target]
+        return x, y
+
+    whole = Splits(task, train=pair(6), test=pair(4), validation=pair(2))
+    return dataclasses.replace(whole, **changes)
+
+
+def prepare(cache: Path, result: Any, **params: Any) -> Path:
+    global answer, calls
+    answer, calls = result, 0
+    return data.prepare(choice(**params), cache=cache, data_dir=None, say=lambda text: None)
+
+
+@pytest.mark.parametrize("task", [FEATURES, TOKENS, VALUES])
+def test_what_was_loaded_comes_back(tmp_path: Path, task: Task) -> None:
+    given = splits(task)
+    opened = data.open_splits(prepare(tmp_path, given))
+    assert opened.task == task
+    for split in data.SPLITS:
+        for before, after in zip(getattr(given, split), getattr(opened, split), strict=True):
+            assert torch.equal(before, after)
+            assert before.dtype == after.dtype
+            assert after.is_contiguous()
+
+
+def test_class_names_and_no_validation(tmp_path: Path) -> None:
+    task = dataclasses.replace(FEATURES, class_names=("a", "b", "c", "ö"))
+    opened = data.open_splits(prepare(tmp_path, splits(task, validation=None)))
+    assert opened.task.class_names == ("a", "b", "c", "ö")
+    assert opened.validation is None
+
+
+def test_arrays_are_converted(tmp_path: Path) -> None:
+    x = numpy.linspace(0, 1, 6 * 5 * 3).reshape(6, 5, 3)[::-1]  # float64, backwards
+    y = numpy.array([0, 1, 2, 3, 0, 1], dtype=numpy.uint8)
+    opened = data.open_splits(prepare(tmp_path, splits(train=(x, y))))
+    assert numpy.array_equal(opened.train[0].numpy(), x.astype(numpy.float32))
+    assert opened.train[1].tolist() == [0, 1, 2, 3, 0, 1]
+    assert opened.train[1].dtype == torch.int64
+
+
+def test_splits_may_share_memory(tmp_path: Path) -> None:
+    pair = splits().train
+    opened = data.open_splits(prepare(tmp_path, splits(train=pair, test=pair)))
+    assert torch.equal(opened.train[0], opened.test[0])
+
+
+def test_loaded_once_per_set_of_parameters(tmp_path: Path) -> None:
+    first = prepare(tmp_path, splits(), seed=1)
+    assert calls == 1
+    assert prepare(tmp_path, splits(), seed=1) == first
+    assert calls == 0
+    assert prepare(tmp_path, splits(), seed=2) != first
+    assert calls == 1
+
+
+def test_the_file_depends_on_what_can_change_its_content(tmp_path: Path) -> None:
+    one = choice(seed=1)
+    others = [
+        choice(seed=2),
+        dataclasses.replace(one, version="1.3"),
+        dataclasses.replace(one, distribution="other"),
+        dataclasses.replace(one, name="toy2"),
+    ]
+    paths = {data.prepared_path(each, tmp_path) for each in [one, *others]}
+    assert len(paths) == 5
+    assert not data.is_prepared(one, tmp_path)
+
+
+def test_what_the_plugin_raises_comes_through_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        prepare(tmp_path, ZeroDivisionError("mine"))
+    assert list((tmp_path / "prepared").iterdir()) == []
+
+
+FLAWS: list[tuple[Callable[[], Any], str]] = [
+    (lambda: None, "load returned NoneType, not seqbench.Splits"),
+    (lambda: dataclasses.replace(splits(), task=None), "task is NoneType, not seqbench.Task"),  # type: ignore[arg-type]
+    (lambda: splits(train=splits().train[0]), "train is Tensor, not a pair"),
+    (lambda: splits(train=(torch.rand(6, 5), torch.zeros(6).long())), r"not \(n, time, 3\)"),
+    (lambda: splits(test=(torch.rand(4, 5, 2), torch.zeros(4).long())), r"test x has shape \(4, 5"),
+    (
+        lambda: splits(train=(torch.rand(6, 5, 3), torch.zeros(5).long())),
+        r"train y has shape \(5,\), not \(6,\)",
+    ),
+    (lambda: splits(train=(torch.rand(0, 5, 3), torch.zeros(0).long())), "train x is empty"),
+    (
+        lambda: splits(train=(torch.ones(6, 5, 3).byte(), torch.zeros(6).long())),
+        "train x is torch.uint8, not torch.float32",
+    ),
+    (
+        lambda: splits(train=(torch.rand(6, 5, 3), torch.zeros(6))),
+        "train y is torch.float32, not torch.int64",
+    ),
+    (
+        lambda: splits(train=(torch.full((6, 5, 3), torch.nan), torch.zeros(6).long())),
+        "train x holds values that are NaN or infinite",
+    ),
+    (
+        lambda: splits(train=(torch.ones(6, 5, 3).double() * 1e300, torch.zeros(6).long())),
+        "NaN or infinite as torch.float32",
+    ),
+    (
+        lambda: splits(train=(torch.rand(6, 5, 3), torch.full((6,), 4))),
+        "train y holds class 4, but task.output_size 4 allows 0 to 3",
+    ),
+    (
+        lambda: splits(TOKENS, test=(torch.full((4, 5), -1), torch.zeros(4, 5).long())),
+        "test x holds token -1, but task.input_size 7 allows 0 to 6",
+    ),
+    (
+        lambda: splits(TOKENS, test=(torch.zeros(4, 5).long(), torch.zeros(4).long())),
+        r"test y has shape \(4,\), not \(4, 5\)",
+    ),
+    (
+        lambda: splits(VALUES, validation=(torch.rand(2, 5, 3), torch.rand(2))),
+        r"validation y has shape \(2,\), not \(2, 2\)",
+    ),
+    (
+        lambda: splits(train=([[[1.0]]], torch.zeros(1).long())),
+        "train x is list, not a tensor or a NumPy array",
+    ),
+    (
+        lambda: splits(train=(numpy.array([["a"]]), torch.zeros(1).long())),
+        "train x is an array of <U1",
+    ),
+    (
+        lambda: dataclasses.replace(splits(), task=dataclasses.replace(FEATURES, length=9)),
+        "the longest sequence has 5 steps, but task.length is 9",
+    ),
+    (
+        lambda: splits(dataclasses.replace(FEATURES, class_names=("a",))),
+        "task.class_names has 1 names for 4 classes",
+    ),
+    (
+        lambda: dataclasses.replace(
+            splits(), task=dataclasses.replace(FEATURES, output_size=numpy.int64(4))
+        ),
+        "task.output_size is .*4.*, not a whole number",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), FLAWS)
+def test_a_flaw_is_named_with_its_plugin(
+    tmp_path: Path, make: Callable[[], Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        prepare(tmp_path, make())
+    assert str(caught.value).startswith("dataset 'toy' of toy-package 1.2: ")
+    assert "\n" not in str(caught.value)
+    assert list((tmp_path / "prepared").iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["no_such_module:load", f"{__name__}:no_such_function"])
+def test_a_target_that_does_not_exist(tmp_path: Path, target: str) -> None:
+    with pytest.raises(PluginError, match=r"toy-package 1\.2.*no_such"):
+        data.prepare(choice(target), cache=tmp_path, data_dir=None, say=print)
+
+
+def test_a_target_that_cannot_be_imported(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "half_baked.py").write_text("from seqbench import no_such_thing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match=r"toy-package 1\.2: cannot import 'half_baked:load'"):
+        data.prepare(choice("half_baked:load"), cache=tmp_path, data_dir=None, say=print)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_a_truncated_file_is_noticed_set_aside_and_replaced(tmp_path: Path, keep: int) -> None:
+    path = prepare(tmp_path, splits())
+    path.write_bytes(path.read_bytes()[:keep])
+    assert not data.is_prepared(choice(), tmp_path)
+    with pytest.raises(DataError, match=r"damaged.*set aside as toy-.*\.corrupt; run again"):
+        data.open_splits(path)
+    assert not path.exists()
+    prepare(tmp_path, splits())
+    assert torch.equal(data.open_splits(path).train[0], splits().train[0])
+
+
+def test_a_truncated_file_is_prepared_anew_without_being_opened(tmp_path: Path) -> None:
+    path = prepare(tmp_path, splits())
+    path.write_bytes(path.read_bytes()[:-1])
+    prepare(tmp_path, splits())
+    assert calls == 1
+    assert data.is_prepared(choice(), tmp_path)
+
+
+def test_a_file_without_a_task_is_damaged(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"train_x": numpy.zeros(3)}, tmp_path / "x.safetensors")
+    with pytest.raises(DataError, match="damaged"):
+        data.open_splits(tmp_path / "x.safetensors")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        data.open_splits(tmp_path / "x.safetensors")
+
+
+def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="SEQBENCH_CACHE"):
+        prepare(tmp_path / "file", splits())
+
+
+def test_two_at_once_do_not_harm_each_other(tmp_path: Path) -> None:
+    global answer
+    answer = splits()
+    problems: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            path = data.prepare(choice(), cache=tmp_path, data_dir=None, say=print)
+            assert torch.equal(data.open_splits(path).train[0], splits().train[0])
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert len(list((tmp_path / "prepared").iterdir())) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_opening_shares_pages_instead_of_copying(tmp_path: Path) -> None:
+    def private_kib() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+    n = 200_000  # sequences of 5 steps of 3 numbers of 4 bytes: 12 MB
+    train = torch.rand(n, 5, 3), torch.zeros(n).long()
+    path = prepare(tmp_path, splits(train=train))
+    before = private_kib()
+    opened = data.open_splits(path)
+    assert opened.train[0].sum() > 0  # every page is read
+    assert private_kib() - before < 2_000
+
+
+def test_paths_cost_no_torch(tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from seqbench import data
+from seqbench.records import Choice
+choice = Choice("toy", {}, "toy:load", "toy", "1")
+assert not data.is_prepared(choice, Path(sys.argv[1]))
+data.cache_dir()
+heavy = {"torch", "numpy", "safetensors"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, env=environment)
+
+
+def test_cache_dir(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEQBENCH_CACHE", str(tmp_path))
+    assert data.cache_dir() == tmp_path
+    monkeypatch.setenv("SEQBENCH_CACHE", "")
+    assert "seqbench" in str(data.cache_dir())

@@ -1,0 +1,99 @@
+"""The instruments, on models whose truth is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from test_models import choice
+from torch import nn
+
+from seqbench import models
+from seqbench.errors import PluginError
+from seqbench.measure import cost, memory, turns
+from seqbench.types import Task
+
+MIB = 2**20
+LABELS = Task("features", 28, "label", 10, 28)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "macs"),
+    [
+        # gates · hidden · (inputs + hidden) a step, 28 steps, and the readout 100 · 10
+        ("rnn", {}, 28 * 1 * 100 * (28 + 100) + 1000),
+        ("gru", {}, 28 * 3 * 100 * (28 + 100) + 1000),
+        ("lstm", {}, 28 * 4 * 100 * (28 + 100) + 1000),
+        # the second layer reads 100 hidden values
+        ("rnn", {"num_layers": 2}, 28 * 100 * (28 + 100 + 100 + 100) + 1000),
+        ("gru", {"num_layers": 2}, 28 * 3 * 100 * (28 + 100 + 100 + 100) + 1000),
+        ("lstm", {"num_layers": 2}, 28 * 4 * 100 * (28 + 100 + 100 + 100) + 1000),
+        # both directions; the readout reads 200
+        ("rnn", {"bidirectional": True}, 2 * 28 * 100 * (28 + 100) + 2000),
+        ("gru", {"bidirectional": True}, 2 * 28 * 3 * 100 * (28 + 100) + 2000),
+        ("lstm", {"bidirectional": True}, 2 * 28 * 4 * 100 * (28 + 100) + 2000),
+    ],
+)
+def test_multiply_accumulates_are_those_worked_out_by_hand(
+    name: str, params: dict[str, Any], macs: int
+) -> None:
+    with torch.device("meta"):
+        model = models.build(choice(name, hidden_size=100, **params), LABELS)
+    assert cost.count_macs(model, LABELS) == macs
+
+
+def test_tokens_cost_no_product_in_the_embedding() -> None:
+    task = Task("tokens", 50, "label", 2, 12)
+    with torch.device("meta"):
+        model = models.build(choice("rnn", hidden_size=8, embedding_size=4), task)
+    assert cost.count_macs(model, task) == 12 * 8 * (4 + 8) + 8 * 2
+
+
+def test_a_count_of_zero_for_a_model_with_parameters_is_an_error() -> None:
+    class Adds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(28, device="meta"))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.weight
+
+    with pytest.raises(PluginError, match="no multiply-accumulate was counted"):
+        cost.count_macs(Adds(), LABELS)
+
+
+@pytest.mark.skipif(not memory.CLEAR_REFS.exists(), reason="needs Linux")
+@pytest.mark.parametrize("size", [64, 256])
+def test_a_peak_that_is_freed_before_the_end_is_measured(size: int) -> None:
+    def work() -> None:
+        block = torch.ones(size * MIB // 4)
+        block.add_(1)
+
+    work()
+    before, peak, _ = memory.peak_bytes(work, torch.device("cpu"))
+    assert peak - before == pytest.approx(size * MIB, rel=0.02)
+
+
+@pytest.mark.skipif(not memory.CLEAR_REFS.exists(), reason="needs Linux")
+def test_memory_freed_earlier_does_not_hide_a_peak() -> None:
+    torch.ones(128 * MIB // 4)
+    kept: list[torch.Tensor] = []
+
+    def work() -> None:
+        kept.extend(torch.ones(MIB // 4) for _ in range(32))
+
+    before, peak, _ = memory.peak_bytes(work, torch.device("cpu"))
+    assert peak - before == pytest.approx(32 * MIB, rel=0.05)
+
+
+def test_the_first_call_of_each_block_counts_for_nothing() -> None:
+    blocks = [
+        {"round": r, "process": p, "batch_size": 1, "ns": [10**9, 1000, 1000, 1000]}
+        for r in range(3)
+        for p in range(2)
+    ]
+    blocks += [{"round": 0, "process": 0, "batch_size": 64, "ns": [1, 5, 5]}]
+    found = turns.summarize(blocks, 1)
+    assert found["median_s"] == pytest.approx(1e-6)
+    assert found["n"] == 18

@@ -1,0 +1,145 @@
+"""Plugins: found through entry points, and a broken one breaks nobody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import install
+
+from seqbench import plugins
+from seqbench.errors import UnknownName
+
+GOOD = """
+    import seqbench
+
+    @seqbench.hookimpl
+    def seqbench_models():
+        return [seqbench.ModelSpec({name!r}, build="somewhere:build")]
+    """
+
+BROKEN = {
+    "import error": ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
+    "exit at import": ("raise SystemExit(0)", "SystemExit"),
+    "raising hook": (
+        """
+        import seqbench
+
+        @seqbench.hookimpl
+        def seqbench_models():
+            raise RuntimeError("not today")
+        """,
+        "not today",
+    ),
+    "misspelt hook": (
+        """
+        import seqbench
+
+        @seqbench.hookimpl
+        def seqbench_modles():
+            return []
+        """,
+        "did you mean 'seqbench_models'?",
+    ),
+    "forgotten decorator": (
+        """
+        def seqbench_models():
+            return []
+        """,
+        "lacks the decorator @seqbench.hookimpl",
+    ),
+    "wrong argument": (
+        """
+        import seqbench
+
+        @seqbench.hookimpl
+        def seqbench_models(config):
+            return []
+        """,
+        "config",
+    ),
+    "wrong return type": (
+        """
+        import seqbench
+
+        @seqbench.hookimpl
+        def seqbench_models():
+            return {"mine": "mine:build"}
+        """,
+        "returned dict, not a list of ModelSpec",
+    ),
+    "wrong item type": (
+        """
+        import seqbench
+
+        @seqbench.hookimpl
+        def seqbench_models():
+            return ["mine"]
+        """,
+        "returned a list with str in it, not ModelSpec",
+    ),
+    "bad name": (GOOD.format(name="a b"), "model name 'a b'"),
+    "offers nothing": ("import seqbench", "offers no model and no dataset"),
+}
+
+
+def test_what_ships_with_seqbench_is_found_through_entry_points() -> None:
+    registry = plugins.load()
+    assert {"rnn", "lstm", "gru"} <= {offer.spec.name for offer in registry.models}
+    names = {offer.spec.name for offer in registry.datasets}
+    assert {"fashion_mnist", "mnist", "kmnist", "adding", "parity"} <= names
+    assert registry.model("lstm").source.distribution == "seqbench"
+    assert registry.model("seqbench:lstm").spec.parameters["hidden_size"].default == 128
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_plugin_shows_with_its_reason_and_breaks_nothing(site: Path, fault: str) -> None:
+    code, reason = BROKEN[fault]
+    install(site, "sick-plugin", {"sick": code}, "sick = sick", version="3.2")
+    registry = plugins.load()
+    (sick,) = [p for p in registry.plugins if p.source.distribution == "sick-plugin"]
+    assert reason in sick.error
+    assert str(sick.source) == "sick-plugin 3.2"
+    assert "\n" not in sick.error
+    assert registry.model("lstm").spec.name == "lstm"
+
+
+def test_a_clash_is_an_error_only_when_the_name_is_used(site: Path) -> None:
+    install(site, "other-lstm", {"other": GOOD.format(name="lstm")}, "recurrent = other")
+    registry = plugins.load()
+    with pytest.raises(UnknownName, match=r"other-lstm 1.0 and seqbench .*'other-lstm:lstm' or"):
+        registry.model("lstm")
+    assert registry.model("other_lstm:lstm").source.distribution == "other-lstm"
+    assert registry.model("seqbench:lstm").source.distribution == "seqbench"
+    assert registry.model("gru").spec.name == "gru"
+    (other,) = [p for p in registry.plugins if p.source.distribution == "other-lstm"]
+    assert registry.clashes(other) == [
+        f"model 'lstm' is offered by {registry.model('gru').source} too: write 'other-lstm:lstm'"
+    ]
+
+
+def test_an_unknown_name_gets_the_nearest_one() -> None:
+    with pytest.raises(UnknownName, match=r"no model is called 'lsmt'; did you mean 'lstm'\?"):
+        plugins.load().model("lsmt")
+
+
+def test_an_unknown_name_of_a_broken_plugin_gets_the_reason(site: Path) -> None:
+    install(
+        site, "mamba", {"broken_mamba": "import no_such_module_anywhere"}, "mamba = broken_mamba"
+    )
+    with pytest.raises(
+        UnknownName, match=r"plugin mamba 1\.0 is broken: .*no_such_module_anywhere"
+    ):
+        plugins.load().model("mamba")
+
+
+def test_the_plugins_command_shows_broken_ones(site: Path, seqbench_cli) -> None:
+    install(site, "sick-plugin", {"sick": "import no_such_module_anywhere"}, "sick = sick")
+    shown = seqbench_cli("plugins")
+    assert shown.returncode == 0
+    for expected in ("sick-plugin 1.0", "broken", "no_such_module_anywhere", "rnn, lstm, gru"):
+        assert expected in shown.stdout
+    models = seqbench_cli("models")
+    assert models.returncode == 0
+    assert "lstm" in models.stdout
+    assert "sick-plugin" in models.stderr

@@ -1,0 +1,323 @@
+"""The main job, through the real program: results, failures as results, exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import install
+
+import seqbench
+
+TINY = """
+    name: tiny
+    datasets: [{parity: {length: 4, train_size: 200, validation_size: 50, test_size: 50}}]
+    models: [{rnn: {hidden_size: 4}}, {gru: {hidden_size: 4}}]
+    train: {epochs: 2, batch_size: 20}
+    seeds: 2
+    measure:
+      latency: {budget: 200ms, batch_sizes: [1, 8]}
+      memory: {batch_size: 8}
+    """
+
+FAULTY = """
+    import seqbench
+
+    @seqbench.hookimpl
+    def seqbench_models():
+        return [
+            seqbench.ModelSpec(name, build="faulty_models:" + name, parameters={"hidden_size": 4})
+            for name in ("raises", "exits", "dies", "killed", "hangs", "not_finite", "wrong_shape")
+        ]
+    """
+FAULTY_MODELS = """
+    import os, signal, sys, time
+    import torch
+
+    class Base(torch.nn.Module):
+        def __init__(self, input_size, hidden_size):
+            super().__init__()
+            self.layer = torch.nn.Linear(input_size, hidden_size)
+            self.hidden_size = hidden_size
+
+        def forward(self, x):
+            if self.training:
+                self.fault()
+            return self.layer(x)
+
+    class raises(Base):
+        def fault(self):
+            print("about to raise")
+            raise ValueError("no [bold]good[/bold]")
+
+    class exits(Base):
+        def fault(self): sys.exit(0)
+
+    class dies(Base):
+        def fault(self): os._exit(3)
+
+    class killed(Base):
+        def fault(self): os.kill(os.getpid(), signal.SIGSEGV)
+
+    class hangs(Base):
+        def fault(self):
+            while True: time.sleep(1)
+
+    class not_finite(Base):
+        def forward(self, x):
+            return self.layer(x) * (float("nan") if self.training else 1.0)
+
+    class wrong_shape(Base):
+        def forward(self, x):
+            return self.layer(x)[:1] if self.training else self.layer(x)
+    """
+
+
+def processes_in(folder: Path, patience: float = 5.0) -> list[str]:
+    """Processes that work in ``folder``, as workers do; gives them a moment to end."""
+    deadline = time.monotonic() + patience
+    while True:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (process / "cwd").resolve() == folder.resolve():
+                    found.append((process / "cmdline").read_text())
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One finished run, made by the program with --json; its output lies beside it."""
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "tiny.yaml").write_text(textwrap.dedent(TINY))
+    done = subprocess.run(
+        [sys.executable, "-m", "seqbench", "run", "tiny.yaml", "--json"],
+        cwd=folder, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout.json").write_text(done.stdout)
+    (folder / "stderr.txt").write_text(done.stderr)
+    return folder
+
+
+@pytest.fixture
+def tiny_document(tiny_run: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((tiny_run / "stdout.json").read_text())
+    return document
+
+
+def test_json_is_one_document_with_every_figure(tiny_document: dict[str, Any]) -> None:
+    assert tiny_document["format"] == 1
+    assert tiny_document["status"] == "finished"
+    assert [(t["model"], t["seed"]) for t in tiny_document["trials"]] == [
+        ("rnn", 0), ("rnn", 1), ("gru", 0), ("gru", 1),
+    ]  # fmt: skip
+    for case in tiny_document["cases"]:
+        assert case["status"] == "ok"
+        assert case["seeds"] == {"ok": 2}
+        accuracy = case["accuracy"]
+        assert accuracy["n"] == 2
+        assert accuracy["low"] <= accuracy["mean"] <= accuracy["high"]
+        assert [entry["batch_size"] for entry in case["latency"]] == [1, 8]
+        for entry in case["latency"]:
+            assert 0 < entry["low_s"] <= entry["median_s"] <= entry["high_s"] < 1
+            assert entry["processes"] == 3
+        assert case["memory"]["training_bytes"] > 4 * case["parameters"]
+        assert case["macs"] > 0
+
+
+def test_everything_else_went_to_stderr_without_control_codes(tiny_run: Path) -> None:
+    said = (tiny_run / "stderr.txt").read_text()
+    assert "training: 4 trials" in said
+    assert "\x1b" not in said
+
+
+def test_the_run_folder_holds_all_that_the_docs_list(
+    tiny_run: Path, tiny_document: dict[str, Any]
+) -> None:
+    folder = tiny_run / tiny_document["run"]
+    assert (folder / "suite.yaml").read_text() == (tiny_run / "tiny.yaml").read_text()
+    for trial in tiny_document["trials"]:
+        record = json.loads((folder / "trials" / f"{trial['id']}.json").read_text())
+        assert [entry["epoch"] for entry in record["curve"]] == [1, 2]
+        assert (folder / record["weights"]).exists()
+        assert (folder / record["log"]).exists()
+    assert not list(folder.rglob("*.partial"))
+    assert not list(folder.rglob(".*"))
+
+
+def test_what_is_printed_can_be_derived_again_from_the_samples(
+    tiny_run: Path, tiny_document: dict[str, Any]
+) -> None:
+    from seqbench.measure import turns
+
+    folder = tiny_run / tiny_document["run"]
+    for case in tiny_document["cases"]:
+        with gzip.open(folder / "samples" / f"{case['id']}.json.gz", "rt") as file:
+            samples = json.load(file)
+        for entry in case["latency"]:
+            found = turns.summarize(samples["blocks"], entry["batch_size"])
+            assert {key: entry[key] for key in found} == found
+        rounds = {block["round"] for block in samples["blocks"]}
+        assert len(rounds) >= 5
+
+
+def test_show_and_list_find_the_run_again(
+    tiny_run: Path, tiny_document: dict[str, Any], seqbench_cli: Callable[..., Any]
+) -> None:
+    shown = seqbench_cli("show", "--format", "json", cwd=tiny_run)
+    assert json.loads(shown.stdout) == tiny_document
+    by_id = seqbench_cli("show", tiny_document["run"][-4:], cwd=tiny_run)
+    assert "gru" in by_id.stdout
+    assert "\x1b" not in by_id.stdout
+    listed = seqbench_cli("list", cwd=tiny_run)
+    assert Path(tiny_document["run"]).name in listed.stdout
+    assert "4 of 4 ok" in listed.stdout
+    for form in ("markdown", "csv", "latex"):
+        assert "rnn" in seqbench_cli("show", "--format", form, cwd=tiny_run).stdout
+    missing = seqbench_cli("show", "nothing", cwd=tiny_run)
+    assert missing.returncode == 1
+    assert "no run is called 'nothing'" in missing.stderr
+
+
+def test_two_runs_give_identical_weights(
+    tiny_run: Path, tiny_document: dict[str, Any], tmp_path: Path
+) -> None:
+    """The second with other trials beside it, through the Python API."""
+    run = seqbench.run(tiny_run / "tiny.yaml", out=tmp_path, models=["gru"], seeds=1,
+                       overrides=["measure=[accuracy]"])  # fmt: skip
+    assert run.ok
+    (row,) = run.to_dicts()
+    before = next(t for t in tiny_document["trials"] if t["id"] == row["id"])
+    assert row["value"] == before["metrics"]["value"]
+    weights = f"weights/{row['id']}.safetensors"
+    first = (tiny_run / tiny_document["run"] / weights).read_bytes()
+    assert (run.path / weights).read_bytes() == first
+    assert run.document["cases"][0]["latency"] == []
+    assert run.document["cases"][0]["memory"] is None
+
+
+def test_every_fault_is_a_row_and_the_others_go_on(
+    site: Path, write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any],
+    tiny_document: dict[str, Any], tmp_path: Path,
+) -> None:  # fmt: skip
+    install(site, "faulty", {"faulty": FAULTY, "faulty_models": FAULTY_MODELS}, "faulty = faulty")
+    names = ("raises", "exits", "dies", "killed", "hangs", "not_finite", "wrong_shape")
+    models = f"models: [{{rnn: {{hidden_size: 4}}}}, {', '.join(names)}]"
+    text = TINY.replace("models: [{rnn: {hidden_size: 4}}, {gru: {hidden_size: 4}}]", models)
+    text = text.replace("seeds: 2", "seeds: 1").replace(
+        "measure:", "limits: {time: 3s}\n    measure:"
+    )
+    done = seqbench_cli("run", write_suite(text), "--json")
+    assert done.returncode == 1, done.stderr
+    document = json.loads(done.stdout)
+    ended = {trial["model"]: trial for trial in document["trials"]}
+    expected = {
+        "rnn": ("ok", ""),
+        "raises": ("failed", "ValueError: no [bold]good[/bold] (faulty_models.py:"),
+        "exits": ("failed", "SystemExit: 0"),
+        "dies": ("crashed", "exit code 3"),
+        "killed": ("crashed", "SIGSEGV"),
+        "hangs": ("timeout", "not finished after 3 s"),
+        "not_finite": ("diverged", "the loss became nan at step 1"),
+        "wrong_shape": ("failed", "the model returned shape (1, 2) where (20, 2) was expected"),
+    }
+    for name, (status, reason) in expected.items():
+        assert ended[name]["status"] == status, ended[name]
+        assert reason in ended[name]["reason"]
+        assert "\n" not in ended[name]["reason"]
+    healthy = next(t for t in tiny_document["trials"] if (t["model"], t["seed"]) == ("rnn", 0))
+    assert ended["rnn"]["metrics"] == healthy["metrics"]
+    (log,) = tmp_path.glob(f"results/tiny/*/{ended['raises']['log']}")
+    assert "about to raise" in log.read_text()
+    assert "Traceback" in log.read_text()
+    table = seqbench_cli("show").stdout
+    assert "1 of 1 diverged" in table
+    assert "no [bold]good[/bold]" in table
+    assert processes_in(tmp_path) == []
+
+
+def test_an_absent_device_is_skipped_with_the_reason(
+    write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
+) -> None:
+    done = seqbench_cli("run", write_suite(TINY), "--device", "cuda:7", "--json")
+    assert done.returncode == 1
+    for trial in json.loads(done.stdout)["trials"]:
+        assert trial["status"] == "skipped"
+        assert "no device 'cuda:7' (it has: cpu" in trial["reason"]
+
+
+def test_a_dataset_that_fails_costs_its_own_trials(
+    site: Path, write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
+) -> None:
+    code = """
+        import seqbench
+
+        @seqbench.hookimpl
+        def seqbench_datasets():
+            return [seqbench.DatasetSpec("sour", load="sour:load")]
+
+        def load(context):
+            raise RuntimeError("gone off")
+        """
+    install(site, "sour-data", {"sour": code}, "sour = sour")
+    text = TINY.replace("datasets: [", "datasets: [sour, ").replace("seeds: 2", "seeds: 1")
+    done = seqbench_cli("run", write_suite(text), "--json", "--set", "measure=[accuracy]")
+    assert done.returncode == 1
+    trials = json.loads(done.stdout)["trials"]
+    assert [trial["status"] for trial in trials] == ["failed", "failed", "ok", "ok"]
+    assert trials[0]["reason"].startswith("dataset sour: RuntimeError: gone off")
+
+
+def test_an_interrupt_keeps_what_was_earned_and_leaves_nothing_running(
+    site: Path, write_suite: Callable[..., Path], tmp_path: Path
+) -> None:
+    install(site, "faulty", {"faulty": FAULTY, "faulty_models": FAULTY_MODELS}, "faulty = faulty")
+    text = TINY.replace("{gru: {hidden_size: 4}}", "hangs")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seqbench", "run", str(write_suite(text)), "--json"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("results/tiny/*/trials/rnn-*.json"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    document = json.loads(stdout)
+    assert document["status"] == "interrupted"
+    assert [trial["status"] for trial in document["trials"]] == ["ok", "ok"]
+    assert "Traceback" not in stderr
+    assert processes_in(tmp_path) == []
+
+
+def test_a_script_without_a_main_guard_does_not_start_itself_again(
+    write_suite: Callable[..., Path], tmp_path: Path
+) -> None:
+    script = tmp_path / "study.py"
+    suite = write_suite(TINY)
+    script.write_text(
+        "import seqbench\n"
+        "print('started')\n"
+        f"run = seqbench.run({str(suite)!r}, seeds=1, overrides=['measure=[accuracy]'])\n"
+        "print(run.ok, len(run.records))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["started", "True", "2"]

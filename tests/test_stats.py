@@ -1,0 +1,114 @@
+"""Statistics, against numbers worked out by hand or by scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqbench import stats
+
+reals = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+def test_the_mean_interval_of_three_seeds_by_hand() -> None:
+    # mean 2, s = 1, t(0.975, 2) = 4.302653; half width 4.302653 / √3 = 2.484138
+    found = stats.mean_interval([1.0, 2.0, 3.0])
+    assert found["mean"] == 2.0
+    assert found["n"] == 3
+    assert found["low"] == pytest.approx(2 - 2.484138, abs=1e-6)
+    assert found["high"] == pytest.approx(2 + 2.484138, abs=1e-6)
+
+
+def test_one_value_has_no_interval() -> None:
+    assert stats.mean_interval([0.5]) == {"mean": 0.5, "low": None, "high": None, "n": 1}
+
+
+@given(st.lists(reals, min_size=2, max_size=20))
+def test_the_mean_interval_equals_scipys(values: list[float]) -> None:
+    found = stats.mean_interval(values)
+    scale = np.std(values, ddof=1) / np.sqrt(len(values))
+    if scale > 1e-9:
+        low, high = scipy.stats.t.interval(0.95, len(values) - 1, np.mean(values), scale)
+        assert found["low"] == pytest.approx(low, rel=1e-6, abs=1e-6)
+        assert found["high"] == pytest.approx(high, rel=1e-6, abs=1e-6)
+
+
+@given(st.lists(reals, min_size=1, max_size=50), st.floats(0, 1))
+def test_quantiles_equal_numpys(values: list[float], share: float) -> None:
+    ordered = sorted(values)
+    assert stats.quantile(ordered, share) == pytest.approx(
+        float(np.quantile(ordered, share)), rel=1e-9, abs=1e-6
+    )
+
+
+def test_the_headline_is_the_median_of_per_process_medians() -> None:
+    # Block medians: process A 1, 2, 9 → 2; B 4, 4, 4 → 4; C 10, 10, 10 → 10. Their median: 4.
+    processes = [
+        [[1.0, 1.0, 1.0], [2.0, 2.0, 50.0], [9.0, 9.0, 9.0]],
+        [[4.0, 4.0, 4.0]] * 3,
+        [[10.0, 10.0, 10.0]] * 3,
+    ]
+    found = stats.latency(processes)
+    assert found["median_s"] == 4.0
+    assert found["n"] == 27
+    assert found["processes"] == 3
+    assert found["low_s"] <= 4.0 <= found["high_s"]
+    assert found["p90_s"] is None
+    assert found["p99_s"] is None
+
+
+def test_percentiles_appear_when_there_are_enough_calls() -> None:
+    block = [1.0] * 100
+    assert stats.latency([[block[:63]]])["p90_s"] is None
+    assert stats.latency([[block[:64]]])["p90_s"] == 1.0
+    assert stats.latency([[[1.0] * 661]])["p99_s"] is None
+    assert stats.latency([[[1.0] * 662]])["p99_s"] == 1.0
+
+
+def test_a_wide_spread_is_flagged_and_nothing_is_dropped() -> None:
+    calm = stats.latency([[[1.0, 1.01, 1.02, 1.0]] * 4] * 3)
+    wild = stats.latency([[[1.0, 1.0, 2.0, 2.0]] * 4] * 3)
+    assert not calm["unstable"]
+    assert wild["unstable"]
+    assert wild["n"] == 48
+
+
+def test_one_process_has_no_interval() -> None:
+    assert stats.nested_interval([[1.0, 2.0]]) == (None, None)
+
+
+def test_the_interval_counts_processes_not_just_blocks() -> None:
+    """Three processes that differ, each steady within itself: the interval must span them."""
+    processes = [[1.0] * 50, [2.0] * 50, [3.0] * 50]
+    low, high = stats.nested_interval(processes)
+    assert (low, high) == (1.0, 3.0)
+
+
+@given(st.lists(st.lists(st.floats(0.1, 10), min_size=1, max_size=9), min_size=2, max_size=5))
+def test_the_interval_lies_within_the_data(processes: list[list[float]]) -> None:
+    low, high = stats.nested_interval(processes)
+    everything = [value for blocks in processes for value in blocks]
+    assert low is not None
+    assert high is not None
+    assert min(everything) <= low <= high <= max(everything)
+    assert (low, high) == stats.nested_interval(processes)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    """Normal processes (sd 3) with normal blocks (sd 1): with eight processes, about 95 %."""
+    random = np.random.default_rng(1)
+    hits = 0
+    for _ in range(200):
+        centres = 100 + 3 * random.standard_normal(8)
+        low, high = stats.nested_interval(
+            [list(centre + random.standard_normal(15)) for centre in centres]
+        )
+        hits += low <= 100 <= high  # type: ignore[operator]
+    assert hits / 200 >= 0.88  # a percentile bootstrap of a median over eight is a little narrow
+
+
+def test_throughput_is_samples_over_wall_time() -> None:
+    assert stats.throughput([(100, 2.0), (300, 3.0), (50, 1.0)]) == {"per_s": 50.0, "n": 3}

@@ -1,0 +1,159 @@
+"""Training: same seed, same bits; choosing on validation; divergence is a result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from seqbench import training
+from seqbench.errors import Diverged, PluginError
+from seqbench.types import Splits, Task
+
+CPU = torch.device("cpu")
+SETTINGS: dict[str, Any] = {
+    "epochs": 3,
+    "batch_size": 16,
+    "optimizer": {"name": "adam", "params": {"lr": 0.01}},
+    "schedule": None,
+    "clip_norm": None,
+}
+
+
+def splits(task: Task | None = None, validation: bool = True, n: int = 200) -> Splits:
+    """The sign of the sum of a short sequence: learnt within seconds."""
+    task = task or Task("features", 2, "label", 2, 5)
+    draw = torch.Generator().manual_seed(7)
+    x = torch.randn(n, 5, 2, generator=draw)
+    total = x.sum(dim=(1, 2))
+    y = total[:, None].clone() if task.target == "value" else (total > 0).long()
+    half = n // 2
+    part = (x[half:], y[half:])
+    return Splits(task, (x[:half], y[:half]), part, part if validation else None)
+
+
+class Flat(nn.Module):
+    def __init__(self, outputs: int = 2):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(10, 16), nn.Dropout(0.2), nn.ReLU())
+        self.head = nn.Linear(16, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        answer: torch.Tensor = self.head(self.layers(x))
+        return answer
+
+
+def trained(seed: int = 0, data: Splits | None = None, **settings: Any) -> training.Trained:
+    torch.manual_seed(seed)
+    data = data or splits()
+    model = Flat(data.task.output_size)
+    return training.train(model, data, {**SETTINGS, **settings}, device=CPU, seed=seed)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not() -> None:
+    first, again, other = trained(0), trained(0), trained(1)
+    assert first.metrics == again.metrics
+    for name, weights in first.state.items():
+        assert torch.equal(weights, again.state[name])
+    assert any(not torch.equal(weights, other.state[name]) for name, weights in first.state.items())
+
+
+def test_the_test_split_is_measured_at_the_best_epoch_by_validation() -> None:
+    """Validation is the test split here, so the best figure must be the best of the curve."""
+    result = trained(epochs=6, optimizer={"name": "sgd", "params": {"lr": 1.0}})
+    best = max(entry["validation"] for entry in result.curve)
+    assert result.metrics["best"] == result.metrics["value"] == best
+    assert result.metrics["validation"] == best
+    assert result.curve[result.metrics["best_epoch"] - 1]["validation"] == best
+    assert result.metrics["last"] == result.curve[-1]["validation"]
+
+
+def test_without_validation_only_the_last_epoch_is_reported() -> None:
+    result = trained(data=splits(validation=False))
+    assert result.metrics["best"] is None
+    assert result.metrics["best_epoch"] is None
+    assert result.metrics["value"] == result.metrics["last"]
+
+
+def test_regression_is_judged_by_its_mean_squared_error_and_less_is_better() -> None:
+    data = splits(Task("features", 2, "value", 1, 5))
+    result = trained(data=data, epochs=8)
+    assert result.metrics["best"] == min(entry["validation"] for entry in result.curve)
+    assert result.curve[-1]["validation"] < result.curve[0]["validation"]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "rmsprop", "nadam"])
+def test_any_optimizer_of_torch_trains(name: str) -> None:
+    result = trained(optimizer={"name": name, "params": {"lr": 0.01}}, clip_norm=1.0)
+    assert result.curve[-1]["train_loss"] < result.curve[0]["train_loss"]
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_with_its_step() -> None:
+    class Explodes(Flat):
+        calls = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            factor = float("inf") if self.calls == 9 else 1.0
+            return super().forward(x) * factor
+
+    with pytest.raises(Diverged) as caught:
+        training.train(Explodes(), splits(), SETTINGS, device=CPU, seed=0)
+    # Seven steps an epoch, then one evaluation call: the ninth call is step 8.
+    assert caught.value.step == 8
+    assert caught.value.value == "nan"
+    assert str(caught.value) == "the loss became nan at step 8"
+
+
+def test_an_answer_that_is_not_finite_in_evaluation_is_no_accuracy() -> None:
+    class BadInEvaluation(Flat):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * (1.0 if self.training else float("nan"))
+
+    with pytest.raises(Diverged, match="the model's answer became nan at step 7"):
+        training.train(BadInEvaluation(), splits(), SETTINGS, device=CPU, seed=0)
+
+
+def test_a_wrong_shape_is_said_with_both_shapes() -> None:
+    with pytest.raises(PluginError, match=r"returned shape \(16, 3\) where \(16, 2\)"):
+        training.train(Flat(3), splits(), SETTINGS, device=CPU, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({"name": "cosine", "params": {"eta_min": 0.0}}, [1.0, 0.75, 0.25, 0.0]),
+        ({"name": "step", "params": {"step_size": 1, "gamma": 0.5}}, [1.0, 0.5, 0.25, 0.125]),
+        ({"name": "exponential", "params": {"gamma": 0.1}}, [1.0, 0.1, 0.01, 0.001]),
+    ],
+)
+def test_schedules_reach_the_rates_worked_out_by_hand(
+    schedule: dict[str, Any], expected: list[float]
+) -> None:
+    settings = {
+        **SETTINGS,
+        "schedule": schedule,
+        "optimizer": {"name": "sgd", "params": {"lr": 1.0}},
+    }
+    step = training._Step(Flat(), splits().task, settings, steps_per_epoch=4)
+    x, y = torch.zeros(2, 5, 2), torch.zeros(2, dtype=torch.int64)
+    rates = [step.optimizer.param_groups[0]["lr"]]
+    for _ in range(3):
+        for _ in range(4):
+            step(x, y)
+        rates.append(step.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx(expected, abs=1e-9)
+
+
+def test_one_cycle_rises_to_its_maximum_and_ends_near_zero() -> None:
+    schedule = {"name": "one_cycle", "params": {"max_lr": 0.1, "pct_start": 0.3}}
+    step = training._Step(Flat(), splits().task, {**SETTINGS, "schedule": schedule}, 10)
+    rates = []
+    for _ in range(30):
+        rates.append(step.optimizer.param_groups[0]["lr"])
+        step(torch.zeros(2, 5, 2), torch.zeros(2, dtype=torch.int64))
+    assert max(rates) == pytest.approx(0.1, rel=1e-3)
+    assert rates[0] == pytest.approx(0.1 / 25)
+    assert rates[-1] < 1e-5
