@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -109,13 +110,14 @@ def run(
         models, datasets: only these.
         devices, seeds: instead of the suite's.
         out: folder for results.
-        data_dir: folder where datasets lie, if seqbench shall look there first.
+        data_dir: folder where datasets lie, to look there first; default: ``SEQBENCH_DATA``.
 
     Raises:
         SuiteError: the suite is not valid. Trials that fail are results, not exceptions.
     """
     from seqbench.runner import Progress
 
+    data_dir = data_dir or os.environ.get("SEQBENCH_DATA")
     selection = Selection(overrides, models, datasets, devices, seeds)
     return start(
         Path(suite), selection, out=Path(out), data_dir=_path(data_dir), progress=Progress()

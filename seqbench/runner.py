@@ -45,9 +45,12 @@ class Work:
         if not jobs:
             return
         self.progress.phase(phase, jobs)
+        self.folder.log(f"{phase}: {len(jobs)} jobs")
         with closing(self.executor.run(jobs, self.progress)) as outcomes:  # type: ignore[type-var]
             for outcome in outcomes:
                 self.progress.ended(outcome)
+                took = f"{outcome.job.title}: {outcome.status} after {outcome.seconds:.1f} s"
+                self.folder.log(f"{took}: {outcome.reason}" if outcome.reason else took)
                 yield outcome
 
     def log(self, name: str) -> Path:

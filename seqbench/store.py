@@ -98,6 +98,12 @@ class RunFolder:
             found = tuple(_as(Measurement, item, path) for item in value.pop("measurements", ()))
             yield _as(CaseRecord, {**value, "measurements": found}, path)
 
+    def log(self, line: str) -> None:
+        """Adds a line to the run's own log, with the time (UTC)."""
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        with (self.path / "run.log").open("a", encoding="utf-8") as file:
+            file.write(f"{now} {line}\n")
+
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self._write(name, json.dumps(value, indent=1, allow_nan=False) + "\n")
 

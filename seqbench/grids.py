@@ -1,0 +1,54 @@
+"""Grids: parameters of which a suite lists several values."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+from seqbench.parameters import completed, is_grid
+from seqbench.types import Param
+
+#: For every declared parameter, the values it takes.
+Axes: TypeAlias = "dict[str, list[Any]]"
+#: The same, with the values in a form that can be compared.
+Keys: TypeAlias = "dict[str, frozenset[str]]"
+
+
+def axes(given: Mapping[str, Any], declared: Mapping[str, Param]) -> Axes:
+    """The values of every declared parameter: those given, or else its default alone."""
+    found = {}
+    for name, param in declared.items():
+        values = given.get(name, param.default)
+        if name not in given or not is_grid(values, param):
+            values = [values]
+        found[name] = [completed({name: value}, {name: param})[name] for value in values]
+    return found
+
+
+def size(of: Axes) -> int:
+    """The number of combinations, without making any."""
+    return math.prod(len(values) for values in of.values())
+
+
+def combinations(of: Axes) -> Iterator[dict[str, Any]]:
+    """Every combination; the last parameter varies fastest."""
+    for values in itertools.product(*of.values()):
+        yield dict(zip(of, values, strict=True))
+
+
+def key(value: Any) -> str:
+    """Equal for equal plain values only: ``1``, ``1.0`` and ``true`` differ."""
+    return json.dumps(value, sort_keys=True)
+
+
+def keys(of: Axes) -> Keys:
+    """For every parameter the keys of its values."""
+    return {name: frozenset(map(key, values)) for name, values in of.items()}
+
+
+def overlap(first: Keys, second: Keys) -> bool:
+    """Whether some combination is in both grids of one plugin."""
+    return all(not first[name].isdisjoint(second[name]) for name in first)

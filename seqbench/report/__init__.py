@@ -1,0 +1,1 @@
+"""What the user reads: tables and exports, all made from one plain document."""

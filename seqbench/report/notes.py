@@ -1,0 +1,232 @@
+"""What stands under the tables: what went wrong, and what the figures mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from seqbench import stats
+from seqbench.report import numbers
+from seqbench.report.columns import Case, Document, ResultTable
+from seqbench.report.text import clean, label, lines_of, settings
+
+MOST_FAILURES = 10
+MOST_NAMED = 4
+#: The parameters of optimizers and schedules that readers ask for; the JSON export has all.
+TOLD = ("lr", "max_lr", "momentum", "weight_decay", "gamma")
+
+
+def status_lines(case: Case) -> list[str]:
+    """``["ok"]``, or what went wrong: ``["1 of 3 diverged"]``."""
+    seeds: Mapping[str, int] = case["seeds"]
+    total = sum(seeds.values())
+    if not total:
+        return ["not run"]
+    bad = [f"{n} of {total} {_words(status)}" for status, n in seeds.items() if status != "ok"]
+    if not bad and case["status"] not in (None, "ok"):
+        return [f"measuring: {_words(case['status'])}"]
+    return bad or ["ok"]
+
+
+def several_devices(document: Document) -> bool:
+    """Whether cases of the document differ in their device."""
+    return len({case["device"] for case in document["cases"]}) > 1
+
+
+def _name(case: Case, document: Document) -> str:
+    """The label, with the dataset and the device where the document has several."""
+    parts = [label(case)]
+    if len({other["dataset"] for other in document["cases"]}) > 1:
+        parts.append(f"on {clean(case['dataset'])}")
+    if several_devices(document):
+        parts.append(f"on {clean(case['device'])}")
+    return " ".join(parts)
+
+
+def failures(document: Document, table: ResultTable) -> list[str]:
+    """One line for each thing that did not end ``ok``, at most ten and then how many more.
+
+    ``rnn seeds 0, 2: diverged: the loss became nan at step 312``
+    """
+    lines = []
+    for case in table.cases:
+        name = _name(case, document)
+        trials = [t for t in document["trials"] if t["case"] == case["id"] and t["status"] != "ok"]
+        lines += [f"{name} {line}" for line in _failed_trials(trials)]
+        measuring = _reason_beyond(case, trials)
+        if measuring:
+            lines.append(f"{name}: measuring: {measuring}")
+    if len(lines) > MOST_FAILURES:
+        lines[MOST_FAILURES:] = [f"… and {len(lines) - MOST_FAILURES} more"]
+    return lines
+
+
+def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Seeds that ended the same way share a line."""
+    seeds: dict[str, list[str]] = {}
+    for trial in trials:
+        reason = clean(trial["reason"])
+        what = _words(trial["status"]) + (f": {reason}" if reason else "")
+        seeds.setdefault(what, []).append(str(trial["seed"]))
+    return [
+        f"seed{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {what}"
+        for what, numbers in seeds.items()
+    ]
+
+
+def _reason_beyond(case: Case, trials: Sequence[Mapping[str, Any]]) -> str:
+    """What is left of a case's reason without those of its trials: that of its measurements."""
+    reason = str(case["reason"] or "")
+    for trial in trials:
+        reason = reason.replace(f"seed {trial['seed']}: {trial['reason']}", "", 1)
+    left = clean(reason).strip("; ")
+    if not left and not trials and case["status"] not in (None, "ok"):
+        return _words(case["status"])
+    return left
+
+
+def _words(status: str) -> str:
+    return clean(status).replace("_", " ")
+
+
+def warnings(document: Document) -> list[str]:
+    """What the reader must know before believing the figures."""
+    lines = []
+    if document["status"] != "finished":
+        lines.append(
+            f"This run is {'not finished' if document['status'] == 'running' else 'interrupted'}: "
+            "the figures are of the trials that had ended by then."
+        )
+    shaky = [
+        f"{_name(case, document)} (batch {', '.join(sizes)})"
+        for case in document["cases"]
+        if (sizes := [str(e["batch_size"]) for e in case["latency"] if e.get("unstable")])
+    ]
+    if shaky:
+        named = ", ".join(shaky[:MOST_NAMED])
+        more = f" and {len(shaky) - MOST_NAMED} more" if len(shaky) > MOST_NAMED else ""
+        lines.append(
+            f"Unstable latency: {named}{more}: calls differ by more than 25 % of their median. "
+            "Close other programs, or raise measure.latency.budget, and run again."
+        )
+    return lines
+
+
+def user_notes(document: Document) -> list[str]:
+    """The suite's notes, then those of its cases."""
+    lines = lines_of(document.get("notes"))
+    notes_by_label: dict[str, set[str]] = {}
+    for case in document["cases"]:
+        notes_by_label.setdefault(label(case), set()).add(clean(case.get("note") or ""))
+    for case in document["cases"]:
+        shared = len(notes_by_label[label(case)]) == 1
+        if case.get("note"):
+            lines.append(
+                f"{label(case) if shared else _name(case, document)}: {clean(case['note'])}"
+            )
+    return list(dict.fromkeys(lines))
+
+
+def explanations(document: Document, tables: Sequence[ResultTable], best: str) -> list[str]:
+    """How the figures came about and how to read them.
+
+    Args:
+        best: how the best figures are marked, in words.
+    """
+    lines = []
+    marked = [c for table in tables for c in table.columns if any(c.best)]
+    if marked:
+        close = " (memory: within 1 MiB)" if any(c.resolution for c in marked) else ""
+        lines.append(
+            f"{best}: best of its column, or not to be told from the best: "
+            f"their 95 % intervals overlap{close}."
+        )
+    lines += [*_metric_line(document), *_latency_line(document), *_memory_line(document)]
+    return [*lines, *_training_line(document), *_origin_line(document)]
+
+
+def _metric_line(document: Document) -> list[str]:
+    metrics = [case["metric"] for case in document["cases"] if case["metric"]]
+    if not metrics:
+        return []
+    names = " and ".join(dict.fromkeys(clean(metric["name"]) for metric in metrics))
+    at = sorted({clean(metric["at"]) for metric in metrics if metric.get("at")})
+    where = f" at the {' or '.join(at)}," if at else ""
+    alone = "; one seed has none" if any(metric["n"] < 2 for metric in metrics) else ""
+    return [
+        f"test {names}: mean of the seeds that ended well,{where} "
+        f"± half its 95 % t interval{alone}."
+    ]
+
+
+def _latency_line(document: Document) -> list[str]:
+    entries = [entry for case in document["cases"] for entry in case["latency"]]
+    if not entries:
+        return []
+    calls = _range(entry["n"] for entry in entries)
+    processes = _range(entry["processes"] for entry in entries)
+    threads = _range(entry["threads"] for entry in entries)
+    too_few = any(entry[tail] is None for entry in entries for tail in ("p90_s", "p99_s"))
+    needed = f"; p90 needs {stats.ENOUGH_FOR_P90} calls, p99 {stats.ENOUGH_FOR_P99}" * too_few
+    return [
+        f"latency: one forward pass on {threads} thread{'s' * (threads != '1')}, median of the "
+        f"medians of {processes} processes, {calls} calls each; "
+        f"95 % interval by bootstrap{needed}.",
+        "throughput: sequences per second.",
+    ]
+
+
+def _memory_line(document: Document) -> list[str]:
+    found = [case["memory"] for case in document["cases"] if case["memory"]]
+    if not found:
+        return []
+    sizes = [memory["batch_size"] for memory in found if memory.get("batch_size")]
+    at = f" at batch {_range(sizes)}" if sizes else ""
+    return [f"memory: peak of a forward pass and of a training step{at}, weights included."]
+
+
+def _training_line(document: Document) -> list[str]:
+    """The setting that all cases share, or that they do not share one."""
+    found = {_training(case["train"]) for case in document["cases"]}
+    if len(found) == 1:
+        return [f"training: {found.pop()}; the same for all."]
+    if found:
+        return ["training: cases differ in more than the model (see `train` in the JSON export)."]
+    return []
+
+
+def _training(train: Mapping[str, Any]) -> str:
+    epochs = train["epochs"]
+    parts = [f"{epochs} epoch{'s' * (epochs != 1)}, batch {train['batch_size']}"]
+    for name in ("optimizer", "schedule"):
+        choice = train.get(name)
+        if choice:
+            given = choice.get("params") or {}
+            told = settings({key: given[key] for key in TOLD if given.get(key)})
+            parts.append(" ".join(filter(None, [clean(choice["name"]), told])))
+    if train.get("clip_norm"):
+        parts.append(f"gradient norm at most {train['clip_norm']:g}")
+    return ", ".join(parts)
+
+
+def _origin_line(document: Document) -> list[str]:
+    """Where and with what the run was made."""
+    environment = document["environment"] or {}
+    parts = [clean(environment["cpu"])] if environment.get("cpu") else []
+    cores = environment.get("cores")
+    if cores:
+        parts.append(f"{cores} core{'s' * (cores != 1)}")
+    for name in ("torch", "seqbench"):
+        if environment.get(name):
+            parts.append(f"{name} {clean(environment[name])}")
+    if document["seconds"]:
+        parts.append(numbers.duration(document["seconds"]))
+    return [f"made on: {', '.join(parts)}."] if parts else []
+
+
+def _range(values: Iterable[int]) -> str:
+    """``3``, or ``286 to 4,914``."""
+    found = sorted(set(values))
+    if not found:
+        return "0"
+    return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"

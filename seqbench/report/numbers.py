@@ -1,0 +1,203 @@
+"""How quantities are written: units, digits, and columns of numbers that line up."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+#: Stands where there is no figure.
+MISSING = "—"
+#: A column whose largest figure would reach this goes to the next larger unit.
+TOO_LARGE = 10_000
+#: Fixed-point notation is kept for exponents in this range; beyond, ``1.23e-07``.
+FIXED_POINT = range(-5, 7)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure in SI units, with the bounds of its 95 % interval where it has one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the interval's width, or None where there is no interval."""
+        if self.low is None or self.high is None:
+            return None
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit and how many of the SI unit it is."""
+
+    name: str
+    factor: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The units that a quantity may be written in, smallest first.
+
+    Args:
+        least: the smallest figure that should stand before a unit.
+    """
+
+    units: tuple[Unit, ...]
+    least: float = 1.0
+
+
+TIME = Scale((Unit("ns", 1e-9), Unit("µs", 1e-6), Unit("ms", 1e-3), Unit("s", 1.0)))
+BYTES = Scale((Unit("MiB", 2.0**20), Unit("GiB", 2.0**30), Unit("TiB", 2.0**40)))
+RATE = Scale((Unit("1/s", 1.0), Unit("k/s", 1e3), Unit("M/s", 1e6), Unit("G/s", 1e9)))
+COUNT = Scale(
+    (Unit("", 1.0), Unit("k", 1e3), Unit("M", 1e6), Unit("G", 1e9), Unit("T", 1e12)), least=0.1
+)
+
+
+def common_unit(values: Iterable[float], scale: Scale) -> Unit:
+    """The one unit of ``scale`` that suits all ``values`` of a column (given in SI units).
+
+    The largest unit in which the smallest figure is not below ``scale.least``; a larger one if
+    the largest figure would be too long otherwise.
+    """
+    sizes = [abs(value) for value in values if value]
+    if not sizes:
+        return scale.units[0]
+    suitable = [u for u in scale.units if min(sizes) >= scale.least * u.factor]
+    position = max(len(suitable) - 1, 0)
+    while position + 1 < len(scale.units) and max(sizes) >= (
+        TOO_LARGE * scale.units[position].factor
+    ):
+        position += 1
+    return scale.units[position]
+
+
+def figure(value: float, digits: int = 3) -> str:
+    """``value`` with at least ``digits`` significant digits: ``0.159``, ``15.4``, ``1,435``.
+
+    Digits before the decimal point are all kept.
+    """
+    decimals = decimals_for(value, digits)
+    return f"{value:.{digits - 1}e}" if decimals is None else f"{value:,.{decimals}f}"
+
+
+def bounds(estimate: Estimate | None, unit: Unit) -> str:
+    """``157–162``: the interval of ``estimate``, with the decimals of its figure."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return MISSING
+    decimals = decimals_for(estimate.value / unit.factor)
+    ends = [end / unit.factor for end in (estimate.low, estimate.high)]
+    return "–".join(figure(end) if decimals is None else f"{end:,.{decimals}f}" for end in ends)
+
+
+def decimals_for(value: float, digits: int = 3) -> int | None:
+    """Decimals that show ``digits`` significant digits, or None where fixed point is too long."""
+    if value == 0:
+        return 0
+    if not math.isfinite(value):
+        return None
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
+    return max(0, digits - 1 - exponent) if exponent in FIXED_POINT else None
+
+
+def figures_with_interval(estimates: Sequence[Estimate | None]) -> list[str]:
+    """``0.171 ± 0.004`` for each: the interval with as many decimals as its figure."""
+    return [MISSING if e is None else _figure_with_interval(e) for e in estimates]
+
+
+def _figure_with_interval(estimate: Estimate) -> str:
+    half = estimate.half_width
+    if half is None:
+        return figure(estimate.value)
+    decimals, finest = decimals_for(estimate.value), decimals_for(half, 1)
+    if decimals is None or finest is None:
+        return f"{figure(estimate.value)} ± {figure(half, 1)}"
+    decimals = max(decimals, min(finest, decimals + 2))
+    return f"{estimate.value:,.{decimals}f} ± {half:,.{decimals}f}"
+
+
+def percent_decimals(estimates: Iterable[Estimate | None]) -> int:
+    """One decimal for a column of shares; two where one would hide an interval or a flaw.
+
+    An interval must not read ``± 0.0`` when it is not zero, nor 99.96 % read ``100.0``.
+    """
+    for estimate in estimates:
+        if estimate is None:
+            continue
+        half = estimate.half_width
+        if (half and half < 0.0005) or 0.9995 <= estimate.value < 1:
+            return 2
+    return 1
+
+
+def percentages(estimates: Sequence[Estimate | None], decimals: int) -> list[str]:
+    """``87.4 ± 0.3`` for each share of 1."""
+    texts = []
+    for estimate in estimates:
+        if estimate is None:
+            texts.append(MISSING)
+            continue
+        text = f"{100 * estimate.value:.{decimals}f}"
+        if estimate.half_width is not None:
+            text += f" ± {100 * estimate.half_width:.{decimals}f}"
+        texts.append(text)
+    return texts
+
+
+def signed(value: float, share: bool) -> str:
+    """A difference with its sign: ``+1.3``, in points if it is one of shares."""
+    text = f"{100 * abs(value):.1f}" if share else figure(abs(value))
+    if not text.strip("0."):
+        return text  # neither +0.0 nor -0.0
+    return ("+" if value > 0 else "-") + text
+
+
+def aligned(texts: Sequence[str]) -> list[str]:
+    """The texts padded to one width, their decimal points (and ``±``) one below the other.
+
+    A mark such as ``*`` that follows a number stays next to it. Bounds (``157–162``) have two
+    points: they end one below the other.
+    """
+    if any("–" in text for text in texts):
+        width = max(map(len, texts))
+        return [text.rjust(width) for text in texts]
+    if not any(" ± " in text for text in texts):
+        return _aligned_at_point(texts)
+    parts = [text.partition(" ± ") for text in texts]
+    means = _aligned_at_point([mean for mean, _, _ in parts])
+    halves = _aligned_at_point([half for _, _, half in parts])
+    return [
+        f"{mean}{sign or '   '}{half}"
+        for mean, half, (_, sign, _) in zip(means, halves, parts, strict=True)
+    ]
+
+
+def _aligned_at_point(texts: Sequence[str]) -> list[str]:
+    ends = [_whole_digits(text) for text in texts]
+    before = max(ends, default=0)
+    after = max((len(text) - end for text, end in zip(texts, ends, strict=True)), default=0)
+    return [
+        f"{text[:end]:>{before}}{text[end:]:<{after}}"
+        for text, end in zip(texts, ends, strict=True)
+    ]
+
+
+def _whole_digits(text: str) -> int:
+    """How much of ``text`` stands before the decimal point, or before the mark."""
+    found = re.search(r"[.*]", text)
+    return found.start() if found else len(text)
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``5 min 12 s`` or ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,41 @@
+"""Text that came from suites and plugins, made fit to be shown."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+#: Control, format (also: right-to-left overrides), surrogate, private and unassigned characters,
+#: line and paragraph separators.
+UNSHOWABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+LONGEST_LABEL, LONGEST_LINE = 60, 300
+
+
+def clean(text: object, longest: int = LONGEST_LINE) -> str:
+    """One line without control characters, cut to ``longest`` characters with ``…``."""
+    spaced = " ".join(str(text).split())
+    line = "".join(c for c in spaced if unicodedata.category(c) not in UNSHOWABLE)
+    line = " ".join(line.split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def lines_of(text: object) -> list[str]:
+    """The lines of a longer text, each cleaned; empty lines at both ends are left out."""
+    return [clean(line, 10 * LONGEST_LINE) for line in str(text or "").strip().splitlines()]
+
+
+def label(case: Mapping[str, Any]) -> str:
+    """What the row of a case is called."""
+    return clean(case["label"], LONGEST_LABEL) or clean(case["id"], LONGEST_LABEL)
+
+
+def settings(params: Mapping[str, Any]) -> str:
+    """``view=rows, validation=5000``; what is not set is left out."""
+    pairs = [
+        f"{name}={value if isinstance(value, str) else json.dumps(value, default=str)}"
+        for name, value in params.items()
+        if value is not None
+    ]
+    return clean(", ".join(pairs))

@@ -1,0 +1,33 @@
+"""A registry made by hand, so that the tests of suites do not depend on what is installed."""
+
+from __future__ import annotations
+
+from seqbench.plugins import Offer, Plugin, Registry, Source
+from seqbench.types import DatasetSpec, ModelSpec, Param
+
+SOURCE = Source("test", "seqbench", "0.1.0")
+SIZES = {"hidden_size": Param(128, minimum=1), "num_layers": Param(1, minimum=1),
+         "bidirectional": False, "dropout": Param(0.0, minimum=0, maximum=1)}  # fmt: skip
+IMAGES = {"view": Param("rows", choices=("rows", "columns", "pixels")), "validation": 5000,
+          "permute": None}  # fmt: skip
+SPLITS = {"train_size": 10_000, "validation_size": 1_000, "test_size": 2_000, "seed": 0}
+MODELS = (
+    ModelSpec("rnn", "m:rnn", {**SIZES, "nonlinearity": Param("tanh", choices=("tanh", "relu"))}),
+    ModelSpec("lstm", "m:lstm", SIZES),
+    ModelSpec("gru", "m:gru", SIZES),
+    ModelSpec("whole", "m:whole", {"sizes": [3, 4]}, kind="model"),
+)
+DATASETS = (
+    DatasetSpec("fashion_mnist", "d:fashion", IMAGES),
+    DatasetSpec("adding", "d:adding", {"length": 50, **SPLITS}),
+    DatasetSpec("parity", "d:parity", {"length": Param(8, minimum=1), **SPLITS}),
+)
+REGISTRY = Registry(
+    (
+        Plugin(
+            SOURCE,
+            tuple(Offer(spec, SOURCE) for spec in MODELS),
+            tuple(Offer(spec, SOURCE) for spec in DATASETS),
+        ),
+    )
+)

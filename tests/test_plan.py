@@ -1,0 +1,357 @@
+"""Plans: what a suite expands to, what its cases are called, and what is too much."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from suite_registry import DATASETS, MODELS, REGISTRY, SOURCE
+
+from seqbench.errors import UnknownName, UsageError
+from seqbench.plan import Plan, plan, trial_count
+from seqbench.plugins import Offer, Plugin, Registry, Source
+from seqbench.schema import json_schema
+from seqbench.suite import load_suite, parse_suite
+from seqbench.suite_source import read
+
+SHIPPED = sorted((ROOT / "suites").glob("*.yaml"))
+
+
+def planned(text: str, **options: Any) -> Plan:
+    return plan(parse_suite(text, registry=REGISTRY), REGISTRY, **options)
+
+
+def labels(entries: str, **options: Any) -> list[str]:
+    return [
+        case.label for case in planned(f"datasets: [parity]\nmodels: {entries}", **options).cases
+    ]
+
+
+def test_cases_are_datasets_times_devices_times_models_times_grids() -> None:
+    result = planned(
+        """
+        datasets: [parity, adding: {length: [10, 20]}]
+        models: [rnn: {num_layers: [1, 2], hidden_size: [3, 4]}, lstm]
+        devices: [cpu, cuda]
+        seeds: [5, 3]
+        """
+    )
+    assert len(result.cases) == 3 * 2 * 5
+    assert [trial.seed for trial in result.trials[:4]] == [5, 3, 5, 3]
+    assert [trial.case for trial in result.trials[::2]] == list(result.cases)
+    assert len({case.id for case in result.cases}) == len(result.cases)
+    assert len({trial.id for trial in result.trials}) == len(result.trials)
+    assert [case.dataset.params["length"] for case in result.cases[::10]] == [8, 10, 20]
+
+
+def test_a_case_holds_all_that_is_needed_to_run_it() -> None:
+    (case,) = planned("datasets: [parity: {length: 4}]\nmodels: [rnn: {dropout: 0}]").cases
+    assert case.model.target == "m:rnn"
+    assert case.model.kind == "encoder"
+    assert (case.model.distribution, case.model.version) == ("seqbench", "0.1.0")
+    assert case.model.params["hidden_size"] == 128
+    assert case.model.params["readout"] == "last"
+    assert type(case.model.params["dropout"]) is float
+    assert case.dataset.target == "d:parity"
+    assert case.dataset.params["length"] == 4
+    assert case.dataset.kind == ""
+    assert case.train["optimizer"]["name"] == "adam"
+    assert case.device == "auto"
+
+
+def test_devices_are_resolved_and_then_counted_once() -> None:
+    text = "datasets: [parity]\nmodels: [rnn]\ndevices: [auto, cpu, 'cuda:1']\nseeds: 1"
+    result = planned(text, devices={"auto": "cpu"})
+    assert [case.device for case in result.cases] == ["cpu", "cuda:1"]
+
+
+def test_the_plan_is_plain_data() -> None:
+    result = planned(
+        "notes: Hello\ndatasets: [parity]\nmodels: [rnn: {}, whole: {}]\nseeds: 2\n"
+        "measure: [accuracy, latency]"
+    )
+    data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert data["suite"] == "suite"
+    assert data["notes"] == "Hello"
+    assert [case["id"] for case in data["cases"]] == [case.id for case in result.cases]
+    assert data["trials"][1] == {
+        "id": f"{result.cases[0].id}-s1", "case": result.cases[0].id, "seed": 1,
+    }  # fmt: skip
+    assert data["cases"][1]["model"]["params"] == {"sizes": [3, 4]}
+
+
+def test_labels_and_remarks_do_not_change_a_case() -> None:
+    plain = planned("datasets: [parity]\nmodels: [rnn: {hidden_size: 128}]").cases[0]
+    text = "datasets: [parity]\nmodels: [{rnn: , label: A, note: B, reference: {accuracy: 1}}]"
+    named = planned(text).cases[0]
+    assert (named.label, named.note, named.reference) == ("A", "B", {"accuracy": 1.0})
+    assert named.id == plain.id
+
+
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        ("[rnn, lstm]", ["rnn", "lstm"]),
+        ("[rnn: {num_layers: [1, 2], hidden_size: 7}]", ["rnn num_layers=1", "rnn num_layers=2"]),
+        (
+            "[rnn: {hidden_size: 7}, rnn: {nonlinearity: relu}, lstm: {num_layers: 9}]",
+            ["rnn hidden_size=7 nonlinearity=tanh", "rnn hidden_size=128 nonlinearity=relu",
+             "lstm"],
+        ),
+        ("[{rnn: {bidirectional: [true, false]}, label: Mine}]",
+         ["Mine bidirectional=true", "Mine bidirectional=false"]),
+        ("[{rnn: , label: A}, {rnn: {hidden_size: 5}}]", ["A", "rnn"]),
+        ("[lstm, {lstm: , train: {optimizer: {sgd: {lr: 0.01}}}}]",
+         ["lstm adam", "lstm sgd lr=0.01"]),
+        ("[{lstm: , train: {epochs: 1}}, {lstm: , train: {epochs: 2}}]",
+         ["lstm epochs=1", "lstm epochs=2"]),
+        ("[{lstm: , train: {schedule: {step: {step_size: 1}}}}, lstm, {lstm: {hidden_size: 1}}]",
+         ["lstm hidden_size=128 schedule=step step.step_size=1 step.gamma=0.1",
+          "lstm hidden_size=128 schedule=null", "lstm hidden_size=1"]),
+        ("[{rnn: , label: A}, {lstm: , label: A}]", ["A", "A (2)"]),
+        ("[{rnn: , label: A (2)}, {lstm: , label: A}, {gru: , label: A}]", ["A (2)", "A", "A (3)"]),
+        ("[whole: {sizes: [[1], [2, 3]]}]", ["whole sizes=[1]", "whole sizes=[2, 3]"]),
+    ],
+)  # fmt: skip
+def test_labels_say_what_differs(models: str, expected: list[str]) -> None:
+    assert labels(models) == expected
+
+
+class TestFilters:
+    MODELS = "[rnn: {num_layers: [1, 2]}, {lstm: , label: Long}, gru]"
+
+    @pytest.mark.parametrize(
+        ("wanted", "expected"),
+        [
+            (["rnn"], ["rnn num_layers=1", "rnn num_layers=2"]),
+            (["rnn num_layers=2"], ["rnn num_layers=2"]),
+            (["Long"], ["Long"]),
+            (["lstm", "gru"], ["Long", "gru"]),
+        ],
+    )
+    def test_models_by_name_or_label(self, wanted: list[str], expected: list[str]) -> None:
+        assert labels(self.MODELS, models=wanted) == expected
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"models": ["grru"]}, "no model of this suite is called 'grru'; did you mean 'gru'?"),
+            ({"models": ["rnn", "x"]}, "there are: rnn, lstm, Long, gru"),
+            ({"models": ["rnn num_layers=3"]}, "did you mean 'rnn num_layers="),
+            (
+                {"datasets": ["adding"]},
+                "no dataset of this suite is called 'adding'; there are: par",
+            ),
+            ({"seeds": [9]}, "no seed of this suite is called '9'; there are: 0, 1, 2"),
+        ],
+    )
+    def test_a_filter_that_matches_nothing(self, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            labels(self.MODELS, **options)
+        assert message in str(caught.value)
+
+    def test_datasets_and_seeds(self) -> None:
+        text = "datasets: [parity, adding]\nmodels: [rnn]\nseeds: 3"
+        result = planned(text, datasets=["adding"], seeds=[2])
+        assert [trial.case.dataset.name for trial in result.trials] == ["adding"]
+        assert [trial.seed for trial in result.trials] == [2]
+
+    def test_a_filtered_case_is_the_same_case(self) -> None:
+        text = f"datasets: [parity]\nmodels: {self.MODELS}"
+        every, some = planned(text).cases, planned(text, models=["rnn"]).cases
+        assert some == every[:2]
+
+
+class TestTooMany:
+    VALUES = f"[{', '.join(map(str, range(1, 1001)))}]"
+
+    def test_a_huge_grid_is_counted_and_refused_at_once(self) -> None:
+        names = ("hidden_size", "num_layers", "embedding_size")
+        grid = f"{{{', '.join(f'{name}: {self.VALUES}' for name in names)}}}"
+        text = f"datasets: [parity]\nmodels: [rnn: {grid}]\nseeds: 2"
+        start = time.monotonic()
+        suite = parse_suite(text, registry=REGISTRY)
+        assert trial_count(suite, REGISTRY) == 2 * 10**9
+        for allow_many in (False, True):
+            with pytest.raises(UsageError, match="2,000,000,000 trials"):
+                plan(suite, REGISTRY, allow_many=allow_many)
+        assert time.monotonic() - start < 5
+
+    def test_a_thousand_trials_are_fine_and_more_need_consent(self) -> None:
+        text = f"datasets: [parity]\nmodels: [rnn: {{hidden_size: {self.VALUES}}}]\nseeds: "
+        assert len(planned(f"{text}1").trials) == 1000
+        with pytest.raises(UsageError, match=r"2,000 trials \(1,000 cases × 2 seeds\).*--yes"):
+            planned(f"{text}2")
+        assert len(planned(f"{text}2", allow_many=True).trials) == 2000
+
+    def test_a_filter_makes_it_few(self) -> None:
+        text = f"datasets: [parity]\nmodels: [rnn: {{hidden_size: {self.VALUES}}}, lstm]\nseeds: 2"
+        assert len(planned(text, models=["lstm"]).trials) == 2
+
+
+def test_two_distributions_with_one_name_stay_apart() -> None:
+    other = Source("other", "other-models", "2.0")
+    registry = Registry(
+        (
+            Plugin(SOURCE, tuple(Offer(m, SOURCE) for m in MODELS),
+                   tuple(Offer(d, SOURCE) for d in DATASETS)),
+            Plugin(other, (Offer(MODELS[0], other),)),
+        )
+    )  # fmt: skip
+    text = "datasets: [parity]\nmodels: ['seqbench:rnn', 'other-models:rnn']"
+    result = plan(parse_suite(text, registry=registry), registry, models=["rnn"])
+    assert [case.label for case in result.cases] == ["seqbench:rnn", "other-models:rnn"]
+    assert [case.model.version for case in result.cases] == ["0.1.0", "2.0"]
+    assert [case.model.name for case in result.cases] == ["rnn", "rnn"]
+    with pytest.raises(UnknownName):
+        plan(parse_suite(text, registry=registry), REGISTRY)
+
+
+ENTRY = st.tuples(
+    st.sampled_from(["rnn", "lstm"]),
+    st.lists(st.integers(1, 3), min_size=1, max_size=2, unique=True),
+    st.sampled_from(["", "rnn", "A"]),
+    st.sampled_from([None, {"epochs": 2}, {"optimizer": "sgd"}]),
+)
+
+
+@given(st.lists(ENTRY, min_size=1, max_size=5))
+@settings(max_examples=100, deadline=None)
+def test_labels_and_ids_are_unique(entries: list[tuple[str, list[int], str, Any]]) -> None:
+    from seqbench.errors import SuiteError
+
+    models = []
+    for name, sizes, label, train in entries:
+        entry: dict[str, Any] = {name: {"hidden_size": sizes}}
+        models.append(
+            {**entry, **({"label": label} if label else {}), **({"train": train} if train else {})}
+        )
+    try:
+        result = planned(json.dumps({"datasets": ["parity", "adding"], "models": models}))
+    except SuiteError as error:
+        messages = {problem.message.partition(" as ")[0] for problem in error.problems}
+        assume(messages != {"the same case"})
+        raise
+    for dataset in ("parity", "adding"):
+        names = [case.label for case in result.cases if case.dataset.name == dataset]
+        assert len(set(names)) == len(names)
+    assert len({case.id for case in result.cases}) == len(result.cases)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_shipped_suites_expand(path: Any) -> None:
+    result = plan(load_suite(path, registry=REGISTRY), REGISTRY, devices={"auto": "cpu"})
+    assert len(result.trials) == 12
+
+
+def test_the_control_changes_the_optimizer_only() -> None:
+    study, control = (
+        plan(load_suite(ROOT / "suites" / f"{name}.yaml", registry=REGISTRY), REGISTRY)
+        for name in ("fashion-2020", "fashion-2020-control")
+    )
+    for ours, theirs in zip(control.cases, study.cases, strict=True):
+        assert (ours.label, ours.model, ours.dataset) == (
+            theirs.label,
+            theirs.model,
+            theirs.dataset,
+        )
+        assert {**ours.train, "optimizer": 0} == {**theirs.train, "optimizer": 0}
+    assert len({json.dumps(case.train) for case in control.cases}) == 1
+    assert control.cases[1].train == study.cases[1].train
+
+
+def test_planning_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, seqbench.plan, seqbench.schema\n"
+        "assert not {'torch', 'numpy', 'scipy', 'torchvision'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+class TestSchema:
+    SCHEMA = json_schema(REGISTRY)
+
+    @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+    def test_the_shipped_suites_fit(self, path: Any) -> None:
+        assert fits(read(path)[0].plain(), self.SCHEMA, self.SCHEMA)
+
+    @pytest.mark.parametrize(
+        "tree",
+        [
+            {"model": []}, {"models": ["rn"]}, {"models": [{"rnn": {"hidden_size": "x"}}]},
+            {"models": [{"rnn": {"size": 1}}]}, {"models": [{"rnn": {}, "lable": "x"}]},
+            {"seeds": True}, {"seeds": 0}, {"devices": ["gpu"]}, {"measure": ["speed"]},
+            {"train": {"optimizer": {"adam": {"lr": "x"}}}}, {"train": {"schedule": "one_cycle"}},
+            {"train": {"epochs": 0}}, {"limits": {"time": "5x"}}, {"include": 5}, {"name": "../x"},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_what_does_not_fit(self, tree: dict[str, Any]) -> None:
+        assert not fits(tree, self.SCHEMA, self.SCHEMA)
+
+    def test_every_parameter_is_there_with_its_default(self) -> None:
+        model = self.SCHEMA["$defs"]["model:seqbench:rnn"]
+        assert set(model["properties"]) == set(MODELS[0].parameters)
+        assert model["properties"]["hidden_size"]["default"] == 128
+
+    def test_every_key_is_described(self) -> None:
+        assert all(
+            "description" in key or "$ref" in key for key in self.SCHEMA["properties"].values()
+        )
+        json.dumps(self.SCHEMA, allow_nan=False)
+
+
+TYPES: dict[str, Any] = {
+    "object": dict, "array": list, "string": str, "boolean": bool, "null": type(None),
+    "integer": int, "number": (int, float),
+}  # fmt: skip
+
+
+def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
+    """Whether a value is valid by the few words of JSON Schema that ours uses."""
+    if "$ref" in schema:
+        return fits(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
+    if "anyOf" in schema and not any(fits(value, one, root) for one in schema["anyOf"]):
+        return False
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    kinds = schema.get("type", list(TYPES))
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if not any(
+        isinstance(value, TYPES[kind]) and not (isinstance(value, bool) and kind != "boolean")
+        for kind in kinds
+    ):
+        return False
+    if isinstance(value, dict):
+        return fits_mapping(value, schema, root)
+    if isinstance(value, list):
+        items = all(fits(item, schema.get("items", {}), root) for item in value)
+        return items and len(value) >= schema.get("minItems", 0)
+    if isinstance(value, str):
+        import re
+
+        return bool(re.search(schema.get("pattern", ""), value))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        low, high = schema.get("minimum", value), schema.get("maximum", value)
+        return bool(low <= value <= high)
+    return True
+
+
+def fits_mapping(value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any]) -> bool:
+    properties = schema.get("properties", {})
+    known = all(
+        fits(item, properties[key], root)
+        if key in properties
+        else schema.get("additionalProperties", True)
+        for key, item in value.items()
+    )
+    sizes = schema.get("minProperties", 0) <= len(value) <= schema.get("maxProperties", 99)
+    return known and sizes and set(schema.get("required", ())) <= set(value)
