@@ -159,7 +159,9 @@ class Training(Keys):
 
     epochs: int = Field(default=5, ge=1, le=100_000, description="passes over the training data")
     batch_size: Positive = Field(default=100, description="sequences per step")
-    optimizer: MethodField = Field(default=Method("adam"), description="a torch optimizer")
+    optimizer: MethodField = Field(
+        default_factory=lambda: Method("adam"), description="a torch optimizer"
+    )
     schedule: MethodField | None = Field(
         default=None, description="what becomes of the learning rate"
     )
@@ -212,7 +214,7 @@ class Memory(Keys):
 class Measure(Keys):
     """What is measured; accuracy always is."""
 
-    accuracy: Accuracy = Accuracy()
+    accuracy: Accuracy = Field(default_factory=Accuracy)
     latency: Latency | None = None
     memory: Memory | None = None
 
@@ -253,9 +255,9 @@ class Reference(Keys):
 class EntryKeys(Keys):
     """What may stand beside a model's name in an entry of ``models``."""
 
-    train: Training = Field(default=Training(), description="instead of the suite's train")
+    train: Training = Field(default_factory=Training, description="instead of the suite's train")
     label: Line = Field(default="", description="what tables call it")
-    reference: Reference = Field(default=Reference(), description=Reference.__doc__)
+    reference: Reference = Field(default_factory=Reference, description=Reference.__doc__)
     note: str = Field(default="", max_length=10_000, description="a remark under the table")
 
 
@@ -292,11 +294,11 @@ class Suite(Keys):
     models: Annotated[tuple[InstanceOf[ModelEntry], ...], WithJsonSchema({})] = Field(
         min_length=1, description="what is compared"
     )
-    train: Training = Field(default=Training(), description="how every model is trained")
+    train: Training = Field(default_factory=Training, description="how every model is trained")
     seeds: Seeds = Field(default=(0, 1, 2), description="a number of seeds, or a list of them")
     devices: Devices = Field(default=("auto",), description="where trials run")
-    measure: Measure = Measure(latency=Latency(), memory=Memory())
-    limits: Limits = Limits()
+    measure: Measure = Field(default_factory=lambda: Measure(latency=Latency(), memory=Memory()))
+    limits: Limits = Field(default_factory=Limits)
 
     def train_for(self, entry: ModelEntry) -> dict[str, Any]:
         """The training settings of a model as plain data, its overrides and all defaults in."""

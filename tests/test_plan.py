@@ -319,6 +319,8 @@ def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
     """Whether a value is valid by the few words of JSON Schema that ours uses."""
     if "$ref" in schema:
         return fits(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
+    if not all(fits(value, one, root) for one in schema.get("allOf", ())):
+        return False
     if "anyOf" in schema and not any(fits(value, one, root) for one in schema["anyOf"]):
         return False
     if "enum" in schema and value not in schema["enum"]:

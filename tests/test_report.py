@@ -186,11 +186,14 @@ def test_seeds_that_ended_the_same_way_share_a_line(document: dict[str, Any]) ->
 
 def test_a_measurement_that_failed_is_listed(document: dict[str, Any]) -> None:
     first, other = document["cases"][0], document["cases"][3]
-    first.update(status="failed", reason="latency: no answer within 60 s", latency=[])
-    other["reason"] += "; memory: no answer within 60 s"
+    late = {"quantity": "latency", "status": "failed", "reason": "no answer within 60 s"}
+    first.update(status="failed", unmeasured=[late, late], latency=[])
+    other["unmeasured"] = [{**late, "quantity": "memory"}]
     lines = notes.failures(document, result_tables(document)[0])
-    assert lines[0].endswith("rnn relu on fashion_mnist: measuring: latency: no answer within 60 s")
-    assert lines[-1].endswith("measuring: memory: no answer within 60 s")
+    assert lines[0].endswith(
+        "rnn relu on fashion_mnist: measuring latency: failed: no answer within 60 s"
+    )
+    assert lines[-1].endswith("measuring memory: failed: no answer within 60 s")
     assert "measuring: failed" in rendered(document, 160)
 
 

@@ -16,14 +16,23 @@ FORMATS = ("table", "markdown", "csv", "json", "latex")
 @click.command()
 @click.argument("run", required=False, shell_complete=complete.run)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--svg",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the tables as a picture of a terminal instead.",
+)
 @OUT
-def show(run: str | None, form: str, out: Path) -> None:
+def show(run: str | None, form: str, svg: Path | None, out: Path) -> None:
     """Show the tables of RUN: a folder, its name, or a suite's latest. Default: the latest run."""
     from seqbench.api import Run
     from seqbench.store import find_run
 
     document = Run.open(find_run(out, run)).document
-    if form == "table":
+    if svg:
+        from seqbench.report.terminal import save_svg
+
+        save_svg(document, svg)
+    elif form == "table":
         from seqbench.report.terminal import print_report
 
         print_report(document, console())

@@ -69,9 +69,13 @@ def _case(
     found = measured.measurements if measured else ()
     metric = _metric(trials)
     bad = [record for record in trials if record.status != "ok"]
-    unmeasured = [m for m in found if m.status != "ok"]
+    unmeasured = [
+        {"quantity": m.quantity, "status": m.status, "reason": m.reason, **m.settings}
+        for m in found
+        if m.status != "ok"
+    ]
     reasons = [f"seed {record.seed}: {record.reason}" for record in bad]
-    reasons += [f"{m.quantity}: {m.reason}" for m in unmeasured]
+    reasons += [f"{m['quantity']}: {m['reason']}" for m in unmeasured]
     statuses = [record.status for record in trials] + [m.status for m in found]
     return {
         "id": case["id"],
@@ -88,6 +92,7 @@ def _case(
         "reference": dict(case.get("reference", {})),
         "status": worst(statuses) if trials else None,
         "reason": "; ".join(reasons),
+        "unmeasured": unmeasured,
         "seeds": _count(record.status for record in trials),
         "metric": metric,
         "accuracy": _only_accuracy(metric),

@@ -53,12 +53,20 @@ def failures(document: Document, table: ResultTable) -> list[str]:
         name = _name(case, document)
         trials = [t for t in document["trials"] if t["case"] == case["id"] and t["status"] != "ok"]
         lines += [f"{name} {line}" for line in _failed_trials(trials)]
-        measuring = _reason_beyond(case, trials)
-        if measuring:
-            lines.append(f"{name}: measuring: {measuring}")
+        lines += [f"{name}: {line}" for line in _unmeasured(case)]
     if len(lines) > MOST_FAILURES:
         lines[MOST_FAILURES:] = [f"… and {len(lines) - MOST_FAILURES} more"]
     return lines
+
+
+def _unmeasured(case: Case) -> list[str]:
+    """Quantities that could not be had; one that failed alike at several settings once."""
+    return list(
+        dict.fromkeys(
+            f"measuring {clean(one['quantity'])}: {_words(one['status'])}: {clean(one['reason'])}"
+            for one in case.get("unmeasured", ())
+        )
+    )
 
 
 def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -72,17 +80,6 @@ def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:
         f"seed{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {what}"
         for what, numbers in seeds.items()
     ]
-
-
-def _reason_beyond(case: Case, trials: Sequence[Mapping[str, Any]]) -> str:
-    """What is left of a case's reason without those of its trials: that of its measurements."""
-    reason = str(case["reason"] or "")
-    for trial in trials:
-        reason = reason.replace(f"seed {trial['seed']}: {trial['reason']}", "", 1)
-    left = clean(reason).strip("; ")
-    if not left and not trials and case["status"] not in (None, "ok"):
-        return _words(case["status"])
-    return left
 
 
 def _words(status: str) -> str:
