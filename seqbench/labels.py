@@ -6,10 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqbench import grids
 from seqbench.plugins import Registry
-from seqbench.settings import OPTIMIZERS
-from seqbench.suite import ModelEntry, Suite
+from seqbench.suite import ModelEntry, Suite, grids
+from seqbench.suite.settings import OPTIMIZERS
 
 
 class Labels:

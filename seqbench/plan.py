@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from seqbench import grids
 from seqbench.errors import UsageError
 from seqbench.labels import Labels, numbered
 from seqbench.parameters import nearest
 from seqbench.plugins import Offer, Registry
 from seqbench.records import FORMAT, Case, Choice, Trial
-from seqbench.suite import DatasetEntry, ModelEntry, Suite
+from seqbench.suite import DatasetEntry, ModelEntry, Suite, grids
 from seqbench.types import DatasetSpec, ModelSpec
 
 Item = TypeVar("Item")

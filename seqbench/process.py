@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import types
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
@@ -130,6 +131,35 @@ def _context() -> Any:
     if method == "forkserver":
         context.set_forkserver_preload(PRELOAD)
     return context
+
+
+@contextlib.contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Puts off Ctrl-C and its like until the end of the block.
+
+    A worker is started, and put where it will be found and ended, inside such a block: one that is
+    half started would print a traceback, and one that nobody knows of would stay.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    came: list[tuple[int, types.FrameType | None]] = []
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if callable(before[number]):
+            signal.signal(number, lambda *signalled: came.append(signalled))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if callable(handler):
+                signal.signal(number, handler)
+        for number, frame in came:
+            handler = before[number]
+            if callable(handler):
+                handler(number, frame)
 
 
 @contextlib.contextmanager

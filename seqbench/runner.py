@@ -210,23 +210,24 @@ def _static_jobs(
     memory = work.plan.suite.measure.memory
     for case in cases:
         payload = {**subjects[case.id], "weights": subjects[case.id]["weights"][0]}
-        log = work.log(f"{case.id}-memory")
-        title = f"{case.label} on {case.dataset.name}"
+        title, log = f"{case.label} on {case.dataset.name}", work.log(f"{case.id}-memory")
         cost = Job(f"{case.id}/cost", f"{title}: cost", "cost", payload, log, limit=MEASURE_LIMIT)
         jobs.append(cost)
-        for mode in ("inference", "training") if memory else ():
-            more = {"mode": mode, "batch_size": memory.batch_size, "train": case.train}
-            jobs.append(
-                Job(
-                    f"{case.id}/memory/{mode}",
-                    f"{title}: memory in {mode}",
-                    "memory",
-                    {**payload, **more},
-                    log,
-                    device=case.device,
-                    limit=MEASURE_LIMIT,
-                )
+        if memory is None:
+            continue
+        payload |= {"batch_size": memory.batch_size, "train": case.train}
+        jobs += [
+            Job(
+                f"{case.id}/memory/{mode}",
+                f"{title}: memory in {mode}",
+                "memory",
+                {**payload, "mode": mode},
+                log,
+                device=case.device,
+                limit=MEASURE_LIMIT,
             )
+            for mode in ("inference", "training")
+        ]
     return jobs
 
 

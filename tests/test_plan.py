@@ -17,9 +17,9 @@ from suite_registry import DATASETS, MODELS, REGISTRY, SOURCE
 from seqbench.errors import UnknownName, UsageError
 from seqbench.plan import Plan, plan, trial_count
 from seqbench.plugins import Offer, Plugin, Registry, Source
-from seqbench.schema import json_schema
 from seqbench.suite import load_suite, parse_suite
-from seqbench.suite_source import read
+from seqbench.suite.schema import json_schema
+from seqbench.suite.source import read
 
 SHIPPED = sorted((ROOT / "suites").glob("*.yaml"))
 
@@ -269,7 +269,7 @@ def test_the_control_changes_the_optimizer_only() -> None:
 
 def test_planning_imports_nothing_heavy() -> None:
     code = (
-        "import sys, seqbench.plan, seqbench.schema\n"
+        "import sys, seqbench.plan, seqbench.suite.schema\n"
         "assert not {'torch', 'numpy', 'scipy', 'torchvision'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -240,6 +240,9 @@ def test_every_fault_is_a_row_and_the_others_go_on(
         assert "\n" not in ended[name]["reason"]
     healthy = next(t for t in tiny_document["trials"] if (t["model"], t["seed"]) == ("rnn", 0))
     assert ended["rnn"]["metrics"] == healthy["metrics"]
+    rnn = next(case for case in document["cases"] if case["model"] == "rnn")
+    assert rnn["status"] == "ok", rnn["reason"]
+    assert rnn["latency"]
     (log,) = tmp_path.glob(f"results/tiny/*/{ended['raises']['log']}")
     assert "about to raise" in log.read_text()
     assert "Traceback" in log.read_text()
@@ -247,6 +250,48 @@ def test_every_fault_is_a_row_and_the_others_go_on(
     assert "1 of 1 diverged" in table
     assert "no [bold]good[/bold]" in table
     assert processes_in(tmp_path) == []
+
+
+def test_one_case_alone_is_measured_too(
+    write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
+) -> None:
+    done = seqbench_cli("run", write_suite(TINY), "--model", "gru", "--seeds", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    (case,) = json.loads(done.stdout)["cases"]
+    assert [entry["processes"] for entry in case["latency"]] == [3, 3]
+
+
+def test_a_case_that_dies_while_it_is_timed_is_out_and_the_others_go_on(
+    site: Path, write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
+) -> None:
+    code = """
+        import os
+        import torch
+
+        class Mortal(torch.nn.Linear):
+            calls = 0
+
+            def forward(self, x):
+                self.calls += not self.training
+                if self.calls > 40:
+                    os._exit(9)
+                return super().forward(x)
+        """
+    declared = FAULTY.replace('"faulty_models:" + name', '"faulty_models:Mortal"').replace(
+        'parameters={"hidden_size": 4}', 'parameters={"out_features": 4}'
+    )
+    install(site, "faulty", {"faulty": declared, "faulty_models": code}, "faulty = faulty")
+    text = TINY.replace("{gru: {hidden_size: 4}}", "dies").replace("seeds: 2", "seeds: 1")
+    done = seqbench_cli("run", write_suite(text), "--json")
+    assert done.returncode == 1, done.stderr
+    rnn, mortal = json.loads(done.stdout)["cases"]
+    assert rnn["status"] == "ok"
+    assert rnn["latency"][0]["n"] > 0
+    assert mortal["accuracy"] is not None
+    assert mortal["latency"] == []
+    assert {one["reason"] for one in mortal["unmeasured"]} == {
+        "the process ended by itself with exit code 9"
+    }
 
 
 def test_an_absent_device_is_skipped_with_the_reason(

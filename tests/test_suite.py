@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from suite_registry import REGISTRY
 
 from seqbench.errors import SuiteError
-from seqbench.settings import OPTIMIZERS, SCHEDULES
 from seqbench.suite import Suite, load_suite, parse_suite
+from seqbench.suite.settings import OPTIMIZERS, SCHEDULES
 
 MALFORMED = sorted((Path(__file__).parent / "suites" / "malformed").glob("*.yaml"))
 SHIPPED = sorted((ROOT / "suites").glob("*.yaml"))
@@ -123,7 +123,7 @@ def test_the_example_of_the_documentation() -> None:
     ],
 )  # fmt: skip
 def test_scalars_follow_yaml_1_2(text: str, value: Any) -> None:
-    from seqbench.suite_source import read_text
+    from seqbench.suite.source import read_text
 
     root, findings = read_text(f"a: {text}", "a.yaml")
     read = root.plain()["a"]

@@ -121,7 +121,7 @@ def run(
 
     folders: list[RunFolder] = []
     try:
-        with Display(console(stderr=as_json)) as display:
+        with Display(console(stderr=True)) as display:
             result = api.start(
                 suite,
                 selection,
@@ -161,7 +161,7 @@ def validate(suite: Path, **chosen: Any) -> None:
 def schema() -> None:
     """Print the JSON Schema of a suite, for editors."""
     from seqbench import plugins
-    from seqbench.schema import json_schema
+    from seqbench.suite.schema import json_schema
 
     click.echo(json.dumps(json_schema(plugins.load()), indent=2))
 

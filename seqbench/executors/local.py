@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.executors import Job, Listener, Outcome
-from seqbench.process import WorkerProcess
+from seqbench.process import WorkerProcess, interrupts_wait
 from seqbench.records import Status
 
 
@@ -37,7 +37,8 @@ class LocalExecutor:
             while waiting or running:
                 for job in self._that_fit(waiting, running):
                     waiting.remove(job)
-                    running.append(_Running(job))
+                    with interrupts_wait():
+                        running.append(_Running(job))
                     listener.started(job)
                 _wait_for_news(running)
                 for one in list(running):

@@ -6,6 +6,7 @@ each of them is timed in short blocks, in a fresh random order every round.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import random
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench import stats
-from seqbench.process import WorkerProcess
+from seqbench.process import WorkerProcess, interrupts_wait
 from seqbench.records import Measurement
 
 #: The first call of a block meets caches, and threads, of whoever ran before: it is kept in the
@@ -86,16 +87,17 @@ def _start(entrants: list[_Entrant], job: Mapping[str, Any], tell: Tell) -> None
     for first in range(0, len(pending), at_once):
         group = [(e, number) for e, number in pending[first : first + at_once] if not e.failure]
         for entrant, number in group:
-            entrant.workers.append(_worker(entrant.case, number, job))
-        for entrant, _ in group:
-            _guarded(entrant, _meet)
+            with interrupts_wait():
+                entrant.workers.append(_worker(entrant.case, number, job))
+        for entrant, number in group:
+            _guarded(entrant, _meet, number)
         tell(
             {"say": f"warming up: {min(first + at_once, len(pending))} of {len(pending)} processes"}
         )
 
 
-def _meet(entrant: _Entrant) -> None:
-    entrant.ready.append(_answer(entrant.workers[-1], READY_SECONDS)["ready"])
+def _meet(entrant: _Entrant, process: int) -> None:
+    entrant.ready.append(_answer(entrant.workers[process], READY_SECONDS)["ready"])
 
 
 def _worker(case: Mapping[str, Any], number: int, job: Mapping[str, Any]) -> WorkerProcess:
@@ -138,9 +140,7 @@ def _take_turns(entrants: list[_Entrant], settings: Mapping[str, Any], tell: Tel
 
 def _block(entrant: _Entrant, process: int, size: int, number: int) -> None:
     calls = entrant.ready[process]["calls"][str(size)]
-    worker = entrant.workers[process]
-    worker.send({"batch_size": size, "calls": calls})
-    times = _answer(worker, ANSWER_SECONDS)["ns"]
+    times = _ask(entrant.workers[process], {"batch_size": size, "calls": calls})["ns"]
     entrant.blocks.append({"round": number, "process": process, "batch_size": size, "ns": times})
 
 
@@ -157,17 +157,25 @@ def _windows(entrants: list[_Entrant], settings: Mapping[str, Any]) -> None:
 
 
 def _window(entrant: _Entrant, process: int, size: int, seconds: float) -> None:
-    worker = entrant.workers[process]
-    worker.send({"batch_size": size, "window": seconds})
-    answer = _answer(worker, ANSWER_SECONDS)
+    answer = _ask(entrant.workers[process], {"batch_size": size, "window": seconds})
     entrant.windows.append({"process": process, "batch_size": size, **answer})
+
+
+def _ask(worker: WorkerProcess, request: Mapping[str, Any]) -> dict[str, Any]:
+    with contextlib.suppress(OSError):  # it has gone: the answer says how
+        worker.send(request)
+    return _answer(worker, ANSWER_SECONDS)
 
 
 def _answer(worker: WorkerProcess, seconds: float) -> dict[str, Any]:
     """The worker's next message. Raises _Failed when it ends, fails or stays silent instead."""
     if not worker.connection.poll(seconds):
         raise _Failed(f"no answer within {seconds:g} s")
-    message = worker.receive()
+    try:
+        message = worker.receive()
+    except EOFError:
+        worker.close()
+        raise _Failed(worker.ending()) from None
     if "done" in message:
         raise _Failed(message["done"]["reason"])
     return message
@@ -179,10 +187,6 @@ def _guarded(entrant: _Entrant, action: Callable[..., None], *arguments: Any) ->
         action(entrant, *arguments)
     except _Failed as error:
         entrant.failure = str(error)
-    except (EOFError, OSError):
-        entrant.workers[-1].close()
-        entrant.failure = entrant.workers[-1].ending()
-    if entrant.failure:
         entrant.end()
 
 

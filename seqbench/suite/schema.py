@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqbench.plugins import Offer, Registry
-from seqbench.settings import OPTIMIZERS, SCHEDULES, Kind
-from seqbench.suite_types import EntryKeys, Suite
+from seqbench.suite.settings import OPTIMIZERS, SCHEDULES, Kind
+from seqbench.suite.shape import EntryKeys, Suite
 from seqbench.types import NAME, Param
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

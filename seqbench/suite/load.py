@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from seqbench import grids, parameters, settings, suite_source
+from seqbench import parameters
 from seqbench.errors import UnknownName
 from seqbench.plugins import Offer, Registry
-from seqbench.settings import OPTIMIZERS, SCHEDULES, Kind, Method
-from seqbench.suite_types import (
+from seqbench.suite import grids, settings, source
+from seqbench.suite.settings import OPTIMIZERS, SCHEDULES, Kind, Method
+from seqbench.suite.shape import (
     MAX_ENTRIES,
     DatasetEntry,
     EntryKeys,
@@ -22,11 +23,9 @@ from seqbench.suite_types import (
     Suite,
     Training,
 )
-from seqbench.suite_words import in_words
+from seqbench.suite.words import in_words
+from seqbench.suite.yaml_source import Findings, KeyPath, Node, described, dotted, shown
 from seqbench.types import DatasetSpec, ModelSpec, Param
-from seqbench.yaml_source import Findings, KeyPath, Node, described, dotted, shown
-
-__all__ = ["DatasetEntry", "ModelEntry", "Suite", "Training", "load_suite", "parse_suite"]
 
 #: Keys that hold one choice of several, so that another choice replaces the whole.
 ALTERNATIVES = ("optimizer", "schedule")
@@ -44,7 +43,7 @@ def load_suite(path: Path, *, overrides: Sequence[str] = (), registry: Registry)
     Raises:
         SuiteError: with every problem of the file, in its order.
     """
-    root, findings = suite_source.read(Path(path), overrides, alternatives=ALTERNATIVES)
+    root, findings = source.read(Path(path), overrides, alternatives=ALTERNATIVES)
     return _Check(root, findings, registry).suite(Path(path).stem)
 
 
@@ -52,7 +51,7 @@ def parse_suite(
     text: str, name: str = "suite.yaml", *, overrides: Sequence[str] = (), registry: Registry
 ) -> Suite:
     """As :func:`load_suite`, from text; ``name`` stands for the file in messages."""
-    root, findings = suite_source.read_text(text, name, overrides, alternatives=ALTERNATIVES)
+    root, findings = source.read_text(text, name, overrides, alternatives=ALTERNATIVES)
     return _Check(root, findings, registry).suite(Path(name).stem)
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from seqbench.parameters import nearest
-from seqbench.yaml_source import described, shown
+from seqbench.suite.yaml_source import described, shown
 
 WANTED = {
     "int_type": "a whole number",

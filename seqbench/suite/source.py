@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from seqbench.yaml_source import (
+from seqbench.suite.yaml_source import (
     MAX_DEPTH,
     Findings,
     KeyPath,

@@ -19,9 +19,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from seqbench.settings import OPTIMIZERS, SCHEDULES, Method, resolved
+from seqbench.suite.settings import OPTIMIZERS, SCHEDULES, Method, resolved
+from seqbench.suite.yaml_source import described, shown
 from seqbench.types import NAME
-from seqbench.yaml_source import described, shown
 
 MAX_ENTRIES = 1_000
 MAX_SEEDS = 100_000
