@@ -101,7 +101,8 @@ def evaluate(
             if not torch.isfinite(answer).all():
                 return math.nan
             if task.target == "value":
-                total += (answer.double() - y.double()).square().sum().item()
+                # In double precision, which not every device has.
+                total += (answer.cpu().double() - y.cpu().double()).square().sum().item()
             else:
                 total += (answer.argmax(-1) == y).sum().item()
             count += y.numel()

@@ -304,11 +304,12 @@ def test_progress_is_said(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(sources, "PROGRESS_SECONDS", 0.01)
     said: list[str] = []
     with sources._progress(tmp_path, 4, said.append):
-        for n in (1, 3):
+        for n, arrived in ((1, "1 of 4 MB"), (3, "4 of 4 MB")):
             (tmp_path / f"{n}.gz").write_bytes(bytes(n * 1_000_000))
-            deadline = time.monotonic() + 5
-            while len(said) < (1 if n == 1 else 2) and time.monotonic() < deadline:
+            deadline = time.monotonic() + 20
+            while arrived not in said and time.monotonic() < deadline:
                 time.sleep(0.01)
+    assert said[0] == "1 of 4 MB"
     assert said[-1] == "4 of 4 MB"
 
 

@@ -93,11 +93,11 @@ def _print_offers(offers: Sequence[Offer[Any]]) -> None:
         head.append(f"  {offer.source}", style="dim")
         terminal.print(head)
         if offer.spec.description:
-            terminal.print(Padding(_plain(offer.spec.description), (0, 0, 0, 2)))
+            terminal.print(Padding(_plain(offer.spec.description), (0, 0, 0, 2), expand=False))
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
         for name, param in offer.spec.parameters.items():
             table.add_row(_plain(name), _plain(_value(param)), _plain(_remarks(param)))
-        terminal.print(Padding(table, (0, 0, 1, 2)))
+        terminal.print(Padding(table, (0, 0, 1, 2), expand=False))
 
 
 def _value(param: Param) -> str:
@@ -112,9 +112,9 @@ def _remarks(param: Param) -> str:
     if param.choices:
         limits.append("one of " + ", ".join(map(str, param.choices)))
     if param.minimum is not None:
-        limits.append(f"≥ {param.minimum:g}")
+        limits.append(f"at least {param.minimum:,}")
     if param.maximum is not None:
-        limits.append(f"≤ {param.maximum:g}")
+        limits.append(f"at most {param.maximum:,}")
     return "; ".join(part for part in (param.help, ", ".join(limits)) if part)
 
 
