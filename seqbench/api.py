@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,15 @@ class Run:
         from seqbench.report.document import document
 
         folder = RunFolder.open(Path(path))
-        return cls(folder.path, document(folder))
+        found = document(
+            str(folder.path),
+            state=folder.state(),
+            plan=folder.plan(),
+            environment=folder.environment(),
+            trials=folder.trials(),
+            cases=folder.cases(),
+        )
+        return cls(folder.path, found)
 
     @property
     def records(self) -> list[TrialRecord]:
@@ -99,6 +107,7 @@ def run(
     datasets: Sequence[str] = (),
     devices: Sequence[str] = (),
     seeds: int | None = None,
+    allow_many: bool = False,
     out: str | Path = RESULTS,
     data_dir: str | Path | None = None,
 ) -> Run:
@@ -109,6 +118,7 @@ def run(
         overrides: settings to change, as ``"train.epochs=2"``.
         models, datasets: only these.
         devices, seeds: instead of the suite's.
+        allow_many: run more than 1,000 trials.
         out: folder for results.
         data_dir: folder where datasets lie, to look there first; default: ``SEQBENCH_DATA``.
 
@@ -118,7 +128,9 @@ def run(
     from seqbench.runner import Progress
 
     data_dir = data_dir or os.environ.get("SEQBENCH_DATA")
-    selection = Selection(overrides, models, datasets, devices, seeds)
+    selection = Selection(
+        _list(overrides), _list(models), _list(datasets), _list(devices), seeds, allow_many
+    )
     return start(
         Path(suite), selection, out=Path(out), data_dir=_path(data_dir), progress=Progress()
     )
@@ -172,13 +184,17 @@ def start(
     available = environment["devices"]
     plan = plan_suite(suite, selection, registry, available)
     folder = RunFolder.create(out, plan.suite.name, suite.read_text("utf-8-sig"), plan.to_dict())
+    folder.set_state("running", selection=asdict(selection))
     folder.write_environment(environment)
     on_folder(folder)
     work = runner.Work(plan, folder, executor, progress, data_dir, available)
-    status = "interrupted"
+    status = "failed"
     try:
         runner.carry_out(work)
         status = "finished"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
     finally:
         folder.set_state(status, seconds=round(time.monotonic() - clock, 3))
     return Run.open(folder.path)
@@ -192,6 +208,11 @@ def _as_overrides(selection: Selection) -> list[str]:
     if selection.seeds is not None:
         extra.append(f"seeds={selection.seeds}")
     return [*selection.overrides, *extra]
+
+
+def _list(value: Sequence[str]) -> list[str]:
+    """A name by itself stands for a list of one."""
+    return [value] if isinstance(value, str) else list(value)
 
 
 def _path(value: str | Path | None) -> Path | None:

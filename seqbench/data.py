@@ -64,7 +64,12 @@ def is_prepared(choice: Choice, cache: Path) -> bool:
 
 
 def prepare(
-    choice: Choice, *, cache: Path, data_dir: Path | None, say: Callable[[str], None]
+    choice: Choice,
+    *,
+    cache: Path,
+    data_dir: Path | None,
+    say: Callable[[str], None],
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """The prepared file of ``choice``, which the plugin's ``load`` provides if it is not there yet.
 
@@ -73,6 +78,7 @@ def prepare(
         cache: seqbench's cache (see :func:`cache_dir`); its folders are made as needed.
         data_dir: the folder the user named for data, if any.
         say: shows one line to the user.
+        progress: shows how many bytes of how many have arrived.
 
     Raises:
         PluginError: the plugin's function cannot be found or imported.
@@ -88,7 +94,8 @@ def prepare(
         downloads.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _not_writable(cache, error) from error
-    loaded = _load(choice)(DataContext(data_dir, downloads, say), **choice.params)
+    context = DataContext(data_dir, downloads, say, progress)
+    loaded = _load(choice)(context, **choice.params)
     try:
         tensors = _checked_tensors(loaded)
     except _Flaw as flaw:

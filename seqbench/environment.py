@@ -35,6 +35,10 @@ def describe() -> dict[str, Any]:
         "memory_bytes": _memory_bytes(),
         "cgroup_memory_max": _first_line("/sys/fs/cgroup/memory.max"),
         "git": _git_state(),
+        "tf32": {
+            "matmul": torch.backends.cuda.matmul.allow_tf32,
+            "cudnn": torch.backends.cudnn.allow_tf32,
+        },
         "onednn": torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
         "devices": devices(),
     }

@@ -10,6 +10,7 @@
     ├── DataError                 a dataset cannot be had, or is not what it claims to be
     ├── StoreError                a run folder cannot be read or written
     ├── WorkerError               a worker process cannot be started
+    ├── DeviceError               a device cannot do what is asked of it
     └── Diverged                  a training whose loss is no longer a finite number
 """
 
@@ -68,6 +69,10 @@ class StoreError(SeqbenchError):
 
 class WorkerError(SeqbenchError):
     """A worker process cannot be started."""
+
+
+class DeviceError(SeqbenchError):
+    """A device cannot do what is asked of it."""
 
 
 class Diverged(SeqbenchError):

@@ -6,10 +6,12 @@ a package that fails to import, or whose hook raises, costs nobody else anything
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib.metadata
 import inspect
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -154,7 +156,25 @@ class Registry:
 
 def load() -> Registry:
     """Finds and loads every plugin installed. Never raises for a broken one."""
-    return Registry(tuple(_load_one(*found) for found in _entry_points()))
+    with contextlib.redirect_stdout(sys.stderr):  # what a plugin prints is not our output
+        return Registry(_without_twins([_load_one(*found) for found in _entry_points()]))
+
+
+def _without_twins(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
+    """Breaks a plugin that offers what another of its own distribution offers: no name helps."""
+    kept: list[Plugin] = []
+    seen: dict[tuple[str, str], str] = {}
+    for plugin in plugins:
+        names = [("model", offer.spec.name) for offer in plugin.models]
+        names += [("dataset", offer.spec.name) for offer in plugin.datasets]
+        keys = [(_normal(plugin.source.distribution), f"{kind} {name!r}") for kind, name in names]
+        twins = [f"{key[1]} is offered by {seen[key]!r} already" for key in keys if key in seen]
+        if twins:
+            kept.append(Plugin(plugin.source, error=twins[0]))
+        else:
+            seen.update(dict.fromkeys(keys, plugin.source.entry_point))
+            kept.append(plugin)
+    return tuple(kept)
 
 
 def _entry_points() -> Iterable[tuple[Source, importlib.metadata.EntryPoint]]:

@@ -61,6 +61,7 @@ class WorkerProcess:
                 ) from error
         theirs.close()
         self.process: BaseProcess = process
+        self.closed = False
 
     @property
     def sentinel(self) -> int:
@@ -69,11 +70,11 @@ class WorkerProcess:
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Sends plain data to the worker."""
-        send(self.connection, message)
+        worker.send(self.connection, message)
 
     def receive(self) -> dict[str, Any]:
         """The next message. Raises EOFError when the worker has gone."""
-        return receive(self.connection)
+        return worker.receive(self.connection)
 
     def waits(self) -> bool:
         """Whether there is a message to receive."""
@@ -85,11 +86,18 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Ends the worker and everything in its process group; returns when it is gone."""
-        self._end_group()
-        self.close()
+        if not self.closed:
+            self._end_group()
+            self.close()
 
     def close(self) -> None:
-        """Waits a moment for the process to end by itself, then makes it; frees what it held."""
+        """Waits a moment for the process to end by itself, then makes it; frees what it held.
+
+        Only once: later its number may be that of another process.
+        """
+        if self.closed:
+            return
+        self.closed = True
         self.process.join(END_SECONDS)
         self._end_group()  # what the worker left running, or the worker itself
         self.process.join(END_SECONDS)
@@ -109,20 +117,6 @@ class WorkerProcess:
         if self.process.pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-
-
-def send(connection: Connection, message: Mapping[str, Any]) -> None:
-    """Writes one message, as JSON."""
-    connection.send_bytes(json.dumps(message).encode())
-
-
-def receive(connection: Connection) -> dict[str, Any]:
-    """Reads one message. Raises EOFError when the other side has gone."""
-    try:
-        message: dict[str, Any] = json.loads(connection.recv_bytes())
-    except (ConnectionError, OSError) as error:
-        raise EOFError(str(error)) from error
-    return message
 
 
 def _context() -> Any:

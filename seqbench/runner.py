@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Preparing a dataset may mean a download.
 PREPARE_LIMIT = 3600.0
 MEASURE_LIMIT = 600.0
+#: So many processes wait for their turn at most; more would cost memory and file descriptors.
+MOST_PROCESSES = 60
 
 
 @dataclass(frozen=True)
@@ -194,12 +196,10 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
         found[case_id] += _measurements(outcome, kind)
         work.folder.write_case(CaseRecord(case_id, tuple(found[case_id])))
     for job in _latency_jobs(cases, subjects, work):
-        for outcome in work.do("latency", [job]):  # one device after the other: each alone
-            for case in cases:
-                if case.device == job.device:
-                    timings = outcome.result["cases"][case.id]
-                    found[case.id] += [Measurement(**timing) for timing in timings]
-                    work.folder.write_case(CaseRecord(case.id, tuple(found[case.id])))
+        for outcome in work.do("latency", [job]):  # one contest after the other: each alone
+            for case_id, timings in outcome.result["cases"].items():
+                found[case_id] += [Measurement(**timing) for timing in timings]
+                work.folder.write_case(CaseRecord(case_id, tuple(found[case_id])))
 
 
 def _static_jobs(
@@ -234,24 +234,35 @@ def _static_jobs(
 def _latency_jobs(
     cases: Sequence[Case], subjects: Mapping[str, Mapping[str, Any]], work: Work
 ) -> list[Job]:
-    """One contest per device. It occupies all cores, so that nothing runs beside it."""
+    """One contest per device, of as many cases as fit side by side. It occupies all cores, so that
+    nothing runs beside it.
+    """
     latency = work.plan.suite.measure.latency
     if latency is None:
         return []
     cores = work.executor.cores
     jobs = []
+    at_once = max(1, MOST_PROCESSES // latency.processes)
     for device in dict.fromkeys(case.device for case in cases):
         of_device = [case for case in cases if case.device == device]
-        payload = {
-            "cases": [subjects[case.id] for case in of_device],
-            "settings": latency.model_dump(),
-            "folder": str(work.folder.path.absolute()),
-            "cores": cores,
-        }
-        log = work.log(f"latency-{device.replace(':', '-')}")
-        title = f"{len(of_device)} cases taking turns on {device}"
-        jobs.append(Job(f"latency {device}", title, "latency", payload, log, device, cores))
+        for first in range(0, len(of_device), at_once):
+            heat = of_device[first : first + at_once]
+            payload = {
+                "cases": [subjects[case.id] for case in heat],
+                "settings": latency.model_dump(),
+                "folder": str(work.folder.path.absolute()),
+                "cores": cores,
+                "limit": work.plan.suite.limits.time,
+            }
+            title = f"{_count(heat)} taking turns on {device}"
+            log = work.log(f"latency-{device.replace(':', '-')}")
+            number = f"latency {device} {first}"
+            jobs.append(Job(number, title, "latency", payload, log, device, cores))
     return jobs
+
+
+def _count(cases: Sequence[Case]) -> str:
+    return f"{len(cases)} case{'s' * (len(cases) != 1)}"
 
 
 def _measurements(outcome: Outcome, kind: str) -> list[Measurement]:

@@ -32,7 +32,8 @@ class RunFolder:
             StoreError: it cannot be written.
         """
         now = datetime.now(timezone.utc)
-        name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        milliseconds = now.microsecond // 1000
+        name = f"{now:%Y%m%dT%H%M%S}.{milliseconds:03d}Z-{secrets.token_hex(2)}"
         folder = cls(results / suite / name)
         try:
             folder.path.mkdir(parents=True)
@@ -105,7 +106,11 @@ class RunFolder:
             file.write(f"{now} {line}\n")
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        self._write(name, json.dumps(value, indent=1, allow_nan=False) + "\n")
+        try:
+            text = json.dumps(value, indent=1, allow_nan=False)
+        except ValueError as error:
+            raise StoreError(f"cannot write {self.path / name}: {error}") from error
+        self._write(name, text + "\n")
 
     def _write(self, name: str, text: str) -> None:
         """Temporary file in the same folder, flushed to the disk, then renamed."""
@@ -139,8 +144,9 @@ class RunFolder:
 
 
 def find_runs(results: Path) -> list[Path]:
-    """Every run folder under ``results``, oldest first."""
+    """Every run folder under ``results``, oldest first; reference results are no runs."""
     runs = [path.parent for path in results.glob(f"*/*/{RUN_FILE}")]
+    runs = [path for path in runs if path.parent.name != "reference"]
     return sorted(runs, key=lambda path: (path.name, str(path)))
 
 

@@ -17,6 +17,8 @@ from seqbench.errors import Diverged, PluginError
 from seqbench.types import HIGHER_IS_BETTER, Splits, Task
 
 EVALUATION_BATCH = 1000
+#: An epoch whose mean loss is this many times the loss before the first step has exploded.
+EXPLOSION = 100.0
 #: How often the loss is looked at: each look waits for the device.
 LOOK_EVERY_STEPS = 50
 TELL_EVERY_SECONDS = 0.25
@@ -26,11 +28,10 @@ Tell = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave; ``state`` holds the weights that ``metrics["value"]`` belongs to."""
+    """What a training gave, beside the model's weights."""
 
     metrics: dict[str, Any]
     curve: list[dict[str, Any]]
-    state: dict[str, Tensor]
 
 
 def train(
@@ -42,7 +43,7 @@ def train(
     seed: int,
     tell: Tell = lambda message: None,
 ) -> Trained:
-    """Trains ``model`` in place.
+    """Trains ``model`` in place and leaves it with the weights that ``metrics["value"]`` is of.
 
     The test split is measured once at the last weights and, where there is a validation split,
     once at the weights that were best on it; choosing happens on validation only.
@@ -55,21 +56,25 @@ def train(
         tell: called with progress as plain data.
 
     Raises:
-        Diverged: the loss became NaN or infinite.
+        Diverged: the loss became NaN or infinite, or exploded.
+        PluginError: the model's answer has the wrong shape.
     """
     task = splits.task
     inputs, targets = (tensor.to(device) for tensor in splits.train)
     steps_per_epoch = math.ceil(len(inputs) / settings["batch_size"])
-    step = _Step(model, task, settings, steps_per_epoch)
+    step = Step(model, task, settings, steps_per_epoch)
     order = torch.Generator().manual_seed(seed)
     best = _Best(task)
     curve: list[dict[str, Any]] = []
+    first_loss = math.inf
     for epoch in range(1, settings["epochs"] + 1):
         started = time.perf_counter()
         model.train()
         indices = torch.randperm(len(inputs), generator=order).to(device)
-        losses = _epoch(step, inputs, targets, indices, epoch, settings, tell)
-        entry: dict[str, Any] = {"epoch": epoch, "train_loss": losses.mean().item()}
+        losses = _epoch(step, inputs, targets, indices, epoch, settings, tell).cpu()
+        entry: dict[str, Any] = {"epoch": epoch, "train_loss": losses.double().mean().item()}
+        first_loss = losses[0].item() if epoch == 1 else first_loss
+        _raise_if_exploded(entry["train_loss"], first_loss, step.count)
         if splits.validation is not None:
             entry["validation"] = evaluate(model, *splits.validation, task=task, device=device)
             _raise_if_nan(entry["validation"], step.count)
@@ -98,6 +103,7 @@ def evaluate(
             x = inputs[start : start + EVALUATION_BATCH].to(device)
             y = targets[start : start + EVALUATION_BATCH].to(device)
             answer = model(x)
+            _check_shape(answer, y, task)
             if not torch.isfinite(answer).all():
                 return math.nan
             if task.target == "value":
@@ -116,18 +122,22 @@ def loss_of(answer: Tensor, targets: Tensor, task: Task) -> Tensor:
     Raises:
         PluginError: the answer's shape is not what the task asks for.
     """
-    expected = (*targets.shape, task.output_size) if task.target != "value" else targets.shape
-    if tuple(answer.shape) != tuple(expected):
-        raise PluginError(
-            f"the model returned shape {tuple(answer.shape)} where {tuple(expected)} was expected"
-        )
+    _check_shape(answer, targets, task)
     if task.target == "value":
         return functional.mse_loss(answer, targets)
     return functional.cross_entropy(answer.flatten(0, -2), targets.flatten())
 
 
-class _Step:
-    """One step of the optimizer, with clipping and schedule."""
+def _check_shape(answer: Tensor, targets: Tensor, task: Task) -> None:
+    expected = (*targets.shape, task.output_size) if task.target != "value" else targets.shape
+    if tuple(answer.shape) != tuple(expected):
+        raise PluginError(
+            f"the model returned shape {tuple(answer.shape)} where {tuple(expected)} was expected"
+        )
+
+
+class Step:
+    """One step of the optimizer, with clipping and schedule; ``count`` of them were made."""
 
     def __init__(
         self, model: nn.Module, task: Task, settings: Mapping[str, Any], steps_per_epoch: int
@@ -184,7 +194,7 @@ def _schedule(
 
 
 def _epoch(
-    step: _Step,
+    step: Step,
     inputs: Tensor,
     targets: Tensor,
     indices: Tensor,
@@ -222,6 +232,12 @@ def _raise_if_not_finite(losses: Tensor, first_step: int) -> None:
     if len(bad):
         position = int(bad[0])
         raise Diverged(first_step + position, f"{losses[position].item()}")
+
+
+def _raise_if_exploded(loss: float, first: float, steps: int) -> None:
+    """``first`` is the loss before the first step: what the untrained model has."""
+    if loss > EXPLOSION * max(first, 1e-3):
+        raise Diverged(steps, f"{loss:.3g}, from {first:.3g} at the start,", what="the mean loss")
 
 
 def _raise_if_nan(figure: float, steps: int) -> None:
@@ -270,4 +286,4 @@ def _finish(
         metrics["best"] = metrics["value"]
         metrics["best_epoch"] = best.epoch
         metrics["validation"] = best.validation
-    return Trained(metrics, curve, model.state_dict())
+    return Trained(metrics, curve)

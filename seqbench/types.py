@@ -156,12 +156,14 @@ class DataContext:
     Args:
         data_dir: the folder the user named (``--data-dir``, ``SEQBENCH_DATA``), if any.
         cache_dir: a folder that seqbench keeps for downloads.
-        say: shows one line to the user (progress of a download, say).
+        say: shows one line to the user.
+        progress: moves a progress bar: bytes that have arrived, and bytes in all.
     """
 
     data_dir: Path | None
     cache_dir: Path
     say: Callable[[str], None]
+    progress: Callable[[int, int], None] = lambda done, total: None
 
 
 @dataclass(frozen=True)

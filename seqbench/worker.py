@@ -29,15 +29,30 @@ class Channel:
 
     def __init__(self, connection: Connection):
         self._connection = connection
+        self._lock = threading.Lock()  # a plugin may have threads that say something
 
     def tell(self, message: Mapping[str, Any]) -> None:
         """Sends one message of progress."""
-        self._connection.send_bytes(json.dumps(message).encode())
+        with self._lock:
+            send(self._connection, message)
 
     def next_request(self) -> dict[str, Any]:
         """Waits for a request (jobs that serve)."""
-        request: dict[str, Any] = json.loads(self._connection.recv_bytes())
-        return request
+        return receive(self._connection)
+
+
+def send(connection: Connection, message: Mapping[str, Any]) -> None:
+    """Writes one message, as JSON."""
+    connection.send_bytes(json.dumps(message).encode())
+
+
+def receive(connection: Connection) -> dict[str, Any]:
+    """Reads one message. Raises EOFError when the other side has gone."""
+    try:
+        message: dict[str, Any] = json.loads(connection.recv_bytes())
+    except OSError as error:
+        raise EOFError(str(error)) from error
+    return message
 
 
 def main(connection: Connection, job_text: str, log: str) -> None:
@@ -82,6 +97,9 @@ def _run(job: Job, channel: Channel) -> dict[str, Any]:
         import torch
 
         torch.set_num_threads(job.get("threads", 1))
+        # One precision for every kind of layer: cuDNN's would be TF32 where matmul's is not.
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
         return {"status": "ok", "reason": "", "result": _KINDS[job["kind"]](job, channel)}
     except Diverged as error:
         result = {"diverged_step": error.step, "diverged_value": error.value}
@@ -119,6 +137,7 @@ def _prepare(job: Job, channel: Channel) -> dict[str, Any]:
         cache=Path(job["cache"]),
         data_dir=Path(job["data_dir"]) if job["data_dir"] else None,
         say=lambda text: channel.tell({"say": text}),
+        progress=lambda done, total: channel.tell({"bytes": done, "total_bytes": total}),
     )
     return {"path": str(path)}
 
@@ -132,29 +151,21 @@ def _train(job: Job, channel: Channel) -> dict[str, Any]:
 
     splits = data.open_splits(Path(job["data"]))
     device = torch.device(job["device"])
-    _be_reproducible(device)
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(job["seed"])
     model = models.build(Choice(**job["model"]), splits.task).to(device)
     trained = training.train(
         model, splits, job["train"], device=device, seed=job["seed"], tell=channel.tell
     )
-    model.load_state_dict(trained.state)
     weights = Path(job["weights"])
     weights.parent.mkdir(parents=True, exist_ok=True)
     unfinished = weights.with_suffix(".partial")
     save_model(model, str(unfinished))
+    with unfinished.open("rb+") as file:
+        os.fsync(file.fileno())
     unfinished.replace(weights)
     return {"metric": splits.task.metric, "metrics": trained.metrics, "curve": trained.curve}
-
-
-def _be_reproducible(device: Any) -> None:
-    """Same bits for the same seed; the same precision for every kind of layer."""
-    import torch
-
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    if device.type == "cuda":
-        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def _environment(job: Job, channel: Channel) -> dict[str, Any]:

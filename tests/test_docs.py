@@ -41,6 +41,7 @@ def test_the_readme_starts_with_the_two_lines() -> None:
     screen = (ROOT / "README.md").read_text("utf-8").splitlines()[:30]
     assert any(SETUP in line for line in screen)
     assert any(TEST in line for line in screen)
+    assert "FINDING" not in (ROOT / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -109,7 +110,7 @@ def test_the_sample_package_installs_with_pip_and_runs_by_name(
         models: [mingru, {lstm: {hidden_size: 8}}]
         train: {epochs: 1, batch_size: 50}
         seeds: 1
-        measure: {latency: {budget: 100ms}, memory: }
+        measure: {latency: {budget: 100ms, processes: 2, warm_up: 50ms}, memory: }
         """
     )
     done = seqbench_cli("run", suite)

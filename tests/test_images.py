@@ -300,17 +300,17 @@ def test_when_all_ways_fail_each_is_listed(tmp_path: Path, offline: Offline) -> 
     assert offline.asked == ["torchvision", "package"]
 
 
-def test_progress_is_said(tmp_path: Path, monkeypatch: Any) -> None:
+def test_progress_is_told_in_bytes(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(sources, "PROGRESS_SECONDS", 0.01)
-    said: list[str] = []
-    with sources._progress(tmp_path, 4, said.append):
-        for n, arrived in ((1, "1 of 4 MB"), (3, "4 of 4 MB")):
-            (tmp_path / f"{n}.gz").write_bytes(bytes(n * 1_000_000))
+    told: list[tuple[int, int]] = []
+    with sources._watched(tmp_path, 4_000, lambda done, total: told.append((done, total))):
+        for n, arrived in ((1, (1_000, 4_000)), (3, (4_000, 4_000))):
+            (tmp_path / f"{n}.gz").write_bytes(bytes(n * 1_000))
             deadline = time.monotonic() + 20
-            while arrived not in said and time.monotonic() < deadline:
+            while arrived not in told and time.monotonic() < deadline:
                 time.sleep(0.01)
-    assert said[0] == "1 of 4 MB"
-    assert said[-1] == "4 of 4 MB"
+    assert (1_000, 4_000) in told
+    assert told[-1] == (4_000, 4_000)
 
 
 def test_folders_that_killed_runs_left_are_removed_after_a_day(tmp_path: Path) -> None:

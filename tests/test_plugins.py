@@ -143,3 +143,20 @@ def test_the_plugins_command_shows_broken_ones(site: Path, seqbench_cli) -> None
     assert models.returncode == 0
     assert "lstm" in models.stdout
     assert "sick-plugin" in models.stderr
+
+
+def test_one_distribution_that_offers_a_name_twice_keeps_the_first(site: Path) -> None:
+    code = {"first": GOOD.format(name="twin"), "second": GOOD.format(name="twin")}
+    install(site, "twins", code, "a = first\nb = second")
+    registry = plugins.load()
+    assert registry.model("twin").source.entry_point == "a"
+    (second,) = [p for p in registry.plugins if p.source.entry_point == "b"]
+    assert second.error == "model 'twin' is offered by 'a' already"
+
+
+def test_what_a_plugin_prints_does_not_reach_stdout(site: Path, seqbench_cli) -> None:
+    code = "print('noisy at import')" + GOOD.format(name="noisy").replace("\n    ", "\n")
+    install(site, "noisy", {"noisy": code}, "noisy = noisy")
+    done = seqbench_cli("schema")
+    assert done.stdout.startswith("{")
+    assert "noisy at import" in done.stderr

@@ -26,7 +26,7 @@ TINY = """
     train: {epochs: 2, batch_size: 20}
     seeds: 2
     measure:
-      latency: {budget: 200ms, batch_sizes: [1, 8]}
+      latency: {budget: 200ms, batch_sizes: [1, 8], processes: 3, warm_up: 50ms}
       memory: {batch_size: 8}
     """
 
@@ -170,6 +170,7 @@ def test_what_is_printed_can_be_derived_again_from_the_samples(
         for entry in case["latency"]:
             found = turns.summarize(samples["blocks"], entry["batch_size"])
             assert {key: entry[key] for key in found} == found
+        assert {window["process"] for window in samples["windows"]} == {0, 1, 2}
         rounds = {block["round"] for block in samples["blocks"]}
         assert len(rounds) >= 5
 
@@ -259,6 +260,7 @@ def test_one_case_alone_is_measured_too(
     assert done.returncode == 0, done.stderr
     (case,) = json.loads(done.stdout)["cases"]
     assert [entry["processes"] for entry in case["latency"]] == [3, 3]
+    assert [entry["batch_size"] for entry in case["throughput"]] == [8]
 
 
 def test_a_case_that_dies_while_it_is_timed_is_out_and_the_others_go_on(

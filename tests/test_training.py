@@ -53,11 +53,14 @@ def trained(seed: int = 0, data: Splits | None = None, **settings: Any) -> train
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not() -> None:
-    first, again, other = trained(0), trained(0), trained(1)
-    assert first.metrics == again.metrics
-    for name, weights in first.state.items():
-        assert torch.equal(weights, again.state[name])
-    assert any(not torch.equal(weights, other.state[name]) for name, weights in first.state.items())
+    def weights(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        model = Flat()
+        training.train(model, splits(), SETTINGS, device=CPU, seed=seed)
+        return torch.cat([parameter.flatten() for parameter in model.parameters()])
+
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
 
 
 def test_the_test_split_is_measured_at_the_best_epoch_by_validation() -> None:
@@ -107,6 +110,42 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_its_step() -> None:
     assert str(caught.value) == "the loss became nan at step 8"
 
 
+def test_a_loss_that_explodes_is_no_result_either() -> None:
+    class Explodes(Flat):
+        calls = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            return super().forward(x) * (1 if self.calls == 1 else 1e4)
+
+    with pytest.raises(
+        Diverged, match=r"the mean loss became .*, from 0\..* at the start, at step 7"
+    ):
+        training.train(Explodes(), splits(), SETTINGS, device=CPU, seed=0)
+
+
+def test_huge_losses_that_are_finite_do_not_overflow_their_mean() -> None:
+    class Huge(Flat):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * 0 + 1e19  # squared: 1e38, near the end of float32
+
+    data = splits(Task("features", 2, "value", 1, 5))
+    settings = {**SETTINGS, "batch_size": 1, "epochs": 1}
+    result = training.train(Huge(1), data, settings, device=CPU, seed=0)
+    assert result.curve[0]["train_loss"] == pytest.approx(1e38, rel=0.01)
+
+
+def test_a_wrong_shape_in_evaluation_is_no_figure() -> None:
+    class Flattens(Flat):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            answer = super().forward(x)
+            return answer if self.training else answer[:, 0]
+
+    data = splits(Task("features", 2, "value", 1, 5))
+    with pytest.raises(PluginError, match=r"returned shape \(100,\) where \(100, 1\)"):
+        training.train(Flattens(1), data, SETTINGS, device=CPU, seed=0)
+
+
 def test_an_answer_that_is_not_finite_in_evaluation_is_no_accuracy() -> None:
     class BadInEvaluation(Flat):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -137,7 +176,7 @@ def test_schedules_reach_the_rates_worked_out_by_hand(
         "schedule": schedule,
         "optimizer": {"name": "sgd", "params": {"lr": 1.0}},
     }
-    step = training._Step(Flat(), splits().task, settings, steps_per_epoch=4)
+    step = training.Step(Flat(), splits().task, settings, steps_per_epoch=4)
     x, y = torch.zeros(2, 5, 2), torch.zeros(2, dtype=torch.int64)
     rates = [step.optimizer.param_groups[0]["lr"]]
     for _ in range(3):
@@ -149,7 +188,7 @@ def test_schedules_reach_the_rates_worked_out_by_hand(
 
 def test_one_cycle_rises_to_its_maximum_and_ends_near_zero() -> None:
     schedule = {"name": "one_cycle", "params": {"max_lr": 0.1, "pct_start": 0.3}}
-    step = training._Step(Flat(), splits().task, {**SETTINGS, "schedule": schedule}, 10)
+    step = training.Step(Flat(), splits().task, {**SETTINGS, "schedule": schedule}, 10)
     rates = []
     for _ in range(30):
         rates.append(step.optimizer.param_groups[0]["lr"])

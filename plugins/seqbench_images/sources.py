@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 
 #: How long a silent server is waited for (torchvision itself would wait for ever).
 PATIENCE_SECONDS = 15.0
-PROGRESS_SECONDS = 2.0
+PROGRESS_SECONDS = 0.2
 UNFINISHED = "unfinished-"
 DAY_SECONDS = 86_400.0
 
@@ -110,14 +110,12 @@ def _fetched(
     collection: Collection, context: DataContext, fetch: Callable[[Path, Say], Path]
 ) -> Contents:
     """Fetches into a folder apart, checks, and only then moves the files into the cache."""
-    lock = threading.Lock()  # two threads say something: this one, and the one for progress
 
     def say(text: str) -> None:
-        with lock:
-            context.say(f"{collection.title}: {text}")
+        context.say(f"{collection.title}: {text}")
 
     with workspace(context) as folder:
-        with _progress(folder, collection.megabytes, say):
+        with _watched(folder, collection.megabytes * 1_000_000, context.progress):
             fetched = fetch(folder, say)
         files = idx.locate(fetched, collection)
         contents = idx.read(files, collection)
@@ -152,19 +150,15 @@ def _package_fetcher(collection: Collection) -> Callable[[Path, Say], Path]:
 
 
 @contextmanager
-def _progress(folder: Path, total: int, say: Say) -> Iterator[None]:
-    """Says now and then how many of ``total`` megabytes have arrived in ``folder``."""
+def _watched(folder: Path, total: int, progress: Callable[[int, int], None]) -> Iterator[None]:
+    """Tells now and then how many of ``total`` bytes have arrived in ``folder``."""
     done = threading.Event()
 
     def watch() -> None:
-        shown = 0
         while not done.wait(PROGRESS_SECONDS):
             with suppress(OSError):  # a file may be renamed meanwhile
                 archives = [*folder.rglob("*.gz"), *folder.rglob("*.deb")]
-                megabytes = sum(path.stat().st_size for path in archives) // 1_000_000
-                if megabytes > shown:
-                    shown = megabytes
-                    say(f"{min(megabytes, total)} of {total} MB")
+                progress(min(sum(path.stat().st_size for path in archives), total), total)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

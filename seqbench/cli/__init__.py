@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from types import FrameType
 
 import click
@@ -39,8 +40,9 @@ for command in (run, validate, show, list_runs, models, datasets, devices, plugi
 def main() -> None:
     """Runs the command line and exits: 0 fine, 1 something failed, 2 usage, 130 interrupted."""
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
     try:
         code = cli.main(prog_name="seqbench", standalone_mode=False)
     except click.exceptions.Exit as exit_:
@@ -52,13 +54,13 @@ def main() -> None:
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
     except SeqbenchError as error:
-        if "--debug" in sys.argv:
-            raise
         code = USAGE if isinstance(error, UsageError) else FAILED
+        if "--debug" in sys.argv:
+            traceback.print_exc()
         _say_error(str(error))
     except BrokenPipeError:  # `seqbench show | head`
         sys.stderr.close()
-        code = 0
+        code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
 
 

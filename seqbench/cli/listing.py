@@ -129,4 +129,6 @@ def _plain(text: str) -> Text:
     """Text from a plugin: no markup, no control characters."""
     from rich.text import Text
 
-    return Text("".join(c for c in text if c.isprintable() or c == "\n"))
+    from seqbench.report.text import clean
+
+    return Text("\n".join(clean(line) for line in text.split("\n")))

@@ -11,6 +11,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from seqbench import runner
+from seqbench.report.numbers import duration
+from seqbench.report.text import clean
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +39,7 @@ class Display:
             TextColumn("{task.fields[state]}", markup=False),
             console=console,
             transient=True,
+            refresh_per_second=4,  # it costs time, also while others are timed
             disable=not console.is_terminal,
         )
         self.phase = ""
@@ -78,7 +81,7 @@ class Display:
         if job.id not in self.shares:
             return
         self.clocks[job.id] = time.monotonic()
-        self.lines[job.id] = self.live.add_task(f"  {_plain(job.title)}", total=1, state="")
+        self.lines[job.id] = self.live.add_task(f"  {clean(job.title)}", total=1, state="")
 
     def _told(self, job: Job, message: Mapping[str, Any]) -> None:
         if "say" in message and job.kind == "prepare":
@@ -86,13 +89,16 @@ class Display:
         if job.id not in self.lines:
             return
         state = message.get("say", "")
-        if message.get("steps"):
+        if message.get("total_bytes"):
+            self.shares[job.id] = message["bytes"] / message["total_bytes"]
+            state = f"{message['bytes'] / 1e6:.0f} of {message['total_bytes'] / 1e6:.0f} MB"
+        elif message.get("steps"):
             self.shares[job.id] = message["step"] / message["steps"]
             left = _left(self.clocks[job.id], self.shares[job.id])
             state = f"{_epoch(message)}{left}"
         if state:
             share = self.shares[job.id]
-            self.live.update(self.lines[job.id], completed=share, state=_plain(state))
+            self.live.update(self.lines[job.id], completed=share, state=clean(state))
             self._advance()
 
     def _ended(self, outcome: Outcome) -> None:
@@ -104,7 +110,7 @@ class Display:
         self._advance()
         if job.kind in ("train", "prepare") or outcome.status != "ok":
             text = Text(f"  {outcome.status} ", style=STYLES.get(outcome.status, "red"))
-            text.append(_plain(f"{job.title}: {_result(outcome)}"), style="default")
+            text.append(clean(f"{job.title}: {_result(outcome)}"), style="default")
             self.console.print(text, soft_wrap=True)
 
     def _advance(self) -> None:
@@ -116,7 +122,7 @@ class Display:
         self.live.update(self.overall, completed=done, state=f"{ended}/{total}{left}")
 
     def _say(self, text: str) -> None:
-        self.console.print(Text(_plain(text)), soft_wrap=True)
+        self.console.print(Text(clean(text)), soft_wrap=True)
 
 
 def _what(phase: str, jobs: Sequence[Job]) -> str:
@@ -136,11 +142,11 @@ def _left(clock: float, share: float) -> str:
     spent = time.monotonic() - clock
     if share < 0.02 or spent < 1.0:
         return ""
-    return f"  {_duration(spent * (1 - share) / share)} left"
+    return f"  {duration(spent * (1 - share) / share)} left"
 
 
 def _result(outcome: Outcome) -> str:
-    took = _duration(outcome.seconds)
+    took = duration(outcome.seconds)
     if outcome.status != "ok":
         return f"{outcome.reason} ({took})"
     if "metric" not in outcome.result:
@@ -149,15 +155,3 @@ def _result(outcome: Outcome) -> str:
     if outcome.result["metric"] == "accuracy":
         return f"accuracy {100 * value:.2f} % ({took})"
     return f"{outcome.result['metric']} {value:.4g} ({took})"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s"
-
-
-def _plain(text: str) -> str:
-    """Text from suites and plugins, without control characters."""
-    return "".join(c for c in text if c.isprintable())

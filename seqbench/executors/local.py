@@ -11,6 +11,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from seqbench.errors import WorkerError
 from seqbench.executors import Job, Listener, Outcome
 from seqbench.process import WorkerProcess, interrupts_wait
 from seqbench.records import Status
@@ -37,10 +38,15 @@ class LocalExecutor:
             while waiting or running:
                 for job in self._that_fit(waiting, running):
                     waiting.remove(job)
-                    with interrupts_wait():
-                        running.append(_Running(job))
-                    listener.started(job)
-                _wait_for_news(running)
+                    try:
+                        with interrupts_wait():
+                            running.append(_Running(job))
+                    except WorkerError as error:
+                        yield Outcome(job, "crashed", str(error), started=_now())
+                    else:
+                        listener.started(job)
+                if running:
+                    _wait_for_news(running)
                 for one in list(running):
                     outcome = one.news(listener)
                     if outcome is not None:
@@ -123,13 +129,13 @@ class _Running:
     def news(self, listener: Listener) -> Outcome | None:
         """Passes on what the worker said; its outcome if it has come to an end."""
         try:
+            gone = not self.worker.alive()  # asked first: its last words may still be in the pipe
             while self.worker.waits():
                 message = self.worker.receive()
                 if "done" in message:
                     self.worker.close()
                     return self._outcome(**message["done"])
                 listener.told(self.job, message)
-            gone = not self.worker.alive()
         except EOFError:
             gone = True
         if gone:

@@ -18,8 +18,9 @@ from seqbench.worker import Channel
 #: A block should last this long: short enough for many turns, long against the clock.
 BLOCK_SECONDS = 0.02
 LEAST_CALLS, MOST_CALLS = 3, 200
-#: Warm-up goes on until the medians of two successive tens agree this well, within limits.
-STEADY = 0.05
+#: Warm-up goes on until the medians of two successive tens agree this well, or for so many times
+#: the least time.
+STEADY, MOST_WARM_UP = 0.05, 5
 
 
 def serve(job: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
@@ -38,8 +39,8 @@ def serve(job: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
     gc.disable()
     with torch.inference_mode():
         cold = {**subject.cold, "first_call_s": _call(subject, inputs[min(inputs)]) / 1e9}
-        calls = {size: _warm_up(subject, x, job["warm_up"]) for size, x in inputs.items()}
-        channel.tell({"ready": {"cold": cold, "calls": calls}})
+        warm = {size: _warm_up(subject, x, job["warm_up"]) for size, x in inputs.items()}
+        channel.tell({"ready": {"cold": cold, "warm": warm}})
         while not (request := channel.next_request()).get("stop"):
             x = inputs[request["batch_size"]]
             if "window" in request:
@@ -60,7 +61,7 @@ def _call(subject: Subject, x: Tensor) -> int:
 
 def _window(subject: Subject, x: Tensor, seconds: float) -> dict[str, Any]:
     """Samples that pass in one window of back-to-back calls, and the wall time they took."""
-    synchronize(subject.device)
+    _call(subject, x)  # meets the caches of whoever ran before
     samples, clock = 0, time.perf_counter()
     while not samples or time.perf_counter() - clock < seconds:
         subject.model(x)
@@ -69,18 +70,23 @@ def _window(subject: Subject, x: Tensor, seconds: float) -> dict[str, Any]:
     return {"samples": samples, "seconds": time.perf_counter() - clock}
 
 
-def _warm_up(subject: Subject, x: Tensor, seconds: float) -> int:
-    """Calls until times are steady; returns the number of calls that fill a block."""
+def _warm_up(subject: Subject, x: Tensor, seconds: float) -> dict[str, Any]:
+    """Calls until times are steady.
+
+    Returns:
+        ``calls`` that fill a block, and whether times became ``steady`` (a model so slow that it
+        makes fewer than twenty calls in the time allowed is not known to be).
+    """
     times: list[int] = []
-    end = time.monotonic() + seconds
-    while True:
-        times += [_call(subject, x) for _ in range(10)]
-        enough = time.monotonic() >= end and len(times) >= 20
-        late = time.monotonic() >= end + 2 * seconds
-        if late or (enough and _agree(median(times[-10:]), median(times[-20:-10]))):
+    start, steady = time.monotonic(), False
+    while (spent := time.monotonic() - start) < MOST_WARM_UP * seconds or not times:
+        times.append(_call(subject, x))
+        tens = len(times) >= 20 and len(times) % 10 == 0
+        steady = tens and _agree(median(times[-10:]), median(times[-20:-10]))
+        if steady and spent >= seconds:
             break
     calls = math.ceil(BLOCK_SECONDS * 1e9 / median(times[-20:])) + 1
-    return min(max(calls, LEAST_CALLS), MOST_CALLS)
+    return {"calls": min(max(calls, LEAST_CALLS), MOST_CALLS), "steady": steady}
 
 
 def _agree(a: float, b: float) -> bool:

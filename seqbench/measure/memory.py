@@ -8,24 +8,29 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seqbench import training
+from seqbench.errors import DeviceError
 from seqbench.measure.subject import Subject, synchronize
 from seqbench.records import Measurement
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
+#: A single pass may find memory that the C library had kept: the median of several is reported.
+PASSES = 9
+#: mallopt(3): blocks above this size are given back to the system as soon as they are freed.
+M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES = -3, 64 * 1024
+
+Work = Callable[[], None]
 
 
 def measure(job: Mapping[str, Any]) -> dict[str, Any]:
     """Memory that the model needs: what it holds, and the peak of working memory beyond that.
-
-    The pass is run once before it is measured, so that what libraries set up once (kernels, thread
-    pools) does not count as the model's.
 
     Args:
         job: as for :class:`Subject`, with ``mode`` (``inference`` or ``training``),
@@ -34,33 +39,41 @@ def measure(job: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         ``{"measurements": […]}``: one, in bytes: ``total`` = parameters, buffers and optimizer
         state + ``working``, the peak of everything else (activations; in training gradients too).
+        ``low`` and ``high`` bound ``total`` over the passes; ``peaks`` has ``working`` of each.
+
+    Raises:
+        DeviceError: there is no way to measure on that device.
     """
+    _settle_allocator()
     subject = Subject(job)
-    inputs, targets = subject.batch(job["batch_size"], "test")
+    batch = subject.batch(job["batch_size"])
     held = {
         "parameters": _bytes(subject.model.parameters()),
         "buffers": _bytes(subject.model.buffers()),
     }
     if job["mode"] == "inference":
-        subject.model.eval()
-        work = _inference(subject, inputs)
+        peaks, method = working_peaks(_inference(subject, batch[0]), subject.device)
     else:
         subject.model.train()
-        optimizer = training.make_optimizer(
-            list(subject.model.parameters()), job["train"]["optimizer"]
-        )
-        work = _training_step(subject, optimizer, inputs, targets)
-    work()
-    if job["mode"] == "training":
-        held["optimizer"] = _bytes(_optimizer_tensors(optimizer))
-    baseline, peak, method = peak_bytes(work, subject.device)
-    values = {**held, "working": max(0, peak - baseline), "baseline": baseline, "peak": peak}
-    values["total"] = sum(held.values()) + values["working"]
+        step = training.Step(subject.model, subject.splits.task, job["train"], steps_per_epoch=1)
+        work = _training_step(step, *batch)
+        peaks, method = working_peaks(work, subject.device)
+        held["optimizer"] = _bytes(_optimizer_tensors(step.optimizer))
+    total = sum(held.values())
+    values = {
+        **held,
+        "working": round(median(peaks)),
+        "peaks": peaks,
+        "total": total + round(median(peaks)),
+        "low": total + min(peaks),
+        "high": total + max(peaks),
+        "lower_bound": method == SO_FAR,
+    }
     at = {"mode": job["mode"], "batch_size": job["batch_size"]}
     return {"measurements": [asdict(Measurement("memory", "B", at, values, method=method))]}
 
 
-def _inference(subject: Subject, inputs: Tensor) -> Callable[[], None]:
+def _inference(subject: Subject, inputs: Tensor) -> Work:
     def work() -> None:
         with torch.inference_mode():
             subject.model(inputs)
@@ -68,50 +81,78 @@ def _inference(subject: Subject, inputs: Tensor) -> Callable[[], None]:
     return work
 
 
-def _training_step(
-    subject: Subject, optimizer: torch.optim.Optimizer, inputs: Tensor, targets: Tensor
-) -> Callable[[], None]:
+def _training_step(step: training.Step, inputs: Tensor, targets: Tensor) -> Work:
     """One whole step, gradients made and freed within it."""
 
     def work() -> None:
-        loss = training.loss_of(subject.model(inputs), targets, subject.splits.task)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        step(inputs, targets)
+        step.optimizer.zero_grad(set_to_none=True)
 
     return work
 
 
-def peak_bytes(work: Callable[[], None], device: torch.device) -> tuple[int, int, str]:
-    """Bytes in use before ``work``, the peak while it ran, and how that was found.
+ALLOCATOR = "CUDA allocator's peak, median of passes"
+KERNEL = "kernel's peak of resident memory, median of passes"
+SO_FAR = "peak of the process so far, one pass (lower bound)"
+
+
+def working_peaks(work: Work, device: torch.device) -> tuple[list[int], str]:
+    """Peak bytes that ``work`` needed beyond what was in use before it, and how that was found.
 
     On CUDA: the allocator's own peak. On Linux: the kernel's own peak of resident memory, reset
     before (proc(5), ``clear_refs``), after freed memory was given back to it; no sampling, so a
-    short peak counts. Elsewhere: the peak of the process so far, which misses what stays below an
-    earlier peak.
+    short peak counts. In both ways ``work`` is run once beforehand, so that what libraries set up
+    once (kernels, thread pools) does not count, and then several times. Elsewhere: how much the
+    peak of the process grew in the first pass, which misses what stays below an earlier peak.
+
+    Raises:
+        DeviceError: there is no way to measure on that device.
     """
-    gc.collect()
     if device.type == "cuda":
-        synchronize(device)
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
         work()
-        synchronize(device)
-        return before, torch.cuda.max_memory_allocated(device), "CUDA allocator, peak allocated"
+        return [_allocator_peak(work, device) for _ in range(PASSES)], ALLOCATOR
+    if device.type != "cpu":
+        raise DeviceError(f"peak memory cannot be measured on {device.type}")
     if CLEAR_REFS.exists():
-        _give_back_freed_memory()
-        CLEAR_REFS.write_text("5")
-        before = _status_bytes("VmRSS")
         work()
-        return before, _status_bytes("VmHWM"), "kernel's peak of resident memory"
+        return [_kernel_peak(work) for _ in range(PASSES)], KERNEL
+    before = _peak_so_far()
+    work()
+    return [_peak_so_far() - before], SO_FAR
+
+
+def _allocator_peak(work: Work, device: torch.device) -> int:
+    gc.collect()
+    synchronize(device)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    work()
+    synchronize(device)
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def _kernel_peak(work: Work) -> int:
+    gc.collect()
+    _give_back_freed_memory()
+    CLEAR_REFS.write_text("5")
+    before = _status_bytes("VmRSS")
+    work()
+    return max(0, _status_bytes("VmHWM") - before)
+
+
+def _peak_so_far() -> int:
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    work()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return before, peak, "peak of the process so far (lower bound)"
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _settle_allocator() -> None:
+    """Fixes the C library's threshold, which otherwise moves with what was freed before."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
 
 
 def _status_bytes(key: str) -> int:

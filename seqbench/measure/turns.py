@@ -9,25 +9,25 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from seqbench import stats
+from seqbench.errors import WorkerError
 from seqbench.process import WorkerProcess, interrupts_wait
-from seqbench.records import Measurement
+from seqbench.records import Measurement, Status
 
 #: The first call of a block meets caches, and threads, of whoever ran before: it is kept in the
 #: samples and left out of the figures.
 DROPPED = 1
 LEAST_ROUNDS = 5
-#: Share of the time budget that goes into windows for throughput.
-WINDOW_SHARE = 0.1
-WARM_UP_SHARE, MOST_WARM_UP = 0.1, 1.0
-READY_SECONDS, ANSWER_SECONDS = 120.0, 60.0
+#: Share of the time budget that goes into windows for throughput, at the largest batch.
+WINDOW_SHARE = 0.2
 
 Tell = Callable[[Mapping[str, Any]], None]
 METHOD = "median of per-process medians of blocks taking turns in random order"
@@ -36,17 +36,21 @@ METHOD = "median of per-process medians of blocks taking turns in random order"
 class _Failed(Exception):
     """A case's process did not answer as it should; the text says why."""
 
+    def __init__(self, reason: str, status: Status = "failed"):
+        super().__init__(reason)
+        self.status = status
+
 
 class _Entrant:
     """One case in the contest, with all its processes."""
 
     def __init__(self, case: Mapping[str, Any]):
         self.case = case
-        self.workers: list[WorkerProcess] = []
+        self.workers: list[_Server] = []
         self.ready: list[Mapping[str, Any]] = []
         self.blocks: list[dict[str, Any]] = []
         self.windows: list[dict[str, Any]] = []
-        self.failure = ""
+        self.failure: _Failed | None = None
 
     def end(self) -> None:
         for worker in self.workers:
@@ -60,7 +64,7 @@ def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         job: ``cases`` (each with ``id``, ``label``, ``model``, ``data``, ``weights`` (a list of
             files: the processes take them in turn), ``device``), ``settings`` (``budget`` in
             seconds per case, ``batch_sizes``, ``threads``, ``processes``), ``folder`` (the run's),
-            ``cores``.
+            ``cores``, ``limit`` (seconds that a single answer may take).
         tell: called with progress.
 
     Returns:
@@ -87,8 +91,7 @@ def _start(entrants: list[_Entrant], job: Mapping[str, Any], tell: Tell) -> None
     for first in range(0, len(pending), at_once):
         group = [(e, number) for e, number in pending[first : first + at_once] if not e.failure]
         for entrant, number in group:
-            with interrupts_wait():
-                entrant.workers.append(_worker(entrant.case, number, job))
+            _guarded(entrant, _enter, number, job)
         for entrant, number in group:
             _guarded(entrant, _meet, number)
         tell(
@@ -97,11 +100,12 @@ def _start(entrants: list[_Entrant], job: Mapping[str, Any], tell: Tell) -> None
 
 
 def _meet(entrant: _Entrant, process: int) -> None:
-    entrant.ready.append(_answer(entrant.workers[process], READY_SECONDS)["ready"])
+    entrant.ready.append(entrant.workers[process].answer()["ready"])
 
 
-def _worker(case: Mapping[str, Any], number: int, job: Mapping[str, Any]) -> WorkerProcess:
-    settings = job["settings"]
+def _enter(entrant: _Entrant, number: int, job: Mapping[str, Any]) -> None:
+    """Starts one more process of a case."""
+    case, settings = entrant.case, job["settings"]
     weights = case["weights"][number % len(case["weights"])]
     request = {
         "kind": "serve",
@@ -111,9 +115,14 @@ def _worker(case: Mapping[str, Any], number: int, job: Mapping[str, Any]) -> Wor
         "device": case["device"],
         "weights": weights,
         "batch_sizes": settings["batch_sizes"],
-        "warm_up": min(MOST_WARM_UP, WARM_UP_SHARE * settings["budget"]),
+        "warm_up": settings["warm_up"],
     }
-    return WorkerProcess(request, Path(job["folder"]) / "logs" / f"{case['id']}-latency.log")
+    log = Path(job["folder"]) / "logs" / f"{case['id']}-latency.log"
+    try:
+        with interrupts_wait():
+            entrant.workers.append(_Server(request, log, job["limit"]))
+    except WorkerError as error:
+        raise _Failed(str(error), "crashed") from error
 
 
 def _take_turns(entrants: list[_Entrant], settings: Mapping[str, Any], tell: Tell) -> None:
@@ -134,89 +143,101 @@ def _take_turns(entrants: list[_Entrant], settings: Mapping[str, Any], tell: Tel
         tell({"step": min(spent, total), "steps": total, "round": number})
         random.shuffle(turns)
         for entrant, process, size in turns:
-            if not entrant.failure:
-                _guarded(entrant, _block, process, size, number)
+            _guarded(entrant, _block, process, size, number)
 
 
 def _block(entrant: _Entrant, process: int, size: int, number: int) -> None:
-    calls = entrant.ready[process]["calls"][str(size)]
-    times = _ask(entrant.workers[process], {"batch_size": size, "calls": calls})["ns"]
+    calls = entrant.ready[process]["warm"][str(size)]["calls"]
+    times = entrant.workers[process].ask({"batch_size": size, "calls": calls})["ns"]
     entrant.blocks.append({"round": number, "process": process, "batch_size": size, "ns": times})
 
 
 def _windows(entrants: list[_Entrant], settings: Mapping[str, Any]) -> None:
-    sizes = settings["batch_sizes"]
-    seconds = WINDOW_SHARE * settings["budget"] / (settings["processes"] * len(sizes))
-    turns = [
-        (e, process, size) for e in entrants for process in range(len(e.workers)) for size in sizes
-    ]
+    seconds = WINDOW_SHARE * settings["budget"] / settings["processes"]
+    turns = [(entrant, process) for entrant in entrants for process in range(len(entrant.workers))]
     random.shuffle(turns)
-    for entrant, process, size in turns:
-        if not entrant.failure:
-            _guarded(entrant, _window, process, size, seconds)
+    for entrant, process in turns:
+        _guarded(entrant, _window, process, max(settings["batch_sizes"]), seconds)
 
 
 def _window(entrant: _Entrant, process: int, size: int, seconds: float) -> None:
-    answer = _ask(entrant.workers[process], {"batch_size": size, "window": seconds})
+    answer = entrant.workers[process].ask({"batch_size": size, "window": seconds})
     entrant.windows.append({"process": process, "batch_size": size, **answer})
 
 
-def _ask(worker: WorkerProcess, request: Mapping[str, Any]) -> dict[str, Any]:
-    with contextlib.suppress(OSError):  # it has gone: the answer says how
-        worker.send(request)
-    return _answer(worker, ANSWER_SECONDS)
+class _Server(WorkerProcess):
+    """A worker that serves; silence, failure and death are :class:`_Failed`."""
 
+    def __init__(self, job: Mapping[str, Any], log: Path, patience: float):
+        super().__init__(job, log)
+        self.patience = patience
 
-def _answer(worker: WorkerProcess, seconds: float) -> dict[str, Any]:
-    """The worker's next message. Raises _Failed when it ends, fails or stays silent instead."""
-    if not worker.connection.poll(seconds):
-        raise _Failed(f"no answer within {seconds:g} s")
-    try:
-        message = worker.receive()
-    except EOFError:
-        worker.close()
-        raise _Failed(worker.ending()) from None
-    if "done" in message:
-        raise _Failed(message["done"]["reason"])
-    return message
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        with contextlib.suppress(OSError):  # it has gone: the answer says how
+            self.send(request)
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        if not self.connection.poll(self.patience):
+            raise _Failed(f"no answer within {self.patience:g} s", "timeout")
+        try:
+            message = self.receive()
+        except EOFError:
+            self.close()
+            raise _Failed(self.ending(), "crashed") from None
+        if "done" in message:
+            raise _Failed(message["done"]["reason"], message["done"]["status"])
+        return message
 
 
 def _guarded(entrant: _Entrant, action: Callable[..., None], *arguments: Any) -> None:
     """A case that fails is out of the contest; the others go on."""
+    if entrant.failure is not None:
+        return
     try:
         action(entrant, *arguments)
-    except _Failed as error:
-        entrant.failure = str(error)
+    except _Failed as failure:
+        entrant.failure = failure
         entrant.end()
 
 
 def _measurements(
     entrant: _Entrant, settings: Mapping[str, Any], folder: Path
 ) -> list[dict[str, Any]]:
-    at = [{"batch_size": size, "threads": settings["threads"]} for size in settings["batch_sizes"]]
-    if entrant.failure:
-        failed = [
-            Measurement("latency", "s", one, status="failed", reason=entrant.failure, method=METHOD)
-            for one in at
-        ]
-        return [asdict(measurement) for measurement in failed]
+    """What came of one case. Samples that cannot be kept are no measurement."""
+    try:
+        if entrant.failure is not None:
+            raise entrant.failure
+        return [asdict(measurement) for measurement in _figures(entrant, settings, folder)]
+    except _Failed as failure:
+        status, reason = failure.status, str(failure)
+    except OSError as error:
+        status, reason = "failed", f"cannot write the samples: {error.strerror}"
+    failed = Measurement("latency", "s", status=status, reason=reason, method=METHOD)
+    return [asdict(failed)]
+
+
+def _figures(entrant: _Entrant, settings: Mapping[str, Any], folder: Path) -> Iterator[Measurement]:
     samples = f"samples/{entrant.case['id']}.json.gz"
-    _keep(folder / samples, {"unit": "ns", "dropped": DROPPED, "blocks": entrant.blocks})
-    found = [
-        Measurement(
-            "latency", "s", one, summarize(entrant.blocks, one["batch_size"]),
-            samples=samples, method=METHOD,
-        )
-        for one in at
-    ]  # fmt: skip
-    for one in at:
-        windows = [w for w in entrant.windows if w["batch_size"] == one["batch_size"]]
-        values = stats.throughput([(w["samples"], w["seconds"]) for w in windows])
-        found.append(Measurement("throughput", "1/s", one, values, method="one window per process"))
-    cold = {name: stats.median([ready["cold"][name] for ready in entrant.ready])
-            for name in entrant.ready[0]["cold"]}  # fmt: skip
-    found.append(Measurement("cold", "s", {}, cold, method="median over processes"))
-    return [asdict(measurement) for measurement in found]
+    kept = {"unit": "ns", "dropped": DROPPED, "blocks": entrant.blocks, "windows": entrant.windows}
+    _keep(folder / samples, kept)
+    for size in settings["batch_sizes"]:
+        at = {"batch_size": size, "threads": settings["threads"]}
+        values = summarize(entrant.blocks, size)
+        values["steady"] = all(ready["warm"][str(size)]["steady"] for ready in entrant.ready)
+        yield Measurement("latency", "s", at, values, samples=samples, method=METHOD)
+    at = {"batch_size": max(settings["batch_sizes"]), "threads": settings["threads"]}
+    values = stats.throughput([(w["samples"], w["seconds"]) for w in entrant.windows])
+    yield Measurement(
+        "throughput", "1/s", at, values, samples=samples, method="one window per process"
+    )
+    cold = {
+        name: stats.median([ready["cold"][name] for ready in entrant.ready])
+        for name in entrant.ready[0]["cold"]
+    }
+    yield Measurement(
+        "cold", "s", {}, cold, method="median over processes, with another one loading beside it"
+    )
 
 
 def summarize(blocks: list[dict[str, Any]], batch_size: int) -> dict[str, Any]:
@@ -236,6 +257,8 @@ def summarize(blocks: list[dict[str, Any]], batch_size: int) -> dict[str, Any]:
 def _keep(path: Path, samples: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".partial")
-    with gzip.open(unfinished, "wt", encoding="utf-8") as file:
-        json.dump(samples, file)
+    with unfinished.open("wb") as file:
+        file.write(gzip.compress(json.dumps(samples).encode()))
+        file.flush()
+        os.fsync(file.fileno())
     unfinished.replace(path)

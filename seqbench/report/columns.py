@@ -38,6 +38,8 @@ class Column:
             the figures are.
         interval: whether the figures have intervals, as far as the samples allow.
         resolution: figures without intervals that are this close are equal.
+        rivals: for each case the group that it is compared within; "" is compared with none.
+            Empty: all with all.
         rank: 0 is always shown; others only where there is room, the lowest first.
     """
 
@@ -51,29 +53,38 @@ class Column:
     interval: bool = False
     rank: int = 0
     resolution: float = 0.0
+    rivals: tuple[str, ...] = ()
 
     @property
     def best(self) -> tuple[bool, ...]:
-        """Which figures are the best, or cannot be told from the best.
+        """Which figures are the best of their rivals, or cannot be told from the best.
 
         With intervals: those whose interval overlaps that of the best figure; none if the best
         has no interval, since one seed proves nothing. Without: those within ``resolution`` of
-        the best. None where fewer than two cases have a figure.
+        the best. None where fewer than two rivals have a figure.
         """
-        none = (False,) * len(self.estimates)
-        known = [estimate for estimate in self.estimates if estimate]
+        marks = [False] * len(self.estimates)
+        for rivals in dict.fromkeys(self.rivals or ("all",) * len(marks)):
+            rows = [
+                row
+                for row, estimate in enumerate(self.estimates)
+                if estimate and rivals and (not self.rivals or self.rivals[row] == rivals)
+            ]
+            for row in self._best_of(rows):
+                marks[row] = True
+        return tuple(marks)
+
+    def _best_of(self, rows: Sequence[int]) -> list[int]:
+        known = {row: estimate for row in rows if (estimate := self.estimates[row])}
         if self.better is None or len(known) < 2:
-            return none
+            return []
         sign = 1 if self.better == "higher" else -1
-        top = max(known, key=lambda estimate: sign * estimate.value)
+        top = max(known.values(), key=lambda estimate: sign * estimate.value)
         if not self.interval:
-            return tuple(
-                e is not None and abs(e.value - top.value) <= self.resolution
-                for e in self.estimates
-            )
+            return [r for r, e in known.items() if abs(e.value - top.value) <= self.resolution]
         if top.half_width is None:
-            return none
-        return tuple(e is not None and _overlap(e, top) for e in self.estimates)
+            return []
+        return [row for row, estimate in known.items() if _overlap(estimate, top)]
 
 
 def _overlap(a: Estimate, b: Estimate) -> bool:
@@ -145,8 +156,9 @@ def _quality(cases: Sequence[Case], metric: str, better: Better) -> Iterable[Col
     unit = "% ± 95 %" if share else "± 95 %"
     header = f"test {metric}"
     yield Column(
-        metric, "", (header, "", unit), "quality", tuple(measured), texts(measured), better, True
-    )
+        metric, "", (header, "", unit), "quality", tuple(measured), texts(measured), better, True,
+        rivals=tuple("all" if set(case["seeds"]) <= {"ok"} else "" for case in cases),
+    )  # fmt: skip
     for name, figures in ((metric, measured), (f"{metric}_last", last)):
         yield from _reference(cases, name, figures, texts)
     yield Column(
@@ -213,8 +225,11 @@ def _latency(cases: Sequence[Case], size: int, *, first: bool, rank: int) -> Ite
     tails = {p: [_exact(entry.get(f"{p}_s")) for entry in entries] for p in ("p90", "p99")}
     calls = tuple(_exact(entry.get("n")) for entry in entries)
     times = partial(_quantity, si="s", group="speed", scale=numbers.TIME, unit=unit)
+    rivals = tuple(case["device"] for case in cases)
     extra = rank + (1 if first else 4)
-    yield times(field, ("latency", at), medians, better="lower", interval=True, rank=rank)
+    yield times(
+        field, ("latency", at), medians, better="lower", interval=True, rank=rank, rivals=rivals
+    )
     yield times(f"reference_{field}", ("reference", at), given, rank=rank)
     yield _bounds(medians, at, unit, extra)
     yield times(f"{field}_p90", ("p90", at), tails["p90"], rank=extra + 1)
@@ -233,16 +248,22 @@ def _bounds(medians: Sequence[Estimate | None], at: str, unit: Unit, rank: int) 
 
 def _memory(cases: Sequence[Case]) -> Iterable[Column]:
     """Peak memory, in the same unit for inference and training."""
+    memories = [case["memory"] or {} for case in cases]
     found = {
-        mode: [_exact((case["memory"] or {}).get(f"{mode}_bytes")) for case in cases]
+        mode: [_exact(memory.get(f"{mode}_bytes")) for memory in memories]
         for mode in ("inference", "training")
     }
     unit = numbers.common_unit([e.value for es in found.values() for e in es if e], numbers.BYTES)
+    spread = max((memory.get("spread_bytes", 0) for memory in memories), default=0)
     for mode, estimates in found.items():
         yield _quantity(
             f"memory_{mode}", ("memory", mode), estimates, si="bytes", group="memory",
-            scale=numbers.BYTES,
-            unit=unit, better="lower", resolution=MEMORY_RESOLUTION,
+            scale=numbers.BYTES, unit=unit, better="lower",
+            resolution=max(MEMORY_RESOLUTION, spread), finest=0.1,
+            rivals=tuple(
+                "" if memory.get("lower_bound") else case["device"]
+                for case, memory in zip(cases, memories, strict=True)
+            ),
         )  # fmt: skip
 
 
@@ -283,13 +304,20 @@ def _quantity(
     interval: bool = False,
     resolution: float = 0.0,
     rank: int = 0,
+    finest: float = 0.0,
+    rivals: tuple[str, ...] = (),
 ) -> Column:
-    """A column in one unit of ``scale``: the one given, or else the one that suits it."""
+    """A column in one unit of ``scale``: the one given, or else the one that suits it.
+
+    ``finest`` is the least that a figure's last digit may stand for.
+    """
     unit = unit or numbers.common_unit([e.value for e in estimates if e], scale)
-    texts = tuple(numbers.figure(e.value / unit.factor) if e else MISSING for e in estimates)
+    texts = tuple(
+        numbers.figure(e.value / unit.factor, finest=finest) if e else MISSING for e in estimates
+    )
     return Column(
         field, si, (*header, unit.name), group, tuple(estimates), texts,
-        better, interval, rank, resolution,
+        better, interval, rank, resolution, rivals,
     )  # fmt: skip
 
 

@@ -7,34 +7,42 @@ from typing import Any
 
 from seqbench import stats
 from seqbench.records import FORMAT, CaseRecord, Measurement, TrialRecord, worst
-from seqbench.store import RunFolder
 from seqbench.types import HIGHER_IS_BETTER
 
 
-def document(folder: RunFolder) -> dict[str, Any]:
-    """The run in ``folder`` as one JSON document, format 1 (see docs/results.md).
+def document(
+    run: str,
+    *,
+    state: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    trials: Iterable[TrialRecord],
+    cases: Iterable[CaseRecord],
+) -> dict[str, Any]:
+    """A run as one JSON document, format 1 (see docs/results.md).
 
     SI units throughout; None where a figure is not to be had.
 
-    Raises:
-        StoreError: the folder cannot be read.
+    Args:
+        run: the run's folder.
+        state, plan, environment: what ``run.json``, ``plan.json`` and ``environment.json`` hold.
+        trials, cases: the records there are so far.
     """
-    plan, state = folder.plan(), folder.state()
-    cases = {case["id"]: case for case in plan["cases"]}
-    trials = _in_plan_order(folder.trials(), plan)
-    measured = {record.case: record for record in folder.cases()}
+    planned = {case["id"]: case for case in plan["cases"]}
+    ended = _in_plan_order(trials, plan)
+    measured = {record.case: record for record in cases}
     return {
         "format": FORMAT,
         "suite": state["suite"],
-        "run": str(folder.path),
+        "run": run,
         "status": state["status"],
         "started": state.get("started"),
         "seconds": state.get("seconds"),
         "notes": plan.get("notes", ""),
-        "environment": folder.environment(),
-        "trials": [_trial(record, cases[record.case]) for record in trials],
+        "environment": dict(environment),
+        "trials": [_trial(record, planned[record.case]) for record in ended],
         "cases": [
-            _case(case, [t for t in trials if t.case == case["id"]], measured.get(case["id"]))
+            _case(case, [t for t in ended if t.case == case["id"]], measured.get(case["id"]))
             for case in plan["cases"]
         ],
     }
@@ -76,7 +84,8 @@ def _case(
     ]
     reasons = [f"seed {record.seed}: {record.reason}" for record in bad]
     reasons += [f"{m['quantity']}: {m['reason']}" for m in unmeasured]
-    statuses = [record.status for record in trials] + [m.status for m in found]
+    statuses = [record.status for record in trials]
+    statuses += [m.status for m in found if m.status != "skipped"]
     return {
         "id": case["id"],
         "label": case["label"],
@@ -142,6 +151,8 @@ def _memory(found: Sequence[Measurement]) -> dict[str, Any] | None:
     return {
         "inference_bytes": modes["inference"].values["total"] if "inference" in modes else None,
         "training_bytes": modes["training"].values["total"] if "training" in modes else None,
+        "spread_bytes": max(m.values["high"] - m.values["low"] for m in found),
+        "lower_bound": any(m.values["lower_bound"] for m in found),
         "batch_size": found[0].settings["batch_size"],
         "breakdown": {mode: dict(measurement.values) for mode, measurement in modes.items()},
     }

@@ -133,7 +133,8 @@ def explanations(document: Document, tables: Sequence[ResultTable], best: str) -
     lines = []
     marked = [c for table in tables for c in table.columns if any(c.best)]
     if marked:
-        close = " (memory: within 1 MiB)" if any(c.resolution for c in marked) else ""
+        resolution = max(column.resolution for column in marked) / 2**20
+        close = f" (memory: within {resolution:.1f} MiB)" if resolution else ""
         lines.append(
             f"{best}: best of its column, or not to be told from the best: "
             f"their 95 % intervals overlap{close}."
@@ -167,8 +168,8 @@ def _latency_line(document: Document) -> list[str]:
     needed = f"; p90 needs {stats.ENOUGH_FOR_P90} calls, p99 {stats.ENOUGH_FOR_P99}" * too_few
     return [
         f"latency: one forward pass on {threads} thread{'s' * (threads != '1')}, median of the "
-        f"medians of {processes} processes, {calls} calls each; "
-        f"95 % interval by bootstrap{needed}.",
+        f"medians of {processes} processes, {calls} calls each; 95 % t interval over the "
+        f"logarithms of these medians{needed}.",
         "throughput: sequences per second.",
     ]
 
@@ -179,7 +180,9 @@ def _memory_line(document: Document) -> list[str]:
         return []
     sizes = [memory["batch_size"] for memory in found if memory.get("batch_size")]
     at = f" at batch {_range(sizes)}" if sizes else ""
-    return [f"memory: peak of a forward pass and of a training step{at}, weights included."]
+    bound = " (a lower bound: this system does not tell more)"
+    bound *= any(memory.get("lower_bound") for memory in found)
+    return [f"memory: peak of a forward pass and of a training step{at}, weights included{bound}."]
 
 
 def _training_line(document: Document) -> list[str]:

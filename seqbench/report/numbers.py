@@ -77,12 +77,16 @@ def common_unit(values: Iterable[float], scale: Scale) -> Unit:
     return scale.units[position]
 
 
-def figure(value: float, digits: int = 3) -> str:
+def figure(value: float, digits: int = 3, finest: float = 0.0) -> str:
     """``value`` with at least ``digits`` significant digits: ``0.159``, ``15.4``, ``1,435``.
 
-    Digits before the decimal point are all kept.
+    Digits before the decimal point are all kept; those below ``finest`` (a power of ten) are not
+    shown.
     """
     decimals = decimals_for(value, digits)
+    if finest:
+        most = round(-math.log10(finest))
+        decimals = most if decimals is None else min(decimals, most)
     return f"{value:.{digits - 1}e}" if decimals is None else f"{value:,.{decimals}f}"
 
 

@@ -101,6 +101,8 @@ def _one_line(value: str) -> str:
 def _name(value: str) -> str:
     if not NAME.fullmatch(value):
         _refuse(f"{shown(value)} cannot name a folder", "use letters, digits, '_', '.' and '-'")
+    if value == "reference":
+        _refuse("'reference' is the folder of the reference results", "choose another name")
     return value
 
 
@@ -202,7 +204,8 @@ class Latency(Keys):
         tuple[Positive, ...], BeforeValidator(_list), AfterValidator(_distinct)
     ] = Field(default=(1, 64), min_length=1, max_length=20, description="sequences per call")
     threads: int = Field(default=1, ge=1, le=1024, description="CPU threads")
-    processes: int = Field(default=3, ge=1, le=100, description="processes for each case")
+    processes: int = Field(default=5, ge=1, le=60, description="processes for each case")
+    warm_up: Duration = Field(default=1.0, description="least time of warming up, each batch size")
 
 
 class Memory(Keys):
