@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ class Run:
     """
 
     path: Path
-    document: dict[str, Any]
+    document: dict[str, Any] = field(repr=False)
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -92,9 +92,13 @@ class Run:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One flat dictionary for each trial, ready for a data frame."""
+        cases = {case["id"]: case for case in self.document["cases"]}
         rows = []
         for trial in self.document["trials"]:
+            case = cases[trial["case"]]
             row = {key: value for key, value in trial.items() if key != "metrics"}
+            row |= {f"model.{name}": value for name, value in case["params"].items()}
+            row |= {f"dataset.{name}": value for name, value in case["dataset_params"].items()}
             rows.append({**row, **trial["metrics"]})
         return rows
 

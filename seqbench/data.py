@@ -88,6 +88,8 @@ def prepare(
     path = prepared_path(choice, cache)
     if is_prepared(choice, cache):
         return path
+    from seqbench.models import check_call
+
     downloads = cache / "downloads"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +97,9 @@ def prepare(
     except OSError as error:
         raise _not_writable(cache, error) from error
     context = DataContext(data_dir, downloads, say, progress)
-    loaded = _load(choice)(context, **choice.params)
+    load = _load(choice)
+    check_call(choice, load, context, **choice.params)
+    loaded = load(context, **choice.params)
     try:
         tensors = _checked_tensors(loaded)
     except _Flaw as flaw:

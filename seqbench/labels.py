@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from seqbench.plugins import Registry
@@ -51,6 +51,20 @@ class Labels:
         suffixes = training_differences([suite.train_for(entry) for entry in alike])
         for entry, suffix in zip(alike, suffixes, strict=True):
             self._suffix[id(entry)] = suffix
+
+
+def dataset_labels(suite: Suite, registry: Registry) -> Callable[[str, Mapping[str, Any]], str]:
+    """Labels for datasets: the name, with the parameters that vary among those of that name."""
+    groups: dict[str, list[grids.Keys]] = {}
+    for entry in suite.datasets:
+        axes = grids.axes(entry.params, registry.dataset(entry.name).spec.parameters)
+        groups.setdefault(entry.name, []).append(grids.keys(axes))
+    varying = {name: _varying(group) for name, group in groups.items()}
+
+    def label(name: str, params: Mapping[str, Any]) -> str:
+        return " ".join([name, *(f"{one}={as_text(params[one])}" for one in varying[name])])
+
+    return label
 
 
 def training_differences(settings: Sequence[dict[str, Any]]) -> list[str]:

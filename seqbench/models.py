@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -24,9 +25,11 @@ def build(choice: Choice, task: Task) -> nn.Module:
     function = load_target(choice)
     parameters = dict(choice.params)
     if choice.kind == "model":
+        check_call(choice, function, task, **parameters)
         return _checked(choice, function(task, **parameters))
     shared = {name: parameters.pop(name) for name in ENCODER_PARAMETERS}
     width = shared["embedding_size"] if task.input == "tokens" else task.input_size
+    check_call(choice, function, width, **parameters)
     encoder = _checked(choice, function(width, **parameters))
     return SequenceModel(task, encoder, width, shared["readout"])
 
@@ -87,6 +90,27 @@ def load_target(choice: Choice) -> Callable[..., Any]:
         ) from error
     function: Callable[..., Any] = found
     return function
+
+
+def check_call(
+    choice: Choice, function: Callable[..., Any], *arguments: Any, **parameters: Any
+) -> None:
+    """Checks that a plugin's function takes what its declaration promises.
+
+    Raises:
+        PluginError: it does not.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # not every callable tells
+        return
+    try:
+        signature.bind(*arguments, **parameters)
+    except TypeError as error:
+        raise PluginError(
+            f"{choice.name!r} of {choice.distribution} {choice.version}: {choice.target} does not "
+            f"take the parameters that are declared for it: {error}"
+        ) from None
 
 
 def parameter_count(model: nn.Module) -> int:

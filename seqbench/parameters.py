@@ -12,7 +12,8 @@ from seqbench.types import Param
 def nearest(name: str, known: Iterable[str]) -> str:
     """``"did you mean 'epochs'?"``, or the list of what there is, or ``""`` where there is none."""
     known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=1)
+    near = [one for one in known if one.lower() == str(name).lower()]
+    near += difflib.get_close_matches(str(name), known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
     return f"there are: {', '.join(known)}" if known else ""

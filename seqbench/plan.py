@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from seqbench.errors import UsageError
-from seqbench.labels import Labels, numbered
+from seqbench.labels import Labels, dataset_labels, numbered
 from seqbench.parameters import nearest
 from seqbench.plugins import Offer, Registry
 from seqbench.records import FORMAT, Case, Choice, Trial
@@ -110,11 +110,15 @@ def _expanded(
         for choice in _choices(entry, registry.model(entry.name))
     ]
     unique = numbered([label for _, _, label, _ in models])
+    name_dataset = dataset_labels(suite, registry)
     for dataset_entry in suite.datasets:
         for dataset in _choices(dataset_entry, registry.dataset(dataset_entry.name)):
             for device in suite.devices:
                 for (entry, model, _, train), label in zip(models, unique, strict=True):
-                    case = Case(label, model, dataset, train, device, entry.reference, entry.note)
+                    case = Case(
+                        label, model, dataset, train, device, entry.reference, entry.note,
+                        name_dataset(dataset_entry.name, dataset.params),
+                    )  # fmt: skip
                     yield entry, case
 
 

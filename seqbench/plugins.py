@@ -144,7 +144,8 @@ class Registry:
                 said & {name, short} or re.search(rf"\b{re.escape(short)}\b", plugin.error)
             ):
                 return f" (plugin {plugin.source} is broken: {plugin.error})"
-        near = difflib.get_close_matches(short, table, n=1)
+        near = [one for one in table if one.lower() == short.lower()]
+        near += difflib.get_close_matches(short, table, n=1)
         if near:
             return f"; did you mean {near[0]!r}?"
         broken = [str(plugin.source) for plugin in self.plugins if plugin.error]

@@ -43,12 +43,18 @@ class Case:
     device: str
     reference: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    dataset_label: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call it where it stands alone: ``lstm on adding length=50``."""
+        return f"{self.label} on {self.dataset_label or self.dataset.name}"
 
     @property
     def id(self) -> str:
         """The model's name and a hash of everything that can change a figure.
 
-        Label, reference and note are not part of it: they change what is said, not what is.
+        Labels, reference and note are not part of it: they change what is said, not what is.
         """
         identity = {
             "protocol": PROTOCOL,

@@ -47,7 +47,7 @@ class Work:
         if not jobs:
             return
         self.progress.phase(phase, jobs)
-        self.folder.log(f"{phase}: {len(jobs)} jobs")
+        self.folder.log(f"{phase}: {len(jobs)} to do")
         with closing(self.executor.run(jobs, self.progress)) as outcomes:  # type: ignore[type-var]
             for outcome in outcomes:
                 self.progress.ended(outcome)
@@ -81,6 +81,7 @@ def _prepare(work: Work) -> dict[str, Path | str]:
     """For each dataset (by its identity) the prepared file, or the reason why there is none."""
     found: dict[str, Path | str] = {}
     jobs = []
+    labels = {_key(case.dataset): case.dataset_label for case in work.plan.cases}
     for dataset in _distinct(case.dataset for case in work.plan.cases):
         if data.is_prepared(dataset, data.cache_dir()):
             found[_key(dataset)] = data.prepared_path(dataset, data.cache_dir())
@@ -90,8 +91,10 @@ def _prepare(work: Work) -> dict[str, Path | str]:
             "cache": str(data.cache_dir()),
             "data_dir": str(work.data_dir) if work.data_dir else None,
         }
-        log = work.log(f"prepare-{dataset.name}")
-        jobs.append(Job(_key(dataset), dataset.name, "prepare", payload, log, limit=PREPARE_LIMIT))
+        log = work.log(f"prepare-{Path(_key(dataset)).stem}")
+        jobs.append(
+            Job(_key(dataset), labels[_key(dataset)], "prepare", payload, log, limit=PREPARE_LIMIT)
+        )
     for outcome in work.do("prepare", jobs):
         ok = outcome.status == "ok"
         found[outcome.job.id] = Path(outcome.result["path"]) if ok else outcome.reason
@@ -101,7 +104,7 @@ def _prepare(work: Work) -> dict[str, Path | str]:
 def _train(work: Work, ready: Mapping[str, Path | str]) -> list[TrialRecord]:
     """Runs all trials; returns the records of those that ended well."""
     jobs, trials = [], {}
-    for trial in work.plan.trials:
+    for trial in _by_seed(work.plan.trials):
         problem = _cannot_run(trial, work, ready)
         if problem is not None:
             work.folder.write_trial(problem)
@@ -117,6 +120,16 @@ def _train(work: Work, ready: Mapping[str, Path | str]) -> list[TrialRecord]:
     return good
 
 
+def _by_seed(trials: Sequence[Trial]) -> list[Trial]:
+    """One seed of every case before the next seed: every case can be seen early."""
+    turn: dict[str, int] = {}
+    order = []
+    for trial in trials:
+        turn[trial.case.id] = turn.get(trial.case.id, -1) + 1
+        order.append((turn[trial.case.id], trial))
+    return [trial for _, trial in sorted(order, key=lambda pair: pair[0])]
+
+
 def _cannot_run(trial: Trial, work: Work, ready: Mapping[str, Path | str]) -> TrialRecord | None:
     device = trial.case.device
     if device not in work.available:
@@ -125,7 +138,8 @@ def _cannot_run(trial: Trial, work: Work, ready: Mapping[str, Path | str]) -> Tr
         return TrialRecord(trial.id, trial.case.id, trial.seed, "skipped", reason)
     prepared = ready[_key(trial.case.dataset)]
     if isinstance(prepared, str):
-        reason = f"dataset {trial.case.dataset.name}: {prepared}"
+        named = prepared.startswith("dataset ")
+        reason = prepared if named else f"dataset {trial.case.dataset.name}: {prepared}"
         return TrialRecord(trial.id, trial.case.id, trial.seed, "failed", reason)
     return None
 
@@ -142,11 +156,12 @@ def _training_job(trial: Trial, work: Work, ready: Mapping[str, Path | str]) -> 
     }
     return Job(
         trial.id,
-        f"{case.label} on {case.dataset.name}, seed {trial.seed}",
+        f"{case.name}, seed {trial.seed}",
         "train",
         payload,
         work.log(trial.id),
         device=case.device,
+        group=case.id,
         threads=case.train["threads"],
         limit=work.plan.suite.limits.time,
     )
@@ -210,7 +225,7 @@ def _static_jobs(
     memory = work.plan.suite.measure.memory
     for case in cases:
         payload = {**subjects[case.id], "weights": subjects[case.id]["weights"][0]}
-        title, log = f"{case.label} on {case.dataset.name}", work.log(f"{case.id}-memory")
+        title, log = case.name, work.log(f"{case.id}-memory")
         cost = Job(f"{case.id}/cost", f"{title}: cost", "cost", payload, log, limit=MEASURE_LIMIT)
         jobs.append(cost)
         if memory is None:
@@ -257,7 +272,7 @@ def _latency_jobs(
             title = f"{_count(heat)} taking turns on {device}"
             log = work.log(f"latency-{device.replace(':', '-')}")
             number = f"latency {device} {first}"
-            jobs.append(Job(number, title, "latency", payload, log, device, cores))
+            jobs.append(Job(number, title, "latency", payload, log, device, threads=cores))
     return jobs
 
 

@@ -161,10 +161,14 @@ def find_run(results: Path, which: str | None) -> Path:
         return Path(which)
     runs = find_runs(results)
     if not runs:
-        raise StoreError(f"there are no runs under {results}/: `seqbench run SUITE` makes one")
+        raise StoreError(
+            f"there are no runs under {results.absolute()}: `seqbench run SUITE` makes one, "
+            "--out names another folder"
+        )
     if which is None:
         return runs[-1]
-    of_suite = [run for run in runs if run.parent.name == which.rstrip("/")]
+    suite = Path(which)
+    of_suite = [run for run in runs if run.parent.name == which or run.parent == suite]
     if of_suite:
         return of_suite[-1]
     named = [

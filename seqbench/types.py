@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,10 +65,19 @@ class Param:
     """
 
     default: Any
-    choices: tuple[Any, ...] = ()
+    choices: Sequence[Any] = ()
     minimum: float | None = None
     maximum: float | None = None
     help: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", tuple(self.choices))
+        given = self.default if isinstance(self.default, (list, tuple)) else [self.default]
+        numbers = [one for one in given if isinstance(one, (int, float))]
+        low = self.minimum is not None and any(one < self.minimum for one in numbers)
+        high = self.maximum is not None and any(one > self.maximum for one in numbers)
+        if low or high or (self.choices and self.default not in self.choices):
+            raise ValueError(f"the default {self.default!r} is not a value that Param allows")
 
 
 ENCODER_PARAMETERS = {

@@ -266,7 +266,7 @@ def test_the_control_trains_the_same_networks_all_alike() -> None:
         told = {"optimizer": 0, "clip_norm": 0}
         assert {**ours.train, **told} == {**theirs.train, **told}
     assert len({json.dumps(case.train) for case in control.cases}) == 1
-    assert control.cases[1].train == study.cases[1].train
+    assert control.cases[0].train["optimizer"] == study.cases[1].train["optimizer"]
 
 
 def test_planning_imports_nothing_heavy() -> None:

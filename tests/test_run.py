@@ -216,7 +216,8 @@ def test_every_fault_is_a_row_and_the_others_go_on(
 ) -> None:  # fmt: skip
     install(site, "faulty", {"faulty": FAULTY, "faulty_models": FAULTY_MODELS}, "faulty = faulty")
     names = ("raises", "exits", "dies", "killed", "hangs", "not_finite", "wrong_shape")
-    models = f"models: [{{rnn: {{hidden_size: 4}}}}, {', '.join(names)}]"
+    # Qualified, in case another plugin installed here offers such a name too.
+    models = f"models: [{{rnn: {{hidden_size: 4}}}}, {', '.join(f'faulty:{n}' for n in names)}]"
     text = TINY.replace("models: [{rnn: {hidden_size: 4}}, {gru: {hidden_size: 4}}]", models)
     text = text.replace("seeds: 2", "seeds: 1").replace(
         "measure:", "limits: {time: 3s}\n    measure:"
@@ -283,7 +284,7 @@ def test_a_case_that_dies_while_it_is_timed_is_out_and_the_others_go_on(
         'parameters={"hidden_size": 4}', 'parameters={"out_features": 4}'
     )
     install(site, "faulty", {"faulty": declared, "faulty_models": code}, "faulty = faulty")
-    text = TINY.replace("{gru: {hidden_size: 4}}", "dies").replace("seeds: 2", "seeds: 1")
+    text = TINY.replace("{gru: {hidden_size: 4}}", "faulty:dies").replace("seeds: 2", "seeds: 1")
     done = seqbench_cli("run", write_suite(text), "--json")
     assert done.returncode == 1, done.stderr
     rnn, mortal = json.loads(done.stdout)["cases"]
@@ -332,18 +333,23 @@ def test_an_interrupt_keeps_what_was_earned_and_leaves_nothing_running(
     site: Path, write_suite: Callable[..., Path], tmp_path: Path
 ) -> None:
     install(site, "faulty", {"faulty": FAULTY, "faulty_models": FAULTY_MODELS}, "faulty = faulty")
-    text = TINY.replace("{gru: {hidden_size: 4}}", "hangs")
+    text = TINY.replace("{gru: {hidden_size: 4}}", "faulty:hangs")
     process = subprocess.Popen(
         [sys.executable, "-m", "seqbench", "run", str(write_suite(text)), "--json"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
+        # Tests that run in the background inherit that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("results/tiny/*/trials/rnn-*.json"))) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=30)
+    try:
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.glob("results/tiny/*/trials/rnn-*.json"))) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 130, stderr
     document = json.loads(stdout)
     assert document["status"] == "interrupted"

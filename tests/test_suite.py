@@ -67,7 +67,7 @@ def test_defaults() -> None:
     assert suite.limits.time == 3600.0
     assert suite.measure.latency is not None
     assert suite.measure.latency.model_dump() == {
-        "budget": 10.0, "batch_sizes": (1, 64), "threads": 1, "processes": 3,
+        "budget": 10.0, "batch_sizes": (1, 64), "threads": 1, "processes": 5, "warm_up": 1.0,
     }  # fmt: skip
     assert suite.measure.memory is not None
     assert suite.measure.memory.batch_size == 64

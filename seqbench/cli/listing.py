@@ -95,6 +95,8 @@ def _print_offers(offers: Sequence[Offer[Any]]) -> None:
         if offer.spec.description:
             terminal.print(Padding(_plain(offer.spec.description), (0, 0, 0, 2), expand=False))
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        for whole in (True, True, False):
+            table.add_column(no_wrap=whole, overflow="fold")
         for name, param in offer.spec.parameters.items():
             table.add_row(_plain(name), _plain(_value(param)), _plain(_remarks(param)))
         terminal.print(Padding(table, (0, 0, 1, 2), expand=False))
@@ -122,7 +124,9 @@ def _mention_broken(plugins: Sequence[Plugin]) -> None:
     for plugin in plugins:
         if plugin.error:
             name = f"{plugin.source.entry_point} of {plugin.source}"
-            console(stderr=True).print(_plain(f"broken: {name}: {plugin.error}"), style="red")
+            console(stderr=True).print(
+                _plain(f"broken plugin {name}: {plugin.error}"), style="red", soft_wrap=True
+            )
 
 
 def _plain(text: str) -> Text:

@@ -42,11 +42,12 @@ class Display:
             refresh_per_second=4,  # it costs time, also while others are timed
             disable=not console.is_terminal,
         )
-        self.phase = ""
         self.overall: TaskID | None = None
         self.lines: dict[str, TaskID] = {}
         self.shares: dict[str, float] = {}
         self.clocks: dict[str, float] = {}
+        self.groups: dict[str, str] = {}
+        self.took: dict[str, float] = {}
 
     def __enter__(self) -> Display:
         self.live.start()
@@ -70,9 +71,9 @@ class Display:
     def _phase(self, name: str, jobs: Sequence[Job]) -> None:
         if self.overall is not None:
             self.live.remove_task(self.overall)
-        self.phase = name
         self.shares = dict.fromkeys((job.id for job in jobs), 0.0)
-        self.clocks[name] = time.monotonic()
+        self.groups = {job.id: job.group for job in jobs}
+        self.took = {}
         self.overall = self.live.add_task(PHASES[name], total=len(jobs), state="")
         if name != "memory":
             self._say(f"{PHASES[name]}: {_what(name, jobs)}")
@@ -107,19 +108,37 @@ class Display:
         if line is not None:
             self.live.remove_task(line)
         self.shares[job.id] = 1.0
+        self.took[job.id] = outcome.seconds
         self._advance()
         if job.kind in ("train", "prepare") or outcome.status != "ok":
             text = Text(f"  {outcome.status} ", style=STYLES.get(outcome.status, "red"))
             text.append(clean(f"{job.title}: {_result(outcome)}"), style="default")
-            self.console.print(text, soft_wrap=True)
+            self.console.print(text, soft_wrap=not self.console.is_terminal)
 
     def _advance(self) -> None:
         if self.overall is None:
             return
         done, total = sum(self.shares.values()), len(self.shares)
         ended = sum(share == 1.0 for share in self.shares.values())
-        left = _left(self.clocks[self.phase], done / total)
+        left = self._time_left() or ""
         self.live.update(self.overall, completed=done, state=f"{ended}/{total}{left}")
+
+    def _time_left(self) -> str:
+        """By what the jobs of each group took so far; nothing until every group has begun."""
+        known: dict[str, list[float]] = {}
+        for job, clock in self.clocks.items():
+            if job in self.shares and job not in self.took and self.shares[job] > 0.05:
+                spent = time.monotonic() - clock
+                known.setdefault(self.groups[job], []).append(spent / self.shares[job])
+        for job, seconds in self.took.items():
+            known.setdefault(self.groups[job], []).append(seconds)
+        if not set(self.groups.values()) <= known.keys():
+            return ""
+        work = sum(
+            (1 - share) * sum(known[self.groups[job]]) / len(known[self.groups[job]])
+            for job, share in self.shares.items()
+        )
+        return f"  {duration(work / max(1, len(self.lines)))} left"
 
     def _say(self, text: str) -> None:
         self.console.print(Text(clean(text)), soft_wrap=True)

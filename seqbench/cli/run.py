@@ -181,19 +181,21 @@ def _print_plan(plan: Plan) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=None, box=None, pad_edge=False, header_style="bold")
+    from seqbench.report.notes import training_words
+    from seqbench.report.text import settings
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for header in ("case", "dataset", "device", "training", "seeds"):
         table.add_column(header, overflow="fold")
     for case in plan.cases:
-        train = case.train
-        optimizer = train["optimizer"]
-        training = (
-            f"{train['epochs']} × batch {train['batch_size']}, "
-            f"{optimizer['name']} lr {optimizer['params'].get('lr', 'default')}"
-        )
-        seeds = ", ".join(str(trial.seed) for trial in plan.trials if trial.case == case)
-        cells = (case.label, case.dataset.name, case.device, training, seeds)
+        seeds = ", ".join(str(trial.seed) for trial in plan.trials if trial.case is case)
+        training = training_words(case.train)
+        cells = (case.label, case.dataset_label, case.device, training, seeds)
         table.add_row(*(Text(cell) for cell in cells))
     terminal = console()
     terminal.print(table)
+    measure = plan.suite.measure
+    for name, asked in (("latency", measure.latency), ("memory", measure.memory)):
+        if asked is not None:
+            terminal.print(Text(f"{name}: {settings(asked.model_dump(mode='json'))}"))
     terminal.print(Text(f"\n{_count(plan)}; nothing was run"))

@@ -20,6 +20,7 @@ class Job:
         kind: what to do (see :mod:`seqbench.worker`).
         payload: JSON data that this kind needs.
         log: where what it prints goes.
+        group: jobs of one group take about as long as each other.
         device: ``cpu``, ``cuda:1``, …: what it occupies.
         threads: CPU threads it occupies.
         limit: seconds after which it is ended, or ``None``.
@@ -31,6 +32,7 @@ class Job:
     payload: Mapping[str, Any]
     log: Path
     device: str = "cpu"
+    group: str = ""
     threads: int = 1
     limit: float | None = None
 

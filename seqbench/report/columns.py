@@ -63,28 +63,40 @@ class Column:
         has no interval, since one seed proves nothing. Without: those within ``resolution`` of
         the best. None where fewer than two rivals have a figure.
         """
-        marks = [False] * len(self.estimates)
-        for rivals in dict.fromkeys(self.rivals or ("all",) * len(marks)):
-            rows = [
-                row
-                for row, estimate in enumerate(self.estimates)
-                if estimate and rivals and (not self.rivals or self.rivals[row] == rivals)
-            ]
-            for row in self._best_of(rows):
-                marks[row] = True
-        return tuple(marks)
+        found = {row for rows in self._groups() for row in self._best_of(rows)}
+        return tuple(row in found for row in range(len(self.estimates)))
+
+    @property
+    def top(self) -> tuple[bool, ...]:
+        """Which of ``best`` are the very best of their rivals."""
+        found = {self._top_of(rows) for rows in self._groups() if self._best_of(rows)}
+        return tuple(row in found for row in range(len(self.estimates)))
+
+    def _groups(self) -> list[list[int]]:
+        """Rows that have a figure, those of each group of rivals together."""
+        rivals = self.rivals or ("all",) * len(self.estimates)
+        known = [row for row, estimate in enumerate(self.estimates) if estimate and rivals[row]]
+        names = dict.fromkeys(rivals[row] for row in known)
+        return [[row for row in known if rivals[row] == name] for name in names]
+
+    def _top_of(self, rows: Sequence[int]) -> int:
+        sign = 1 if self.better == "higher" else -1
+        return max(rows, key=lambda row: sign * self._estimate(row).value)
 
     def _best_of(self, rows: Sequence[int]) -> list[int]:
-        known = {row: estimate for row in rows if (estimate := self.estimates[row])}
-        if self.better is None or len(known) < 2:
+        if self.better is None or len(rows) < 2:
             return []
-        sign = 1 if self.better == "higher" else -1
-        top = max(known.values(), key=lambda estimate: sign * estimate.value)
+        top = self._estimate(self._top_of(rows))
         if not self.interval:
-            return [r for r, e in known.items() if abs(e.value - top.value) <= self.resolution]
+            return [r for r in rows if abs(self._estimate(r).value - top.value) <= self.resolution]
         if top.half_width is None:
             return []
-        return [row for row, estimate in known.items() if _overlap(estimate, top)]
+        return [row for row in rows if _overlap(self._estimate(row), top)]
+
+    def _estimate(self, row: int) -> Estimate:
+        estimate = self.estimates[row]
+        assert estimate is not None  # rows come from _groups
+        return estimate
 
 
 def _overlap(a: Estimate, b: Estimate) -> bool:
@@ -137,8 +149,7 @@ def _metric(cases: Sequence[Case], document: Document) -> tuple[str, Better]:
             return case["metric"]["name"], "higher" if higher else "lower"
     ids = {case["id"] for case in cases}
     named = [t["metric"] for t in document["trials"] if t["case"] in ids and t.get("metric")]
-    named += ["mse" for case in cases if "mse" in case["reference"]]
-    return (named or ["accuracy"])[0], "lower" if "mse" in named else "higher"
+    return (named or ["metric"])[0], "lower" if "mse" in named else "higher"
 
 
 def _quality(cases: Sequence[Case], metric: str, better: Better) -> Iterable[Column]:
@@ -243,7 +254,7 @@ def _bounds(medians: Sequence[Estimate | None], at: str, unit: Unit, rank: int) 
     """The intervals of ``medians``, spelt out; exports have them beside the medians."""
     known = tuple(e if e and e.half_width is not None else None for e in medians)
     texts = tuple(numbers.bounds(e, unit) for e in known)
-    return Column("", "", ("95 %", at, unit.name), "speed", known, texts, rank=rank)
+    return Column("", "", ("interval", at, unit.name), "speed", known, texts, rank=rank)
 
 
 def _memory(cases: Sequence[Case]) -> Iterable[Column]:

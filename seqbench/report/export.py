@@ -216,7 +216,7 @@ def _head(column: Column, escape: Escape) -> str:
 
 def _bold(column: Column, number: int, bold: str, escape: Escape = str) -> str:
     text = escape(column.texts[number])
-    return bold.format(text) if column.best[number] else text
+    return bold.format(text) if column.top[number] else text
 
 
 #: What ``seqbench show --format`` offers beside the table.

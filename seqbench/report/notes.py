@@ -36,11 +36,15 @@ def several_devices(document: Document) -> bool:
 def _name(case: Case, document: Document) -> str:
     """The label, with the dataset and the device where the document has several."""
     parts = [label(case)]
-    if len({other["dataset"] for other in document["cases"]}) > 1:
-        parts.append(f"on {clean(case['dataset'])}")
+    if len({_dataset(other) for other in document["cases"]}) > 1:
+        parts.append(f"on {_dataset(case)}")
     if several_devices(document):
         parts.append(f"on {clean(case['device'])}")
     return " ".join(parts)
+
+
+def _dataset(case: Case) -> str:
+    return clean(case.get("dataset_label") or case["dataset"])
 
 
 def failures(document: Document, table: ResultTable) -> list[str]:
@@ -124,23 +128,24 @@ def user_notes(document: Document) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def explanations(document: Document, tables: Sequence[ResultTable], best: str) -> list[str]:
+def explanations(
+    document: Document, tables: Sequence[ResultTable], best: str, tied: str = ""
+) -> list[str]:
     """How the figures came about and how to read them.
 
     Args:
-        best: how the best figures are marked, in words.
+        best, tied: how the best figures are marked, and those not to be told from them.
     """
     lines = []
     marked = [c for table in tables for c in table.columns if any(c.best)]
     if marked:
+        lines.append(f"{best}: best of its column" + "." * (not tied))
+    if marked and tied:
         resolution = max(column.resolution for column in marked) / 2**20
-        close = f" (memory: within {resolution:.1f} MiB)" if resolution else ""
-        lines.append(
-            f"{best}: best of its column, or not to be told from the best: "
-            f"their 95 % intervals overlap{close}."
-        )
+        close = f"; memory: within {resolution:.1f} MiB" if resolution else ""
+        lines[-1] += f"; {tied}: cannot be told from it (95 % intervals overlap{close})."
     lines += [*_metric_line(document), *_latency_line(document), *_memory_line(document)]
-    return [*lines, *_training_line(document), *_origin_line(document)]
+    return [*lines, *_models_line(document), *_training_line(document), *_origin_line(document)]
 
 
 def _metric_line(document: Document) -> list[str]:
@@ -185,17 +190,39 @@ def _memory_line(document: Document) -> list[str]:
     return [f"memory: peak of a forward pass and of a training step{at}, weights included{bound}."]
 
 
+def _models_line(document: Document) -> list[str]:
+    """The parameters that cases share, and of each model those that it does not."""
+    params = {label(case): case["params"] for case in document["cases"]}
+    names = dict.fromkeys(name for given in params.values() for name in given)
+    shared = {}
+    for name in names:
+        values = [given[name] for given in params.values() if name in given]
+        if len(values) == len(params) and all(value == values[0] for value in values):
+            shared[name] = values[0]
+    own = {
+        who: settings({name: value for name, value in given.items() if name not in shared})
+        for who, given in params.items()
+    }
+    told = [f"{who}: {what}" for who, what in own.items() if what]
+    return [f"models: {'; '.join(filter(None, [settings(shared), *told]))}."] if params else []
+
+
 def _training_line(document: Document) -> list[str]:
     """The setting that all cases share, or that they do not share one."""
-    found = {_training(case["train"]) for case in document["cases"]}
+    found = {training_words(case["train"]) for case in document["cases"]}
     if len(found) == 1:
         return [f"training: {found.pop()}; the same for all."]
-    if found:
-        return ["training: cases differ in more than the model (see `train` in the JSON export)."]
-    return []
+    words: dict[str, list[str]] = {}
+    for case in document["cases"]:
+        labels = words.setdefault(training_words(case["train"]), [])
+        labels += [label(case)] * (label(case) not in labels)
+    return ["training: cases differ in more than the model."] * bool(words) + [
+        f"  {', '.join(labels)}: {how}" for how, labels in words.items()
+    ]
 
 
-def _training(train: Mapping[str, Any]) -> str:
+def training_words(train: Mapping[str, Any]) -> str:
+    """``4 epochs, batch 100, adam lr=0.004, cosine, gradient norm at most 1``."""
     epochs = train["epochs"]
     parts = [f"{epochs} epoch{'s' * (epochs != 1)}, batch {train['batch_size']}"]
     for name in ("optimizer", "schedule"):

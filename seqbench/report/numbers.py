@@ -164,7 +164,7 @@ def signed(value: float, share: bool) -> str:
 def aligned(texts: Sequence[str]) -> list[str]:
     """The texts padded to one width, their decimal points (and ``±``) one below the other.
 
-    A mark such as ``*`` that follows a number stays next to it. Bounds (``157–162``) have two
+    A mark (``*``, ``~``) that follows a number stays next to it. Bounds (``157–162``) have two
     points: they end one below the other.
     """
     if any("–" in text for text in texts):
@@ -193,7 +193,7 @@ def _aligned_at_point(texts: Sequence[str]) -> list[str]:
 
 def _whole_digits(text: str) -> int:
     """How much of ``text`` stands before the decimal point, or before the mark."""
-    found = re.search(r"[.*]", text)
+    found = re.search(r"[.*~]", text)
     return found.start() if found else len(text)
 
 

@@ -18,7 +18,7 @@ from seqbench.report.columns import EXPORT_ONLY, Column, Document, ResultTable, 
 from seqbench.report.numbers import MISSING, aligned
 from seqbench.report.text import clean, label, settings
 
-MARK = "*"
+BEST, TIED = "*", "~"
 GAP = 2
 #: A label may be wrapped to this width to make room for what is always shown …
 NARROW_LABEL = 16
@@ -48,16 +48,17 @@ def print_report(document: Document, console: Console) -> None:
 
 def report(document: Document, width: int) -> Iterator[RenderableType]:
     """Everything that is printed but the last line, part by part, for ``width`` columns."""
+    if not document["trials"]:
+        yield from _with_space([Text(f"No trial has ended: this run is {document['status']}.")])
+        return
     tables = result_tables(document)
     for table in tables:
         yield from _with_space(table_parts(document, table, width))
-    if not tables:
-        yield from _with_space([Text("No case was run.")])
     noted = [Text(line) for line in notes.user_notes(document)]
     if noted:
         yield from _with_space([Group(*noted)])
     warnings = [_hanging("! ", line, "bold") for line in notes.warnings(document)]
-    explained = notes.explanations(document, tables, MARK)
+    explained = notes.explanations(document, tables, BEST, TIED)
     yield from _with_space([Group(*warnings, *(Text(line, "dim") for line in explained))])
 
 
@@ -83,6 +84,7 @@ def table_parts(document: Document, table: ResultTable, width: int) -> Iterator[
     yield from others
     failed = notes.failures(document, table)
     if failed:
+        failed.append(f"(logs, with tracebacks: {clean(document['run'])}/logs/)")
         yield Group(*(_hanging("  ", line) for line in failed))
 
 
@@ -177,8 +179,8 @@ def _add_where_it_fits(
 
 def cells(column: Column) -> list[str]:
     """The figures of a column with their marks, padded so that decimal points line up."""
-    pairs = zip(column.texts, column.best, strict=True)
-    return aligned([text + MARK * best for text, best in pairs])
+    rows = zip(column.texts, column.best, column.top, strict=True)
+    return aligned([text + (BEST if top else TIED * best) for text, best, top in rows])
 
 
 def column_width(column: Column) -> int:
@@ -228,8 +230,9 @@ def _add_figures(result: Table, rows: list[list[Text]], column: Column) -> None:
     name, at, unit = (line and line.rjust(width) for line in column.header)
     header = [Text(name, "bold"), Text(at, "bold"), Text(unit, "dim")]
     result.add_column(Text("\n").join(line for line in header if line), width=width, no_wrap=True)
-    for row, text, best in zip(rows, cells(column), column.best, strict=True):
-        style = "bold green" if best else "dim" if text.strip() == MISSING else ""
+    for row, text, best, top in zip(rows, cells(column), column.best, column.top, strict=True):
+        style = "bold green" if top else "green" if best else ""
+        style = "dim" if text.strip() == MISSING else style
         row.append(Text(text.rjust(width), style))
 
 

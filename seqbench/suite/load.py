@@ -187,9 +187,12 @@ class _Check:
         if len(known) != 1:
             self.not_an_entry(path, node, "model", names)
             return None
+        declared = self.registry.model(known[0]).spec.parameters
         for name in names:
             if name not in known:
                 hint = parameters.nearest(name, EntryKeys.model_fields)
+                if name in declared:
+                    hint = f"a parameter of {known[0]}: indent it below, or write {known[0]}: {{…}}"
                 self.problem((*path, name), f"unknown key {shown(name)}", hint, at_key=True)
         return known[0]
 
@@ -257,6 +260,8 @@ class _Check:
                 yield name, child.plain(), path
             else:
                 hint = parameters.nearest(name, declared) or "it has no parameters"
+                if name in EntryKeys.model_fields:
+                    hint = "write it beside the name, not among its parameters"
                 self.problem(path, f"unknown parameter {shown(name)}", hint, at_key=True)
 
     def value_fits(self, path: KeyPath, value: Any, param: Param, hint: str = "") -> bool:

@@ -53,6 +53,13 @@ def read_text(
     return reader.overridden(root, overrides), reader.findings
 
 
+def _without(node: Node, *keys: str) -> Node:
+    if not isinstance(node.value, dict):
+        return node
+    children = {key: child for key, child in node.value.items() if key not in keys}
+    return dataclasses.replace(node, value=children)
+
+
 class _Reader:
     """Reads each file once, merges, and numbers the files in the order they come."""
 
@@ -88,8 +95,9 @@ class _Reader:
             self.findings.stop(root.mark, message)
         own = dict(root.value)
         include = own.pop("include", None)
+        # What names a base does not name what is built on it.
         layers = [
-            self.file(folder / name, str(folder / name), parents, mark)
+            _without(self.file(folder / name, str(folder / name), parents, mark), "name", "notes")
             for name, mark in (self._included(include) if include else ())
         ]
         layers.append(dataclasses.replace(root, value=own))
