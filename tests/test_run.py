@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -329,9 +329,11 @@ def test_a_dataset_that_fails_costs_its_own_trials(
     assert trials[0]["reason"].startswith("dataset sour: RuntimeError: gone off")
 
 
-def test_an_interrupt_keeps_what_was_earned_and_leaves_nothing_running(
+@pytest.fixture
+def hanging(
     site: Path, write_suite: Callable[..., Path], tmp_path: Path
-) -> None:
+) -> Iterator[subprocess.Popen[str]]:
+    """A run whose two good trials have ended while another model hangs."""
     install(site, "faulty", {"faulty": FAULTY, "faulty_models": FAULTY_MODELS}, "faulty = faulty")
     text = TINY.replace("{gru: {hidden_size: 4}}", "faulty:hangs")
     process = subprocess.Popen(
@@ -342,19 +344,36 @@ def test_an_interrupt_keeps_what_was_earned_and_leaves_nothing_running(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
+        # Trials go one seed of every case after the other, two at a time.
         deadline = time.monotonic() + 60
         while len(list(tmp_path.glob("results/tiny/*/trials/rnn-*.json"))) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=30)
+        yield process
     finally:
         process.kill()
-    assert process.returncode == 130, stderr
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_keeps_what_was_earned_and_leaves_nothing_running(
+    hanging: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    hanging.send_signal(number)
+    stdout, stderr = hanging.communicate(timeout=30)
+    assert hanging.returncode == 130, stderr
     document = json.loads(stdout)
     assert document["status"] == "interrupted"
     assert [trial["status"] for trial in document["trials"]] == ["ok", "ok"]
     assert "Traceback" not in stderr
+    assert processes_in(tmp_path) == []
+
+
+def test_workers_end_with_a_runner_that_is_killed(
+    hanging: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    hanging.kill()
+    hanging.wait()
     assert processes_in(tmp_path) == []
 
 
