@@ -200,7 +200,9 @@ def _models_line(document: Document) -> list[str]:
         if len(values) == len(params) and all(value == values[0] for value in values):
             shared[name] = values[0]
     own = {
-        who: settings({name: value for name, value in given.items() if name not in shared})
+        who: settings(
+            {n: value for n, value in given.items() if n not in shared and f" {n}=" not in who}
+        )
         for who, given in params.items()
     }
     told = [f"{who}: {what}" for who, what in own.items() if what]
