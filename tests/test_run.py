@@ -329,6 +329,12 @@ def test_a_dataset_that_fails_costs_its_own_trials(
     assert trials[0]["reason"].startswith("dataset sour: RuntimeError: gone off")
 
 
+def heed_signals() -> None:
+    """Tests that run in the background, or under nohup, inherit that signals are ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def hanging(
     site: Path, write_suite: Callable[..., Path], tmp_path: Path
@@ -340,8 +346,7 @@ def hanging(
         [sys.executable, "-m", "seqbench", "run", str(write_suite(text)), "--json"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
-        # Tests that run in the background inherit that Ctrl-C is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heed_signals,
     )  # fmt: skip
     try:
         # Trials go one seed of every case after the other, two at a time.
