@@ -31,7 +31,7 @@ WORKER_ENVIRONMENT = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 
-#: The second is imported by torch itself at the first optimizer step.
+#: The second is imported by torch itself when the first optimizer is made.
 PRELOAD = ["torch", "torch._dynamo", "seqbench.training", "seqbench.models", "safetensors.torch"]
 
 END_SECONDS = 2.0

@@ -27,7 +27,7 @@ ALLOWED = {
     "plan": {"suite", "labels", "plugins", "parameters", "records", "types", "errors"},
     "runner": {"data", "executors", "records", "store"},
     "store": {"records", "errors"},
-    "report": {"types", "stats", "records", "store", "errors", "report"},
+    "report": {"types", "stats", "records", "errors", "report"},
     "data": {"types", "records", "errors", "models"},
     "models": {"types", "records", "errors"},
     "training": {"types", "errors"},

@@ -120,8 +120,8 @@ class Display:
             return
         done, total = sum(self.shares.values()), len(self.shares)
         ended = sum(share == 1.0 for share in self.shares.values())
-        left = self._time_left() or ""
-        self.live.update(self.overall, completed=done, state=f"{ended}/{total}{left}")
+        state = f"{ended}/{total}{self._time_left()}"
+        self.live.update(self.overall, completed=done, state=state)
 
     def _time_left(self) -> str:
         """By what the jobs of each group took so far; nothing until every group has begun."""
