@@ -71,6 +71,7 @@ class Run:
             environment=folder.environment(),
             trials=folder.trials(),
             cases=folder.cases(),
+            comparisons=folder.comparisons(),
         )
         return cls(folder.path, found)
 

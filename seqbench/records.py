@@ -133,6 +133,38 @@ class Measurement:
     method: str = ""
 
 
+Verdict = Literal["better", "worse", "no difference", "too few seeds"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two cases held against each other in one quantity.
+
+    Args:
+        quantity, settings: as of the :class:`Measurement`; ``accuracy`` or ``mse`` for the metric.
+        a, b: ids of the two cases.
+        scale: ``"ratio"``: ``effect`` is a ÷ b; ``"difference"``: it is a - b.
+        effect, low, high: the estimate and its own 95 % interval (None where there is none).
+        p: two-sided; corrected for the number of pairs (Holm).
+        verdict: what ``a`` is, held against ``b``.
+        n: how many independent pairs it rests on (processes, seeds).
+        needed: seeds that would probably tell, where that is known.
+    """
+
+    quantity: str
+    a: str
+    b: str
+    scale: Literal["ratio", "difference"]
+    effect: float
+    low: float | None
+    high: float | None
+    p: float
+    verdict: Verdict
+    n: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    needed: int | None = None
+
+
 @dataclass(frozen=True)
 class CaseRecord:
     """What was measured of one case's trained model."""

@@ -7,13 +7,13 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from seqbench.errors import StoreError
-from seqbench.records import FORMAT, CaseRecord, Measurement, TrialRecord
+from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialRecord
 
 RUN_FILE = "run.json"
 
@@ -86,6 +86,17 @@ class RunFolder:
 
     def write_case(self, record: CaseRecord) -> None:
         self._write_json(f"cases/{record.case}.json", dataclasses.asdict(record))
+
+    def write_comparisons(self, name: str, comparisons: Iterable[Comparison]) -> None:
+        """Keeps what came of one contest; ``name`` is the contest's."""
+        found = [dataclasses.asdict(comparison) for comparison in comparisons]
+        self._write_json(f"comparisons/{name}.json", {"format": FORMAT, "comparisons": found})
+
+    def comparisons(self) -> Iterator[Comparison]:
+        """Every pair of cases that were timed against each other so far."""
+        for path in sorted((self.path / "comparisons").glob("*.json")):
+            for item in self._read_json(f"comparisons/{path.name}").get("comparisons", ()):
+                yield _as(Comparison, item, path)
 
     def trials(self) -> Iterator[TrialRecord]:
         """Every trial recorded so far, in the order of their ids."""

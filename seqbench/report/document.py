@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from seqbench import stats
-from seqbench.records import FORMAT, CaseRecord, Measurement, TrialRecord, worst
+from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialRecord, worst
 from seqbench.types import HIGHER_IS_BETTER
 
 
@@ -18,6 +19,7 @@ def document(
     environment: Mapping[str, Any],
     trials: Iterable[TrialRecord],
     cases: Iterable[CaseRecord],
+    comparisons: Iterable[Comparison] = (),
 ) -> dict[str, Any]:
     """A run as one JSON document, format 1 (see docs/results.md).
 
@@ -26,7 +28,7 @@ def document(
     Args:
         run: the run's folder.
         state, plan, environment: what ``run.json``, ``plan.json`` and ``environment.json`` hold.
-        trials, cases: the records there are so far.
+        trials, cases, comparisons: the records there are so far.
     """
     planned = {case["id"]: case for case in plan["cases"]}
     ended = _in_plan_order(trials, plan)
@@ -39,12 +41,14 @@ def document(
         "started": state.get("started"),
         "seconds": state.get("seconds"),
         "notes": plan.get("notes", ""),
+        "measure": dict(plan.get("measure", {})),
         "environment": dict(environment),
         "trials": [_trial(record, planned[record.case]) for record in ended],
         "cases": [
             _case(case, [t for t in ended if t.case == case["id"]], measured.get(case["id"]))
             for case in plan["cases"]
         ],
+        "comparisons": [asdict(comparison) for comparison in comparisons],
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +32,7 @@ DURATION = re.compile(
     r"(?:(\d{1,6}(?:\.\d+)?)h)?(?:(\d{1,6}(?:\.\d+)?)m)?"
     r"(?:(\d{1,9}(?:\.\d+)?)s)?(?:(\d{1,9}(?:\.\d+)?)ms)?"
 )
+PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*%")
 DURATION_UNITS = (3600.0, 60.0, 1.0, 0.001)
 
 
@@ -92,6 +93,19 @@ def _device(value: str) -> str:
     return value
 
 
+def _threads(value: Any) -> Any:
+    return (value,) if isinstance(value, (int, str)) else _list(value)
+
+
+def _share(value: Any) -> Any:
+    """``2%`` or ``0.02``, as a share of 1."""
+    if isinstance(value, str) and (number := PERCENT.fullmatch(value.strip())):
+        return float(number[1]) / 100
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        _refuse(f"must be a share, not {described(value)}", "as in 2% or 0.02")
+    return float(value)
+
+
 def _one_line(value: str) -> str:
     if not value.strip() or not value.isprintable() or len(value) > 80:
         _refuse("must be one line of 1 to 80 printable characters")
@@ -123,6 +137,30 @@ Duration = Annotated[
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+Sizes = Annotated[
+    tuple[Positive, ...],
+    BeforeValidator(_list),
+    AfterValidator(_distinct),
+    Field(max_length=20),
+]
+_ThreadCount = Annotated[int, Field(ge=1, le=1024)] | Literal["all"]
+Threads = Annotated[
+    tuple[_ThreadCount, ...],
+    BeforeValidator(_threads),
+    AfterValidator(_distinct),
+    Field(min_length=1, max_length=20),
+]
+Runtimes = Annotated[
+    tuple[Literal["eager", "compile"], ...],
+    BeforeValidator(_threads),
+    AfterValidator(_distinct),
+    Field(min_length=1),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(_share),
+    _any_of({"type": "number"}, {"type": "string", "pattern": f"^{PERCENT.pattern}$"}),
+]
 Line = Annotated[str, AfterValidator(_one_line)]
 Seeds = Annotated[
     tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
@@ -200,12 +238,17 @@ class Latency(Keys):
     """Time of a forward pass."""
 
     budget: Duration = Field(default=10.0, description="time for each case")
-    batch_sizes: Annotated[
-        tuple[Positive, ...], BeforeValidator(_list), AfterValidator(_distinct)
-    ] = Field(default=(1, 64), min_length=1, max_length=20, description="sequences per call")
-    threads: int = Field(default=1, ge=1, le=1024, description="CPU threads")
-    processes: int = Field(default=5, ge=1, le=60, description="processes for each case")
-    warm_up: Duration = Field(default=1.0, description="least time of warming up, each batch size")
+    batch_sizes: Sizes = Field(default=(1, 64), min_length=1, description="sequences per call")
+    seq_lens: Sizes = Field(
+        default=(), description="lengths that sequences are cut or repeated to; none: the dataset's"
+    )
+    threads: Threads = Field(default=(1,), description="CPU threads; `all` is all cores")
+    runtimes: Runtimes = Field(default=("eager",), description="eager, compile")
+    processes: int = Field(default=10, ge=1, le=60, description="processes for each case")
+    warm_up: Duration = Field(default=0.5, description="least time of warming up each process")
+    precision: Share = Field(
+        default=0.02, gt=0, lt=1, description="half-width of the interval that is enough"
+    )
 
 
 class Memory(Keys):
