@@ -63,6 +63,25 @@ class SequenceModel(nn.Module):
         answer: Tensor = self.head(hidden)  # (batch, [time,] output_size)
         return answer
 
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The answer after one more step, and the state to go on with.
+
+        Only where the encoder can step: it has ``step(x, state)`` that takes (batch, width) and
+        returns (batch, hidden) with the new state.
+
+        Args:
+            x: (batch, features), or (batch,) for tokens.
+            state: what the step before returned; None before the first.
+        """
+        inner, total, count = state if state is not None else (None, 0.0, 0)
+        if self.embedding is not None:
+            x = self.embedding(x)
+        hidden, inner = self.encoder.step(x, inner)  # type: ignore[operator]
+        if self.readout == "mean" and not self.per_step:
+            total, count = total + hidden, count + 1
+            return self.head(total / count), (inner, total, count)
+        return self.head(hidden), (inner, total, count)
+
     def _summary(self, hidden: Tensor) -> Tensor:
         if self.readout == "mean":
             return hidden.mean(dim=1)
@@ -70,6 +89,29 @@ class SequenceModel(nn.Module):
             forward, backward = hidden.chunk(2, dim=-1)
             return torch.cat([forward[:, -1], backward[:, 0]], dim=-1)
         return hidden[:, -1]
+
+
+def can_step(model: nn.Module) -> bool:
+    """Whether a model can go through a sequence step by step, carrying its state.
+
+    One that also reads backwards cannot, since its way back begins at the end.
+    """
+    carrier = model.encoder if isinstance(model, SequenceModel) else model
+    backwards = getattr(carrier, "bidirectional", False)
+    return callable(getattr(carrier, "step", None)) and not backwards
+
+
+def steps(model: Any, x: Tensor) -> tuple[list[Tensor], Any]:
+    """Goes through ``x``, (batch, time[, features]), step by step.
+
+    Returns:
+        the answer after each step, and the last state.
+    """
+    answers, state = [], None
+    for position in range(x.shape[1]):
+        answer, state = model.step(x[:, position], state)
+        answers.append(answer)
+    return answers, state
 
 
 def load_target(choice: Choice) -> Callable[..., Any]:

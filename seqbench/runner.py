@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from seqbench import data
 from seqbench.executors import Executor, Job, Listener, Outcome
-from seqbench.records import Case, CaseRecord, Choice, Measurement, Trial, TrialRecord
+from seqbench.records import (
+    Case,
+    CaseRecord,
+    Choice,
+    Comparison,
+    Measurement,
+    Trial,
+    TrialRecord,
+)
 from seqbench.store import RunFolder
 
 if TYPE_CHECKING:
@@ -200,6 +208,7 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
             "data": str(ready[_key(case.dataset)]),
             "device": case.device,
             "weights": weights[case.id],
+            "train": case.train,
         }
         for case in work.plan.cases
         if case.id in weights
@@ -215,6 +224,8 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
             for case_id, timings in outcome.result["cases"].items():
                 found[case_id] += [Measurement(**timing) for timing in timings]
                 work.folder.write_case(CaseRecord(case_id, tuple(found[case_id])))
+            compared = [Comparison(**one) for one in outcome.result["comparisons"]]
+            work.folder.write_comparisons(job.log.stem, compared)
 
 
 def _static_jobs(
@@ -256,24 +267,29 @@ def _latency_jobs(
     if latency is None:
         return []
     cores = work.executor.cores
+    settings = latency.model_dump()
+    settings["threads"] = _thread_counts(latency.threads, cores)
+    settings["training_step"] = False
     jobs = []
-    at_once = max(1, MOST_PROCESSES // latency.processes)
     for device in dict.fromkeys(case.device for case in cases):
         of_device = [case for case in cases if case.device == device]
-        for first in range(0, len(of_device), at_once):
-            heat = of_device[first : first + at_once]
+        for first in range(0, len(of_device), MOST_PROCESSES):
+            heat = of_device[first : first + MOST_PROCESSES]
             payload = {
                 "cases": [subjects[case.id] for case in heat],
-                "settings": latency.model_dump(),
+                "settings": settings,
                 "folder": str(work.folder.path.absolute()),
                 "cores": cores,
                 "limit": work.plan.suite.limits.time,
             }
             title = f"{_count(heat)} taking turns on {device}"
-            log = work.log(f"latency-{device.replace(':', '-')}")
-            number = f"latency {device} {first}"
-            jobs.append(Job(number, title, "latency", payload, log, device, threads=cores))
+            name = f"latency-{device.replace(':', '-')}" + (f"-{first}" if first else "")
+            jobs.append(Job(name, title, "latency", payload, work.log(name), device, threads=cores))
     return jobs
+
+
+def _thread_counts(asked: Iterable[int | str], cores: int) -> list[int]:
+    return list(dict.fromkeys(cores if count == "all" else int(count) for count in asked))
 
 
 def _count(cases: Sequence[Case]) -> str:

@@ -7,12 +7,23 @@ from collections.abc import Sequence
 from statistics import mean, median, stdev
 from typing import Any
 
-__all__ = ["latency", "mean_interval", "median", "quantile", "ratio_interval", "throughput"]
+__all__ = [
+    "latency",
+    "mean_interval",
+    "median",
+    "quantile",
+    "ratio",
+    "ratio_interval",
+    "throughput",
+]
 
 #: Calls needed before a percentile is worth printing: 64 for p90, 662 for p99 (MLPerf inference
 #: rules, single-stream latency at 99 % confidence).
 ENOUGH_FOR_P90, ENOUGH_FOR_P99 = 64, 662
 UNSTABLE_SPREAD = 0.25
+#: Two latencies closer than this share are never called different: where a model's memory happens
+#: to lie is worth as much.
+INDIFFERENCE = 0.005
 
 
 def mean_interval(values: Sequence[float]) -> dict[str, Any]:
@@ -43,7 +54,7 @@ def latency(processes: Sequence[Sequence[Sequence[float]]]) -> dict[str, Any]:
         ``median_s``: median over processes of the median over blocks of the block's median;
         ``low_s``, ``high_s``: its 95 % interval (see :func:`ratio_interval`);
         ``p90_s``, ``p99_s``: of all calls, or None where there are too few;
-        ``n`` calls; ``processes``;
+        ``n`` calls; ``processes``; ``process_medians_s``;
         ``spread``: interquartile range of all calls ÷ their median; ``unstable``: whether that is
         above 25 %.
     """
@@ -60,6 +71,7 @@ def latency(processes: Sequence[Sequence[Sequence[float]]]) -> dict[str, Any]:
         "p99_s": quantile(calls, 0.99) if len(calls) >= ENOUGH_FOR_P99 else None,
         "n": len(calls),
         "processes": len(processes),
+        "process_medians_s": medians,
         "spread": spread,
         "unstable": spread > UNSTABLE_SPREAD,
     }
@@ -79,6 +91,44 @@ def ratio_interval(values: Sequence[float]) -> tuple[float | None, float | None]
         return None, None
     middle = median(values)
     return min(math.exp(found["low"]), middle), max(math.exp(found["high"]), middle)
+
+
+def ratio(processes: Sequence[Sequence[tuple[float, float]]]) -> dict[str, Any]:
+    """How two things that took turns compare, from pairs of the same round.
+
+    Args:
+        processes: for each pair of processes, the two figures of each round.
+
+    Returns:
+        ``ratio``: first ÷ second: the geometric mean over processes of the median over rounds;
+        ``low``, ``high``: its 95 % interval, Student's t on the logarithms, one for each process
+        (None with a single one); ``n`` processes;
+        ``p``: two-sided, for the hypothesis that the two differ by no more than ``INDIFFERENCE``:
+        a t test of the shifted mean, after Hodges and Lehmann 1954 (1 with a single process).
+    """
+    logs = [median([math.log(a / b) for a, b in rounds]) for rounds in processes]
+    found = mean_interval(logs)
+    low, high = found["low"], found["high"]
+    return {
+        "ratio": math.exp(found["mean"]),
+        "low": None if low is None else math.exp(low),
+        "high": None if high is None else math.exp(high),
+        "p": _beyond(logs, math.log1p(INDIFFERENCE)),
+        "n": len(logs),
+    }
+
+
+def _beyond(values: Sequence[float], margin: float) -> float:
+    """p of the hypothesis that the mean lies within ± ``margin``."""
+    if len(values) < 2:
+        return 1.0
+    excess = abs(mean(values)) - margin
+    error = stdev(values) / math.sqrt(len(values))
+    if excess <= 0 or error == 0:
+        return 1.0 if excess <= 0 else 0.0
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(len(values) - 1, -excess / error))
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

@@ -26,6 +26,11 @@ class Recurrent(nn.Module):
         hidden: Tensor = self.network(x)[0]  # (batch, time, hidden · directions)
         return hidden
 
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One more step: (batch, features) → (batch, hidden), and the state after it."""
+        hidden, state = self.network(x.unsqueeze(1), state)
+        return hidden.squeeze(1), state
+
 
 def rnn(input_size: int, **parameters: Any) -> nn.Module:
     return Recurrent(torch.nn.RNN, input_size, **parameters)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from seqbench.errors import PluginError
+from seqbench.measure import cells
 from seqbench.measure.subject import Subject, synchronize
 from seqbench.worker import Channel
 
@@ -21,72 +22,125 @@ LEAST_CALLS, MOST_CALLS = 3, 200
 #: Warm-up goes on until the medians of two successive tens agree this well, or for so many times
 #: the least time.
 STEADY, MOST_WARM_UP = 0.05, 5
+LEAST_WARM_UP_CALLS = 10
+#: Threads that a block has used still spin for a moment, and would disturb the next block.
+SETTLE_SECONDS = 0.005
 
 
 def serve(job: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
-    """Loads the case, warms it up, then answers requests until told to stop.
+    """Loads the case, then answers requests until told to stop.
 
-    Requests are ``{"batch_size": 1, "calls": 40}`` (answer ``{"ns": […]}``, one per call, the
-    first call after the switch included), ``{"batch_size": 64, "window": 0.3}`` (answer
-    ``{"samples": n, "seconds": s}``) and ``{"stop": true}``.
+    First it says ``{"loaded": {"cells": […], "cold": {…}}}``: what there is to time (see
+    :mod:`seqbench.measure.cells`), and what came before. Requests are ``{"warm_up": seconds}``
+    (answer ``{"ready": […]}``, one entry for each cell: ``calls`` that fill a block and whether
+    times became ``steady``, or why it ``failed``), ``{"cell": 0, "calls": 40}`` (answer
+    ``{"ns": […]}``, one for each call, the first after the switch included),
+    ``{"cell": 0, "window": 0.3}`` (answer ``{"samples": n, "seconds": s}``) and ``{"stop": true}``.
 
     Args:
-        job: as for :class:`Subject`, with ``batch_sizes`` and ``warm_up`` (seconds for each).
+        job: as for :class:`Subject`, with ``settings`` and ``train``, as for
+            :func:`seqbench.measure.cells.of`.
     """
     subject = Subject(job)
-    inputs = {size: subject.batch(size)[0] for size in job["batch_sizes"]}
     gc.collect()
+    gc.freeze()
     gc.disable()
-    with torch.inference_mode():
-        cold = {**subject.cold, "first_call_s": _call(subject, inputs[min(inputs)]) / 1e9}
-        warm = {size: _warm_up(subject, x, job["warm_up"]) for size, x in inputs.items()}
-        channel.tell({"ready": {"cold": cold, "warm": warm}})
-        while not (request := channel.next_request()).get("stop"):
-            x = inputs[request["batch_size"]]
-            if "window" in request:
-                channel.tell(_window(subject, x, request["window"]))
-            else:
-                channel.tell({"ns": [_call(subject, x) for _ in range(request["calls"])]})
+    found = cells.of(subject, job["settings"], job["train"])
+    timers = [_Timer(subject, cell) for cell in found]
+    cold = {**subject.cold, "first_call_s": timers[0].first_call()}
+    channel.tell({"loaded": {"cells": [cell.settings for cell in found], "cold": cold}})
+    while not (request := channel.next_request()).get("stop"):
+        if "warm_up" in request:
+            share = request["warm_up"] / len(timers)
+            channel.tell({"ready": [timer.warm_up(share) for timer in timers]})
+        elif "window" in request:
+            channel.tell(timers[request["cell"]].window(request["window"]))
+        else:
+            channel.tell({"ns": timers[request["cell"]].block(request["calls"])})
     return {}
 
 
-def _call(subject: Subject, x: Tensor) -> int:
-    """Nanoseconds of one forward pass, the device's work included."""
-    synchronize(subject.device)
-    clock = time.perf_counter_ns()
-    subject.model(x)
-    synchronize(subject.device)
-    return time.perf_counter_ns() - clock
+class _Timer:
+    """Times one cell."""
+
+    def __init__(self, subject: Subject, cell: cells.Cell):
+        self.device = subject.device
+        self.cell = cell
+        self.call: Callable[[], object] = _not_ready
+
+    def first_call(self) -> float:
+        """Seconds that the very first call takes."""
+        self._prepare()
+        return self._once() / 1e9
+
+    def warm_up(self, seconds: float) -> dict[str, Any]:
+        """Calls until times are steady, for ``seconds`` at least.
+
+        A model so slow that it makes fewer than twenty calls in the time allowed is not known to
+        be steady.
+        """
+        try:
+            self._prepare()
+            times, steady = self._warm_up(seconds)
+        except PluginError as error:  # a wrong answer is a result; the other cells go on
+            return {"failed": str(error)}
+        finally:
+            self._settle()
+        calls = math.ceil(BLOCK_SECONDS * 1e9 / median(times[-20:])) + 1
+        return {"calls": min(max(calls, LEAST_CALLS), MOST_CALLS), "steady": steady}
+
+    def _warm_up(self, seconds: float) -> tuple[list[int], bool]:
+        times: list[int] = []
+        start, steady = time.monotonic(), False
+        while (spent := time.monotonic() - start) < MOST_WARM_UP * seconds or not times:
+            times.append(self._once())
+            tens = len(times) >= 2 * LEAST_WARM_UP_CALLS and len(times) % 10 == 0
+            steady = tens and _agree(median(times[-10:]), median(times[-20:-10]))
+            if steady and spent >= seconds:
+                break
+        return times, steady
+
+    def block(self, calls: int) -> list[int]:
+        """Nanoseconds of each of ``calls`` calls, the device's work included."""
+        self._prepare()
+        times = [self._once() for _ in range(calls)]
+        self._settle()
+        return times
+
+    def window(self, seconds: float) -> dict[str, Any]:
+        """Samples that pass in one window of back-to-back calls, and the wall time they took."""
+        self._prepare()
+        self._once()  # meets the caches of whoever ran before
+        samples, clock = 0, time.perf_counter()
+        with self.cell.mode():
+            while not samples or time.perf_counter() - clock < seconds:
+                self.call()
+                samples += self.cell.settings["batch_size"]
+            synchronize(self.device)
+        spent = time.perf_counter() - clock
+        self._settle()
+        return {"samples": samples, "seconds": spent}
+
+    def _prepare(self) -> None:
+        torch.set_num_threads(self.cell.settings["threads"])
+        if self.call is _not_ready:
+            self.call = self.cell.prepare()
+
+    def _once(self) -> int:
+        with self.cell.mode():
+            synchronize(self.device)
+            clock = time.perf_counter_ns()
+            self.call()
+            synchronize(self.device)
+            return time.perf_counter_ns() - clock
+
+    def _settle(self) -> None:
+        if self.cell.settings["threads"] > 1:
+            time.sleep(SETTLE_SECONDS)
 
 
-def _window(subject: Subject, x: Tensor, seconds: float) -> dict[str, Any]:
-    """Samples that pass in one window of back-to-back calls, and the wall time they took."""
-    _call(subject, x)  # meets the caches of whoever ran before
-    samples, clock = 0, time.perf_counter()
-    while not samples or time.perf_counter() - clock < seconds:
-        subject.model(x)
-        samples += len(x)
-    synchronize(subject.device)
-    return {"samples": samples, "seconds": time.perf_counter() - clock}
-
-
-def _warm_up(subject: Subject, x: Tensor, seconds: float) -> dict[str, Any]:
-    """Calls until times are steady.
-
-    Returns:
-        ``calls`` that fill a block, and whether times became ``steady`` (a model so slow that it
-        makes fewer than twenty calls in the time allowed is not known to be).
-    """
-    times: list[int] = []
-    start, steady = time.monotonic(), False
-    while (spent := time.monotonic() - start) < MOST_WARM_UP * seconds or not times:
-        times.append(_call(subject, x))
-        tens = len(times) >= 20 and len(times) % 10 == 0
-        steady = tens and _agree(median(times[-10:]), median(times[-20:-10]))
-        if steady and spent >= seconds:
-            break
-    calls = math.ceil(BLOCK_SECONDS * 1e9 / median(times[-20:])) + 1
-    return {"calls": min(max(calls, LEAST_CALLS), MOST_CALLS), "steady": steady}
+def _not_ready() -> None:
+    raise AssertionError("the cell was not prepared")
 
 
 def _agree(a: float, b: float) -> bool:

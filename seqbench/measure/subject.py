@@ -38,14 +38,23 @@ class Subject:
         loaded = time.perf_counter()
         self.cold = {"build_s": built - clock, "load_s": loaded - built}
 
-    def batch(self, size: int, split: str = "test") -> tuple[Tensor, Tensor]:
+    def batch(
+        self, size: int, split: str = "test", length: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The first ``size`` inputs and targets of a split, on the device.
 
-        A split with fewer than that is gone through again from its start.
+        A split with fewer than that is gone through again from its start; so is a sequence with
+        fewer than ``length`` steps.
         """
         inputs, targets = getattr(self.splits, split)
         rows = torch.arange(size) % len(inputs)
-        return inputs[rows].to(self.device), targets[rows].to(self.device)
+        inputs, targets = inputs[rows], targets[rows]
+        if length is not None:
+            steps = torch.arange(length) % inputs.shape[1]
+            inputs = inputs[:, steps]
+            if self.splits.task.target == "label_per_step":
+                targets = targets[:, steps]
+        return inputs.to(self.device), targets.to(self.device)
 
 
 def synchronize(device: torch.device) -> None:

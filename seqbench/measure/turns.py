@@ -1,36 +1,34 @@
 """Lets the cases of one device take turns, so that the machine's moods hit all of them alike.
 
-Every case is loaded and warmed in several processes of its own. Then, with nothing else running,
-each of them is timed in short blocks, in a fresh random order every round.
+Every case is loaded and warmed up in a process of its own. Then, with nothing else running, each of
+them is timed in short blocks, in a fresh random order every round. After a share of the time the
+processes end, and new ones take their place: processes of one model differ, so only they count as
+independent, and only cases that took turns at the same time are held against each other.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
-import json
-import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from seqbench import stats
 from seqbench.errors import WorkerError
+from seqbench.measure import figures
 from seqbench.process import WorkerProcess, interrupts_wait
 from seqbench.records import Measurement, Status
 
-#: The first call of a block meets caches, and threads, of whoever ran before: it is kept in the
-#: samples and left out of the figures.
-DROPPED = 1
-LEAST_ROUNDS = 5
+#: However short the budget, each process takes part in so many rounds.
+LEAST_ROUNDS = 3
+#: So many processes of each case there are before precision is looked at.
+LEAST_PROCESSES = 5
 #: Share of the time budget that goes into windows for throughput, at the largest batch.
 WINDOW_SHARE = 0.2
 
 Tell = Callable[[Mapping[str, Any]], None]
-METHOD = "median of per-process medians of blocks taking turns in random order"
 
 
 class _Failed(Exception):
@@ -42,127 +40,167 @@ class _Failed(Exception):
 
 
 class _Entrant:
-    """One case in the contest, with all its processes."""
+    """One case in the contest: its process of the moment, and all that was found so far."""
 
     def __init__(self, case: Mapping[str, Any]):
         self.case = case
-        self.workers: list[_Server] = []
+        self.worker: _Server | None = None
         self.ready: list[Mapping[str, Any]] = []
-        self.blocks: list[dict[str, Any]] = []
-        self.windows: list[dict[str, Any]] = []
+        self.samples = figures.Samples()
         self.failure: _Failed | None = None
 
     def end(self) -> None:
-        for worker in self.workers:
-            worker.kill()
+        if self.worker is not None:
+            self.worker.kill()
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        assert self.worker is not None  # only entrants that entered are asked
+        return self.worker.ask(request)
 
 
 def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
-    """Latency and throughput of every case of one device.
+    """Latency and throughput of every case of one device, and how they compare.
 
     Args:
         job: ``cases`` (each with ``id``, ``label``, ``model``, ``data``, ``weights`` (a list of
-            files: the processes take them in turn), ``device``), ``settings`` (``budget`` in
-            seconds per case, ``batch_sizes``, ``threads``, ``processes``), ``folder`` (the run's),
-            ``cores``, ``limit`` (seconds that a single answer may take).
+            files: the processes take them in turn), ``train``, ``device``), ``settings``
+            (``budget`` in seconds per case, ``batch_sizes``, ``seq_lens``, ``threads``,
+            ``runtimes``, ``processes``, ``warm_up``, ``precision``, ``training_step``),
+            ``folder`` (the run's), ``cores``, ``limit`` (seconds that a single answer may take).
         tell: called with progress.
 
     Returns:
-        ``{"cases": {id: [measurement, …]}}``, each as :class:`seqbench.records.Measurement`.
+        ``{"cases": {id: [measurement, …]}, "comparisons": […]}``, each as
+        :class:`seqbench.records.Measurement` and :class:`seqbench.records.Comparison`.
     """
-    settings = job["settings"]
     entrants = [_Entrant(case) for case in job["cases"]]
     try:
-        _start(entrants, job, tell)
-        _take_turns(entrants, settings, tell)
-        _windows(entrants, settings)
+        for number in range(job["settings"]["processes"]):
+            _compete(entrants, number, job, tell)
+            if number + 1 >= LEAST_PROCESSES and _precise(entrants, job["settings"]["precision"]):
+                break
     finally:
         for entrant in entrants:
             entrant.end()
-    folder = Path(job["folder"])
-    return {"cases": {e.case["id"]: _measurements(e, settings, folder) for e in entrants}}
+    found = {e.case["id"]: _measurements(e, job) for e in entrants}
+    timed = {e.case["id"]: e.samples for e in entrants if e.failure is None}
+    rivals = {e.case["id"]: e.case["data"] for e in entrants}
+    comparisons = figures.comparisons(timed, rivals)
+    return {"cases": found, "comparisons": [asdict(comparison) for comparison in comparisons]}
 
 
-def _start(entrants: list[_Entrant], job: Mapping[str, Any], tell: Tell) -> None:
-    """Loads and warms every process; as many at once as there are cores."""
+def _compete(entrants: list[_Entrant], number: int, job: Mapping[str, Any], tell: Tell) -> None:
+    """One process of every case takes its turns."""
     settings = job["settings"]
-    pending = [(e, number) for number in range(settings["processes"]) for e in entrants]
-    at_once = max(1, job["cores"] // settings["threads"])
-    for first in range(0, len(pending), at_once):
-        group = [(e, number) for e, number in pending[first : first + at_once] if not e.failure]
-        for entrant, number in group:
-            _guarded(entrant, _enter, number, job)
-        for entrant, number in group:
-            _guarded(entrant, _meet, number)
-        tell(
-            {"say": f"warming up: {min(first + at_once, len(pending))} of {len(pending)} processes"}
-        )
+    tell({"say": f"process {number + 1} of {settings['processes']}: warming up"})
+    _start(entrants, number, job)
+    _warm_up(entrants, job)
+    seconds = settings["budget"] / settings["processes"]
+    tell({"step": number, "steps": settings["processes"]})
+    _take_turns(entrants, number, (1 - WINDOW_SHARE) * seconds)
+    _windows(entrants, WINDOW_SHARE * seconds)
+    for entrant in entrants:
+        entrant.end()
 
 
-def _meet(entrant: _Entrant, process: int) -> None:
-    entrant.ready.append(entrant.workers[process].answer()["ready"])
+def _start(entrants: list[_Entrant], number: int, job: Mapping[str, Any]) -> None:
+    """Loads one after the other, so that none is disturbed while its cold figures are taken."""
+    for entrant in entrants:
+        _guarded(entrant, _enter, number, job)
 
 
 def _enter(entrant: _Entrant, number: int, job: Mapping[str, Any]) -> None:
-    """Starts one more process of a case."""
     case, settings = entrant.case, job["settings"]
-    weights = case["weights"][number % len(case["weights"])]
     request = {
         "kind": "serve",
-        "threads": settings["threads"],
-        "model": case["model"],
-        "data": case["data"],
-        "device": case["device"],
-        "weights": weights,
-        "batch_sizes": settings["batch_sizes"],
-        "warm_up": settings["warm_up"],
+        "threads": max(settings["threads"]),
+        "settings": settings,
+        **{key: case[key] for key in ("model", "data", "device", "train")},
+        "weights": case["weights"][number % len(case["weights"])],
     }
     log = Path(job["folder"]) / "logs" / f"{case['id']}-latency.log"
     try:
         with interrupts_wait():
-            entrant.workers.append(_Server(request, log, job["limit"]))
+            entrant.worker = _Server(request, log, job["limit"])
     except WorkerError as error:
         raise _Failed(str(error), "crashed") from error
+    loaded = entrant.worker.answer()["loaded"]
+    entrant.samples.enter(loaded["cells"], loaded["cold"])
 
 
-def _take_turns(entrants: list[_Entrant], settings: Mapping[str, Any], tell: Tell) -> None:
-    share = (1 - WINDOW_SHARE) * settings["budget"]
+def _warm_up(entrants: list[_Entrant], job: Mapping[str, Any]) -> None:
+    """As many at once as there are cores."""
+    settings = job["settings"]
+    at_once = max(1, job["cores"] // max(settings["threads"]))
+    there = [entrant for entrant in entrants if entrant.failure is None]
+    for first in range(0, len(there), at_once):
+        group = there[first : first + at_once]
+        for entrant in group:
+            _guarded(entrant, _ask_to_warm_up, settings["warm_up"])
+        for entrant in group:
+            _guarded(entrant, _meet)
+
+
+def _ask_to_warm_up(entrant: _Entrant, seconds: float) -> None:
+    assert entrant.worker is not None
+    entrant.worker.request({"warm_up": seconds})
+
+
+def _meet(entrant: _Entrant) -> None:
+    assert entrant.worker is not None
+    entrant.ready = entrant.worker.answer()["ready"]
+    for cell, ready in enumerate(entrant.ready):
+        entrant.samples.warmed_up(cell, ready)
+
+
+def _take_turns(entrants: list[_Entrant], process: int, share: float) -> None:
+    """Rounds until each case has had ``share`` seconds on average.
+
+    Blocks of the same setting stand together, so that what is compared is close in time.
+    """
     clock = time.monotonic()
-    for number in range(10**9):
-        turns = [
-            (entrant, process, size)
-            for entrant in entrants
-            if not entrant.failure
-            for process in range(len(entrant.workers))
-            for size in settings["batch_sizes"]
-        ]
-        spent = time.monotonic() - clock
-        total = share * sum(not entrant.failure for entrant in entrants)
-        if not turns or (number >= LEAST_ROUNDS and spent >= total):
+    number = 0
+    while True:
+        turns = _turns(entrants)
+        total = share * len({id(entrant) for group in turns for entrant, _ in group})
+        if not turns or (number >= LEAST_ROUNDS and time.monotonic() - clock >= total):
             return
-        tell({"step": min(spent, total), "steps": total, "round": number})
         random.shuffle(turns)
-        for entrant, process, size in turns:
-            _guarded(entrant, _block, process, size, number)
+        for group in turns:
+            random.shuffle(group)
+            for entrant, cell in group:
+                _guarded(entrant, _block, cell, process, number)
+        number += 1
 
 
-def _block(entrant: _Entrant, process: int, size: int, number: int) -> None:
-    calls = entrant.ready[process]["warm"][str(size)]["calls"]
-    times = entrant.workers[process].ask({"batch_size": size, "calls": calls})["ns"]
-    entrant.blocks.append({"round": number, "process": process, "batch_size": size, "ns": times})
+def _turns(entrants: Sequence[_Entrant]) -> list[list[tuple[_Entrant, int]]]:
+    """Every cell of every case, those with the same settings together."""
+    groups: dict[Any, list[tuple[_Entrant, int]]] = {}
+    for entrant in entrants:
+        if entrant.failure is None:
+            for cell in entrant.samples.open_cells():
+                groups.setdefault(entrant.samples.key(cell), []).append((entrant, cell))
+    return list(groups.values())
 
 
-def _windows(entrants: list[_Entrant], settings: Mapping[str, Any]) -> None:
-    seconds = WINDOW_SHARE * settings["budget"] / settings["processes"]
-    turns = [(entrant, process) for entrant in entrants for process in range(len(entrant.workers))]
-    random.shuffle(turns)
-    for entrant, process in turns:
-        _guarded(entrant, _window, process, max(settings["batch_sizes"]), seconds)
+def _block(entrant: _Entrant, cell: int, process: int, number: int) -> None:
+    times = entrant.ask({"cell": cell, "calls": entrant.ready[cell]["calls"]})["ns"]
+    entrant.samples.add_block(cell, process, number, times)
 
 
-def _window(entrant: _Entrant, process: int, size: int, seconds: float) -> None:
-    answer = entrant.workers[process].ask({"batch_size": size, "window": seconds})
-    entrant.windows.append({"process": process, "batch_size": size, **answer})
+def _windows(entrants: Sequence[_Entrant], seconds: float) -> None:
+    for entrant in random.sample(entrants, len(entrants)):
+        _guarded(entrant, _window, seconds)
+
+
+def _window(entrant: _Entrant, seconds: float) -> None:
+    cell = entrant.samples.largest_cell()
+    if cell is not None:
+        entrant.samples.add_window(cell, **entrant.ask({"cell": cell, "window": seconds}))
+
+
+def _precise(entrants: Sequence[_Entrant], precision: float) -> bool:
+    return all(e.samples.precise(precision) for e in entrants if e.failure is None)
 
 
 class _Server(WorkerProcess):
@@ -173,9 +211,12 @@ class _Server(WorkerProcess):
         self.patience = patience
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        self.request(request)
+        return self.answer()
+
+    def request(self, request: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):  # it has gone: the answer says how
             self.send(request)
-        return self.answer()
 
     def answer(self) -> dict[str, Any]:
         if not self.connection.poll(self.patience):
@@ -201,64 +242,18 @@ def _guarded(entrant: _Entrant, action: Callable[..., None], *arguments: Any) ->
         entrant.end()
 
 
-def _measurements(
-    entrant: _Entrant, settings: Mapping[str, Any], folder: Path
-) -> list[dict[str, Any]]:
+def _measurements(entrant: _Entrant, job: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What came of one case. Samples that cannot be kept are no measurement."""
     try:
         if entrant.failure is not None:
             raise entrant.failure
-        return [asdict(measurement) for measurement in _figures(entrant, settings, folder)]
+        name = f"samples/{entrant.case['id']}.json.gz"
+        entrant.samples.keep(Path(job["folder"]) / name)
+        found = entrant.samples.measurements(name, job["settings"]["precision"])
+        return [asdict(measurement) for measurement in found]
     except _Failed as failure:
         status, reason = failure.status, str(failure)
     except OSError as error:
         status, reason = "failed", f"cannot write the samples: {error.strerror}"
-    failed = Measurement("latency", "s", status=status, reason=reason, method=METHOD)
+    failed = Measurement("latency", "s", status=status, reason=reason, method=figures.METHOD)
     return [asdict(failed)]
-
-
-def _figures(entrant: _Entrant, settings: Mapping[str, Any], folder: Path) -> Iterator[Measurement]:
-    samples = f"samples/{entrant.case['id']}.json.gz"
-    kept = {"unit": "ns", "dropped": DROPPED, "blocks": entrant.blocks, "windows": entrant.windows}
-    _keep(folder / samples, kept)
-    for size in settings["batch_sizes"]:
-        at = {"batch_size": size, "threads": settings["threads"]}
-        values = summarize(entrant.blocks, size)
-        values["steady"] = all(ready["warm"][str(size)]["steady"] for ready in entrant.ready)
-        yield Measurement("latency", "s", at, values, samples=samples, method=METHOD)
-    at = {"batch_size": max(settings["batch_sizes"]), "threads": settings["threads"]}
-    values = stats.throughput([(w["samples"], w["seconds"]) for w in entrant.windows])
-    yield Measurement(
-        "throughput", "1/s", at, values, samples=samples, method="one window per process"
-    )
-    cold = {
-        name: stats.median([ready["cold"][name] for ready in entrant.ready])
-        for name in entrant.ready[0]["cold"]
-    }
-    yield Measurement(
-        "cold", "s", {}, cold, method="median over processes, with another one loading beside it"
-    )
-
-
-def summarize(blocks: list[dict[str, Any]], batch_size: int) -> dict[str, Any]:
-    """The figures of one batch size, in seconds, derived from blocks of nanoseconds.
-
-    Args:
-        blocks: as they stand in the samples file.
-    """
-    processes: dict[int, list[list[float]]] = {}
-    for block in blocks:
-        if block["batch_size"] == batch_size:
-            seconds = [ns / 1e9 for ns in block["ns"][DROPPED:]]
-            processes.setdefault(block["process"], []).append(seconds)
-    return stats.latency([processes[number] for number in sorted(processes)])
-
-
-def _keep(path: Path, samples: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".partial")
-    with unfinished.open("wb") as file:
-        file.write(gzip.compress(json.dumps(samples).encode()))
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)

@@ -17,7 +17,17 @@ class MinGRU(nn.Module):
         log_new = functional.logsigmoid(gate) + log_positive(candidate)
         return (log_keep + (log_new - log_keep).logcumsumexp(dim=1)).exp()
 
+    def step(self, x, state):  # (batch, input) → (batch, hidden), the same as state
+        gate, value = self.gate(x).sigmoid(), positive(self.candidate(x))
+        hidden = gate * value if state is None else (1 - gate) * state + gate * value
+        return hidden, hidden
+
+
+def positive(x):
+    """g(x): x + 1/2 above zero and sigmoid(x) below."""
+    return torch.where(x >= 0, x + 0.5, x.sigmoid())
+
 
 def log_positive(x):
-    """log g(x), where g(x) = x + 1/2 above zero and sigmoid(x) below."""
+    """log g(x)."""
     return torch.where(x >= 0, (x.relu() + 0.5).log(), functional.logsigmoid(x))

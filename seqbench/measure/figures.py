@@ -1,0 +1,209 @@
+"""From raw samples to figures: everything here can be derived again from the samples file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from seqbench import stats
+from seqbench.comparing import holm
+from seqbench.records import Comparison, Measurement, Verdict
+
+#: The first call of a block meets caches, and threads, of whoever ran before: it is kept in the
+#: samples and left out of the figures.
+DROPPED = 1
+ALPHA = 0.05
+
+METHOD = "median of per-process medians of blocks taking turns in random order"
+
+
+@dataclass
+class Samples:
+    """All raw samples of one case: what ``samples/<case>.json.gz`` holds.
+
+    Args:
+        cells: what was timed, each with its settings (see :class:`seqbench.measure.cells.Cell`);
+            one that could not be has ``failed``, with the reason.
+        blocks: ``cell``, ``process``, ``round``, ``ns`` (one entry for each call, in nanoseconds).
+        windows: ``cell``, ``process``, ``samples``, ``seconds``.
+        cold: of each process, seconds of what came before.
+    """
+
+    cells: list[dict[str, Any]] = field(default_factory=list)
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    windows: list[dict[str, Any]] = field(default_factory=list)
+    cold: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> Samples:
+        """The samples that :meth:`keep` wrote."""
+        held = json.loads(gzip.decompress(path.read_bytes()))
+        return cls(**{name: held[name] for name in ("cells", "blocks", "windows", "cold")})
+
+    def keep(self, path: Path) -> None:
+        """Writes everything, whole or not at all. Raises OSError."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".partial")
+        held = {"unit": "ns", "dropped": DROPPED, **self.__dict__}
+        with unfinished.open("wb") as file:
+            file.write(gzip.compress(json.dumps(held).encode()))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+
+    def enter(self, cells: Sequence[Mapping[str, Any]], cold: Mapping[str, float]) -> None:
+        """A new process has loaded the case."""
+        if not self.cells:
+            self.cells = [{**cell, "steady": True} for cell in cells]
+        self.cold.append(dict(cold))
+
+    def warmed_up(self, cell: int, ready: Mapping[str, Any]) -> None:
+        """What a process said after warming up a cell."""
+        if "failed" in ready:
+            self.cells[cell].setdefault("failed", ready["failed"])
+        else:
+            self.cells[cell]["steady"] &= ready["steady"]
+
+    def open_cells(self) -> list[int]:
+        """The cells that have not failed."""
+        return [number for number, cell in enumerate(self.cells) if "failed" not in cell]
+
+    def key(self, cell: int) -> tuple[tuple[str, Any], ...]:
+        """What two cells must share to be compared."""
+        return tuple(sorted(settings_of(self.cells[cell]).items()))
+
+    def add_block(self, cell: int, process: int, number: int, times: Sequence[int]) -> None:
+        self.blocks.append({"cell": cell, "process": process, "round": number, "ns": list(times)})
+
+    def add_window(self, cell: int, samples: int, seconds: float) -> None:
+        process = len(self.cold) - 1
+        self.windows.append(
+            {"cell": cell, "process": process, "samples": samples, "seconds": seconds}
+        )
+
+    def largest_cell(self) -> int | None:
+        """Where throughput is measured: the largest batch, as the first settings have it else."""
+        found = [n for n in self.open_cells() if self.cells[n]["quantity"] == "latency"]
+        return max(found, key=lambda n: (self.cells[n]["batch_size"], -n), default=None)
+
+    def rounds(self, cell: int) -> dict[int, dict[int, list[float]]]:
+        """The counted calls of a cell in seconds, by process and round."""
+        found: dict[int, dict[int, list[float]]] = {}
+        for block in self.blocks:
+            if block["cell"] == cell:
+                seconds = [ns / 1e9 for ns in block["ns"][DROPPED:]]
+                found.setdefault(block["process"], {})[block["round"]] = seconds
+        return found
+
+    def summary(self, cell: int) -> dict[str, Any]:
+        """The figures of one cell (see :func:`seqbench.stats.latency`)."""
+        rounds = self.rounds(cell)
+        return stats.latency([list(rounds[process].values()) for process in sorted(rounds)])
+
+    def precise(self, precision: float) -> bool:
+        """Whether every latency is known as well as asked for."""
+        return all(
+            _half_width(self.summary(cell)) <= precision
+            for cell in self.open_cells()
+            if self.cells[cell]["quantity"] == "latency"
+        )
+
+    def measurements(self, name: str, precision: float) -> Iterator[Measurement]:
+        """Everything that came of the case. ``name``: of the samples file in the run."""
+        for number, cell in enumerate(self.cells):
+            at = settings_of(cell)
+            quantity = at.pop("quantity")
+            if "failed" in cell:
+                yield Measurement(quantity, "s", at, status="failed", reason=cell["failed"])
+                continue
+            values = self.summary(number)
+            values |= {"steady": cell["steady"], "precise": _half_width(values) <= precision}
+            values |= {"state_bytes": cell["state_bytes"]} if "state_bytes" in cell else {}
+            yield Measurement(quantity, "s", at, values, samples=name, method=METHOD)
+        yield from self._throughput(name)
+        cold = {key: stats.median([one[key] for one in self.cold]) for key in self.cold[0]}
+        yield Measurement(
+            "cold", "s", {}, cold, samples=name, method="median over processes loading alone"
+        )
+
+    def _throughput(self, name: str) -> Iterator[Measurement]:
+        if self.windows:
+            at = settings_of(self.cells[self.windows[0]["cell"]])
+            del at["quantity"]
+            values = stats.throughput([(w["samples"], w["seconds"]) for w in self.windows])
+            yield Measurement(
+                "throughput", "1/s", at, values, samples=name, method="one window per process"
+            )
+
+
+def settings_of(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Quantity and settings of a cell, without what was found out about it."""
+    names = ("quantity", "batch_size", "length", "threads", "runtime")
+    return {name: cell[name] for name in names}
+
+
+def comparisons(timed: Mapping[str, Samples], rivals: Mapping[str, str]) -> list[Comparison]:
+    """Every pair of cases that took turns, at each setting that both have.
+
+    Args:
+        timed: the samples of each case, by its id.
+        rivals: for each case what it must share with another to be compared with it.
+    """
+    families: dict[Any, dict[str, int]] = {}
+    for case, samples in timed.items():
+        for cell in samples.open_cells():
+            families.setdefault((rivals[case], samples.key(cell)), {})[case] = cell
+    return [found for cells in families.values() for found in _family(cells, timed)]
+
+
+def _family(cells: Mapping[str, int], timed: Mapping[str, Samples]) -> list[Comparison]:
+    """All pairs of the cases that have one setting in common."""
+    rounds = {case: timed[case].rounds(cell) for case, cell in cells.items()}
+    pairs = list(combinations(cells, 2))
+    found = [stats.ratio(_paired(rounds[a], rounds[b])) for a, b in pairs]
+    corrected = holm([each["p"] for each in found])
+    return [
+        _comparison(timed[a].cells[cells[a]], a, b, each, p)
+        for (a, b), each, p in zip(pairs, found, corrected, strict=True)
+    ]
+
+
+def _comparison(
+    cell: Mapping[str, Any], a: str, b: str, found: Mapping[str, Any], p: float
+) -> Comparison:
+    settings = settings_of(cell)
+    quantity = settings.pop("quantity")
+    verdict: Verdict = "no difference"
+    if p < ALPHA:
+        verdict = "better" if found["ratio"] < 1 else "worse"
+    return Comparison(
+        quantity, a, b, "ratio", found["ratio"], found["low"], found["high"], p, verdict,
+        found["n"], settings,
+    )  # fmt: skip
+
+
+Rounds = Mapping[int, Mapping[int, Sequence[float]]]
+
+
+def _paired(a: Rounds, b: Rounds) -> list[list[tuple[float, float]]]:
+    """For each process the medians of the blocks of ``a`` and ``b`` in the same round."""
+    return [
+        [
+            (stats.median(a[process][number]), stats.median(b[process][number]))
+            for number in sorted(a[process].keys() & b[process].keys())
+        ]
+        for process in sorted(a.keys() & b.keys())
+    ]
+
+
+def _half_width(values: Mapping[str, Any]) -> float:
+    """Half of the interval's width as a share of the figure; infinite where there is none."""
+    if values["low_s"] is None:
+        return float("inf")
+    return float((values["high_s"] - values["low_s"]) / 2 / values["median_s"])
