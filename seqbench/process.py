@@ -32,7 +32,15 @@ WORKER_ENVIRONMENT = {
 }
 
 #: The second is imported by torch itself when the first optimizer is made.
-PRELOAD = ["torch", "torch._dynamo", "seqbench.training", "seqbench.models", "safetensors.torch"]
+PRELOAD = [
+    "torch",
+    "torch._dynamo",
+    "safetensors.torch",
+    "seqbench.training",
+    "seqbench.measure.latency",
+    "seqbench.measure.memory",
+    "seqbench.measure.cost",
+]
 
 END_SECONDS = 2.0
 

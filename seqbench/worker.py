@@ -8,6 +8,7 @@ plugin does, it does it here.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -72,6 +73,7 @@ def main(connection: Connection, job_text: str, log: str) -> None:
 
 def _settle(log: Path) -> None:
     """A process group of its own, prints into the log, ends when its starter ends."""
+    gc.freeze()  # what torch has brought along need not be looked through again and again
     with contextlib.suppress(OSError):
         os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides what Ctrl-C means

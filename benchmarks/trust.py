@@ -1,0 +1,174 @@
+"""How often the verdicts on latency are right: false alarms, and planted differences found.
+
+    python benchmarks/trust.py run --out quiet.jsonl
+    python benchmarks/trust.py run --out loaded.jsonl --load
+    python benchmarks/trust.py report quiet.jsonl loaded.jsonl
+
+Each repetition is a whole contest through the real measuring path: a model, the same model under
+another name, and the same model with 2 % and with 5 % more work. Only pairs with the first model are
+looked at, each as in a contest of two. In one repetition out of four the same models are then timed
+in the usual way: one after the other, one process each, for as long as each was timed in the contest,
+a t test on the pooled calls.
+
+``--load`` keeps one core busy, on and off, from beginning to end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from seqbench import stats
+from seqbench.executors.local import usable_cores
+from seqbench.measure.figures import ALPHA
+from seqbench.process import WorkerProcess
+from seqbench.selftest import latency
+
+STEPS = {"model": 100, "the same": 100, "2 % more": 102, "5 % more": 105}
+TRUTH = {name: STEPS["model"] / steps for name, steps in STEPS.items() if name != "model"}
+NAIVE_EVERY = 4
+
+
+def main() -> None:
+    options = _options()
+    if options.command == "report":
+        report(options.files)
+        return
+    if options.load:
+        multiprocessing.get_context("spawn").Process(target=disturb, daemon=True).start()
+    with TemporaryDirectory() as name, options.out.open("a") as out:
+        folder = Path(name)
+        models = {name: latency.choice("Elman", steps=steps) for name, steps in STEPS.items()}
+        cases = latency.subjects(folder, models)
+        for number in range(options.repeats):
+            clock = time.monotonic()
+            line: dict[str, Any] = {"loaded": options.load, "budget_s": options.budget}
+            line["turns"] = in_turns(cases, folder, options)
+            line["seconds"] = time.monotonic() - clock
+            if number % NAIVE_EVERY == 0:
+                line["naive"] = one_after_the_other(cases, folder, options)
+            print(json.dumps(line), file=out, flush=True)
+            print(number + 1, json.dumps(line["turns"]), flush=True)
+
+
+def in_turns(
+    cases: Mapping[str, Any], folder: Path, options: argparse.Namespace
+) -> dict[str, dict[str, Any]]:
+    """Ratio, interval and p of each pair with the first model."""
+    latency.contest(
+        cases, folder, budget=options.budget, processes=options.processes,
+        warm_up=options.warm_up, cores=usable_cores(),
+    )  # fmt: skip
+    return {name: _pair(folder, cases["model"], cases[name]) for name in TRUTH}
+
+
+def _pair(folder: Path, a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+    """As in a contest of two, derived again from the raw samples."""
+    from seqbench.measure.figures import Samples, comparisons
+
+    timed = {
+        case["id"]: Samples.read(folder / "samples" / f"{case['id']}.json.gz") for case in (a, b)
+    }
+    found = comparisons(timed, dict.fromkeys(timed, ""))[0]
+    return {"ratio": found.effect, "low": found.low, "high": found.high, "p": found.p}
+
+
+def one_after_the_other(
+    cases: Mapping[str, Any], folder: Path, options: argparse.Namespace
+) -> dict[str, dict[str, Any]]:
+    """Ratio of means and p of a t test on pooled calls, as most benchmarks do it."""
+    from scipy.stats import ttest_ind
+
+    pooled = {name: _calls(case, folder, options) for name, case in cases.items()}
+    return {
+        name: {
+            "ratio": mean(pooled["model"]) / mean(pooled[name]),
+            "p": float(ttest_ind(pooled["model"], pooled[name]).pvalue),
+        }
+        for name in TRUTH
+    }
+
+
+def _calls(case: Mapping[str, Any], folder: Path, options: argparse.Namespace) -> list[int]:
+    job = {**case, "kind": "serve", "threads": 1, "settings": latency.SETTINGS}
+    worker = WorkerProcess({**job, "weights": case["weights"][0]}, folder / "naive.log")
+    try:
+        worker.receive()
+        worker.send({"warm_up": 10 * options.warm_up})
+        calls = worker.receive()["ready"][0]["calls"]
+        times: list[int] = []
+        while sum(times) < options.budget * 1e9:
+            worker.send({"cell": 0, "calls": calls})
+            times += worker.receive()["ns"][1:]
+        return times
+    finally:
+        worker.kill()
+
+
+def disturb() -> None:
+    """Keeps one core busy, on and off, until it is ended."""
+    while True:
+        until = time.monotonic() + random.uniform(0.05, 2.0)
+        while time.monotonic() < until:
+            pass
+        time.sleep(random.uniform(0.05, 2.0))
+
+
+def report(files: Sequence[Path]) -> None:
+    """Prints one Markdown table of all files."""
+    print("| machine | way | pair | called different | ratio, 5 % to 95 % | truth in interval |")
+    print("|---|---|---|---:|---:|---:|")
+    for file in files:
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        for row in _rows(lines):
+            print("|", " | ".join(row), "|")
+        seconds = median(line["seconds"] for line in lines)
+        print(
+            f"\n{file.name}: {len(lines)} contests of {len(STEPS)} cases, {lines[0]['budget_s']:g} s"
+            f" for each; {seconds:.1f} s a contest with starting and warming up.\n"
+        )
+
+
+def _rows(lines: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    machine = "one core loaded, on and off" if lines[0]["loaded"] else "quiet"
+    for way, words in (("turns", "turns"), ("naive", "one after the other, t test")):
+        having = [line[way] for line in lines if way in line]
+        for name, truth in TRUTH.items():
+            found = [one[name] for one in having]
+            if not found:
+                continue
+            called = sum(one["p"] < ALPHA and (one["ratio"] < 1 or truth == 1) for one in found)
+            ratios = sorted(one["ratio"] for one in found)
+            ends = [stats.quantile(ratios, share) for share in (0.05, 0.95)]
+            inside = [one["low"] <= truth <= one["high"] for one in found if "low" in one]
+            yield (
+                machine, words, name, f"{called} of {len(found)}",
+                f"{ends[0]:.3f} – {ends[1]:.3f}",
+                f"{sum(inside)} of {len(inside)}" if inside else "–",
+            )  # fmt: skip
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run")
+    run.add_argument("--out", type=Path, required=True)
+    run.add_argument("--repeats", type=int, default=100)
+    run.add_argument("--budget", type=float, default=2.5, help="seconds for each case")
+    run.add_argument("--processes", type=int, default=8)
+    run.add_argument("--warm-up", type=float, default=0.1)
+    run.add_argument("--load", action="store_true")
+    commands.add_parser("report").add_argument("files", type=Path, nargs="+")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
