@@ -8,6 +8,7 @@ from statistics import mean, median, stdev
 from typing import Any
 
 __all__ = [
+    "exponent",
     "latency",
     "mean_interval",
     "median",
@@ -144,3 +145,18 @@ def throughput(windows: Sequence[tuple[int, float]]) -> dict[str, Any]:
     rates = [samples / seconds for samples, seconds in windows]
     low, high = ratio_interval(rates)
     return {"per_s": median(rates), "low_per_s": low, "high_per_s": high, "n": len(rates)}
+
+
+def exponent(lengths: Sequence[float], figures: Sequence[float]) -> float | None:
+    """How fast a figure grows with the length: 1 for proportional, 2 for quadratic.
+
+    The least-squares slope of the figure's logarithm on the length's: Σ(x - x̄)(y - ȳ) ÷ Σ(x - x̄)².
+    None with fewer than two different lengths, or where a figure is not positive.
+    """
+    if len(set(lengths)) < 2 or min(figures) <= 0:
+        return None
+    x, y = ([math.log(value) for value in values] for values in (lengths, figures))
+    middle = mean(x)
+    offsets = [value - middle for value in x]
+    products = [offset * value for offset, value in zip(offsets, y, strict=True)]
+    return math.fsum(products) / math.fsum(offset**2 for offset in offsets)
