@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: Preparing a dataset may mean a download.
 PREPARE_LIMIT = 3600.0
 MEASURE_LIMIT = 600.0
+#: How long the machine is watched before latency is measured on it.
+CHECK_SECONDS = 1.0
 #: So many processes wait for their turn at most; more would cost memory and file descriptors.
 MOST_PROCESSES = 60
 
@@ -219,7 +221,10 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
         case_id, kind = outcome.job.id.split("/")[:2]
         found[case_id] += _measurements(outcome, kind)
         work.folder.write_case(CaseRecord(case_id, tuple(found[case_id])))
-    for job in _latency_jobs(cases, subjects, work):
+    contests = _latency_jobs(cases, subjects, work)
+    if contests:
+        _check_machine(work)
+    for job in contests:
         for outcome in work.do("latency", [job]):  # one contest after the other: each alone
             for case_id, timings in outcome.result["cases"].items():
                 found[case_id] += [Measurement(**timing) for timing in timings]
@@ -228,24 +233,39 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
             work.folder.write_comparisons(job.log.stem, compared)
 
 
+def _check_machine(work: Work) -> None:
+    """Notes beside the environment how fit the machine is to measure, just before it is used."""
+    payload, threads = {"seconds": CHECK_SECONDS}, work.executor.cores
+    log, limit = work.log("doctor"), MEASURE_LIMIT
+    job = Job("doctor", "doctor", "doctor", payload, log, threads=threads, limit=limit)
+    for outcome in work.do("doctor", [job]):
+        if outcome.status == "ok":
+            found = {**work.folder.environment(), "doctor": dict(outcome.result)}
+            work.folder.write_environment(found)
+
+
 def _static_jobs(
     cases: Sequence[Case], subjects: Mapping[str, Mapping[str, Any]], work: Work
 ) -> list[Job]:
     """Cost of every case and, if asked for, its memory in inference and in training."""
     jobs = []
-    memory = work.plan.suite.measure.memory
+    memory, latency = work.plan.suite.measure.memory, work.plan.suite.measure.latency
+    lengths = list(latency.seq_lens) if latency is not None else []
     for case in cases:
-        payload = {**subjects[case.id], "weights": subjects[case.id]["weights"][0]}
-        title, log = case.name, work.log(f"{case.id}-memory")
-        cost = Job(f"{case.id}/cost", f"{title}: cost", "cost", payload, log, limit=MEASURE_LIMIT)
-        jobs.append(cost)
+        weights = subjects[case.id]["weights"][0]
+        payload = {**subjects[case.id], "weights": weights, "lengths": lengths}
+        log = work.log(f"{case.id}-memory")
+        title = f"{case.name}: cost"
+        jobs.append(
+            Job(f"{case.id}/cost", title, "cost", payload, log, case.device, limit=MEASURE_LIMIT)
+        )
         if memory is None:
             continue
         payload |= {"batch_size": memory.batch_size, "train": case.train}
         jobs += [
             Job(
                 f"{case.id}/memory/{mode}",
-                f"{title}: memory in {mode}",
+                f"{case.name}: memory in {mode}",
                 "memory",
                 {**payload, "mode": mode},
                 log,

@@ -9,6 +9,8 @@ from typing import Any
 
 __all__ = [
     "biweight",
+    "exponent",
+    "exponent_interval",
     "latency",
     "mean_interval",
     "median",
@@ -169,3 +171,35 @@ def throughput(windows: Sequence[tuple[int, float]]) -> dict[str, Any]:
     rates = [samples / seconds for samples, seconds in windows]
     low, high = ratio_interval(rates)
     return {"per_s": median(rates), "low_per_s": low, "high_per_s": high, "n": len(rates)}
+
+
+def exponent(lengths: Sequence[float], figures: Sequence[float]) -> float | None:
+    """How fast a figure grows with the length: 1 for proportional, 2 for quadratic.
+
+    The least-squares slope of the figure's logarithm on the length's: Σ(x - x̄)(y - ȳ) ÷ Σ(x - x̄)².
+    None with fewer than two different lengths, or where a figure is not positive.
+    """
+    if len(set(lengths)) < 2 or min(figures) <= 0:
+        return None
+    x, y = ([math.log(value) for value in values] for values in (lengths, figures))
+    middle = mean(x)
+    offsets = [value - middle for value in x]
+    products = [offset * value for offset, value in zip(offsets, y, strict=True)]
+    return math.fsum(products) / math.fsum(offset**2 for offset in offsets)
+
+
+def exponent_interval(
+    lengths: Sequence[float], processes: Sequence[Sequence[float]]
+) -> dict[str, Any] | None:
+    """:func:`exponent` of figures that several processes each have for every length.
+
+    Returns:
+        ``exponent``: the mean over processes; ``low``, ``high``, ``n`` as :func:`mean_interval`.
+        None where there is no exponent.
+    """
+    slopes = [exponent(lengths, figures) for figures in processes]
+    known = [slope for slope in slopes if slope is not None]
+    if not known:
+        return None
+    found = mean_interval(known)
+    return {"exponent": found.pop("mean"), **found}

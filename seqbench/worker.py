@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.errors import Diverged, SeqbenchError
+from seqbench.records import Status
 
 Job = Mapping[str, Any]
 
@@ -108,16 +109,17 @@ def _run(job: Job, channel: Channel) -> dict[str, Any]:
         return {"status": "diverged", "reason": str(error), "result": result}
     except BaseException as error:  # a plugin may even call sys.exit()
         traceback.print_exc()
-        status = "out_of_memory" if _out_of_memory(error) else "failed"
-        return {"status": status, "reason": reason_of(error), "result": None}
+        return {"status": status_of(error), "reason": reason_of(error), "result": None}
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    return (
+def status_of(error: BaseException) -> Status:
+    """``out_of_memory``, or ``failed``."""
+    out_of_memory = (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
         or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )
+    return "out_of_memory" if out_of_memory else "failed"
 
 
 def reason_of(error: BaseException) -> str:
@@ -188,6 +190,12 @@ def _cost(job: Job, channel: Channel) -> dict[str, Any]:
     return cost.measure(job)
 
 
+def _doctor(job: Job, channel: Channel) -> dict[str, Any]:
+    from seqbench import doctor
+
+    return doctor.examine(job["seconds"])
+
+
 def _serve(job: Job, channel: Channel) -> dict[str, Any]:
     from seqbench.measure import latency
 
@@ -201,4 +209,5 @@ _KINDS: dict[str, Callable[[Job, Channel], dict[str, Any]]] = {
     "memory": _memory,
     "cost": _cost,
     "serve": _serve,
+    "doctor": _doctor,
 }

@@ -37,8 +37,14 @@ def datasets() -> None:
 
 
 @click.command()
-def devices() -> None:
+@click.option("--check", is_flag=True, help="Say instead whether this machine is fit to measure.")
+def devices(check: bool) -> None:
     """List the devices that a suite can name here."""
+    if check:
+        from seqbench.cli.check import check as examine
+
+        examine()
+        return
     from seqbench import environment
 
     try:

@@ -23,6 +23,7 @@ PHASES = {
     "prepare": "preparing data",
     "train": "training",
     "memory": "cost and memory",
+    "doctor": "checking the machine",
     "latency": "latency",
 }
 STYLES = {"ok": "green", "skipped": "yellow", "diverged": "yellow"}
@@ -75,7 +76,7 @@ class Display:
         self.groups = {job.id: job.group for job in jobs}
         self.took = {}
         self.overall = self.live.add_task(PHASES[name], total=len(jobs), state="")
-        if name != "memory":
+        if name not in ("memory", "doctor"):
             self._say(f"{PHASES[name]}: {_what(name, jobs)}")
 
     def _started(self, job: Job) -> None:

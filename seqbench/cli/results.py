@@ -21,8 +21,9 @@ FORMATS = ("table", "markdown", "csv", "json", "latex")
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the tables as a picture of a terminal instead.",
 )
+@click.option("--memory", is_flag=True, help="Show what memory goes into instead.")
 @OUT
-def show(run: str | None, form: str, svg: Path | None, out: Path) -> None:
+def show(run: str | None, form: str, svg: Path | None, memory: bool, out: Path) -> None:
     """Show the tables of RUN: a folder, its name, or a suite's latest. Default: the latest run."""
     from seqbench.api import Run
     from seqbench.store import find_run
@@ -32,6 +33,10 @@ def show(run: str | None, form: str, svg: Path | None, out: Path) -> None:
         from seqbench.report.terminal import save_svg
 
         save_svg(document, svg)
+    elif memory:
+        from seqbench.report.memory import print_memory
+
+        print_memory(document, console())
     elif form == "table":
         from seqbench.report.terminal import print_report
 

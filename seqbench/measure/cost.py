@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from seqbench import data, models
+from seqbench import models
 from seqbench.errors import PluginError
-from seqbench.records import Choice, Measurement
+from seqbench.measure import kernels
+from seqbench.measure.subject import Subject
+from seqbench.records import Measurement
 from seqbench.types import Task
 
 MACS_METHOD = "operator count of one forward pass at batch 1 on the meta device"
@@ -23,40 +25,61 @@ def measure(job: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters, buffers, size of the weights file and multiply-accumulates of one sequence.
 
     Args:
-        job: ``model``, ``data``, ``weights``.
+        job: as for :class:`Subject`, with, if wanted, ``lengths``: numbers of steps beside the
+            dataset's own.
 
     Returns:
-        ``{"measurements": […]}``; multiply-accumulates that cannot be counted are a skipped
-        measurement of their own.
+        ``{"measurements": […]}``: the cost, the kernels that one forward pass ran (see
+        :func:`seqbench.measure.kernels.run_by`), and multiply-accumulates for each length, the
+        dataset's own first; those that cannot be counted are a skipped measurement.
     """
-    task = data.open_splits(Path(job["data"])).task
-    model = models.build(Choice(**job["model"]), task)
+    subject = Subject(job)
     sizes = {
-        "parameters": models.parameter_count(model),
-        "buffers": sum(buffer.numel() for buffer in model.buffers()),
+        "parameters": models.parameter_count(subject.model),
+        "buffers": sum(buffer.numel() for buffer in subject.model.buffers()),
         "serialized_bytes": Path(job["weights"]).stat().st_size,
     }
-    found = [Measurement("cost", "1", {}, sizes, method="counted")]
-    at = {"batch_size": 1, "length": task.length}
-    try:
-        macs = {"macs": count_macs(model, task)}
-        found.append(Measurement("macs", "1", at, macs, method=MACS_METHOD))
-    except Exception as error:  # a model whose forward looks at values has none on meta
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        found.append(Measurement("macs", "1", at, status="skipped", reason=reason))
+    task = subject.splits.task
+    lengths = dict.fromkeys([task.length, *job.get("lengths", ())])
+    found = [
+        Measurement("cost", "1", {}, sizes, method="counted"),
+        _kernels(subject),
+        *_macs(subject.model, task, lengths),
+    ]
     return {"measurements": [asdict(measurement) for measurement in found]}
 
 
-def count_macs(model: nn.Module, task: Task) -> int:
+def _kernels(subject: Subject) -> Measurement:
+    at = {"batch_size": 1, "length": subject.splits.task.length, "mode": "inference"}
+    values = kernels.run_by(subject.model, subject.batch(1)[0])
+    return Measurement("ops", "1", at, values, method=kernels.METHOD)
+
+
+def _macs(model: nn.Module, task: Task, lengths: Mapping[int, Any]) -> Iterator[Measurement]:
+    for length in lengths:
+        at = {"batch_size": 1, "length": length}
+        try:
+            macs = {"macs": count_macs(model, task, length)}
+            yield Measurement("macs", "1", at, macs, method=MACS_METHOD)
+        except Exception as error:  # a model whose forward looks at values has none on meta
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            yield Measurement("macs", "1", at, status="skipped", reason=reason)
+
+
+def count_macs(model: nn.Module, task: Task, length: int | None = None) -> int:
     """Multiply-accumulates of the matrix products of one forward pass of one whole sequence.
 
     Counted on ``meta``, where ``model`` is moved to: on the CPU torch's counter misses the fused
     LSTM and says 0.
 
+    Args:
+        length: number of steps; the dataset's own if not given.
+
     Raises:
         PluginError: the count is 0 although the model has parameters.
     """
-    shape = (1, task.length) if task.input == "tokens" else (1, task.length, task.input_size)
+    steps = task.length if length is None else length
+    shape = (1, steps) if task.input == "tokens" else (1, steps, task.input_size)
     kind = torch.int64 if task.input == "tokens" else torch.float32
     x = torch.zeros(shape, dtype=kind, device="meta")
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:

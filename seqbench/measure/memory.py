@@ -1,32 +1,29 @@
-"""Peak memory of inference and of a training step, in a pass of its own."""
+"""What memory a model needs, and what for, in inference and in a training step."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import sys
-from collections.abc import Callable, Iterable, Mapping
+import os
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqbench import training
+from seqbench import nvidia, training
 from seqbench.errors import DeviceError
-from seqbench.measure.subject import Subject, synchronize
+from seqbench.measure import peaks
+from seqbench.measure.peaks import Pass, Work
+from seqbench.measure.subject import Subject
 from seqbench.records import Measurement
+from seqbench.worker import reason_of, status_of
 
-CLEAR_REFS = Path("/proc/self/clear_refs")
-STATUS = Path("/proc/self/status")
-#: A single pass may find memory that the C library had kept: the median of several is reported.
-PASSES = 9
-#: mallopt(3): blocks above this size are given back to the system as soon as they are freed.
-M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES = -3, 64 * 1024
+#: Batch normalization needs more than one.
+FEW = 2
 
-Work = Callable[[], None]
+#: Makes the work for sequences of so many steps, and says what the model holds beside it.
+Prepare = Callable[[int], tuple[Work, dict[str, int]]]
 
 
 def measure(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,139 +31,138 @@ def measure(job: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         job: as for :class:`Subject`, with ``mode`` (``inference`` or ``training``),
-            ``batch_size`` and ``train`` (the case's training settings).
+            ``batch_size``, ``train`` (the case's training settings) and, if wanted, ``lengths``:
+            numbers of steps beside the dataset's own.
 
     Returns:
-        ``{"measurements": […]}``: one, in bytes: ``total`` = parameters, buffers and optimizer
-        state + ``working``, the peak of everything else (activations; in training gradients too).
-        ``low`` and ``high`` bound ``total`` over the passes; ``peaks`` has ``working`` of each.
-
-    Raises:
-        DeviceError: there is no way to measure on that device.
+        ``{"measurements": […]}``: one for each length, the dataset's own first; values as of
+        :func:`figures`. One that cannot be had says why, in ``reason``.
     """
-    _settle_allocator()
+    peaks.settle_allocator()
     subject = Subject(job)
-    batch = subject.batch(job["batch_size"])
-    held = {
-        "parameters": _bytes(subject.model.parameters()),
-        "buffers": _bytes(subject.model.buffers()),
-    }
-    if job["mode"] == "inference":
-        peaks, method = working_peaks(_inference(subject, batch[0]), subject.device)
-    else:
-        subject.model.train()
-        step = training.Step(subject.model, subject.splits.task, job["train"], steps_per_epoch=1)
-        work = _training_step(step, *batch)
-        peaks, method = working_peaks(work, subject.device)
-        held["optimizer"] = _bytes(_optimizer_tensors(step.optimizer))
-    total = sum(held.values())
+    prepare = _inference(subject, job) if job["mode"] == "inference" else _training(subject, job)
+    own = subject.splits.task.length
+    lengths = dict.fromkeys([own, *job.get("lengths", ())])
+    found = [_at_length(prepare, length, subject.device, job) for length in lengths]
+    return {"measurements": [asdict(measurement) for measurement in found]}
+
+
+def _at_length(
+    prepare: Prepare, length: int, device: torch.device, job: Mapping[str, Any]
+) -> Measurement:
+    at = {"mode": job["mode"], "batch_size": job["batch_size"], "length": length}
+    held: dict[str, int] = {}
+    try:
+        work, held = prepare(length)
+        passes, method = peaks.passes(work, device)
+    except DeviceError as error:  # nobody could tell: no fault of the model
+        return Measurement("memory", "B", at, held, "skipped", str(error))
+    except Exception as error:  # a plugin's model, at a length that it may not take
+        traceback.print_exc()
+        return Measurement("memory", "B", at, {}, status_of(error), reason_of(error))
+    values = figures(held, passes, lower_bound=method == peaks.SO_FAR)
+    if device.type == "cuda":
+        values |= _process_total(device, values["missing"])
+    return Measurement("memory", "B", at, values, method=method)
+
+
+def figures(
+    held: Mapping[str, int], passes: Sequence[Pass], *, lower_bound: bool = False
+) -> dict[str, Any]:
+    """Everything in bytes; None where a figure is not to be had, with the reason in ``missing``.
+
+    Args:
+        held: ``parameters`` and ``buffers``; in training also ``gradients`` and ``optimizer``.
+        passes: what each pass found.
+        lower_bound: whether the true peak may be higher.
+
+    Returns:
+        ``held``; ``working``: the most beyond ``baseline`` (gradients are part of it);
+        ``activations``: ``working`` without the gradients: what the forward pass keeps for the
+        backward pass, temporaries, the answer; ``total``: parameters, buffers, optimizer state and
+        ``working``, so the sum of the breakdown; ``baseline``, ``peak``, ``reserved``: of the pass
+        whose ``working`` is the median (see :class:`seqbench.measure.peaks.Pass`); ``peaks``:
+        ``working`` of each pass; ``low``, ``high``: bounds of ``total`` over the passes.
+    """
+    middle = peaks.median_pass(passes)
+    working = [each.working for each in passes]
+    gradients = held.get("gradients", 0)
+    kept = sum(held.values()) - gradients
+    missing: dict[str, str] = {}
+    activations: int | None = middle.working - gradients
+    if activations is not None and activations < 0:
+        activations = None
+        missing["activations"] = "too small for the system's accounting of memory"
     values = {
         **held,
-        "working": round(median(peaks)),
-        "peaks": peaks,
-        "total": total + round(median(peaks)),
-        "low": total + min(peaks),
-        "high": total + max(peaks),
-        "lower_bound": method == SO_FAR,
+        "activations": activations,
+        "working": middle.working,
+        "peaks": working,
+        "total": kept + middle.working,
+        "low": kept + min(working),
+        "high": kept + max(working),
+        "baseline": middle.baseline,
+        "peak": middle.peak,
+        "lower_bound": lower_bound,
+        "missing": missing,
     }
-    at = {"mode": job["mode"], "batch_size": job["batch_size"]}
-    return {"measurements": [asdict(Measurement("memory", "B", at, values, method=method))]}
+    return values if middle.reserved is None else {**values, "reserved": middle.reserved}
 
 
-def _inference(subject: Subject, inputs: Tensor) -> Work:
-    def work() -> None:
-        with torch.inference_mode():
-            subject.model(inputs)
+def _process_total(device: torch.device, missing: dict[str, str]) -> dict[str, int | None]:
+    """What the driver says right after the last pass, whose peak torch still has in reserve."""
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    try:
+        if uuid is None:
+            raise DeviceError("this torch does not tell which GPU of the driver's list it uses")
+        return {"process": nvidia.used_by(os.getpid(), f"GPU-{uuid}")}
+    except DeviceError as error:
+        missing["process"] = str(error)
+        return {"process": None}
 
-    return work
+
+def _inference(subject: Subject, job: Mapping[str, Any]) -> Prepare:
+    held = _held(subject.model)
+
+    def prepare(length: int) -> tuple[Work, dict[str, int]]:
+        inputs = subject.batch(job["batch_size"], length=length)[0]
+
+        def work() -> None:
+            with torch.inference_mode():
+                subject.model(inputs)
+
+        return work, held
+
+    return prepare
 
 
-def _training_step(step: training.Step, inputs: Tensor, targets: Tensor) -> Work:
-    """One whole step, gradients made and freed within it."""
+def _training(subject: Subject, job: Mapping[str, Any]) -> Prepare:
+    model = subject.model.train()
+    # The schedule has steps enough for every pass of every length.
+    step = training.Step(model, subject.splits.task, job["train"], steps_per_epoch=10**6)
 
-    def work() -> None:
-        step(inputs, targets)
+    def prepare(length: int) -> tuple[Work, dict[str, int]]:
+        batch = subject.batch(job["batch_size"], length=length)
+
+        def work() -> None:
+            """One whole step, gradients made and freed within it."""
+            step(*batch)
+            step.optimizer.zero_grad(set_to_none=True)
+
+        # Makes the optimizer's state, and gradients to look at. With the whole batch it would hide
+        # the peak where a system tells only the highest so far.
+        step(*(tensor[:FEW] for tensor in batch))
+        gradients = _bytes(p.grad for p in step.parameters if p.grad is not None)
         step.optimizer.zero_grad(set_to_none=True)
+        optimizer = _bytes(_optimizer_tensors(step.optimizer))
+        return work, {**_held(model), "gradients": gradients, "optimizer": optimizer}
 
-    return work
-
-
-ALLOCATOR = "CUDA allocator's peak, median of passes"
-KERNEL = "kernel's peak of resident memory, median of passes"
-SO_FAR = "peak of the process so far, one pass (lower bound)"
+    return prepare
 
 
-def working_peaks(work: Work, device: torch.device) -> tuple[list[int], str]:
-    """Peak bytes that ``work`` needed beyond what was in use before it, and how that was found.
-
-    On CUDA: the allocator's own peak. On Linux: the kernel's own peak of resident memory, reset
-    before (proc(5), ``clear_refs``), after freed memory was given back to it; no sampling, so a
-    short peak counts. In both ways ``work`` is run once beforehand, so that what libraries set up
-    once (kernels, thread pools) does not count, and then several times. Elsewhere: how much the
-    peak of the process grew in the first pass, which misses what stays below an earlier peak.
-
-    Raises:
-        DeviceError: there is no way to measure on that device.
-    """
-    if device.type == "cuda":
-        work()
-        return [_allocator_peak(work, device) for _ in range(PASSES)], ALLOCATOR
-    if device.type != "cpu":
-        raise DeviceError(f"peak memory cannot be measured on {device.type}")
-    if CLEAR_REFS.exists():
-        work()
-        return [_kernel_peak(work) for _ in range(PASSES)], KERNEL
-    before = _peak_so_far()
-    work()
-    return [_peak_so_far() - before], SO_FAR
-
-
-def _allocator_peak(work: Work, device: torch.device) -> int:
-    gc.collect()
-    synchronize(device)
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device)
-    work()
-    synchronize(device)
-    return torch.cuda.max_memory_allocated(device) - before
-
-
-def _kernel_peak(work: Work) -> int:
-    gc.collect()
-    _give_back_freed_memory()
-    CLEAR_REFS.write_text("5")
-    before = _status_bytes("VmRSS")
-    work()
-    return max(0, _status_bytes("VmHWM") - before)
-
-
-def _peak_so_far() -> int:
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _settle_allocator() -> None:
-    """Fixes the C library's threshold, which otherwise moves with what was freed before."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
-
-
-def _status_bytes(key: str) -> int:
-    for line in STATUS.read_text().splitlines():
-        if line.startswith(key + ":"):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"{STATUS} has no {key}")
-
-
-def _give_back_freed_memory() -> None:
-    """Without it memory that was freed but kept by the C library would be used again unseen."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
-    if trim is not None:
-        trim(0)
+def _held(model: torch.nn.Module) -> dict[str, int]:
+    """Bytes of parameters and of buffers, those that are shared once."""
+    return {"parameters": _bytes(model.parameters()), "buffers": _bytes(model.buffers())}
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from seqbench import stats
 from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialRecord, worst
+from seqbench.report import lengths
 from seqbench.types import HIGHER_IS_BETTER
 
 
@@ -139,14 +140,22 @@ def _only_accuracy(metric: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def _measured(found: Sequence[Measurement]) -> dict[str, Any]:
     good = [measurement for measurement in found if measurement.status == "ok"]
     cost = _values(good, "cost")
+    ops = _values(good, "ops")
+    own = lengths.at_own(found)
     return {
         "latency": [{**m.settings, **m.values} for m in good if m.quantity == "latency"],
+        "step": [{**m.settings, **m.values} for m in good if m.quantity == "step"],
+        "training_step": _values(good, "training_step") or None,
         "throughput": [{**m.settings, **m.values} for m in good if m.quantity == "throughput"],
         "cold": _values(good, "cold") or None,
-        "memory": _memory([m for m in good if m.quantity == "memory"]),
+        "memory": _memory([m for m in own if m.quantity == "memory"]),
+        "lengths": lengths.at_each(found),
+        "exponents": lengths.exponents(found),
         "parameters": cost.get("parameters"),
         "serialized_bytes": cost.get("serialized_bytes"),
-        "macs": _values(good, "macs").get("macs"),
+        "macs": _values(own, "macs").get("macs"),
+        "ops": [dict(op) for op in ops.get("ops", ())],
+        "warnings": list(ops.get("warnings", ())),
     }
 
 

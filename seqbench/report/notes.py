@@ -33,7 +33,7 @@ def several_devices(document: Document) -> bool:
     return len({case["device"] for case in document["cases"]}) > 1
 
 
-def _name(case: Case, document: Document) -> str:
+def case_name(case: Case, document: Document) -> str:
     """The label, with the dataset and the device where the document has several."""
     parts = [label(case)]
     if len({_dataset(other) for other in document["cases"]}) > 1:
@@ -54,7 +54,7 @@ def failures(document: Document, table: ResultTable) -> list[str]:
     """
     lines = []
     for case in table.cases:
-        name = _name(case, document)
+        name = case_name(case, document)
         trials = [t for t in document["trials"] if t["case"] == case["id"] and t["status"] != "ok"]
         lines += [f"{name} {line}" for line in _failed_trials(trials)]
         lines += [f"{name}: {line}" for line in _unmeasured(case)]
@@ -99,7 +99,7 @@ def warnings(document: Document) -> list[str]:
             "the figures are of the trials that had ended by then."
         )
     shaky = [
-        f"{_name(case, document)} (batch {', '.join(sizes)})"
+        f"{case_name(case, document)} (batch {', '.join(sizes)})"
         for case in document["cases"]
         if (sizes := [str(e["batch_size"]) for e in case["latency"] if e.get("unstable")])
     ]
@@ -110,7 +110,28 @@ def warnings(document: Document) -> list[str]:
             f"Unstable latency: {named}{more}: calls differ by more than 25 % of their median. "
             "Close other programs, or raise measure.latency.budget, and run again."
         )
-    return lines
+    return [*lines, *_noisy_machine(document), *_slow_kernels(document)]
+
+
+def _noisy_machine(document: Document) -> list[str]:
+    """Whether the machine was too restless, just before, for the precision asked of latency."""
+    noise = ((document["environment"] or {}).get("doctor") or {}).get("noise")
+    precision = ((document.get("measure") or {}).get("latency") or {}).get("precision")
+    if noise is None or precision is None or noise <= precision:
+        return []
+    return [
+        f"The machine was too noisy for latency to ±{100 * precision:g} %: the same computation "
+        f"varied by ±{100 * noise:.1f} %. `seqbench devices --check` says what to do."
+    ]
+
+
+def _slow_kernels(document: Document) -> list[str]:
+    """What makes models slower than they need be, once for each kind."""
+    names: dict[str, list[str]] = {}
+    for case in document["cases"]:
+        for warning in case.get("warnings", ()):
+            names.setdefault(clean(warning), []).append(case_name(case, document))
+    return [f"{', '.join(who)}: {warning}." for warning, who in names.items()]
 
 
 def user_notes(document: Document) -> list[str]:
@@ -123,7 +144,7 @@ def user_notes(document: Document) -> list[str]:
         shared = len(notes_by_label[label(case)]) == 1
         if case.get("note"):
             lines.append(
-                f"{label(case) if shared else _name(case, document)}: {clean(case['note'])}"
+                f"{label(case) if shared else case_name(case, document)}: {clean(case['note'])}"
             )
     return list(dict.fromkeys(lines))
 
@@ -187,7 +208,10 @@ def _memory_line(document: Document) -> list[str]:
     at = f" at batch {_range(sizes)}" if sizes else ""
     bound = " (a lower bound: this system does not tell more)"
     bound *= any(memory.get("lower_bound") for memory in found)
-    return [f"memory: peak of a forward pass and of a training step{at}, weights included{bound}."]
+    return [
+        f"memory: peak of a forward pass and of a training step{at}, weights included{bound}; "
+        "--memory says what for."
+    ]
 
 
 def _models_line(document: Document) -> list[str]:
