@@ -54,8 +54,6 @@ def main() -> None:
             line: dict[str, Any] = {"loaded": options.load, "budget_s": options.budget}
             line["turns"] = in_turns(workshop, cases, options)
             line["seconds"] = time.monotonic() - clock
-            if options.keep:
-                import shutil
 
                 shutil.copytree(workshop.folder / "samples", options.keep / str(number))
             if number % NAIVE_EVERY == 0:
