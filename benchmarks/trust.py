@@ -55,7 +55,6 @@ def main() -> None:
             line["turns"] = in_turns(workshop, cases, options)
             line["seconds"] = time.monotonic() - clock
 
-                shutil.copytree(workshop.folder / "samples", options.keep / str(number))
             if number % NAIVE_EVERY == 0:
                 line["naive"] = one_after_the_other(workshop, cases, options)
             print(json.dumps(line), file=out, flush=True)
