@@ -103,7 +103,7 @@ def test_a_cell_that_failed_is_a_failed_measurement_and_the_others_are_measured(
     made = Samples()
     made.enter([CELL, {**CELL, "runtime": "compile"}], {"build_s": 1.0})
     made.warmed_up(0, {"calls": 4, "steady": True})
-    made.warmed_up(1, {"failed": "the answer differs"})
+    made.warmed_up(1, {"status": "failed", "reason": "the answer differs"})
     made.add_block(0, 0, 0, [1, 2, 3])
     good, bad, *_ = made.measurements("samples/a.json.gz", 0.02)
     assert (good.status, bad.status, bad.reason) == ("ok", "failed", "the answer differs")
