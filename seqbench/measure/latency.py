@@ -35,11 +35,13 @@ def serve(job: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
     """Loads the case, then answers requests until told to stop.
 
     First it says ``{"loaded": {"cells": […], "cold": {…}}}``: what there is to time (see
-    :mod:`seqbench.measure.cells`), and what came before. Requests are ``{"warm_up": seconds}``
-    (answer ``{"ready": […]}``, one entry for each cell: ``calls`` that fill a block and whether
-    times became ``steady``, or the ``reason`` and ``status`` of a failure), ``{"cell": 0, "calls": 40}`` (answer
-    ``{"ns": […]}``, one for each call, the first after the switch included),
-    ``{"cell": 0, "window": 0.3}`` (answer ``{"samples": n, "seconds": s}``) and ``{"stop": true}``.
+    :mod:`seqbench.measure.cells`), and what came before. Requests, and their answers, are
+
+    - ``{"warm_up": seconds}``: ``{"ready": […]}``, for each cell the ``calls`` that fill a block and
+      whether times became ``steady``, or ``reason`` and ``status`` of a failure;
+    - ``{"cell": 0, "calls": 40}``: ``{"ns": […]}``, one for each call, the first one included;
+    - ``{"cell": 0, "window": 0.3}``: ``{"samples": n, "seconds": s}``;
+    - ``{"stop": true}``.
 
     Args:
         job: as for :class:`Subject`, with ``settings`` and ``train``, as for
