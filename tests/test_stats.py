@@ -119,22 +119,50 @@ def test_throughput_is_samples_over_wall_time() -> None:
     assert found["low_per_s"] < 50.0 < found["high_per_s"]
 
 
-@given(st.lists(st.floats(-0.2, 0.2), min_size=2, max_size=12))
-def test_the_p_of_a_ratio_is_that_of_a_t_test_against_the_nearer_margin(logs: list[float]) -> None:
-    found = stats.ratio([[(math.exp(one), 1.0)] for one in logs])
-    margin = math.log1p(stats.INDIFFERENCE)
-    middle = np.mean(logs)
-    if np.std(logs) < 1e-6:
+@given(st.lists(st.floats(-5, 5), min_size=3, max_size=40))
+def test_the_biweight_solves_its_equation(values: list[float]) -> None:
+    centre = stats.biweight(values)
+    reach = 4.685 * 1.4826 * np.median(np.abs(values - np.median(values)))
+    if reach < 1e-6:
+        assert centre == pytest.approx(np.median(values))
         return
-    if abs(middle) <= margin:
-        assert found["p"] == 1.0
-    else:
-        expected = scipy.stats.ttest_1samp(logs, math.copysign(margin, middle)).pvalue
-        assert found["p"] == pytest.approx(expected, rel=1e-6, abs=1e-12)
-    assert found["ratio"] == pytest.approx(math.exp(middle), rel=1e-6)
-    low, high = scipy.stats.t.interval(0.95, len(logs) - 1, middle, scipy.stats.sem(logs))
+    u = (np.asarray(values) - centre) / reach
+    psi = np.where(np.abs(u) < 1, u * (1 - u**2) ** 2, 0)
+    assert psi.sum() == pytest.approx(0, abs=1e-4 * len(values))
+
+
+def test_the_biweight_is_not_moved_by_a_third_of_wild_values() -> None:
+    random = np.random.default_rng(0)
+    calm = 0.05 + 0.001 * random.standard_normal(200)
+    assert stats.biweight([*calm, *[0.6] * 100]) == pytest.approx(np.mean(calm), abs=3e-4)
+    # … and for calm values it is nearly the mean.
+    assert stats.biweight(calm.tolist()) == pytest.approx(np.mean(calm), abs=5e-5)
+
+
+@given(st.lists(st.floats(-0.2, 0.2), min_size=2, max_size=12))
+def test_interval_and_p_of_a_ratio_are_those_of_a_jackknife(logs: list[float]) -> None:
+    found = stats.ratio([[(math.exp(one), 1.0)] for one in logs])
+    n, centre = len(logs), stats.biweight(logs)
+    left = [stats.biweight(logs[:i] + logs[i + 1 :]) for i in range(n)]
+    error = np.sqrt((n - 1) * np.var(left))
+    assert found["ratio"] == pytest.approx(math.exp(centre), rel=1e-9)
+    if error < 1e-9:
+        return
+    low, high = scipy.stats.t.interval(0.95, n - 1, centre, error)
     assert found["low"] == pytest.approx(math.exp(low), rel=1e-6)
     assert found["high"] == pytest.approx(math.exp(high), rel=1e-6)
+    excess = abs(centre) - math.log1p(stats.INDIFFERENCE)
+    expected = 2 * scipy.stats.t.sf(excess / error, n - 1) if excess > 0 else 1.0
+    assert found["p"] == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+def test_a_jackknife_of_means_by_hand() -> None:
+    # Each process -1, 0, 1 · 1e-9 around its own value, so that the biweight is nearly the mean:
+    # leaving one of 0.1, 0.2, 0.3 out gives 0.25, 0.2, 0.15; error √(2/3 · 0.005) = 0.05774.
+    found = stats.ratio([[(math.exp(value), 1.0)] for value in (0.1, 0.2, 0.3)])
+    assert found["ratio"] == pytest.approx(math.exp(0.2), rel=1e-3)
+    half = 4.302653 * math.sqrt(2 / 3 * 0.005)
+    assert math.log(found["high"]) - math.log(found["ratio"]) == pytest.approx(half, rel=0.02)
 
 
 def test_one_process_or_a_difference_within_the_margin_proves_nothing() -> None:

@@ -80,13 +80,14 @@ def test_settings_of_latency(given: str, key: str, found: Any) -> None:
     ("given", "word"),
     [
         ("precision: wide", "as in 2%"),
-        ("precision: 0%", "greater than 0"),
+        ("precision: 0%", "more than 0"),
         ("precision: 200%", "less than 1"),
-        ("threads: some", "all"),
+        ("precision: true", "must be a share"),
+        ("threads: some", "or all, not"),
         ("threads: [1, 1]", "given twice"),
-        ("threads: 0", "greater than or equal to 1"),
-        ("seq_lens: [0]", "greater than or equal to 1"),
-        ("runtimes: [jit]", "eager"),
+        ("threads: 0", "from 1 to 1,024, or all"),
+        ("seq_lens: [0]", "at least 1"),
+        ("runtimes: [jit]", "there are: eager, compile"),
     ],
 )
 def test_wrong_settings_of_latency_are_named(given: str, word: str) -> None:

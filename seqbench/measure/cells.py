@@ -165,6 +165,7 @@ def check_equal(found: Tensor, expected: Tensor, what: str) -> None:
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
     """Largest difference as a share of the largest expected value."""
+    found, expected = found.detach(), expected.detach()
     scale = expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
     return float((found - expected).abs().max() / scale)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,9 @@ from seqbench.types import NAME
 MAX_ENTRIES = 1_000
 MAX_SEEDS = 100_000
 MAX_SECONDS = 480 * 3600.0
+MAX_THREADS = 1024
+#: How a model can be run; seqbench.measure.cells has what each does.
+RUNTIMES = ("eager", "compile")
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:(0|[1-9][0-9]{0,2}))?")
 DURATION = re.compile(
@@ -81,10 +84,6 @@ def _seeds(value: Any) -> Any:
     return tuple(value)
 
 
-def _devices(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else _list(value)
-
-
 def _device(value: str) -> str:
     if not DEVICE.fullmatch(value):
         _refuse(
@@ -93,16 +92,31 @@ def _device(value: str) -> str:
     return value
 
 
-def _threads(value: Any) -> Any:
+def _one_or_list(value: Any) -> Any:
     return (value,) if isinstance(value, (int, str)) else _list(value)
+
+
+def _thread_count(value: Any) -> int | str:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value == "all" or (whole and 1 <= value <= MAX_THREADS):
+        return value  # type: ignore[no-any-return]
+    _refuse(f"must be a whole number from 1 to {MAX_THREADS:,}, or all, not {shown(value)}")
+
+
+def _runtime(value: str) -> str:
+    if value not in RUNTIMES:
+        _refuse(f"{shown(value)} is no runtime", f"there are: {', '.join(RUNTIMES)}")
+    return value
 
 
 def _share(value: Any) -> Any:
     """``2%`` or ``0.02``, as a share of 1."""
     if isinstance(value, str) and (number := PERCENT.fullmatch(value.strip())):
-        return float(number[1]) / 100
+        value = float(number[1]) / 100
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         _refuse(f"must be a share, not {described(value)}", "as in 2% or 0.02")
+    if not 0 < value < 1:
+        _refuse(f"must be more than 0 and less than 1 (100%), not {shown(value)}")
     return float(value)
 
 
@@ -143,18 +157,21 @@ Sizes = Annotated[
     AfterValidator(_distinct),
     Field(max_length=20),
 ]
-_ThreadCount = Annotated[int, Field(ge=1, le=1024)] | Literal["all"]
+_THREADS = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_THREADS}, {"const": "all"}]}
 Threads = Annotated[
-    tuple[_ThreadCount, ...],
-    BeforeValidator(_threads),
+    tuple[Annotated[Any, AfterValidator(_thread_count)], ...],
+    BeforeValidator(_one_or_list),
     AfterValidator(_distinct),
     Field(min_length=1, max_length=20),
+    _any_of(_THREADS, {"type": "array", "items": _THREADS, "minItems": 1, "uniqueItems": True}),
 ]
+_RUNTIME = {"enum": list(RUNTIMES)}
 Runtimes = Annotated[
-    tuple[Literal["eager", "compile"], ...],
-    BeforeValidator(_threads),
+    tuple[Annotated[str, AfterValidator(_runtime)], ...],
+    BeforeValidator(_one_or_list),
     AfterValidator(_distinct),
     Field(min_length=1),
+    _any_of(_RUNTIME, {"type": "array", "items": _RUNTIME, "minItems": 1, "uniqueItems": True}),
 ]
 Share = Annotated[
     float,
@@ -180,7 +197,7 @@ Seeds = Annotated[
 _DEVICE = {"type": "string", "pattern": f"^({DEVICE.pattern})$"}
 Devices = Annotated[
     tuple[Annotated[str, AfterValidator(_device)], ...],
-    BeforeValidator(_devices),
+    BeforeValidator(_one_or_list),
     AfterValidator(_distinct),
     Field(min_length=1),
     _any_of(_DEVICE, {"type": "array", "items": _DEVICE, "minItems": 1, "uniqueItems": True}),
@@ -246,9 +263,7 @@ class Latency(Keys):
     runtimes: Runtimes = Field(default=("eager",), description="eager, compile")
     processes: int = Field(default=10, ge=1, le=60, description="processes for each case")
     warm_up: Duration = Field(default=0.5, description="least time of warming up each process")
-    precision: Share = Field(
-        default=0.02, gt=0, lt=1, description="half-width of the interval that is enough"
-    )
+    precision: Share = Field(default=0.02, description="half-width of the interval that is enough")
 
 
 class Memory(Keys):
