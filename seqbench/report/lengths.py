@@ -10,7 +10,7 @@ from seqbench.records import Measurement
 
 QUANTITIES = ("memory", "macs")
 #: Passes that differ by more than this share of the figure make it too rough to be fitted.
-ROUGH = 0.1
+ROUGH = 0.25
 
 
 def at_own(found: Sequence[Measurement]) -> list[Measurement]:
