@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +10,10 @@ from test_models import choice
 from torch import nn
 
 from seqbench import models
-from seqbench.errors import DeviceError, PluginError
-from seqbench.measure import cost, memory, turns
+from seqbench.errors import PluginError
+from seqbench.measure import cost, turns
 from seqbench.types import Task
 
-MIB = 2**20
 LABELS = Task("features", 28, "label", 10, 28)
 
 
@@ -60,50 +58,6 @@ def test_a_count_of_zero_for_a_model_with_parameters_is_an_error() -> None:
 
     with pytest.raises(PluginError, match="no multiply-accumulate was counted"):
         cost.count_macs(Adds(), LABELS)
-
-
-@pytest.mark.skipif(not memory.CLEAR_REFS.exists(), reason="needs Linux")
-@pytest.mark.parametrize("size", [64, 256])
-def test_a_peak_that_is_freed_before_the_end_is_measured(size: int) -> None:
-    def work() -> None:
-        block = torch.ones(size * MIB // 4)
-        block.add_(1)
-
-    peaks, _ = memory.working_peaks(work, torch.device("cpu"))
-    assert len(peaks) == memory.PASSES
-    for peak in peaks:
-        assert peak == pytest.approx(size * MIB, rel=0.02)
-
-
-@pytest.mark.skipif(not memory.CLEAR_REFS.exists(), reason="needs Linux")
-def test_memory_freed_earlier_does_not_hide_a_peak() -> None:
-    torch.ones(128 * MIB // 4)
-    kept: list[torch.Tensor] = []
-
-    def work() -> None:
-        kept.extend(torch.ones(MIB // 4) for _ in range(32))
-
-    peaks, _ = memory.working_peaks(work, torch.device("cpu"))
-    for peak in peaks:
-        assert peak == pytest.approx(32 * MIB, rel=0.05)
-
-
-def test_without_the_kernels_peak_the_first_pass_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Far above all that this process has used so far, so that its own peak grows."""
-    monkeypatch.setattr(memory, "CLEAR_REFS", Path("/no/such/file"))
-    size = memory._peak_so_far() + 100 * MIB
-
-    def work() -> None:
-        torch.ones(size // 4)
-
-    peaks, method = memory.working_peaks(work, torch.device("cpu"))
-    assert method == memory.SO_FAR
-    assert peaks[0] > 50 * MIB
-
-
-def test_a_device_without_a_way_says_so() -> None:
-    with pytest.raises(DeviceError, match="cannot be measured on meta"):
-        memory.working_peaks(lambda: None, torch.device("meta"))
 
 
 def test_the_first_call_of_each_block_counts_for_nothing() -> None:

@@ -200,3 +200,21 @@ def test_ending_early_costs_the_interval_little(spread: float) -> None:
                 hits += found["low"] <= 0 <= found["high"]
                 break
     assert hits / 1000 >= 0.92
+
+
+def test_exponent_by_hand() -> None:
+    assert stats.exponent([10, 20, 40], [5, 10, 20]) == pytest.approx(1)
+    assert stats.exponent([10, 20, 40], [3, 12, 48]) == pytest.approx(2)
+    # logarithms to base 2: x = 0, 1, 2; y = 0, 0, 3; slope = ((-1)·0 + 0·0 + 1·3) ÷ 2
+    assert stats.exponent([1, 2, 4], [1, 1, 8]) == pytest.approx(1.5)
+    assert stats.exponent([10], [5]) is None
+    assert stats.exponent([10, 10], [5, 6]) is None
+    assert stats.exponent([], []) is None
+    assert stats.exponent([10, 20], [0, 6]) is None
+
+
+@given(st.dictionaries(st.integers(1, 500), st.floats(1e-3, 1e9), min_size=2, max_size=8))
+def test_exponent_is_the_slope_that_numpy_fits(figures: dict[int, float]) -> None:
+    lengths, values = list(figures), list(figures.values())
+    slope = np.polyfit(np.log(lengths), np.log(values), 1)[0]
+    assert stats.exponent(lengths, values) == pytest.approx(slope, rel=1e-6, abs=1e-6)

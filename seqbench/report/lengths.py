@@ -12,7 +12,7 @@ QUANTITIES = ("memory", "macs")
 #: What latencies of different lengths must share to be fitted together.
 SETTINGS = ("batch_size", "threads", "runtime")
 #: Passes that differ by more than this share of the figure make it too rough to be fitted.
-ROUGH = 0.1
+ROUGH = 0.25
 
 
 def at_own(found: Sequence[Measurement]) -> list[Measurement]:

@@ -179,7 +179,7 @@ def _growth(document: Document) -> Iterator[RenderableType]:
     yield Group(Text(), Text("against length: MACs; working memory, MiB", "bold"), Text(), table)
     yield Text(
         "power: 1 grows as the length does, 2 as its square; n/a where passes of memory differ by "
-        "more than a tenth, or a figure is missing.",
+        "more than a quarter, or a figure is missing.",
         "dim",
     )
 

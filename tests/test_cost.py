@@ -1,0 +1,116 @@
+"""Cost at several lengths, and which kernels ran."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_model
+from test_models import choice
+from torch import Tensor, nn
+
+from seqbench import data, models
+from seqbench.measure import cost, kernels
+from seqbench.records import Measurement
+from seqbench.report.lengths import exponents
+from seqbench.report.notes import warnings as warnings_below
+from seqbench.types import Task
+
+PIXELS = Task("features", 28, "label", 10, 28)
+
+
+def built(name: str, **params: Any) -> nn.Module:
+    return models.build(choice(name, hidden_size=16, **params), PIXELS).eval()
+
+
+def ops(model: nn.Module) -> dict[str, int]:
+    found = kernels.run_by(model, torch.zeros(1, 28, 28))["ops"]
+    return {op["name"]: op["count"] for op in found}
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+def test_the_kernels_are_those_that_the_profiler_sees(name: str) -> None:
+    model = built(name)
+    with torch.inference_mode(), torch.profiler.profile() as profile:
+        model(torch.zeros(1, 28, 28))
+    seen = {event.key: event.count for event in profile.key_averages()}
+    found = ops(model)
+    assert found
+    assert found == {key: seen[key] for key in found}
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
+def test_only_the_lstm_is_fused_on_a_cpu() -> None:
+    assert ops(built("lstm"))["aten::mkldnn_rnn_layer"] == 1
+    stepwise = ops(built("gru"))
+    assert set(stepwise) == {"aten::addmm"}
+    assert stepwise["aten::addmm"] >= 28  # at least one product each step
+
+
+class Scattered(nn.Module):
+    """Says what cuDNN says."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        warnings.warn(
+            "RNN module weights are not part of single contiguous chunk of memory.", stacklevel=1
+        )
+        return x @ x.mT
+
+
+def test_scattered_weights_are_flagged_and_noted() -> None:
+    found = kernels.run_by(Scattered(), torch.zeros(1, 2, 2))
+    assert found["ops"] == [{"name": "aten::bmm", "count": 1}]
+    (warning,) = found["warnings"]
+    assert "flatten_parameters" in warning
+    case = {"label": "lstm", "id": "", "dataset": "d", "device": "cuda:0", "latency": []}
+    document = {"status": "finished", "environment": {}, "cases": [{**case, "warnings": [warning]}]}
+    assert warnings_below(document) == [f"lstm: {warning}."]
+
+
+def test_macs_are_counted_at_each_length_beside_the_datasets_own(tmp_path: Path) -> None:
+    dataset = choice_of_adding(length=10)
+    path = data.prepare(dataset, cache=tmp_path, data_dir=None, say=lambda text: None)
+    task = data.open_splits(path).task
+    model = choice("rnn", hidden_size=8)
+    weights = tmp_path / "weights.safetensors"
+    save_model(models.build(model, task), str(weights))
+    job = {
+        "model": dataclasses.asdict(model), "data": str(path), "weights": str(weights),
+        "device": "cpu", "lengths": [40, 10],
+    }  # fmt: skip
+    found = [Measurement(**each) for each in cost.measure(job)["measurements"]]
+    assert [m.quantity for m in found] == ["cost", "ops", "macs", "macs"]
+    assert found[1].settings["length"] == 10
+    counted = {m.settings["length"]: m.values["macs"] for m in found[2:]}
+    # hidden · (inputs + hidden) a step, and the readout
+    assert counted == {10: 10 * 8 * (2 + 8) + 8, 40: 40 * 8 * (2 + 8) + 8}
+    assert list(counted) == [10, 40]
+    assert exponents(found)["macs"] == pytest.approx(1, abs=0.01)
+
+
+def test_attention_costs_the_square_of_the_length() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (x @ x.mT @ x).mean(dim=(1, 2)) * self.weight
+
+    counted = [cost.count_macs(Attention(), PIXELS, length) for length in (28, 56)]
+    assert counted == [2 * 28 * 28**2, 2 * 28 * 56**2]
+
+
+def choice_of_adding(**params: Any) -> Any:
+    from seqbench import plugins
+    from seqbench.parameters import completed
+    from seqbench.records import Choice
+
+    spec = plugins.load().dataset("adding").spec
+    given = completed({"train_size": 20, "validation_size": 0, "test_size": 20} | params,
+                      spec.parameters)  # fmt: skip
+    return Choice("adding", given, spec.load, "seqbench", "0")

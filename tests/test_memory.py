@@ -1,0 +1,296 @@
+"""Memory, through the real path, of models whose need is known to the byte."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import save_model
+from torch import Tensor, nn
+
+from seqbench import data, models
+from seqbench.errors import DeviceError
+from seqbench.measure import memory, peaks
+from seqbench.measure.peaks import Pass
+from seqbench.records import CaseRecord, Choice, Measurement
+from seqbench.report import lengths
+from seqbench.report.document import document
+from seqbench.report.memory import print_memory
+from seqbench.types import DataContext, Splits, Task
+
+MIB = 2**20
+TASK = Task("features", 2, "value", 1, 6)
+TRAIN = {
+    "optimizer": {"name": "sgd", "params": {"lr": 0.1, "momentum": 0.9}},
+    "schedule": None,
+    "clip_norm": None,
+    "epochs": 1,
+}
+linux = pytest.mark.skipif(not peaks.CLEAR_REFS.exists(), reason="needs Linux")
+
+
+def zeros(context: DataContext) -> Splits:
+    pair = torch.zeros(4, TASK.length, TASK.input_size), torch.zeros(4, 1)
+    return Splits(TASK, pair, pair)
+
+
+class _Held(torch.autograd.Function):
+    """Has a block in use from the forward pass to the end of the backward pass."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, floats: int) -> Tensor:
+        context.save_for_backward(torch.ones(floats))
+        return x.clone()
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (block,) = context.saved_tensors
+        return gradient * block[0], None
+
+
+class Known(nn.Module):
+    """Parameters and a block at the peak, of so many MiB; both are as large as they are said to be.
+
+    Its gradients are made while the block is still held: ``weight.sum()`` comes last in the forward
+    pass, so first in the backward pass.
+    """
+
+    def __init__(self, task: Task, block: int, weight: int = 0):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.weight = nn.Parameter(torch.zeros(max(1, weight * MIB // 4)))
+        self.floats = block * MIB // 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            held = _Held.apply(self.scale, self.floats)
+        else:
+            held = self.scale * torch.ones(self.floats)[0]  # freed at once
+        return x.mean(dim=(1, 2)).unsqueeze(1) * held + self.weight.sum()
+
+
+class Pairs(nn.Module):
+    """Looks at every pair of steps: one MiB for each."""
+
+    def __init__(self, task: Task):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1] == 5:
+            raise IndexError("five steps are too odd")
+        pairs = torch.ones(x.shape[1] ** 2 * MIB // 4)
+        return self.scale * pairs[0] * x.mean(dim=(1, 2)).unsqueeze(1)
+
+
+def job(folder: Path, name: str, mode: str, **params: Any) -> dict[str, Any]:
+    """What a worker is given."""
+    model = Choice(name, params, f"{__name__}:{name}", "tests", "0", "model")
+    dataset = Choice("zeros", {}, f"{__name__}:zeros", "tests", "0")
+    path = data.prepare(dataset, cache=folder, data_dir=None, say=lambda text: None)
+    weights = folder / "weights.safetensors"
+    save_model(models.build(model, TASK), str(weights))
+    return {
+        "model": dataclasses.asdict(model),
+        "data": str(path),
+        "weights": str(weights),
+        "device": "cpu",
+        "mode": mode,
+        "batch_size": 2,
+        "train": TRAIN,
+    }
+
+
+def measured(given: dict[str, Any]) -> list[Measurement]:
+    return [Measurement(**found) for found in memory.measure(given)["measurements"]]
+
+
+@linux
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("size", [64, 512])
+def test_what_is_in_use_at_the_peak_and_freed_before_the_end_is_measured(
+    tmp_path: Path, size: int, mode: str
+) -> None:
+    (found,) = measured(job(tmp_path, "Known", mode, block=size))
+    assert found.status == "ok"
+    assert found.settings == {"mode": mode, "batch_size": 2, "length": TASK.length}
+    values = found.values
+    assert len(values["peaks"]) == peaks.PASSES
+    assert values["working"] == pytest.approx(size * MIB, rel=0.02)
+    assert values["peak"] - values["baseline"] == values["working"]
+    assert values["low"] <= values["total"] <= values["high"]
+
+
+@linux
+def test_the_breakdown_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
+    """16 MiB of parameters: as much again for gradients and for momentum, and 64 MiB held."""
+    (found,) = measured(job(tmp_path, "Known", "training", block=64, weight=16))
+    values = found.values
+    for name in ("parameters", "gradients", "optimizer"):
+        assert values[name] == 16 * MIB + 4  # the scale
+    assert values["buffers"] == 0
+    assert values["activations"] == pytest.approx(64 * MIB, rel=0.02)
+    assert values["working"] == pytest.approx((16 + 64) * MIB, rel=0.02)
+    assert values["missing"] == {}
+    parts = ("parameters", "buffers", "gradients", "optimizer", "activations")
+    assert sum(values[part] for part in parts) == values["total"]
+
+
+@linux
+def test_a_schedule_has_steps_enough_for_every_pass(tmp_path: Path) -> None:
+    given = job(tmp_path, "Known", "training", block=1)
+    given["train"] = {**TRAIN, "schedule": {"name": "one_cycle", "params": {"max_lr": 0.1}}}
+    assert measured(given)[0].status == "ok"
+
+
+@linux
+def test_memory_is_measured_at_every_length_and_quadratic_growth_shows(tmp_path: Path) -> None:
+    given = job(tmp_path, "Pairs", "inference") | {"lengths": [12, 6, 3, 5]}
+    found = measured(given)
+    assert [m.settings["length"] for m in found] == [6, 12, 3, 5]
+    failed = found.pop()
+    assert failed.status == "failed"
+    assert failed.reason.startswith("IndexError: five steps are too odd")
+    for measurement in found:
+        steps = measurement.settings["length"]
+        assert measurement.values["working"] == pytest.approx(steps**2 * MIB, rel=0.02)
+    assert [entry["length"] for entry in lengths.at_each(found)] == [3, 6, 12]
+    assert lengths.exponents(found)["memory_inference"] == pytest.approx(2, abs=0.02)
+    assert lengths.at_own(found) == found[:1]
+
+
+def test_figures_of_passes_that_differ() -> None:
+    """Worked out by hand: working 10, 30, 20, so the median is the last pass."""
+    passes = [Pass(100, 110), Pass(100, 130), Pass(105, 125)]
+    held = {"parameters": 7, "buffers": 1, "gradients": 7, "optimizer": 14}
+    found = memory.figures(held, passes)
+    assert (found["working"], found["baseline"], found["peak"]) == (20, 105, 125)
+    assert found["activations"] == 20 - 7
+    assert (found["low"], found["total"], found["high"]) == (22 + 10, 22 + 20, 22 + 30)
+    assert "reserved" not in found
+
+
+def test_activations_below_the_accounting_are_not_available_rather_than_zero() -> None:
+    found = memory.figures({"parameters": 7, "buffers": 0, "gradients": 7}, [Pass(100, 104)])
+    assert found["activations"] is None
+    assert "too small" in found["missing"]["activations"]
+
+
+@linux
+def test_memory_freed_earlier_does_not_hide_a_peak() -> None:
+    torch.ones(128 * MIB // 4)
+    kept: list[Tensor] = []
+
+    def work() -> None:
+        kept.extend(torch.ones(MIB // 4) for _ in range(32))
+
+    for each in peaks.passes(work, torch.device("cpu"))[0]:
+        assert each.working == pytest.approx(32 * MIB, rel=0.05)
+
+
+def test_without_the_kernels_peak_the_first_pass_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far above all that this process has used so far, so that its own peak grows."""
+    monkeypatch.setattr(peaks, "CLEAR_REFS", Path("/no/such/file"))
+    size = peaks.so_far() + 100 * MIB
+
+    def work() -> None:
+        torch.ones(size // 4)
+
+    (found,), method = peaks.passes(work, torch.device("cpu"))
+    assert method == peaks.SO_FAR
+    assert found.working > 50 * MIB
+    with pytest.raises(DeviceError, match="an earlier one was higher"):
+        peaks.passes(lambda: None, torch.device("cpu"))
+
+
+def test_what_cannot_be_told_is_skipped_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise DeviceError("nobody can tell here")
+
+    monkeypatch.setattr(peaks, "passes", refuse)
+    (found,) = measured(job(tmp_path, "Known", "inference", block=1))
+    assert (found.status, found.reason) == ("skipped", "nobody can tell here")
+    assert found.values == {"parameters": 8, "buffers": 0}
+
+
+@pytest.mark.parametrize("device", ["meta", "mps"])
+def test_a_device_without_a_way_says_so(device: str) -> None:
+    with pytest.raises(DeviceError, match=device):
+        peaks.passes(lambda: None, torch.device(device))
+
+
+def shown(measurements: list[Measurement], width: int = 80, device: str = "cpu") -> str:
+    """What ``seqbench show --memory`` prints of a run with one case."""
+    choice = {"name": "lstm", "params": {}, "distribution": "tests", "version": "0"}
+    case = {"id": "lstm-0", "label": "lstm", "model": choice, "dataset": choice, "train": {}}
+    plan = {"cases": [{**case, "device": device}], "trials": []}
+    made = document(
+        "results/x",
+        state={"suite": "x", "status": "finished"},
+        plan=plan,
+        environment={},
+        trials=[],
+        cases=[CaseRecord("lstm-0", tuple(measurements))],
+    )
+    console = Console(width=width, file=io.StringIO())
+    print_memory(made, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= width
+    return text
+
+
+def of_mode(mode: str, length: int = 50, size: int = 16, **more: Any) -> Measurement:
+    held = {"parameters": 4 * MIB, "buffers": 0}
+    held |= {"gradients": 4 * MIB, "optimizer": 8 * MIB} if mode == "training" else {}
+    values = memory.figures(held, [Pass(300 * MIB, (300 + size) * MIB)])
+    at = {"mode": mode, "batch_size": 64, "length": length}
+    return Measurement("memory", "B", at, {**values, **more})
+
+
+def test_the_table_shows_the_breakdown_and_what_was_read() -> None:
+    text = shown([of_mode("inference"), of_mode("training")])
+    inference, training, *read = [
+        line.split() for line in text.splitlines() if line.startswith("lstm")
+    ]
+    assert inference == ["lstm", "4.00", "0", "16.0", "20.0"]
+    assert training == ["lstm", "4.00", "0", "4.00", "8.00", "12.0", "28.0"]
+    assert read[0] == ["lstm,", "inference", "300", "316", "16.0"]
+    assert "n/a" not in text
+    assert "reserved" not in text
+    assert "against length" not in text
+
+
+def test_columns_of_cuda_say_why_they_are_not_available() -> None:
+    missing = {"process": "no NVIDIA driver: nvidia-smi is not installed"}
+    cuda = of_mode("inference", reserved=32 * MIB, process=None, missing=missing)
+    text = shown([cuda, of_mode("training", reserved=64 * MIB, process=512 * MIB)], device="cuda:0")
+    assert "peak reserved" in text
+    rows = [line.split() for line in text.splitlines() if line.startswith("lstm, ")]
+    assert [row[-2:] for row in rows] == [["32.0", "n/a"], ["64.0", "512"]]
+    reason = "n/a: lstm, inference: process: no NVIDIA driver: nvidia-smi is not installed"
+    assert reason in text
+
+
+def test_a_mode_that_could_not_be_measured_says_why_in_the_table() -> None:
+    at = {"mode": "training", "batch_size": 64, "length": 50}
+    failed = Measurement("memory", "B", at, {}, "out_of_memory", "needed more than 2 GiB")
+    text = shown([of_mode("inference"), failed])
+    row = [line for line in text.splitlines() if line.startswith("lstm ")][1]
+    assert row.split() == ["lstm", *["n/a"] * 6]
+    assert "needed more than 2 GiB" in text
+    assert "No memory was measured in this run: needed more" in shown([failed])[:60]
+
+
+def test_growth_is_shown_with_its_exponent() -> None:
+    found = [of_mode("inference", length, length**2) for length in (10, 20, 40)]
+    text = shown(found)
+    assert "against length" in text
+    power = next(line for line in text.splitlines() if "power" in line)
+    assert power.split() == ["power", "n/a", "2.00", "n/a"]
