@@ -32,7 +32,14 @@ WORKER_ENVIRONMENT = {
 }
 
 #: The second is imported by torch itself when the first optimizer is made.
-PRELOAD = ["torch", "torch._dynamo", "seqbench.training", "seqbench.models", "safetensors.torch"]
+PRELOAD = [
+    "torch",
+    "torch._dynamo",
+    "torchmetrics",
+    "safetensors.torch",
+    "seqbench.training",
+    "seqbench.models",
+]
 
 END_SECONDS = 2.0
 

@@ -21,8 +21,16 @@ FORMATS = ("table", "markdown", "csv", "json", "latex")
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the tables as a picture of a terminal instead.",
 )
+@click.option("--pairs", is_flag=True, help="Show every comparison of two cases instead.")
+@click.option(
+    "--confusion",
+    metavar="MODEL",
+    help="Show which classes MODEL (name or label) takes for which instead.",
+)
 @OUT
-def show(run: str | None, form: str, svg: Path | None, out: Path) -> None:
+def show(
+    run: str | None, form: str, svg: Path | None, pairs: bool, confusion: str | None, out: Path
+) -> None:
     """Show the tables of RUN: a folder, its name, or a suite's latest. Default: the latest run."""
     from seqbench.api import Run
     from seqbench.store import find_run
@@ -32,6 +40,14 @@ def show(run: str | None, form: str, svg: Path | None, out: Path) -> None:
         from seqbench.report.terminal import save_svg
 
         save_svg(document, svg)
+    elif pairs:
+        from seqbench.report.pair_tables import print_pairs
+
+        print_pairs(document, console())
+    elif confusion is not None:
+        from seqbench.report.confusion import print_confusion
+
+        print_confusion(document, confusion, console())
     elif form == "table":
         from seqbench.report.terminal import print_report
 
