@@ -141,7 +141,7 @@ def test_too_few_seeds_are_said_once_with_how_many_would_do() -> None:
     text = " ".join(shown(document).split())
     assert (
         "accuracy: 3 seeds are too few to tell any two cases apart (sign-flip test, 3 pairs); "
-        "rnn and lstm would probably be told apart with 7." in text
+        "rnn and gru would probably be told apart with 7." in text
     )
     assert "share a letter" not in text
 
