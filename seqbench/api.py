@@ -100,7 +100,8 @@ class Run:
             row = {key: value for key, value in trial.items() if key != "metrics"}
             row |= {f"model.{name}": value for name, value in case["params"].items()}
             row |= {f"dataset.{name}": value for name, value in case["dataset_params"].items()}
-            rows.append({**row, **trial["metrics"]})
+            flat = {k: v for k, v in trial["metrics"].items() if not isinstance(v, list)}
+            rows.append({**row, **flat})
         return rows
 
 

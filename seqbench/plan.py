@@ -41,6 +41,7 @@ class Plan:
             "suite": suite.name,
             "notes": suite.notes,
             "measure": suite.measure.model_dump(mode="json"),
+            "target": dataclasses.asdict(suite.target) if suite.target else None,
             "limits": suite.limits.model_dump(mode="json"),
             "cases": [{"id": ids[id(case)], **dataclasses.asdict(case)} for case in self.cases],
             "trials": [

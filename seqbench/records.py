@@ -89,8 +89,11 @@ class TrialRecord:
         metrics: ``value`` (the figure that the tables show: at the best epoch by validation, or at
             the last where there is no validation split), ``last`` and ``best`` (test figures at
             those weights), ``best_epoch``, ``validation`` (at the best epoch), ``train_loss``,
-            ``steps``; for a diverged trial ``diverged_step``.
-        curve: one entry per epoch: ``epoch``, ``train_loss``, ``validation``, ``seconds``.
+            ``steps``; for labels also ``confusion`` (test counts at the weights of ``value``,
+            ``[true][predicted]``), ``recall`` of each class and ``classes``; for a diverged trial
+            ``diverged_step``.
+        curve: one entry per epoch: ``epoch``, ``train_loss``, ``validation``, ``seconds``,
+            ``steps`` (made by its end).
         started: UTC time, ISO 8601. seconds: wall time, under whatever load there was.
         weights, log: files inside the run folder.
     """

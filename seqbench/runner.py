@@ -289,7 +289,7 @@ def _latency_jobs(
     cores = work.executor.cores
     settings = latency.model_dump()
     settings["threads"] = _thread_counts(latency.threads, cores)
-    settings["training_step"] = False
+    settings["training_step"] = work.plan.suite.target is not None
     jobs = []
     for device in dict.fromkeys(case.device for case in cases):
         of_device = [case for case in cases if case.device == device]

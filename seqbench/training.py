@@ -80,8 +80,8 @@ def train(
             _raise_if_nan(entry["validation"], step.count)
             best.see(epoch, entry["validation"], model)
         entry["seconds"] = time.perf_counter() - started
-        curve.append(entry)
         tell({"epoch": epoch, "epochs": settings["epochs"], **entry})
+        curve.append({**entry, "steps": step.count})
     return _finish(model, splits, device, curve, best, step.count)
 
 

@@ -151,6 +151,7 @@ def _train(job: Job, channel: Channel) -> dict[str, Any]:
     from safetensors.torch import save_model
 
     from seqbench import data, models, training
+    from seqbench.measure import accuracy
     from seqbench.records import Choice
 
     splits = data.open_splits(Path(job["data"]))
@@ -169,7 +170,9 @@ def _train(job: Job, channel: Channel) -> dict[str, Any]:
     with unfinished.open("rb+") as file:
         os.fsync(file.fileno())
     unfinished.replace(weights)
-    return {"metric": splits.task.metric, "metrics": trained.metrics, "curve": trained.curve}
+    classes = accuracy.by_class(model, *splits.test, task=splits.task, device=device)
+    metrics = {**trained.metrics, **classes}
+    return {"metric": splits.task.metric, "metrics": metrics, "curve": trained.curve}
 
 
 def _environment(job: Job, channel: Channel) -> dict[str, Any]:

@@ -22,8 +22,22 @@ FORMATS = ("table", "markdown", "csv", "json", "latex")
     help="Write the tables as a picture of a terminal instead.",
 )
 @click.option("--memory", is_flag=True, help="Show what memory goes into instead.")
+@click.option("--pairs", is_flag=True, help="Show every comparison of two cases instead.")
+@click.option(
+    "--confusion",
+    metavar="MODEL",
+    help="Show which classes MODEL (name or label) takes for which instead.",
+)
 @OUT
-def show(run: str | None, form: str, svg: Path | None, memory: bool, out: Path) -> None:
+def show(
+    run: str | None,
+    form: str,
+    svg: Path | None,
+    memory: bool,
+    pairs: bool,
+    confusion: str | None,
+    out: Path,
+) -> None:
     """Show the tables of RUN: a folder, its name, or a suite's latest. Default: the latest run."""
     from seqbench.api import Run
     from seqbench.store import find_run
@@ -37,6 +51,14 @@ def show(run: str | None, form: str, svg: Path | None, memory: bool, out: Path) 
         from seqbench.report.memory import print_memory
 
         print_memory(document, console())
+    elif pairs:
+        from seqbench.report.pair_tables import print_pairs
+
+        print_pairs(document, console())
+    elif confusion is not None:
+        from seqbench.report.confusion import print_confusion
+
+        print_confusion(document, confusion, console())
     elif form == "table":
         from seqbench.report.terminal import print_report
 

@@ -198,4 +198,6 @@ def _print_plan(plan: Plan) -> None:
     for name, asked in (("latency", measure.latency), ("memory", measure.memory)):
         if asked is not None:
             terminal.print(Text(f"{name}: {settings(asked.model_dump(mode='json'))}"))
+    if plan.suite.target:
+        terminal.print(Text(f"target: {plan.suite.target}"))
     terminal.print(Text(f"\n{_count(plan)}; nothing was run"))

@@ -5,106 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from seqbench.report import numbers
-from seqbench.report.numbers import MISSING, Estimate, Scale, Unit
+from seqbench.report.column import EXPORT_ONLY, Better, Case, Column, Document, Group
+from seqbench.report.groups import grouping
+from seqbench.report.numbers import INFINITE, MISSING, Estimate, Scale, Unit
+from seqbench.report.target import target_words
 
-Document = Mapping[str, Any]
-Case = Mapping[str, Any]
-Group = Literal["quality", "cost", "speed", "memory"]
-Better = Literal["higher", "lower"]
+__all__ = ["EXPORT_ONLY", "Case", "Column", "Document", "ResultTable", "result_tables"]
 
-#: Rank of a column that only the exports of full precision hold.
-EXPORT_ONLY = 99
 #: The kernel's accounting is no finer than about this: closer figures of memory are equal.
 MEMORY_RESOLUTION = 2**20
-
-
-@dataclass(frozen=True)
-class Column:
-    """One quantity of every case of a table.
-
-    Args:
-        field: its name in exports of full precision, without unit; "" keeps it out of them.
-        si: the SI unit there, or "".
-        header: three lines: the quantity, what it was measured at, the unit of ``texts``.
-        group: columns of one group stay together where a table has to be split.
-        estimates: one figure for each case, in SI units; None where there is none.
-        texts: the same, rounded and without unit.
-        better: which way is better; None where neither is, or where nobody knows how sure
-            the figures are.
-        interval: whether the figures have intervals, as far as the samples allow.
-        resolution: figures without intervals that are this close are equal.
-        rivals: for each case the group that it is compared within; "" is compared with none.
-            Empty: all with all.
-        rank: 0 is always shown; others only where there is room, the lowest first.
-    """
-
-    field: str
-    si: str
-    header: tuple[str, str, str]
-    group: Group
-    estimates: tuple[Estimate | None, ...]
-    texts: tuple[str, ...]
-    better: Better | None = None
-    interval: bool = False
-    rank: int = 0
-    resolution: float = 0.0
-    rivals: tuple[str, ...] = ()
-
-    @property
-    def best(self) -> tuple[bool, ...]:
-        """Which figures are the best of their rivals, or cannot be told from the best.
-
-        With intervals: those whose interval overlaps that of the best figure; none if the best
-        has no interval, since one seed proves nothing. Without: those within ``resolution`` of
-        the best. None where fewer than two rivals have a figure.
-        """
-        found = {row for rows in self._groups() for row in self._best_of(rows)}
-        return tuple(row in found for row in range(len(self.estimates)))
-
-    @property
-    def top(self) -> tuple[bool, ...]:
-        """Which of ``best`` are the very best of their rivals."""
-        found = {self._top_of(rows) for rows in self._groups() if self._best_of(rows)}
-        return tuple(row in found for row in range(len(self.estimates)))
-
-    def _groups(self) -> list[list[int]]:
-        """Rows that have a figure, those of each group of rivals together."""
-        rivals = self.rivals or ("all",) * len(self.estimates)
-        known = [row for row, estimate in enumerate(self.estimates) if estimate and rivals[row]]
-        names = dict.fromkeys(rivals[row] for row in known)
-        return [[row for row in known if rivals[row] == name] for name in names]
-
-    def _top_of(self, rows: Sequence[int]) -> int:
-        sign = 1 if self.better == "higher" else -1
-        return max(rows, key=lambda row: sign * self._estimate(row).value)
-
-    def _best_of(self, rows: Sequence[int]) -> list[int]:
-        if self.better is None or len(rows) < 2:
-            return []
-        top = self._estimate(self._top_of(rows))
-        if not self.interval:
-            return [r for r in rows if abs(self._estimate(r).value - top.value) <= self.resolution]
-        if top.half_width is None:
-            return []
-        return [row for row in rows if _overlap(self._estimate(row), top)]
-
-    def _estimate(self, row: int) -> Estimate:
-        estimate = self.estimates[row]
-        assert estimate is not None  # rows come from _groups
-        return estimate
-
-
-def _overlap(a: Estimate, b: Estimate) -> bool:
-    def bounds(e: Estimate) -> tuple[float, float]:
-        return (e.value if e.low is None else e.low, e.value if e.high is None else e.high)
-
-    (a_low, a_high), (b_low, b_high) = bounds(a), bounds(b)
-    return a_low <= b_high and b_low <= a_high
 
 
 @dataclass(frozen=True)
@@ -131,14 +45,32 @@ def _table(cases: Sequence[Case], document: Document) -> ResultTable:
     metric, better = _metric(cases, document)
     columns = [
         *_quality(cases, metric, better),
+        *_target(cases, document.get("target")),
         *_speed(cases),
         *_memory(cases),
         *_cost(cases),
     ]
-    filled = tuple(c for c in columns if c.field == metric or any(c.estimates))
+    filled = tuple(
+        _lettered(column, cases, document.get("comparisons") or ())
+        for column in columns
+        if column.field == metric or any(column.estimates)
+    )
     return ResultTable(
         cases[0]["dataset"], cases[0]["dataset_params"], metric, tuple(cases), filled
     )
+
+
+def _lettered(
+    column: Column, cases: Sequence[Case], comparisons: Sequence[Mapping[str, Any]]
+) -> Column:
+    """``column`` with letters, if its cases were compared in pairs."""
+    if column.compared is None:
+        return column
+    sign = -1 if column.better == "higher" else 1
+    figures = {row: e.value for row, e in enumerate(column.estimates) if e}
+    order = sorted(figures, key=lambda row: sign * figures[row])
+    found = grouping(cases, comparisons, *column.compared, order)
+    return replace(column, letters=found.letters, rivals=found.rivals) if found else column
 
 
 def _metric(cases: Sequence[Case], document: Document) -> tuple[str, Better]:
@@ -169,6 +101,7 @@ def _quality(cases: Sequence[Case], metric: str, better: Better) -> Iterable[Col
     yield Column(
         metric, "", (header, "", unit), "quality", tuple(measured), texts(measured), better, True,
         rivals=tuple("all" if set(case["seeds"]) <= {"ok"} else "" for case in cases),
+        compared=(metric, {}),
     )  # fmt: skip
     for name, figures in ((metric, measured), (f"{metric}_last", last)):
         yield from _reference(cases, name, figures, texts)
@@ -178,6 +111,45 @@ def _quality(cases: Sequence[Case], metric: str, better: Better) -> Iterable[Col
     )  # fmt: skip
     seeds = [_exact(case["seeds"].get("ok", 0)) for case in cases]
     yield Column("seeds_ok", "", ("seeds", "", ""), "quality", tuple(seeds), _whole(seeds))
+
+
+def _target(cases: Sequence[Case], target: Mapping[str, Any] | None) -> Iterable[Column]:
+    """The steps to the suite's target, and the time that they would take undisturbed."""
+    if not target:
+        return
+    found = [case.get("target") or {"reason": "no seed has ended"} for case in cases]
+    steps = [_or_infinite(one, "steps", one["reason"]) for one in found]
+    texts = tuple(_steps_text(one, e) for one, e in zip(found, steps, strict=True))
+    at = target_words(target)
+    yield Column("steps_to_target", "", ("steps to target", at, ""), "quality", tuple(steps), texts)
+    times = [_or_infinite(one, "seconds", one.get("seconds_reason", "-")) for one in found]
+    finite = [e if e and math.isfinite(e.value) else None for e in times]
+    column = _quantity(
+        "time_to_target", ("time to target", "steps × quiet step time"), finite,
+        si="s", group="quality", scale=numbers.TIME, rank=1,
+    )  # fmt: skip
+    texts = tuple(
+        INFINITE if e and not f else text
+        for e, f, text in zip(times, finite, column.texts, strict=True)
+    )
+    yield replace(column, estimates=tuple(times), texts=texts)
+
+
+def _or_infinite(found: Mapping[str, Any], name: str, reason: str) -> Estimate | None:
+    """A figure of a target; infinite where there is none and no ``reason`` why."""
+    value = found.get(name)
+    if value is None:
+        return None if reason else Estimate(math.inf)
+    return Estimate(value)
+
+
+def _steps_text(found: Mapping[str, Any], steps: Estimate | None) -> str:
+    """``940``, or ``940 (2 of 3)`` where not all seeds reached it."""
+    if steps is None:
+        return MISSING
+    text = f"{steps.value:,.0f}" if math.isfinite(steps.value) else INFINITE
+    missed = found["reached"] < found["of"]
+    return f"{text} ({found['reached']} of {found['of']})" if missed else text
 
 
 def _reference(
@@ -238,9 +210,10 @@ def _latency(cases: Sequence[Case], size: int, *, first: bool, rank: int) -> Ite
     times = partial(_quantity, si="s", group="speed", scale=numbers.TIME, unit=unit)
     rivals = tuple(case["device"] for case in cases)
     extra = rank + (1 if first else 4)
-    yield times(
+    column = times(
         field, ("latency", at), medians, better="lower", interval=True, rank=rank, rivals=rivals
     )
+    yield replace(column, compared=("latency", {"batch_size": size}))
     yield times(f"reference_{field}", ("reference", at), given, rank=rank)
     yield _bounds(medians, at, unit, extra)
     yield times(f"{field}_p90", ("p90", at), tails["p90"], rank=extra + 1)

@@ -9,6 +9,8 @@ from typing import Any
 from seqbench import stats
 from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialRecord, worst
 from seqbench.report import lengths
+from seqbench.report.pairs import metric_comparisons
+from seqbench.report.target import towards
 from seqbench.types import HIGHER_IS_BETTER
 
 
@@ -34,6 +36,10 @@ def document(
     planned = {case["id"]: case for case in plan["cases"]}
     ended = _in_plan_order(trials, plan)
     measured = {record.case: record for record in cases}
+    found = []
+    for case in plan["cases"]:
+        own = [trial for trial in ended if trial.case == case["id"]]
+        found.append(_case(case, own, measured.get(case["id"]), plan.get("target")))
     return {
         "format": FORMAT,
         "suite": state["suite"],
@@ -43,13 +49,11 @@ def document(
         "seconds": state.get("seconds"),
         "notes": plan.get("notes", ""),
         "measure": dict(plan.get("measure", {})),
+        "target": plan.get("target"),
         "environment": dict(environment),
         "trials": [_trial(record, planned[record.case]) for record in ended],
-        "cases": [
-            _case(case, [t for t in ended if t.case == case["id"]], measured.get(case["id"]))
-            for case in plan["cases"]
-        ],
-        "comparisons": [asdict(comparison) for comparison in comparisons],
+        "cases": found,
+        "comparisons": [asdict(each) for each in (*metric_comparisons(found, ended), *comparisons)],
     }
 
 
@@ -78,7 +82,10 @@ def _trial(record: TrialRecord, case: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _case(
-    case: Mapping[str, Any], trials: Sequence[TrialRecord], measured: CaseRecord | None
+    case: Mapping[str, Any],
+    trials: Sequence[TrialRecord],
+    measured: CaseRecord | None,
+    target: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     found = measured.measurements if measured else ()
     metric = _metric(trials)
@@ -112,6 +119,7 @@ def _case(
         "seeds": _count(record.status for record in trials),
         "metric": metric,
         "accuracy": _only_accuracy(metric),
+        "target": towards(target, trials, _step_time(found, case)) if target and trials else None,
         **_measured(found),
     }
 
@@ -157,6 +165,14 @@ def _measured(found: Sequence[Measurement]) -> dict[str, Any]:
         "ops": [dict(op) for op in ops.get("ops", ())],
         "warnings": list(ops.get("warnings", ())),
     }
+
+
+def _step_time(found: Sequence[Measurement], case: Mapping[str, Any]) -> float | None:
+    """Median time of a training step as the case was trained, with nothing else running."""
+    size = case["train"]["batch_size"]
+    timed = [m for m in found if m.quantity == "training_step" and m.status == "ok"]
+    timed = [m for m in timed if m.settings.get("batch_size", size) == size]
+    return timed[0].values["median_s"] if timed else None
 
 
 def _memory(found: Sequence[Measurement]) -> dict[str, Any] | None:

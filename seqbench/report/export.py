@@ -76,6 +76,8 @@ def _figures(column: Column, number: int) -> Iterator[tuple[str, float | str]]:
         value = getattr(estimate, part, None)
         words = (column.field, part if part != "value" else "", column.si)
         yield "_".join(filter(None, words)), "" if value is None else value
+    if column.letters is not None:
+        yield f"{column.field}_group", column.letters[number]
 
 
 # ----------------------------------------------------------------------------------- Markdown
@@ -103,7 +105,7 @@ def _markdown_table(document: Document, table: ResultTable) -> Iterator[str]:
     yield _markdown_row(["---"] * len(texts) + ["---:"] * len(columns))
     for number in range(len(table.cases)):
         row = [_markdown(cells[number]) for _, cells in texts]
-        yield _markdown_row(row + [_bold(column, number, "**{}**") for column in columns])
+        yield _markdown_row(row + [_figure(column, number, "**{}**", " {}") for column in columns])
 
 
 def _markdown_row(cells: Iterable[str]) -> str:
@@ -159,7 +161,7 @@ def _latex_row(cells: Iterable[str]) -> str:
 
 
 def _latex_figure(column: Column, number: int) -> str:
-    return _bold(column, number, r"\textbf{{{}}}", _latex)
+    return _figure(column, number, r"\textbf{{{}}}", r"\textsuperscript{{{}}}", _latex)
 
 
 def _latex(text: str) -> str:
@@ -186,6 +188,9 @@ LATEX = {
     "–": "--",
     "…": r"\ldots{}",
     "×": r"$\times$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "∞": r"$\infty$",
 }
 
 
@@ -214,9 +219,12 @@ def _head(column: Column, escape: Escape) -> str:
     return escape(", ".join(line for line in column.header if line))
 
 
-def _bold(column: Column, number: int, bold: str, escape: Escape = str) -> str:
+def _figure(column: Column, number: int, bold: str, letters: str, escape: Escape = str) -> str:
+    """One cell: bold if it is the best, then its letters."""
     text = escape(column.texts[number])
-    return bold.format(text) if column.top[number] else text
+    text = bold.format(text) if column.top[number] else text
+    letters_of = column.letters[number] if column.letters else ""
+    return text + (letters.format(letters_of) if letters_of else "")
 
 
 #: What ``seqbench show --format`` offers beside the table.

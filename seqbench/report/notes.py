@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from seqbench import stats
 from seqbench.report import numbers
-from seqbench.report.columns import Case, Document, ResultTable
+from seqbench.report.columns import Case, Column, Document, ResultTable
+from seqbench.report.groups import at_settings
+from seqbench.report.pairs import MOST_CASES, families
+from seqbench.report.target import target_words
 from seqbench.report.text import clean, label, lines_of, settings
 
 MOST_FAILURES = 10
 MOST_NAMED = 4
+SEEDS_TEST = "sign-flip test of paired seeds"
+#: The test behind a comparison in pairs, where it is not that of the metric.
+TESTS = {"latency": "t test of paired rounds"}
 #: The parameters of optimizers and schedules that readers ask for; the JSON export has all.
 TOLD = ("lr", "max_lr", "momentum", "weight_decay", "gamma")
 
@@ -104,10 +111,8 @@ def warnings(document: Document) -> list[str]:
         if (sizes := [str(e["batch_size"]) for e in case["latency"] if e.get("unstable")])
     ]
     if shaky:
-        named = ", ".join(shaky[:MOST_NAMED])
-        more = f" and {len(shaky) - MOST_NAMED} more" if len(shaky) > MOST_NAMED else ""
         lines.append(
-            f"Unstable latency: {named}{more}: calls differ by more than 25 % of their median. "
+            f"Unstable latency: {_some(shaky)}: calls differ by more than 25 % of their median. "
             "Close other programs, or raise measure.latency.budget, and run again."
         )
     return [*lines, *_noisy_machine(document), *_slow_kernels(document)]
@@ -158,15 +163,97 @@ def explanations(
         best, tied: how the best figures are marked, and those not to be told from them.
     """
     lines = []
-    marked = [c for table in tables for c in table.columns if any(c.best)]
+    columns = [column for table in tables for column in table.columns]
+    marked = [c for c in columns if any(c.best) and (c.letters is None or not tied)]
     if marked:
         lines.append(f"{best}: best of its column" + "." * (not tied))
     if marked and tied:
         resolution = max(column.resolution for column in marked) / 2**20
         close = f"; memory: within {resolution:.1f} MiB" if resolution else ""
         lines[-1] += f"; {tied}: cannot be told from it (95 % intervals overlap{close})."
-    lines += [*_metric_line(document), *_latency_line(document), *_memory_line(document)]
+    lines += [*_letters_line(columns), *_metric_line(document), *_undecided_lines(document)]
+    lines += [*_target_lines(document), *_latency_line(document), *_memory_line(document)]
     return [*lines, *_models_line(document), *_training_line(document), *_origin_line(document)]
+
+
+def _letters_line(columns: Iterable[Column]) -> list[str]:
+    """What letters mean, and the test behind those of each quantity."""
+    compared = [c.compared[0] for c in columns if c.compared and c.letters and any(c.letters)]
+    tests = "; ".join(
+        f"{clean(name)}: {TESTS.get(name, SEEDS_TEST)}" for name in dict.fromkeys(compared)
+    )
+    return [
+        "a, b, …: cases that share a letter cannot be told apart, and a goes with the best "
+        f"({tests}; 5 % for all pairs of a column)."
+    ] * bool(compared)
+
+
+def _undecided_lines(document: Document) -> list[str]:
+    """Where nothing can be told apart by the metric, and what it would take."""
+    lines = []
+    for family in families(document["cases"]):
+        metric = next((case["metric"]["name"] for case in family if case["metric"]), "")
+        where = f"{clean(metric)}{_place(family[0], document)}"
+        if metric and len(family) > MOST_CASES:
+            lines.append(
+                f"{where}: {len(family)} cases are too many to compare in pairs, "
+                f"at most {MOST_CASES} are."
+            )
+            continue
+        ids = {case["id"]: label(case) for case in family}
+        found = at_settings(document.get("comparisons") or (), metric, {})
+        found = [each for each in found if each["a"] in ids]
+        if found and all(each["verdict"] == "too few seeds" for each in found):
+            lines.append(f"{where}: {_too_few(found, ids)}")
+    return lines
+
+
+def _place(case: Case, document: Document) -> str:
+    """Dataset and device, where the document has several."""
+    return _name(case, document).removeprefix(label(case))
+
+
+def _too_few(found: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
+    """``3 seeds are too few to tell any two cases apart …``, and how many would do for one pair."""
+    seeds = _range(each["n"] for each in found)
+    pairs = f"{len(found)} pair{'s' * (len(found) != 1)}"
+    text = (
+        f"{seeds} seed{'s are' if seeds != '1' else ' is'} too few to tell any two cases apart "
+        f"(sign-flip test, {pairs})"
+    )
+    easiest = min(found, key=lambda each: (each["needed"] or math.inf, -abs(each["effect"])))
+    if easiest["needed"]:
+        text += (
+            f"; {names[easiest['a']]} and {names[easiest['b']]} would probably be told apart "
+            f"with {easiest['needed']}"
+        )
+    return f"{text}."
+
+
+def _target_lines(document: Document) -> list[str]:
+    """What the steps to the target are, and why some are not there."""
+    target = document.get("target")
+    if not target:
+        return []
+    words = target_words(target)
+    lines = []
+    missing: dict[str, list[str]] = {}
+    for case in document["cases"]:
+        found = case.get("target") or {}
+        for what, key in (("steps to target", "reason"), ("time to target", "seconds_reason")):
+            if found.get(key) and (key == "reason" or not found["reason"]):
+                missing.setdefault(f"{what}: n/a: {found[key]}", []).append(_name(case, document))
+    if any(not (case.get("target") or {"reason": "-"})["reason"] for case in document["cases"]):
+        lines.append(
+            f"steps to target: optimizer steps until {words} on validation at the end of an epoch; "
+            "median over the seeds, those that missed it counted as ∞."
+        )
+    return lines + [f"{why} ({_some(names)})." for why, names in missing.items()]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _metric_line(document: Document) -> list[str]:

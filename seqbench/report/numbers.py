@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 #: Stands where there is no figure.
 MISSING = "—"
+#: Stands for a target that was missed.
+INFINITE = "∞"
 #: A column whose largest figure would reach this goes to the next larger unit.
 TOO_LARGE = 10_000
 #: Fixed-point notation is kept for exponents in this range; beyond, ``1.23e-07``.
@@ -164,8 +166,8 @@ def signed(value: float, share: bool) -> str:
 def aligned(texts: Sequence[str]) -> list[str]:
     """The texts padded to one width, their decimal points (and ``±``) one below the other.
 
-    A mark (``*``, ``~``) that follows a number stays next to it. Bounds (``157–162``) have two
-    points: they end one below the other.
+    What follows a number (``*``, ``~``, `` a``, `` (2 of 3)``) stays next to it. Bounds
+    (``157–162``) have two points: they end one below the other.
     """
     if any("–" in text for text in texts):
         width = max(map(len, texts))
@@ -192,8 +194,8 @@ def _aligned_at_point(texts: Sequence[str]) -> list[str]:
 
 
 def _whole_digits(text: str) -> int:
-    """How much of ``text`` stands before the decimal point, or before the mark."""
-    found = re.search(r"[.*~]", text)
+    """How much of ``text`` stands before the decimal point, or before what follows the number."""
+    found = re.search(r"[.*~ ]", text)
     return found.start() if found else len(text)
 
 

@@ -179,8 +179,14 @@ def _add_where_it_fits(
 
 def cells(column: Column) -> list[str]:
     """The figures of a column with their marks, padded so that decimal points line up."""
-    rows = zip(column.texts, column.best, column.top, strict=True)
-    return aligned([text + (BEST if top else TIED * best) for text, best, top in rows])
+    return aligned([text + mark for text, mark in zip(column.texts, _marks(column), strict=True)])
+
+
+def _marks(column: Column) -> list[str]:
+    """What follows each figure: its letters, or else a mark for the best."""
+    if column.letters is not None:
+        return [f" {letters}" if letters else "" for letters in column.letters]
+    return [BEST if top else TIED * best for best, top in zip(column.best, column.top, strict=True)]
 
 
 def column_width(column: Column) -> int:

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from seqbench.suite.settings import OPTIMIZERS, SCHEDULES, Method, resolved
+from seqbench.suite.target import PATTERN, Target
 from seqbench.suite.yaml_source import described, shown
 from seqbench.types import NAME
 
@@ -120,6 +121,15 @@ def _share(value: Any) -> Any:
     return float(value)
 
 
+def _target(value: Any) -> Any:
+    if value is None:
+        return None
+    try:
+        return Target.parse(value)
+    except ValueError as error:
+        _refuse(*error.args)
+
+
 def _one_line(value: str) -> str:
     if not value.strip() or not value.isprintable() or len(value) > 80:
         _refuse("must be one line of 1 to 80 printable characters")
@@ -201,6 +211,11 @@ Devices = Annotated[
     AfterValidator(_distinct),
     Field(min_length=1),
     _any_of(_DEVICE, {"type": "array", "items": _DEVICE, "minItems": 1, "uniqueItems": True}),
+]
+TargetField = Annotated[
+    InstanceOf[Target] | None,
+    BeforeValidator(_target),
+    _any_of({"type": "string", "pattern": PATTERN}, {"type": "null"}),
 ]
 MethodField = Annotated[InstanceOf[Method], WithJsonSchema({})]
 
@@ -358,6 +373,9 @@ class Suite(Keys):
     train: Training = Field(default_factory=Training, description="how every model is trained")
     seeds: Seeds = Field(default=(0, 1, 2), description="a number of seeds, or a list of them")
     devices: Devices = Field(default=("auto",), description="where trials run")
+    target: TargetField = Field(
+        default=None, description="a figure to reach on validation, as accuracy >= 0.85"
+    )
     measure: Measure = Field(default_factory=lambda: Measure(latency=Latency(), memory=Memory()))
     limits: Limits = Field(default_factory=Limits)
 

@@ -1,0 +1,54 @@
+"""Which cases are held against each other in the metric of their dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seqbench import comparing
+from seqbench.records import Comparison, TrialRecord
+
+Case = Mapping[str, Any]
+
+#: More cases of one dataset and device are not compared: the number of pairs grows with their
+#: square, and the correction for it leaves nothing to be found.
+MOST_CASES = 60
+
+
+def families(cases: Sequence[Case]) -> list[list[Case]]:
+    """The cases of each dataset (with its parameters) and device: only these are compared."""
+    found: dict[str, list[Case]] = {}
+    for case in cases:
+        what = [case["dataset"], case["dataset_params"], case["device"]]
+        found.setdefault(json.dumps(what, sort_keys=True, default=str), []).append(case)
+    return list(found.values())
+
+
+def metric_comparisons(cases: Sequence[Case], trials: Sequence[TrialRecord]) -> list[Comparison]:
+    """All pairs of cases of a family in its metric, on the seeds that ended well for both.
+
+    A case with a seed that diverged is not compared: its other seeds are the ones that survived.
+
+    Args:
+        cases: as the document has them.
+        trials: those that have ended.
+    """
+    found: list[Comparison] = []
+    for family in families(cases):
+        compared = [case for case in family if case["metric"] and "diverged" not in case["seeds"]]
+        if len(family) > MOST_CASES or not compared:
+            continue
+        metric = compared[0]["metric"]
+        figures = {case["id"]: _by_seed(case["id"], trials) for case in compared}
+        higher = metric["higher_is_better"]
+        found += comparing.paired(figures, metric["name"], higher_is_better=higher)
+    return found
+
+
+def _by_seed(case: str, trials: Sequence[TrialRecord]) -> dict[int, float]:
+    return {
+        trial.seed: trial.metrics["value"]
+        for trial in trials
+        if trial.case == case and trial.status == "ok"
+    }

@@ -1,0 +1,64 @@
+"""The figure that a training is to reach: ``accuracy >= 0.85``."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from seqbench.parameters import nearest
+from seqbench.suite.yaml_source import described, shown
+from seqbench.types import HIGHER_IS_BETTER
+
+BLANKS = r"\s*"
+NUMBER = r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,3})?"
+WORDS = re.compile(r"([^\s<>=!≤≥]+)\s*([<>=!≤≥]+)\s*(.+)")
+SIGNS = {metric: ">=" if higher else "<=" for metric, higher in HIGHER_IS_BETTER.items()}
+#: What JSON Schema can say of it.
+PATTERN = rf"^\s*({'|'.join(name + BLANKS + sign for name, sign in SIGNS.items())})\s*{NUMBER}\s*$"
+FORM = "as in accuracy >= 0.85 or mse <= 0.01"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound for a metric, on the side that is better."""
+
+    metric: str
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.metric} {SIGNS[self.metric]} {self.value:g}"
+
+    @classmethod
+    def parse(cls, given: object) -> Target:
+        """Reads ``metric >= number``, or ``<=`` where less is better.
+
+        Raises:
+            ValueError: with what is wrong and a hint, as two arguments.
+        """
+        words = WORDS.fullmatch(given.strip()) if isinstance(given, str) else None
+        if words is None:
+            raise ValueError(f"must be a metric and a bound, not {described(given)}", FORM)
+        metric, sign, number = words.groups()
+        if metric not in SIGNS:
+            raise ValueError(f"no metric is called {shown(metric)}", nearest(metric, SIGNS))
+        if not re.fullmatch(NUMBER, number):
+            raise ValueError(f"the bound must be a number, not {shown(number)}", FORM)
+        if sign != SIGNS[metric]:
+            which = "more" if HIGHER_IS_BETTER[metric] else "less"
+            raise ValueError(
+                f"{metric} needs {SIGNS[metric]}, not {shown(sign)}: {which} is better",
+                f"write {metric} {SIGNS[metric]} {number}",
+            )
+        return cls(metric, _checked(metric, float(number)))
+
+
+def _checked(metric: str, value: float) -> float:
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError(f"the bound of {metric} must be a number above 0", FORM)
+    if metric == "accuracy" and value > 1:
+        raise ValueError(
+            f"the bound of accuracy must be at most 1, not {value:g}",
+            "a share of 1: 0.85 stands for 85 %",
+        )
+    return value
