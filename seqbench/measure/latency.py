@@ -37,8 +37,8 @@ def serve(job: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
     First it says ``{"loaded": {"cells": […], "cold": {…}}}``: what there is to time (see
     :mod:`seqbench.measure.cells`), and what came before. Requests, and their answers, are
 
-    - ``{"warm_up": seconds}``: ``{"ready": […]}``, for each cell the ``calls`` that fill a block and
-      whether times became ``steady``, or ``reason`` and ``status`` of a failure;
+    - ``{"warm_up": seconds}``: ``{"ready": […]}``, for each cell the ``calls`` that fill a block
+      and whether times became ``steady``, or ``reason`` and ``status`` of a failure;
     - ``{"cell": 0, "calls": 40}``: ``{"ns": […]}``, one for each call, the first one included;
     - ``{"cell": 0, "window": 0.3}``: ``{"samples": n, "seconds": s}``;
     - ``{"stop": true}``.

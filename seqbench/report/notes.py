@@ -115,7 +115,28 @@ def warnings(document: Document) -> list[str]:
             f"Unstable latency: {_some(shaky)}: calls differ by more than 25 % of their median. "
             "Close other programs, or raise measure.latency.budget, and run again."
         )
-    return [*lines, *_noisy_machine(document), *_slow_kernels(document)]
+    return [*lines, *_imprecise(document), *_noisy_machine(document), *_slow_kernels(document)]
+
+
+def _imprecise(document: Document) -> list[str]:
+    """The cases whose latency is not known as well as was asked for."""
+    precision = ((document.get("measure") or {}).get("latency") or {}).get("precision")
+    worst = {}
+    for case in document["cases"]:
+        widths = [
+            (entry["high_s"] - entry["low_s"]) / 2 / entry["median_s"]
+            for entry in case["latency"]
+            if entry.get("precise") is False and entry["low_s"] is not None
+        ]
+        if widths:
+            worst[f"{case_name(case, document)} (±{100 * max(widths):.1f} %)"] = max(widths)
+    if not worst or precision is None:
+        return []
+    named = sorted(worst, key=lambda name: -worst[name])
+    return [
+        f"The time ended before latency was known to ±{100 * precision:g} %: {_some(named)}. "
+        "Raise measure.latency.budget or precision, or close other programs."
+    ]
 
 
 def _noisy_machine(document: Document) -> list[str]:
@@ -210,7 +231,7 @@ def _undecided_lines(document: Document) -> list[str]:
 
 def _place(case: Case, document: Document) -> str:
     """Dataset and device, where the document has several."""
-    return _name(case, document).removeprefix(label(case))
+    return case_name(case, document).removeprefix(label(case))
 
 
 def _too_few(found: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
@@ -242,7 +263,9 @@ def _target_lines(document: Document) -> list[str]:
         found = case.get("target") or {}
         for what, key in (("steps to target", "reason"), ("time to target", "seconds_reason")):
             if found.get(key) and (key == "reason" or not found["reason"]):
-                missing.setdefault(f"{what}: n/a: {found[key]}", []).append(_name(case, document))
+                missing.setdefault(f"{what}: n/a: {found[key]}", []).append(
+                    case_name(case, document)
+                )
     if any(not (case.get("target") or {"reason": "-"})["reason"] for case in document["cases"]):
         lines.append(
             f"steps to target: optimizer steps until {words} on validation at the end of an epoch; "

@@ -54,6 +54,7 @@ class Scale:
 
 
 TIME = Scale((Unit("ns", 1e-9), Unit("µs", 1e-6), Unit("ms", 1e-3), Unit("s", 1.0)))
+SMALL_BYTES = Scale((Unit("B", 1.0), Unit("KiB", 2.0**10), Unit("MiB", 2.0**20)))
 BYTES = Scale((Unit("MiB", 2.0**20), Unit("GiB", 2.0**30), Unit("TiB", 2.0**40)))
 RATE = Scale((Unit("1/s", 1.0), Unit("k/s", 1e3), Unit("M/s", 1e6), Unit("G/s", 1e9)))
 COUNT = Scale(

@@ -87,7 +87,13 @@ def _latency(
     rank = _rank(at, found)
     extra = rank + (1 if first else 4)
     column = times(
-        field, ("latency", words), medians, better="lower", interval=True, rank=rank, rivals=rivals
+        field,
+        ("latency", words),
+        medians,
+        better="lower",
+        has_interval=True,
+        rank=rank,
+        rivals=rivals,
     )
     told = {name: value for name, value in at.items() if value is not None}
     yield replace(column, compared=("latency", told))
@@ -150,12 +156,13 @@ def _throughput(cases: Sequence[Case]) -> Iterable[Column]:
 
 def _step(cases: Sequence[Case]) -> Iterable[Column]:
     """One step with the state carried along, and how large the state is."""
-    entries: list[Entry] = [next(iter(case.get("step") or ()), {}) for case in cases]
+    steps: list[list[Entry]] = [case.get("step") or [{}] for case in cases]
+    entries = [found[0] for found in steps]
     sizes = {entry["batch_size"] for entry in entries if entry}
     at = f"batch {sizes.pop()}" if len(sizes) == 1 else ""
     column = quantity(
         "step", ("step", at), [interval(e, "median_s", "low_s", "high_s") for e in entries],
-        si="s", group="speed", scale=numbers.TIME, better="lower", interval=True, rank=1,
+        si="s", group="speed", scale=numbers.TIME, better="lower", has_interval=True, rank=1,
         rivals=tuple(case["device"] for case in cases),
     )  # fmt: skip
     yield replace(column, compared=("step", {}))

@@ -1,0 +1,61 @@
+"""How columns are made from figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seqbench.report import numbers
+from seqbench.report.column import Better, Column, Group
+from seqbench.report.numbers import MISSING, Estimate, Scale, Unit
+
+
+def quantity(
+    field: str,
+    header: tuple[str, str],
+    estimates: Sequence[Estimate | None],
+    *,
+    si: str,
+    group: Group,
+    scale: Scale,
+    unit: Unit | None = None,
+    better: Better | None = None,
+    has_interval: bool = False,
+    resolution: float = 0.0,
+    rank: int = 0,
+    finest: float = 0.0,
+    rivals: tuple[str, ...] = (),
+) -> Column:
+    """A column in one unit of ``scale``: the one given, or else the one that suits it.
+
+    ``finest`` is the least that a figure's last digit may stand for.
+    """
+    unit = unit or numbers.common_unit([e.value for e in estimates if e], scale)
+    texts = tuple(
+        numbers.figure(e.value / unit.factor, finest=finest) if e else MISSING for e in estimates
+    )
+    return Column(
+        field, si, (*header, unit.name), group, tuple(estimates), texts,
+        better, has_interval, rank, resolution, rivals,
+    )  # fmt: skip
+
+
+def whole(estimates: Sequence[Estimate | None]) -> tuple[str, ...]:
+    return tuple(f"{e.value:,.0f}" if e else MISSING for e in estimates)
+
+
+def exact(value: float | None) -> Estimate | None:
+    """A figure without an interval; what is not finite is no figure."""
+    return Estimate(value) if value is not None and math.isfinite(value) else None
+
+
+def interval(
+    found: Mapping[str, Any] | None, name: str, low: str = "low", high: str = "high"
+) -> Estimate | None:
+    if not found or exact(found.get(name)) is None:
+        return None
+    bounds = found.get(low), found.get(high)
+    if any(bound is None or not math.isfinite(bound) for bound in bounds):
+        return Estimate(found[name])
+    return Estimate(found[name], *bounds)
