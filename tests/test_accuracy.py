@@ -1,4 +1,4 @@
-"""Accuracy with uncertainty: comparisons, letters, confusions, targets, and no picking on test."""
+"""Accuracy with uncertainty: comparisons, letters, confusions, and no picking on test."""
 
 from __future__ import annotations
 
@@ -12,86 +12,21 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
-from rich.cells import cell_len
-from rich.console import Console
-from suite_registry import REGISTRY
+from made_documents import FIGURES, TINY, column, made, shown
 from torch import nn
 
 from seqbench import training
-from seqbench.errors import SuiteError, UsageError
+from seqbench.errors import UsageError
 from seqbench.measure import accuracy
-from seqbench.plan import plan
-from seqbench.records import Comparison, TrialRecord
+from seqbench.records import Comparison
 from seqbench.report import notes
-from seqbench.report.columns import Column, result_tables
+from seqbench.report.columns import result_tables
 from seqbench.report.confusion import confusions, print_confusion
-from seqbench.report.document import document as made_document
 from seqbench.report.export import to_csv, to_latex, to_markdown
 from seqbench.report.pair_tables import print_pairs, verdict_words
-from seqbench.report.target import NO_VALIDATION
-from seqbench.report.terminal import print_report
-from seqbench.suite import parse_suite
-from seqbench.suite.schema import json_schema
-from seqbench.suite.target import PATTERN
 from seqbench.types import Splits, Task
 
 CPU = torch.device("cpu")
-#: Far apart, close, and far below: 8 seeds tell 3 pairs apart where all differences point one way.
-FIGURES = {
-    "rnn": [0.80 + 0.001 * n for n in range(8)],
-    "lstm": [0.90 + 0.002 * n for n in range(8)],
-    "gru": [0.90 + 0.002 * n + 0.001 * (-1) ** n for n in range(8)],
-}
-TINY = """
-    datasets: [adding, parity]
-    models: [rnn, lstm, gru]
-    """
-
-
-def made(
-    figures: dict[str, list[float]],
-    *,
-    text: str = TINY,
-    dataset: str = "parity",
-    diverged: tuple[str, ...] = (),
-    comparisons: Callable[[list[str]], list[Comparison]] = lambda ids: [],
-    **metrics: Any,
-) -> dict[str, Any]:
-    """A document as a run of that suite would leave it, with these figures of one dataset."""
-    suite = parse_suite(textwrap.dedent(text), registry=REGISTRY)
-    seeds = max((len(some) for some in figures.values()), default=0)
-    suite = suite.model_copy(update={"seeds": tuple(range(seeds))})
-    planned = plan(suite, REGISTRY, devices={"auto": "cpu"}, datasets=[dataset])
-    trials = []
-    for trial in planned.trials:
-        value = figures[trial.case.model.name][trial.seed]
-        status = "diverged" if trial.case.label in diverged and trial.seed == 0 else "ok"
-        found = {"value": value, "last": value, "best": value, **metrics}
-        given = (status, "", "mse" if dataset == "adding" else "accuracy", found)
-        trials.append(TrialRecord(trial.id, trial.case.id, trial.seed, *given))
-    return made_document(
-        "results/x",
-        state={"suite": "x", "status": "finished"},
-        plan=planned.to_dict(),
-        environment={},
-        trials=trials,
-        cases=[],
-        comparisons=comparisons([case.id for case in planned.cases]),
-    )
-
-
-def shown(document: dict[str, Any], width: int = 80, of: Callable[..., None] = print_report) -> str:
-    console = Console(file=io.StringIO(), width=width, highlight=False)
-    of(document, console=console)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
-    assert max(cell_len(line) for line in text.splitlines()) <= width
-    return text
-
-
-def column(document: dict[str, Any], field: str) -> Column:
-    return next(c for c in result_tables(document)[0].columns if c.field == field)
-
 
 # ------------------------------------------------------------------------ comparisons and letters
 
@@ -331,142 +266,6 @@ def test_confusions_that_are_not_there_are_explained() -> None:
         assert "\n" not in str(caught.value)
 
 
-# -------------------------------------------------------------------------------------- the target
-
-
-def parse_target(text: str) -> Any:
-    tiny = textwrap.dedent(TINY)
-    return parse_suite(f"{tiny}target: {text}\n", registry=REGISTRY).target
-
-
-@pytest.mark.parametrize(
-    ("text", "metric", "value"),
-    [("accuracy >= 0.85", "accuracy", 0.85), ("mse <= 0.01", "mse", 0.01),
-     ("accuracy>=1", "accuracy", 1.0), ("'  mse  <=  1e-3 '", "mse", 1e-3)],
-)  # fmt: skip
-def test_a_target_is_a_metric_and_a_bound(text: str, metric: str, value: float) -> None:
-    found = parse_target(text)
-    assert (found.metric, found.value) == (metric, value)
-    assert parse_target("null") is None
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("0.85", "must be a metric and a bound, not the number 0.85 (as in accuracy >= 0.85"),
-        ("[a]", "must be a metric and a bound, not a list"),
-        ("accuracy", "must be a metric and a bound, not text 'accuracy'"),
-        ("acuracy >= 0.85", "no metric is called 'acuracy' (did you mean 'accuracy'?)"),
-        ("accuracy > 0.85", "accuracy needs >=, not '>': more is better (write accuracy >= 0.85)"),
-        ("mse >= 0.1", "mse needs <=, not '>=': less is better (write mse <= 0.1)"),
-        ("accuracy >= 85%", "the bound must be a number, not '85%'"),
-        ("accuracy >= 85", "at most 1, not 85 (a share of 1: 0.85 stands for 85 %)"),
-        ("accuracy >= 0", "must be a number above 0"),
-        ("mse <= 1e999", "must be a number above 0"),
-        ("accuracy >= nan", "the bound must be a number, not 'nan'"),
-    ],
-)
-def test_a_wrong_target_is_refused_with_its_line(text: str, words: str) -> None:
-    with pytest.raises(SuiteError) as caught:
-        parse_target(text)
-    assert str(caught.value).startswith("suite.yaml:4:9: target: ")
-    assert words in str(caught.value)
-
-
-def test_the_schema_knows_targets() -> None:
-    import re
-
-    schema = json_schema(REGISTRY)["properties"]["target"]
-    assert {"type": "string", "pattern": PATTERN} in schema["anyOf"]
-    assert re.search(PATTERN, "accuracy >= 0.85")
-    assert not re.search(PATTERN, "accuracy <= 0.85")
-
-
-def test_a_target_changes_no_case() -> None:
-    tiny = textwrap.dedent(TINY)
-    with_, without = (
-        [case.id for case in plan(parse_suite(text, registry=REGISTRY), REGISTRY).cases]
-        for text in (f"{tiny}target: accuracy >= 0.85\n", tiny)
-    )
-    assert with_ == without
-
-
-def curve(*validation: float | None) -> tuple[dict[str, Any], ...]:
-    return tuple(
-        {"epoch": n, "train_loss": 1.0, "steps": 10 * n, **({"validation": v} if v else {})}
-        for n, v in enumerate(validation, 1)
-    )
-
-
-def targeted(curves: list[tuple[dict[str, Any], ...]], step_s: float | None = None) -> Any:
-    """The document of one case with a target of 0.85; a curve of () is a seed that diverged."""
-    from seqbench.records import CaseRecord, Measurement
-
-    text = f"{textwrap.dedent(TINY)}target: accuracy >= 0.85\nseeds: {len(curves)}\n"
-    suite = parse_suite(text, registry=REGISTRY)
-    planned = plan(suite, REGISTRY, devices={"auto": "cpu"}, datasets=["parity"], models=["rnn"])
-    trials = [
-        TrialRecord(
-            trial.id, trial.case.id, trial.seed, "ok" if one else "diverged", "",
-            "accuracy" if one else "", {"value": 0.9, "last": 0.9, "best": 0.9}, one,
-        )
-        for trial, one in zip(planned.trials, curves, strict=True)
-    ]  # fmt: skip
-    step = Measurement("training_step", "s", {"batch_size": 100}, {"median_s": step_s})
-    cases = [CaseRecord(planned.cases[0].id, (step,))] if step_s else []
-    return made_document(
-        "results/x", state={"suite": "x", "status": "finished"}, plan=planned.to_dict(),
-        environment={}, trials=trials, cases=cases,
-    )  # fmt: skip
-
-
-def test_steps_to_target_by_hand() -> None:
-    document = targeted([curve(0.8, 0.85, 0.9), curve(0.9, 0.8, 0.8), curve(0.8, 0.84, 0.86)], 0.02)
-    found = document["cases"][0]["target"]
-    assert [one["steps"] for one in found["seeds"]] == [20, 10, 30]
-    assert (found["steps"], found["reached"], found["of"]) == (20, 3, 3)
-    assert found["seconds"] == pytest.approx(0.4)
-    assert column(document, "steps_to_target").texts == ("20",)
-    text = shown(document, 120)
-    assert "accuracy ≥ 0.85" in text
-    assert "steps × quiet step time" in text
-    assert column(document, "time_to_target").texts == ("400",)
-
-
-def test_misses_count_as_infinite() -> None:
-    one = targeted([curve(0.9), curve(0.95), curve(0.1)])
-    assert column(one, "steps_to_target").texts == ("10 (2 of 3)",)
-    most = targeted([curve(0.9), (), curve(0.1)], 0.02)
-    assert column(most, "steps_to_target").texts == ("∞ (1 of 3)",)
-    assert column(most, "time_to_target").texts == ("∞",)
-    half = targeted([curve(0.9), curve(0.1)])
-    assert column(half, "steps_to_target").texts == ("∞ (1 of 2)",)
-    assert half["cases"][0]["target"]["steps"] is None
-    json.dumps(half, allow_nan=False)
-    for export in (to_markdown, to_latex, to_csv):
-        assert export(half)
-
-
-def test_what_is_not_to_be_had_says_why() -> None:
-    none = targeted([curve(None, None)])
-    assert none["cases"][0]["target"]["reason"] == NO_VALIDATION
-    assert "steps to target: n/a: there is no validation split" in " ".join(shown(none).split())
-    assert "time to target: n/a: the step time was not" in " ".join(
-        shown(targeted([curve(0.9)])).split()
-    )
-    other = made(
-        FIGURES, text=f"{textwrap.dedent(TINY)}target: accuracy >= 0.85\n", dataset="adding"
-    )
-    assert other["cases"][0]["target"]["reason"] == "the metric of this dataset is mse"
-
-
-def test_without_a_target_nothing_is_said_of_it() -> None:
-    document = made(FIGURES)
-    assert document["target"] is None
-    assert {case["target"] for case in document["cases"]} == {None}
-    assert "target" not in shown(document)
-
-
 # --------------------------------------------------------------------------- no picking on test
 
 
@@ -535,9 +334,3 @@ def test_a_real_run_shows_pairs_confusions_and_its_target(
     wrong = seqbench_cli("show", "--confusion", "lstm")
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: no model of this run is called 'lstm'")
-
-
-def test_the_dry_run_says_the_target(seqbench_cli: Callable[..., Any]) -> None:
-    suite = ROOT / "suites" / "quick.yaml"
-    done = seqbench_cli("run", suite, "--dry-run", "--set", "target=accuracy >= 0.9")
-    assert "target: accuracy >= 0.9" in done.stdout

@@ -8,6 +8,7 @@ from statistics import mean, stdev
 
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -182,7 +183,7 @@ def test_power_equals_the_integral_over_the_spread(effect: float, n: int, alpha:
     density = scipy.stats.chi(df).pdf(spreads * math.sqrt(df)) * math.sqrt(df)
     normal = scipy.stats.norm
     found = normal.sf(critical * spreads - shift) + normal.cdf(-critical * spreads - shift)
-    expected = np.trapezoid(found * density, spreads)
+    expected = scipy.integrate.trapezoid(found * density, spreads)
     assert comparing.power(effect, n, alpha) == pytest.approx(expected, abs=1e-4)
 
 

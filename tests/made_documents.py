@@ -1,0 +1,74 @@
+"""Documents as runs would leave them, made without running anything."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from suite_registry import REGISTRY
+
+from seqbench.plan import plan
+from seqbench.records import Comparison, TrialRecord
+from seqbench.report.columns import Column, result_tables
+from seqbench.report.document import document as made_document
+from seqbench.report.terminal import print_report
+from seqbench.suite import parse_suite
+
+#: Far apart, close, and far below: 8 seeds tell 3 pairs apart where all differences point one way.
+FIGURES = {
+    "rnn": [0.80 + 0.001 * n for n in range(8)],
+    "lstm": [0.90 + 0.002 * n for n in range(8)],
+    "gru": [0.90 + 0.002 * n + 0.001 * (-1) ** n for n in range(8)],
+}
+TINY = """
+    datasets: [adding, parity]
+    models: [rnn, lstm, gru]
+    """
+
+
+def made(
+    figures: dict[str, list[float]],
+    *,
+    text: str = TINY,
+    dataset: str = "parity",
+    diverged: tuple[str, ...] = (),
+    comparisons: Callable[[list[str]], list[Comparison]] = lambda ids: [],
+    **metrics: Any,
+) -> dict[str, Any]:
+    """A document as a run of that suite would leave it, with these figures of one dataset."""
+    suite = parse_suite(textwrap.dedent(text), registry=REGISTRY)
+    seeds = max((len(some) for some in figures.values()), default=0)
+    suite = suite.model_copy(update={"seeds": tuple(range(seeds))})
+    planned = plan(suite, REGISTRY, devices={"auto": "cpu"}, datasets=[dataset])
+    trials = []
+    for trial in planned.trials:
+        value = figures[trial.case.model.name][trial.seed]
+        status = "diverged" if trial.case.label in diverged and trial.seed == 0 else "ok"
+        found = {"value": value, "last": value, "best": value, **metrics}
+        given = (status, "", "mse" if dataset == "adding" else "accuracy", found)
+        trials.append(TrialRecord(trial.id, trial.case.id, trial.seed, *given))
+    return made_document(
+        "results/x",
+        state={"suite": "x", "status": "finished"},
+        plan=planned.to_dict(),
+        environment={},
+        trials=trials,
+        cases=[],
+        comparisons=comparisons([case.id for case in planned.cases]),
+    )
+
+
+def shown(document: dict[str, Any], width: int = 80, of: Callable[..., None] = print_report) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    of(document, console=console)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    return text
+
+
+def column(document: dict[str, Any], field: str) -> Column:
+    return next(c for c in result_tables(document)[0].columns if c.field == field)

@@ -1,0 +1,158 @@
+"""A suite's target: how it is written, and the steps to it."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from made_documents import FIGURES, TINY, column, made, made_document, shown
+from suite_registry import REGISTRY
+
+from seqbench.errors import SuiteError
+from seqbench.plan import plan
+from seqbench.records import CaseRecord, Measurement, TrialRecord
+from seqbench.report.export import to_csv, to_latex, to_markdown
+from seqbench.report.target import NO_VALIDATION
+from seqbench.suite import parse_suite
+from seqbench.suite.schema import json_schema
+from seqbench.suite.target import PATTERN
+
+
+def parse_target(text: str) -> Any:
+    tiny = textwrap.dedent(TINY)
+    return parse_suite(f"{tiny}target: {text}\n", registry=REGISTRY).target
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "value"),
+    [("accuracy >= 0.85", "accuracy", 0.85), ("mse <= 0.01", "mse", 0.01),
+     ("accuracy>=1", "accuracy", 1.0), ("'  mse  <=  1e-3 '", "mse", 1e-3)],
+)  # fmt: skip
+def test_a_target_is_a_metric_and_a_bound(text: str, metric: str, value: float) -> None:
+    found = parse_target(text)
+    assert (found.metric, found.value) == (metric, value)
+    assert parse_target("null") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0.85", "must be a metric and a bound, not the number 0.85 (as in accuracy >= 0.85"),
+        ("[a]", "must be a metric and a bound, not a list"),
+        ("accuracy", "must be a metric and a bound, not text 'accuracy'"),
+        ("acuracy >= 0.85", "no metric is called 'acuracy' (did you mean 'accuracy'?)"),
+        ("accuracy > 0.85", "accuracy needs >=, not '>': more is better (write accuracy >= 0.85)"),
+        ("mse >= 0.1", "mse needs <=, not '>=': less is better (write mse <= 0.1)"),
+        ("accuracy >= 85%", "the bound must be a number, not '85%'"),
+        ("accuracy >= 85", "at most 1, not 85 (a share of 1: 0.85 stands for 85 %)"),
+        ("accuracy >= 0", "must be a number above 0"),
+        ("mse <= 1e999", "must be a number above 0"),
+        ("accuracy >= nan", "the bound must be a number, not 'nan'"),
+    ],
+)
+def test_a_wrong_target_is_refused_with_its_line(text: str, words: str) -> None:
+    with pytest.raises(SuiteError) as caught:
+        parse_target(text)
+    assert str(caught.value).startswith("suite.yaml:4:9: target: ")
+    assert words in str(caught.value)
+
+
+def test_the_schema_knows_targets() -> None:
+    schema = json_schema(REGISTRY)["properties"]["target"]
+    assert {"type": "string", "pattern": PATTERN} in schema["anyOf"]
+    assert re.search(PATTERN, "accuracy >= 0.85")
+    assert not re.search(PATTERN, "accuracy <= 0.85")
+
+
+def test_a_target_changes_no_case() -> None:
+    tiny = textwrap.dedent(TINY)
+    with_, without = (
+        [case.id for case in plan(parse_suite(text, registry=REGISTRY), REGISTRY).cases]
+        for text in (f"{tiny}target: accuracy >= 0.85\n", tiny)
+    )
+    assert with_ == without
+
+
+def curve(*validation: float | None) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {"epoch": n, "train_loss": 1.0, "steps": 10 * n, **({"validation": v} if v else {})}
+        for n, v in enumerate(validation, 1)
+    )
+
+
+def targeted(curves: list[tuple[dict[str, Any], ...]], step_s: float | None = None) -> Any:
+    """The document of one case with a target of 0.85; a curve of () is a seed that diverged."""
+    text = f"{textwrap.dedent(TINY)}target: accuracy >= 0.85\nseeds: {len(curves)}\n"
+    suite = parse_suite(text, registry=REGISTRY)
+    planned = plan(suite, REGISTRY, devices={"auto": "cpu"}, datasets=["parity"], models=["rnn"])
+    trials = [
+        TrialRecord(
+            trial.id, trial.case.id, trial.seed, "ok" if one else "diverged", "",
+            "accuracy" if one else "", {"value": 0.9, "last": 0.9, "best": 0.9}, one,
+        )
+        for trial, one in zip(planned.trials, curves, strict=True)
+    ]  # fmt: skip
+    step = Measurement("training_step", "s", {"batch_size": 100}, {"median_s": step_s})
+    cases = [CaseRecord(planned.cases[0].id, (step,))] if step_s else []
+    return made_document(
+        "results/x", state={"suite": "x", "status": "finished"}, plan=planned.to_dict(),
+        environment={}, trials=trials, cases=cases,
+    )  # fmt: skip
+
+
+def test_steps_to_target_by_hand() -> None:
+    document = targeted([curve(0.8, 0.85, 0.9), curve(0.9, 0.8, 0.8), curve(0.8, 0.84, 0.86)], 0.02)
+    found = document["cases"][0]["target"]
+    assert [one["steps"] for one in found["seeds"]] == [20, 10, 30]
+    assert (found["steps"], found["reached"], found["of"]) == (20, 3, 3)
+    assert found["seconds"] == pytest.approx(0.4)
+    assert column(document, "steps_to_target").texts == ("20",)
+    text = shown(document, 120)
+    assert "accuracy ≥ 0.85" in text
+    assert "steps × quiet step time" in text
+    assert column(document, "time_to_target").texts == ("400",)
+
+
+def test_misses_count_as_infinite() -> None:
+    one = targeted([curve(0.9), curve(0.95), curve(0.1)])
+    assert column(one, "steps_to_target").texts == ("10 (2 of 3)",)
+    most = targeted([curve(0.9), (), curve(0.1)], 0.02)
+    assert column(most, "steps_to_target").texts == ("∞ (1 of 3)",)
+    assert column(most, "time_to_target").texts == ("∞",)
+    half = targeted([curve(0.9), curve(0.1)])
+    assert column(half, "steps_to_target").texts == ("∞ (1 of 2)",)
+    assert half["cases"][0]["target"]["steps"] is None
+    json.dumps(half, allow_nan=False)
+    for export in (to_markdown, to_latex, to_csv):
+        assert export(half)
+
+
+def test_what_is_not_to_be_had_says_why() -> None:
+    none = targeted([curve(None, None)])
+    assert none["cases"][0]["target"]["reason"] == NO_VALIDATION
+    assert "steps to target: n/a: there is no validation split" in " ".join(shown(none).split())
+    assert "time to target: n/a: the step time was not" in " ".join(
+        shown(targeted([curve(0.9)])).split()
+    )
+    other = made(
+        FIGURES, text=f"{textwrap.dedent(TINY)}target: accuracy >= 0.85\n", dataset="adding"
+    )
+    assert other["cases"][0]["target"]["reason"] == "the metric of this dataset is mse"
+
+
+def test_without_a_target_nothing_is_said_of_it() -> None:
+    document = made(FIGURES)
+    assert document["target"] is None
+    assert {case["target"] for case in document["cases"]} == {None}
+    assert "target" not in shown(document)
+
+
+def test_the_dry_run_says_the_target(seqbench_cli: Callable[..., Any]) -> None:
+    suite = ROOT / "suites" / "quick.yaml"
+    done = seqbench_cli("run", suite, "--dry-run", "--set", "target=accuracy >= 0.9")
+    assert "target: accuracy >= 0.9" in done.stdout
