@@ -5,10 +5,10 @@
     python benchmarks/trust.py report quiet.jsonl loaded.jsonl
 
 Each repetition is a whole contest through the real measuring path: a model, the same model under
-another name, and the same model with 2 % and with 5 % more work. Only pairs with the first model are
-looked at, each as in a contest of two. In one repetition out of four the same models are then timed
-in the usual way: one after the other, one process each, for as long as each was timed in the contest,
-a t test on the pooled calls.
+another name, and the same model with 2 % and with 5 % more work. Only pairs with the first model
+are looked at, each as in a contest of two. In one repetition out of five the same models are then
+timed in the usual way: one after the other, one process each, for as long as each was timed in the
+contest, a t test on the pooled calls.
 
 ``--load`` keeps one core busy, on and off, from beginning to end.
 """
@@ -27,14 +27,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from seqbench import stats
-from seqbench.executors.local import usable_cores
-from seqbench.measure.figures import ALPHA
+from seqbench.measure.figures import ALPHA, Samples, comparisons
 from seqbench.process import WorkerProcess
-from seqbench.selftest import latency
+from seqbench.selftest.workshop import SETTINGS, Workshop, choice
 
 STEPS = {"model": 100, "the same": 100, "2 % more": 102, "5 % more": 105}
 TRUTH = {name: STEPS["model"] / steps for name, steps in STEPS.items() if name != "model"}
-NAIVE_EVERY = 4
+NAIVE_EVERY = 5
 
 
 def main() -> None:
@@ -45,35 +44,35 @@ def main() -> None:
     if options.load:
         multiprocessing.get_context("spawn").Process(target=disturb, daemon=True).start()
     with TemporaryDirectory() as name, options.out.open("a") as out:
-        folder = Path(name)
-        models = {name: latency.choice("Elman", steps=steps) for name, steps in STEPS.items()}
-        cases = latency.subjects(folder, models)
+        workshop = Workshop(Path(name))
+        cases = {
+            name: workshop.subject(name, choice("Elman", steps=steps))
+            for name, steps in STEPS.items()
+        }
         for number in range(options.repeats):
             clock = time.monotonic()
             line: dict[str, Any] = {"loaded": options.load, "budget_s": options.budget}
-            line["turns"] = in_turns(cases, folder, options)
+            line["turns"] = in_turns(workshop, cases, options)
             line["seconds"] = time.monotonic() - clock
+
             if number % NAIVE_EVERY == 0:
-                line["naive"] = one_after_the_other(cases, folder, options)
+                line["naive"] = one_after_the_other(workshop, cases, options)
             print(json.dumps(line), file=out, flush=True)
             print(number + 1, json.dumps(line["turns"]), flush=True)
 
 
 def in_turns(
-    cases: Mapping[str, Any], folder: Path, options: argparse.Namespace
+    workshop: Workshop, cases: Mapping[str, Any], options: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
     """Ratio, interval and p of each pair with the first model."""
-    latency.contest(
-        cases, folder, budget=options.budget, processes=options.processes,
-        warm_up=options.warm_up, cores=usable_cores(),
-    )  # fmt: skip
-    return {name: _pair(folder, cases["model"], cases[name]) for name in TRUTH}
+    workshop.contest(
+        cases, budget=options.budget, processes=options.processes, warm_up=options.warm_up
+    )
+    return {name: _pair(workshop.folder, cases["model"], cases[name]) for name in TRUTH}
 
 
 def _pair(folder: Path, a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
     """As in a contest of two, derived again from the raw samples."""
-    from seqbench.measure.figures import Samples, comparisons
-
     timed = {
         case["id"]: Samples.read(folder / "samples" / f"{case['id']}.json.gz") for case in (a, b)
     }
@@ -82,12 +81,12 @@ def _pair(folder: Path, a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str,
 
 
 def one_after_the_other(
-    cases: Mapping[str, Any], folder: Path, options: argparse.Namespace
+    workshop: Workshop, cases: Mapping[str, Any], options: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
     """Ratio of means and p of a t test on pooled calls, as most benchmarks do it."""
     from scipy.stats import ttest_ind
 
-    pooled = {name: _calls(case, folder, options) for name, case in cases.items()}
+    pooled = {name: _calls(case, workshop.folder, options) for name, case in cases.items()}
     return {
         name: {
             "ratio": mean(pooled["model"]) / mean(pooled[name]),
@@ -98,8 +97,8 @@ def one_after_the_other(
 
 
 def _calls(case: Mapping[str, Any], folder: Path, options: argparse.Namespace) -> list[int]:
-    job = {**case, "kind": "serve", "threads": 1, "settings": latency.SETTINGS}
-    worker = WorkerProcess({**job, "weights": case["weights"][0]}, folder / "naive.log")
+    job = {**case, "kind": "serve", "threads": 1, "settings": SETTINGS, "core": None}
+    worker = WorkerProcess(job, folder / "naive.log")
     try:
         worker.receive()
         worker.send({"warm_up": 10 * options.warm_up})
@@ -131,10 +130,8 @@ def report(files: Sequence[Path]) -> None:
         for row in _rows(lines):
             print("|", " | ".join(row), "|")
         seconds = median(line["seconds"] for line in lines)
-        print(
-            f"\n{file.name}: {len(lines)} contests of {len(STEPS)} cases, {lines[0]['budget_s']:g} s"
-            f" for each; {seconds:.1f} s a contest with starting and warming up.\n"
-        )
+        each = f"{len(lines)} contests of {len(STEPS)} cases, {lines[0]['budget_s']:g} s for each"
+        print(f"\n{file.name}: {each}; {seconds:.1f} s a contest with starting and warming up.\n")
 
 
 def _rows(lines: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
@@ -162,7 +159,7 @@ def _options() -> argparse.Namespace:
     run = commands.add_parser("run")
     run.add_argument("--out", type=Path, required=True)
     run.add_argument("--repeats", type=int, default=100)
-    run.add_argument("--budget", type=float, default=2.5, help="seconds for each case")
+    run.add_argument("--budget", type=float, default=2.0, help="seconds for each case")
     run.add_argument("--processes", type=int, default=8)
     run.add_argument("--warm-up", type=float, default=0.1)
     run.add_argument("--load", action="store_true")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
+import dataclasses
 import json
 import signal
 import subprocess
@@ -161,18 +161,20 @@ def test_the_run_folder_holds_all_that_the_docs_list(
 def test_what_is_printed_can_be_derived_again_from_the_samples(
     tiny_run: Path, tiny_document: dict[str, Any]
 ) -> None:
-    from seqbench.measure import turns
+    from seqbench.measure.figures import Samples, comparisons
 
     folder = tiny_run / tiny_document["run"]
+    timed = {}
     for case in tiny_document["cases"]:
-        with gzip.open(folder / "samples" / f"{case['id']}.json.gz", "rt") as file:
-            samples = json.load(file)
-        for entry in case["latency"]:
-            found = turns.summarize(samples["blocks"], entry["batch_size"])
-            assert {key: entry[key] for key in found} == found
-        assert {window["process"] for window in samples["windows"]} == {0, 1, 2}
-        rounds = {block["round"] for block in samples["blocks"]}
-        assert len(rounds) >= 5
+        samples = timed[case["id"]] = Samples.read(folder / "samples" / f"{case['id']}.json.gz")
+        again = [m for m in samples.measurements("", 0.02) if m.quantity in ("latency", "step")]
+        assert [{**m.settings, **m.values} for m in again] == [*case["latency"], *case["step"]]
+        assert {window["process"] for window in samples.windows} == {0, 1, 2}
+        assert {block["round"] for block in samples.blocks} >= {0, 1, 2}
+    again = [dataclasses.asdict(one) for one in comparisons(timed, dict.fromkeys(timed, ""))]
+    kept = [one for one in tiny_document["comparisons"] if one["quantity"] in ("latency", "step")]
+    assert again == kept
+    assert [one["settings"]["batch_size"] for one in kept] == [1, 8, 1]
 
 
 def test_show_and_list_find_the_run_again(

@@ -135,3 +135,58 @@ def test_exponent_is_the_slope_that_numpy_fits(figures: dict[int, float]) -> Non
     lengths, values = list(figures), list(figures.values())
     slope = np.polyfit(np.log(lengths), np.log(values), 1)[0]
     assert stats.exponent(lengths, values) == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+@given(st.lists(st.floats(-0.2, 0.2), min_size=2, max_size=12))
+def test_the_p_of_a_ratio_is_that_of_a_t_test_against_the_nearer_margin(logs: list[float]) -> None:
+    found = stats.ratio([[(math.exp(one), 1.0)] for one in logs])
+    margin = math.log1p(stats.INDIFFERENCE)
+    middle = np.mean(logs)
+    if np.std(logs) < 1e-6:
+        return
+    if abs(middle) <= margin:
+        assert found["p"] == 1.0
+    else:
+        expected = scipy.stats.ttest_1samp(logs, math.copysign(margin, middle)).pvalue
+        assert found["p"] == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert found["ratio"] == pytest.approx(math.exp(middle), rel=1e-6)
+    low, high = scipy.stats.t.interval(0.95, len(logs) - 1, middle, scipy.stats.sem(logs))
+    assert found["low"] == pytest.approx(math.exp(low), rel=1e-6)
+    assert found["high"] == pytest.approx(math.exp(high), rel=1e-6)
+
+
+def test_one_process_or_a_difference_within_the_margin_proves_nothing() -> None:
+    assert stats.ratio([[(2.0, 1.0)] * 9])["p"] == 1.0
+    assert stats.ratio([[(2.0, 1.0)] * 9])["low"] is None
+    assert stats.ratio([[(1.004, 1.0)] * 9] * 5)["p"] == 1.0
+    assert stats.ratio([[(1.006, 1.0)] * 9] * 5)["p"] == 0.0
+
+
+@pytest.mark.parametrize("spread", [0.002, 0.01, 0.05])
+def test_identical_things_are_called_different_at_most_as_often_as_it_says(spread: float) -> None:
+    """Processes that differ by ``spread``, stopped early when the interval is narrow enough."""
+    random = np.random.default_rng(2)
+    alarms = 0
+    for _ in range(500):
+        logs = spread * random.standard_normal(10)
+        for n in range(5, 11):
+            found = stats.mean_interval(logs[:n].tolist())
+            if (found["high"] - found["low"]) / 2 <= 0.02 or n == 10:
+                alarms += stats.ratio([[(math.exp(one), 1.0)] for one in logs[:n]])["p"] < 0.05
+                break
+    assert alarms / 500 <= 0.07  # 5 %, and three standard errors of 500 repetitions
+
+
+@pytest.mark.parametrize("spread", [0.005, 0.02, 0.04])
+def test_ending_early_costs_the_interval_little(spread: float) -> None:
+    """How often the interval holds the truth when it is what decides on the end."""
+    random = np.random.default_rng(3)
+    hits = 0
+    for _ in range(1000):
+        logs = spread * random.standard_normal(10)
+        for n in range(5, 11):
+            found = stats.mean_interval(logs[:n].tolist())
+            if (found["high"] - found["low"]) / 2 <= 0.02 or n == 10:
+                hits += found["low"] <= 0 <= found["high"]
+                break
+    assert hits / 1000 >= 0.92

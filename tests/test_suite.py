@@ -59,6 +59,43 @@ def test_the_shipped_suites_are_valid(path: Path) -> None:
     assert suite.name == path.stem
 
 
+@pytest.mark.parametrize(
+    ("given", "key", "found"),
+    [
+        ("precision: 1.5%", "precision", 0.015),
+        ("precision: 0.05", "precision", 0.05),
+        ("threads: 2", "threads", (2,)),
+        ("threads: [1, all]", "threads", (1, "all")),
+        ("threads: all", "threads", ("all",)),
+        ("seq_lens: [16, 64]", "seq_lens", (16, 64)),
+        ("runtimes: [eager, compile]", "runtimes", ("eager", "compile")),
+    ],
+)
+def test_settings_of_latency(given: str, key: str, found: Any) -> None:
+    suite = parse(f"{TINY}measure: {{latency: {{{given}}}}}")
+    assert getattr(suite.measure.latency, key) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ("precision: wide", "as in 2%"),
+        ("precision: 0%", "greater than 0"),
+        ("precision: 200%", "less than 1"),
+        ("threads: some", "all"),
+        ("threads: [1, 1]", "given twice"),
+        ("threads: 0", "greater than or equal to 1"),
+        ("seq_lens: [0]", "greater than or equal to 1"),
+        ("runtimes: [jit]", "eager"),
+    ],
+)
+def test_wrong_settings_of_latency_are_named(given: str, word: str) -> None:
+    with pytest.raises(SuiteError) as raised:
+        parse(f"{TINY}measure: {{latency: {{{given}}}}}")
+    assert given.partition(":")[0] in str(raised.value)
+    assert word in str(raised.value)
+
+
 def test_defaults() -> None:
     suite = parse(TINY)
     assert suite.name == "suite"
@@ -67,7 +104,8 @@ def test_defaults() -> None:
     assert suite.limits.time == 3600.0
     assert suite.measure.latency is not None
     assert suite.measure.latency.model_dump() == {
-        "budget": 10.0, "batch_sizes": (1, 64), "threads": 1, "processes": 5, "warm_up": 1.0,
+        "budget": 10.0, "batch_sizes": (1, 64), "seq_lens": (), "threads": (1,),
+        "runtimes": ("eager",), "processes": 10, "warm_up": 0.5, "precision": 0.02,
     }  # fmt: skip
     assert suite.measure.memory is not None
     assert suite.measure.memory.batch_size == 64

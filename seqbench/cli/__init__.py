@@ -13,6 +13,7 @@ import seqbench
 from seqbench.cli.listing import datasets, devices, models, plugins
 from seqbench.cli.results import list_runs, show
 from seqbench.cli.run import run, schema, validate
+from seqbench.cli.selftest import selftest
 from seqbench.errors import SeqbenchError, UsageError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -33,7 +34,10 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (run, validate, show, list_runs, models, datasets, devices, plugins, schema):
+COMMANDS = (
+    run, validate, show, list_runs, models, datasets, devices, plugins, schema, selftest
+)  # fmt: skip
+for command in COMMANDS:
     cli.add_command(command)
 
 

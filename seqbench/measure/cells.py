@@ -22,6 +22,8 @@ from seqbench.measure.subject import Subject
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 
 Call = Callable[[], object]
+#: The call that is timed, and what was found out about it on the way.
+Prepared = tuple[Call, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,14 @@ class Cell:
     Args:
         settings: ``quantity`` (``latency``: a forward pass of whole sequences; ``step``: one more
             step with the state that the steps before have left; ``training_step``), ``batch_size``,
-            ``length``, ``threads``, ``runtime``; for ``step`` also ``state_bytes`` of one sequence.
-        prepare: makes the call that is timed.
-        mode: the context that it is called in.
-
-    ``prepare`` raises PluginError where the answer is not that of the plain model.
+            ``length``, ``threads``, ``runtime``.
+        prepare: makes the call that is timed; for ``step`` it also finds ``state_bytes``, of one
+            sequence. It raises PluginError where the answer is not that of the plain model.
+        mode: the context that the call is made in.
     """
 
     settings: dict[str, Any]
-    prepare: Callable[[], Call]
+    prepare: Callable[[], Prepared]
     mode: Callable[[], AbstractContextManager[object]]
 
 
@@ -72,13 +73,13 @@ def _settings(quantity: str, batch_size: int, length: int, threads: int, runtime
 
 
 def _forward(subject: Subject, runtime: str, threads: int, length: int, batch_size: int) -> Cell:
-    def prepare() -> Call:
+    def prepare() -> Prepared:
         x = subject.batch(batch_size, length=length)[0]
         function = RUNTIMES[runtime](subject.model)
         if runtime != "eager":
             with torch.inference_mode():
                 check_equal(function(x), subject.model(x), f"runtime {runtime!r}")
-        return lambda: function(x)
+        return lambda: function(x), {}
 
     settings = _settings("latency", batch_size, length, threads, runtime)
     return Cell(settings, prepare, torch.inference_mode)
@@ -100,29 +101,27 @@ RUNTIMES: Mapping[str, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {
 def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
     """The last step of the longest sequence, each time from the state that those before left."""
     length = subject.splits.task.length
-    with torch.inference_mode():
-        state = models.steps(subject.model, subject.batch(1, length=1)[0])[1]
     settings = _settings("step", batch_size, length, threads, "eager")
-    settings["state_bytes"] = bytes_of(state)
 
-    def prepare() -> Call:
+    def prepare() -> Prepared:
+        model: Any = subject.model
         x = subject.batch(batch_size)[0]
         with torch.inference_mode():
-            check_steps(subject.model, x, per_step=subject.splits.task.target == "label_per_step")
-            before = models.steps(subject.model, x[:, :-1])[1] if length > 1 else None
+            check_steps(model, x, per_step=subject.splits.task.target == "label_per_step")
+            before = models.steps(model, x[:, :-1])[1] if length > 1 else None
+            state = models.steps(model, x[:1, :1])[1]
         last = x[:, -1]
-        model: Any = subject.model
-        return lambda: model.step(last, before)
+        return lambda: model.step(last, before), {"state_bytes": bytes_of(state)}
 
     return Cell(settings, prepare, torch.inference_mode)
 
 
 def _training_step(subject: Subject, train: Mapping[str, Any]) -> Cell:
-    def prepare() -> Call:
+    def prepare() -> Prepared:
         model = copy.deepcopy(subject.model).train()  # the one that others time stays as it is
         step = training.Step(model, subject.splits.task, train, steps_per_epoch=10**6)
         batch = subject.batch(train["batch_size"], split="train")
-        return lambda: step(*batch)
+        return lambda: step(*batch), {}
 
     length = subject.splits.task.length
     settings = _settings("training_step", train["batch_size"], length, train["threads"], "eager")

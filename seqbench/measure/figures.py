@@ -29,7 +29,7 @@ class Samples:
 
     Args:
         cells: what was timed, each with its settings (see :class:`seqbench.measure.cells.Cell`);
-            one that could not be has ``failed``, with the reason.
+            one that could not be has the ``status`` and ``reason`` of the failure.
         blocks: ``cell``, ``process``, ``round``, ``ns`` (one entry for each call, in nanoseconds).
         windows: ``cell``, ``process``, ``samples``, ``seconds``.
         cold: of each process, seconds of what came before.
@@ -65,14 +65,14 @@ class Samples:
 
     def warmed_up(self, cell: int, ready: Mapping[str, Any]) -> None:
         """What a process said after warming up a cell."""
-        if "failed" in ready:
-            self.cells[cell].setdefault("failed", ready["failed"])
-        else:
-            self.cells[cell]["steady"] &= ready["steady"]
+        known = self.cells[cell]
+        steady = known["steady"] and ready.get("steady", False)
+        known |= {name: value for name, value in ready.items() if name != "calls"}
+        known["steady"] = steady
 
     def open_cells(self) -> list[int]:
         """The cells that have not failed."""
-        return [number for number, cell in enumerate(self.cells) if "failed" not in cell]
+        return [number for number, cell in enumerate(self.cells) if "reason" not in cell]
 
     def key(self, cell: int) -> tuple[tuple[str, Any], ...]:
         """What two cells must share to be compared."""
@@ -119,8 +119,9 @@ class Samples:
         for number, cell in enumerate(self.cells):
             at = settings_of(cell)
             quantity = at.pop("quantity")
-            if "failed" in cell:
-                yield Measurement(quantity, "s", at, status="failed", reason=cell["failed"])
+            if "reason" in cell:
+                status, reason = cell["status"], cell["reason"]
+                yield Measurement(quantity, "s", at, status=status, reason=reason, method=METHOD)
                 continue
             values = self.summary(number)
             values |= {"steady": cell["steady"], "precise": _half_width(values) <= precision}

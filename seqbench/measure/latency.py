@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import gc
 import math
+import os
+import random
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
 import torch
 
-from seqbench.errors import PluginError
 from seqbench.measure import cells
 from seqbench.measure.subject import Subject, synchronize
-from seqbench.worker import Channel
+from seqbench.worker import Channel, reason_of, status_of
 
 #: A block should last this long: short enough for many turns, long against the clock.
-BLOCK_SECONDS = 0.02
+BLOCK_SECONDS = 0.01
 LEAST_CALLS, MOST_CALLS = 3, 200
 #: Warm-up goes on until the medians of two successive tens agree this well, or for so many times
 #: the least time.
@@ -25,28 +27,34 @@ STEADY, MOST_WARM_UP = 0.05, 5
 LEAST_WARM_UP_CALLS = 10
 #: Threads that a block has used still spin for a moment, and would disturb the next block.
 SETTLE_SECONDS = 0.005
+#: The cores that this process may use; none where the system does not let one choose.
+ANYWHERE = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
 def serve(job: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
     """Loads the case, then answers requests until told to stop.
 
     First it says ``{"loaded": {"cells": […], "cold": {…}}}``: what there is to time (see
-    :mod:`seqbench.measure.cells`), and what came before. Requests are ``{"warm_up": seconds}``
-    (answer ``{"ready": […]}``, one entry for each cell: ``calls`` that fill a block and whether
-    times became ``steady``, or why it ``failed``), ``{"cell": 0, "calls": 40}`` (answer
-    ``{"ns": […]}``, one for each call, the first after the switch included),
-    ``{"cell": 0, "window": 0.3}`` (answer ``{"samples": n, "seconds": s}``) and ``{"stop": true}``.
+    :mod:`seqbench.measure.cells`), and what came before. Requests, and their answers, are
+
+    - ``{"warm_up": seconds}``: ``{"ready": […]}``, for each cell the ``calls`` that fill a block and
+      whether times became ``steady``, or ``reason`` and ``status`` of a failure;
+    - ``{"cell": 0, "calls": 40}``: ``{"ns": […]}``, one for each call, the first one included;
+    - ``{"cell": 0, "window": 0.3}``: ``{"samples": n, "seconds": s}``;
+    - ``{"stop": true}``.
 
     Args:
         job: as for :class:`Subject`, with ``settings`` and ``train``, as for
-            :func:`seqbench.measure.cells.of`.
+            :func:`seqbench.measure.cells.of`, and ``core``: where blocks of one thread run, or
+            None for wherever the system puts them.
     """
+    ballast = _ballast()
     subject = Subject(job)
     gc.collect()
     gc.freeze()
     gc.disable()
     found = cells.of(subject, job["settings"], job["train"])
-    timers = [_Timer(subject, cell) for cell in found]
+    timers = [_Timer(subject, cell, job["core"]) for cell in found]
     cold = {**subject.cold, "first_call_s": timers[0].first_call()}
     channel.tell({"loaded": {"cells": [cell.settings for cell in found], "cold": cold}})
     while not (request := channel.next_request()).get("stop"):
@@ -57,21 +65,32 @@ def serve(job: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
             channel.tell(timers[request["cell"]].window(request["window"]))
         else:
             channel.tell({"ns": timers[request["cell"]].block(request["calls"])})
+    del ballast
     return {}
+
+
+def _ballast() -> list[bytearray]:
+    """Memory taken at random beforehand.
+
+    Workers come from one server, so that a model's memory would lie at the same places in each of
+    them, and what that is worth, up to a per cent, would pass for a property of the model.
+    """
+    return [bytearray(random.randrange(1, 4096)) for _ in range(64)]
 
 
 class _Timer:
     """Times one cell."""
 
-    def __init__(self, subject: Subject, cell: cells.Cell):
+    def __init__(self, subject: Subject, cell: cells.Cell, core: int | None):
         self.device = subject.device
         self.cell = cell
-        self.call: Callable[[], object] = _not_ready
+        self.core = core if cell.settings["threads"] == 1 else None
+        self.call: Callable[[], object] | None = None
+        self.facts: dict[str, Any] = {}
 
     def first_call(self) -> float:
         """Seconds that the very first call takes."""
-        self._prepare()
-        return self._once() / 1e9
+        return self._once(self._prepare()) / 1e9
 
     def warm_up(self, seconds: float) -> dict[str, Any]:
         """Calls until times are steady, for ``seconds`` at least.
@@ -80,20 +99,21 @@ class _Timer:
         be steady.
         """
         try:
-            self._prepare()
-            times, steady = self._warm_up(seconds)
-        except PluginError as error:  # a wrong answer is a result; the other cells go on
-            return {"failed": str(error)}
+            times, steady = self._warm_up(self._prepare(), seconds)
+        except Exception as error:  # it is a result of this cell; the others go on
+            traceback.print_exc()
+            return {"status": status_of(error), "reason": reason_of(error)}
         finally:
             self._settle()
         calls = math.ceil(BLOCK_SECONDS * 1e9 / median(times[-20:])) + 1
-        return {"calls": min(max(calls, LEAST_CALLS), MOST_CALLS), "steady": steady}
+        calls = min(max(calls, LEAST_CALLS), MOST_CALLS)
+        return {"calls": calls, "steady": steady, **self.facts}
 
-    def _warm_up(self, seconds: float) -> tuple[list[int], bool]:
+    def _warm_up(self, call: Callable[[], object], seconds: float) -> tuple[list[int], bool]:
         times: list[int] = []
         start, steady = time.monotonic(), False
         while (spent := time.monotonic() - start) < MOST_WARM_UP * seconds or not times:
-            times.append(self._once())
+            times.append(self._once(call))
             tens = len(times) >= 2 * LEAST_WARM_UP_CALLS and len(times) % 10 == 0
             steady = tens and _agree(median(times[-10:]), median(times[-20:-10]))
             if steady and spent >= seconds:
@@ -102,45 +122,49 @@ class _Timer:
 
     def block(self, calls: int) -> list[int]:
         """Nanoseconds of each of ``calls`` calls, the device's work included."""
-        self._prepare()
-        times = [self._once() for _ in range(calls)]
+        call = self._prepare()
+        self._stay()
+        times = [self._once(call) for _ in range(calls)]
         self._settle()
         return times
 
     def window(self, seconds: float) -> dict[str, Any]:
         """Samples that pass in one window of back-to-back calls, and the wall time they took."""
-        self._prepare()
-        self._once()  # meets the caches of whoever ran before
+        call = self._prepare()
+        self._stay()
+        self._once(call)  # meets the caches of whoever ran before
         samples, clock = 0, time.perf_counter()
         with self.cell.mode():
             while not samples or time.perf_counter() - clock < seconds:
-                self.call()
+                call()
                 samples += self.cell.settings["batch_size"]
             synchronize(self.device)
         spent = time.perf_counter() - clock
         self._settle()
         return {"samples": samples, "seconds": spent}
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> Callable[[], object]:
         torch.set_num_threads(self.cell.settings["threads"])
-        if self.call is _not_ready:
-            self.call = self.cell.prepare()
+        if self.call is None:
+            self.call, self.facts = self.cell.prepare()
+        return self.call
 
-    def _once(self) -> int:
+    def _stay(self) -> None:
+        """Keeps this thread on its core, or lets it go where it likes."""
+        if ANYWHERE:
+            os.sched_setaffinity(0, ANYWHERE if self.core is None else {self.core})
+
+    def _once(self, call: Callable[[], object]) -> int:
         with self.cell.mode():
             synchronize(self.device)
             clock = time.perf_counter_ns()
-            self.call()
+            call()
             synchronize(self.device)
             return time.perf_counter_ns() - clock
 
     def _settle(self) -> None:
         if self.cell.settings["threads"] > 1:
             time.sleep(SETTLE_SECONDS)
-
-
-def _not_ready() -> None:
-    raise AssertionError("the cell was not prepared")
 
 
 def _agree(a: float, b: float) -> bool:

@@ -9,6 +9,7 @@ independent, and only cases that took turns at the same time are held against ea
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -105,16 +106,28 @@ def _compete(entrants: list[_Entrant], number: int, job: Mapping[str, Any], tell
 
 def _start(entrants: list[_Entrant], number: int, job: Mapping[str, Any]) -> None:
     """Loads one after the other, so that none is disturbed while its cold figures are taken."""
+    core = _some_core()
     for entrant in entrants:
-        _guarded(entrant, _enter, number, job)
+        _guarded(entrant, _enter, number, core, job)
 
 
-def _enter(entrant: _Entrant, number: int, job: Mapping[str, Any]) -> None:
+def _some_core() -> int | None:
+    """Where all cases of one turn run, as far as they use one thread.
+
+    Left to the system, one case may stay beside a busy program while another has a core to itself.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    return random.choice(sorted(os.sched_getaffinity(0)))
+
+
+def _enter(entrant: _Entrant, number: int, core: int | None, job: Mapping[str, Any]) -> None:
     case, settings = entrant.case, job["settings"]
     request = {
         "kind": "serve",
         "threads": max(settings["threads"]),
         "settings": settings,
+        "core": core,
         **{key: case[key] for key in ("model", "data", "device", "train")},
         "weights": case["weights"][number % len(case["weights"])],
     }

@@ -144,6 +144,8 @@ def _measured(found: Sequence[Measurement]) -> dict[str, Any]:
     own = lengths.at_own(found)
     return {
         "latency": [{**m.settings, **m.values} for m in good if m.quantity == "latency"],
+        "step": [{**m.settings, **m.values} for m in good if m.quantity == "step"],
+        "training_step": _values(good, "training_step") or None,
         "throughput": [{**m.settings, **m.values} for m in good if m.quantity == "throughput"],
         "cold": _values(good, "cold") or None,
         "memory": _memory([m for m in own if m.quantity == "memory"]),

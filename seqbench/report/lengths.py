@@ -9,6 +9,8 @@ from seqbench import stats
 from seqbench.records import Measurement
 
 QUANTITIES = ("memory", "macs")
+#: What latencies of different lengths must share to be fitted together.
+SETTINGS = ("batch_size", "threads", "runtime")
 #: Passes that differ by more than this share of the figure make it too rough to be fitted.
 ROUGH = 0.25
 
@@ -33,18 +35,36 @@ def at_each(found: Sequence[Measurement]) -> list[dict[str, Any]]:
     ]
 
 
-def exponents(found: Sequence[Measurement]) -> dict[str, float | None]:
+def exponents(found: Sequence[Measurement]) -> dict[str, Any]:
     """What power of the length each figure grows with (see :func:`seqbench.stats.exponent`).
 
     Of memory it is the working memory that grows: parameters do not. None with a single length,
-    and where passes differ too much for so small a figure.
+    and where passes differ too much for so small a figure. ``latency`` has a list: one entry with
+    its interval for each setting.
     """
     good = [m for m in found if m.status == "ok" and _has_length(m)]
-    fitted = {"macs": _exponent([m for m in good if m.quantity == "macs"], "macs")}
+    fitted: dict[str, Any] = {"latency": _latency(found)}
+    fitted |= {"macs": _exponent([m for m in good if m.quantity == "macs"], "macs")}
     for mode in ("inference", "training"):
         memory = [m for m in good if m.quantity == "memory" and m.settings["mode"] == mode]
         rough = any(_rough(m.values) for m in memory)
         fitted[f"memory_{mode}"] = None if rough else _exponent(memory, "working")
+    return fitted
+
+
+def _latency(found: Sequence[Measurement]) -> list[dict[str, Any]]:
+    """From the medians of each process: a process is one fit."""
+    alike: dict[tuple[Any, ...], list[Measurement]] = {}
+    for one in found:
+        if one.quantity == "latency" and one.status == "ok" and "length" in one.settings:
+            alike.setdefault(tuple(one.settings[name] for name in SETTINGS), []).append(one)
+    fitted = []
+    for key, group in alike.items():
+        medians = zip(*(one.values["process_medians_s"] for one in group), strict=True)
+        lengths = [one.settings["length"] for one in group]
+        interval = stats.exponent_interval(lengths, [list(each) for each in medians])
+        if interval:
+            fitted.append({**dict(zip(SETTINGS, key, strict=True)), **interval})
     return fitted
 
 

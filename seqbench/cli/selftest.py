@@ -1,0 +1,85 @@
+"""``seqbench selftest``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seqbench.cli.terminal import console
+
+if TYPE_CHECKING:
+    from seqbench.selftest.checks import Check
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Less than a minute, and no planted 2 %.")
+@click.option("--device", default="cpu", show_default=True, help="Where the models run.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def selftest(quick: bool, device: str, as_json: bool) -> None:
+    """Check the instrument itself, on models whose truth is known.
+
+    The real measuring path, on this machine: what is expected, what is measured. Exit code: 0 all
+    passed, 1 some did not.
+    """
+    from tempfile import TemporaryDirectory
+
+    from seqbench import plugins
+    from seqbench.errors import WorkerError
+
+    start = time.monotonic()
+    registry = plugins.load()
+    found: list[Check] = []
+    with (
+        TemporaryDirectory(prefix="seqbench-") as folder,
+        console(stderr=True).status("") as status,
+    ):
+        status.update("starting workers (loading torch)")
+        from seqbench.selftest import checks
+        from seqbench.selftest.workshop import Workshop
+
+        workshop = Workshop(Path(folder), device)
+        for name, group in checks.GROUPS.items():
+            status.update(f"measuring: {name}")
+            try:
+                found += group(workshop, registry, checks.QUICK if quick else checks.FULL)
+            except WorkerError as error:
+                found.append(checks.Check(name, "a figure", str(error), "", False))
+    failed = [check for check in found if not check.passed]
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in found], indent=1))
+    else:
+        _print(found)
+        verdict = f"{len(failed)} of {len(found)} failed" if failed else f"all {len(found)} passed"
+        click.echo(f"\n{verdict} in {time.monotonic() - start:.0f} s")
+        if failed:
+            click.echo(
+                "A quiet machine passes: close other programs and try again; "
+                "`seqbench devices --check` says what may be wrong."
+            )
+    if failed:
+        sys.exit(1)
+
+
+def _print(found: list[Check]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for header, side in (
+        ("check", "left"),
+        ("expected", "right"),
+        ("measured", "right"),
+        ("error", "right"),
+        ("", "left"),
+    ):
+        table.add_column(header, justify=side, overflow="fold")  # type: ignore[arg-type]
+    for check in found:
+        verdict = Text("pass", "green") if check.passed else Text("FAIL", "bold red")
+        table.add_row(check.name, check.expected, check.measured, check.error, verdict)
+    console().print(table)

@@ -1,0 +1,179 @@
+"""The columns of speed: latency at each setting, steps, throughput, and what comes before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from seqbench.report import numbers
+from seqbench.report.building import exact, interval, quantity, whole
+from seqbench.report.column import EXPORT_ONLY, Case, Column
+from seqbench.report.numbers import MISSING, Estimate, Unit
+
+Entry = Mapping[str, Any]
+Settings = Mapping[str, Any]
+
+#: What a latency is measured at, with the values of runs that did not tell.
+SETTINGS: Settings = {"runtime": "eager", "threads": 1, "length": None, "batch_size": 1}
+#: So many settings are all shown; of more, only those of the smallest batch.
+FEW = 6
+
+
+def speed_columns(cases: Sequence[Case]) -> Iterable[Column]:
+    """Latency at each setting, throughput, steps, and what comes before the steady state."""
+    found = _all_settings(cases, "latency")
+    for number, at in enumerate(found):
+        yield from _latency(cases, at, found, first=number == 0)
+    yield from _exponents(cases, found)
+    yield from _throughput(cases)
+    yield from _step(cases)
+    yield from _cold(cases)
+
+
+def _all_settings(cases: Sequence[Case], name: str) -> list[Settings]:
+    """The settings that any of the cases has, in the order of the suite; batches ascend."""
+    found = [_settings(entry) for case in cases for entry in case.get(name) or ()]
+    distinct = [at for number, at in enumerate(found) if at not in found[:number]]
+    return sorted(distinct, key=lambda at: at["batch_size"])
+
+
+def _settings(entry: Entry) -> dict[str, Any]:
+    return {name: entry.get(name, default) for name, default in SETTINGS.items()}
+
+
+def _at(case: Case, name: str, at: Settings) -> Entry:
+    entries: list[Entry] = case.get(name) or []
+    return next((entry for entry in entries if _settings(entry) == at), {})
+
+
+def _words(at: Settings, others: Sequence[Settings]) -> str:
+    """``batch 1``, and what else tells it from the other settings: ``batch 1, length 32``."""
+    several = [name for name in SETTINGS if len({other[name] for other in others}) > 1]
+    words = {
+        "batch_size": f"batch {at['batch_size']}",
+        "length": f"length {at['length']}",
+        "threads": f"{at['threads']} thread{'s' * (at['threads'] != 1)}",
+        "runtime": at["runtime"],
+    }
+    return ", ".join(words[name] for name in words if name == "batch_size" or name in several)
+
+
+def _field(prefix: str, at: Settings, others: Sequence[Settings]) -> str:
+    return f"{prefix}_" + _words(at, others).replace(", ", "_").replace(" ", "_")
+
+
+def _rank(at: Settings, found: Sequence[Settings]) -> int:
+    """Only the smallest and the largest batch are always shown; of many settings, the smallest."""
+    sizes = sorted({other["batch_size"] for other in found})
+    shown = sizes[:1] if len(found) > FEW else (sizes[0], sizes[-1])
+    return 0 if at["batch_size"] in shown else 9
+
+
+def _latency(
+    cases: Sequence[Case], at: Settings, found: Sequence[Settings], *, first: bool
+) -> Iterable[Column]:
+    """Median, its interval, tail and number of calls at one setting, all in one unit."""
+    entries = [_at(case, "latency", at) for case in cases]
+    medians = [interval(entry, "median_s", "low_s", "high_s") for entry in entries]
+    unit = numbers.common_unit([e.value for e in medians if e], numbers.TIME)
+    field, words = _field("latency", at, found), _words(at, found)
+    given = [exact(case["reference"].get("latency_s")) if first else None for case in cases]
+    tails = {p: [exact(entry.get(f"{p}_s")) for entry in entries] for p in ("p90", "p99")}
+    calls = tuple(exact(entry.get("n")) for entry in entries)
+    times = partial(quantity, si="s", group="speed", scale=numbers.TIME, unit=unit)
+    rivals = tuple(case["device"] for case in cases)
+    rank = _rank(at, found)
+    extra = rank + (1 if first else 4)
+    column = times(
+        field, ("latency", words), medians, better="lower", interval=True, rank=rank, rivals=rivals
+    )
+    told = {name: value for name, value in at.items() if value is not None}
+    yield replace(column, compared=("latency", told))
+    yield times(f"reference_{field}", ("reference", words), given, rank=rank)
+    yield _bounds(medians, words, unit, extra)
+    yield times(f"{field}_p90", ("p90", words), tails["p90"], rank=extra + 1)
+    yield times(f"{field}_p99", ("p99", words), tails["p99"], rank=extra + 2)
+    yield Column(
+        f"{field}_calls", "", ("calls", words, ""), "speed", calls, whole(calls), rank=EXPORT_ONLY
+    )
+
+
+def _bounds(medians: Sequence[Estimate | None], at: str, unit: Unit, rank: int) -> Column:
+    """The intervals of ``medians``, spelt out; exports have them beside the medians."""
+    known = tuple(e if e and e.half_width is not None else None for e in medians)
+    texts = tuple(numbers.bounds(e, unit) for e in known)
+    return Column("", "", ("interval", at, unit.name), "speed", known, texts, rank=rank)
+
+
+def _exponents(cases: Sequence[Case], found: Sequence[Settings]) -> Iterable[Column]:
+    """What power of the length latency grows with."""
+    several = [{**at, "length": None} for at in found]
+    distinct = [at for number, at in enumerate(several) if at not in several[:number]]
+    for at in distinct:
+        fits = [_fit(case, at) for case in cases]
+        estimates = tuple(interval(fit, "exponent") for fit in fits)
+        words = _words(at, distinct)
+        yield Column(
+            _field("latency_exponent", at, distinct), "", ("exponent", f"latency, {words}", ""),
+            "speed", estimates, tuple(_exponent(e) for e in estimates),
+            interval=True, rank=_rank(at, distinct),
+        )  # fmt: skip
+
+
+def _fit(case: Case, at: Settings) -> Entry:
+    fits: list[Entry] = (case.get("exponents") or {}).get("latency") or []
+    return next((fit for fit in fits if _settings(fit) == at), {})
+
+
+def _exponent(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return MISSING
+    half = estimate.half_width
+    return f"{estimate.value:.2f}" + ("" if half is None else f" ± {half:.2f}")
+
+
+def _throughput(cases: Sequence[Case]) -> Iterable[Column]:
+    sizes = sorted({at["batch_size"] for at in _all_settings(cases, "throughput")})
+    for size in sizes:
+        entries = [
+            next((e for e in case.get("throughput") or () if e["batch_size"] == size), {})
+            for case in cases
+        ]
+        yield quantity(
+            f"throughput_batch_{size}", ("throughput", f"batch {size}"),
+            [exact(entry.get("per_s")) for entry in entries], si="per_s", group="speed",
+            scale=numbers.RATE, rank=0 if size == sizes[-1] else 10,
+        )  # fmt: skip
+
+
+def _step(cases: Sequence[Case]) -> Iterable[Column]:
+    """One step with the state carried along, and how large the state is."""
+    entries: list[Entry] = [next(iter(case.get("step") or ()), {}) for case in cases]
+    sizes = {entry["batch_size"] for entry in entries if entry}
+    at = f"batch {sizes.pop()}" if len(sizes) == 1 else ""
+    column = quantity(
+        "step", ("step", at), [interval(e, "median_s", "low_s", "high_s") for e in entries],
+        si="s", group="speed", scale=numbers.TIME, better="lower", interval=True, rank=1,
+        rivals=tuple(case["device"] for case in cases),
+    )  # fmt: skip
+    yield replace(column, compared=("step", {}))
+    states = [exact(entry.get("state_bytes")) for entry in entries]
+    yield quantity(
+        "state", ("state", "1 sequence"), states, si="bytes", group="speed",
+        scale=numbers.SMALL_BYTES, rank=2,
+    )  # fmt: skip
+
+
+def _cold(cases: Sequence[Case]) -> Iterable[Column]:
+    for name, words, rank in (
+        ("first_call_s", "first call", 7),
+        ("load_s", "load", EXPORT_ONLY),
+        ("build_s", "build", EXPORT_ONLY),
+    ):
+        found = [exact((case.get("cold") or {}).get(name)) for case in cases]
+        field = f"cold_{name.removesuffix('_s')}"
+        yield quantity(
+            field, ("cold", words), found, si="s", group="speed", scale=numbers.TIME, rank=rank
+        )

@@ -1,0 +1,151 @@
+"""What is timed: step by step, other lengths, other runtimes; each checked before it is timed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, install
+from test_models import choice
+from torch import Tensor, nn
+
+from seqbench import models
+from seqbench.errors import PluginError
+from seqbench.measure import cells
+from seqbench.models import SequenceModel
+from seqbench.types import Task
+
+FEATURES = Task("features", 5, "label", 3, 7)
+TOKENS = Task("tokens", 11, "label", 3, 7)
+PER_STEP = Task("tokens", 11, "label_per_step", 3, 7)
+
+
+def inputs(task: Task, batch: int = 4) -> Tensor:
+    if task.input == "tokens":
+        return torch.randint(task.input_size, (batch, task.length))
+    return torch.randn(batch, task.length, task.input_size)
+
+
+@pytest.mark.parametrize("task", [FEATURES, TOKENS, PER_STEP], ids=["features", "tokens", "steps"])
+@pytest.mark.parametrize("readout", ["last", "mean"])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_step_by_step_gives_what_the_whole_sequence_gives(
+    name: str, layers: int, readout: str, task: Task
+) -> None:
+    torch.manual_seed(0)
+    chosen = choice(name, hidden_size=6, num_layers=layers, readout=readout)
+    model = models.build(chosen, task).eval()
+    assert models.can_step(model)
+    with torch.inference_mode():
+        x = inputs(task)
+        cells.check_steps(model, x, per_step=task.target == "label_per_step")
+        answers, _ = models.steps(model, x)
+        expected = model(x) if task.target != "label_per_step" else model(x)[:, -1]
+    torch.testing.assert_close(answers[-1], expected)
+
+
+def test_the_sample_plugin_steps_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "plugins" / "seqbench-mingru"))
+    from seqbench_mingru.layer import MinGRU
+
+    torch.manual_seed(0)
+    model = SequenceModel(FEATURES, MinGRU(5, 16), 5, "last").eval()
+    with torch.inference_mode():
+        cells.check_steps(model, inputs(FEATURES), per_step=False)
+        _, state = models.steps(model, inputs(FEATURES, batch=1))
+    assert cells.bytes_of(state) == 16 * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "floats"), [("rnn", 1, 6), ("gru", 2, 12), ("lstm", 1, 12), ("lstm", 2, 24)]
+)
+def test_the_size_of_the_state(name: str, layers: int, floats: int) -> None:
+    model = models.build(choice(name, hidden_size=6, num_layers=layers), FEATURES)
+    _, state = models.steps(model, inputs(FEATURES, batch=1))
+    assert cells.bytes_of(state) == 4 * floats
+
+
+def test_what_reads_backwards_or_has_no_step_cannot_step() -> None:
+    assert not models.can_step(models.build(choice("lstm", bidirectional=True), FEATURES))
+    assert not models.can_step(nn.Linear(2, 2))
+
+
+class Forgetful(nn.Module):
+    """Sees all steps at once, but only one when it goes step by step."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.cumsum(dim=1)
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return x, None
+
+
+def test_a_wrong_step_is_found_with_the_size_of_the_error() -> None:
+    model = SequenceModel(FEATURES, Forgetful(), 5, "last")
+    with pytest.raises(PluginError, match=r"step by step: the answer differs .* by \d"):
+        cells.check_steps(model, inputs(FEATURES), per_step=False)
+
+
+def test_the_error_is_a_share_of_the_largest_value() -> None:
+    expected = torch.tensor([1.0, -4.0])
+    assert cells.relative_error(torch.tensor([1.0, -3.0]), expected) == 0.25
+    cells.check_equal(expected + 3e-4, expected, "compile")
+    with pytest.raises(PluginError, match=r"compile: .* by 0\.00012 of the largest value"):
+        cells.check_equal(expected + 5e-4, expected, "compile")
+    with pytest.raises(PluginError, match="by nan"):
+        cells.check_equal(expected * float("nan"), expected, "compile")
+    with pytest.raises(PluginError, match=r"shape \(1,\), not \(2,\)"):
+        cells.check_equal(expected[:1], expected, "compile")
+
+
+def test_half_precision_is_allowed_more() -> None:
+    expected = torch.tensor([1.0], dtype=torch.bfloat16)
+    cells.check_equal(expected * 1.01, expected, "compile")
+    with pytest.raises(PluginError):
+        cells.check_equal(expected.float() * 1.01, expected.float(), "compile")
+
+
+@pytest.mark.slow
+def test_a_runtime_that_gives_another_answer_is_a_failed_measurement(
+    site: Path, write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
+) -> None:
+    code = """
+        import torch
+
+        class Linear(torch.nn.Linear):
+            def forward(self, x):
+                return super().forward(x) + torch.compiler.is_compiling()
+        """
+    declared = """
+        import seqbench
+
+        @seqbench.hookimpl
+        def seqbench_models():
+            return [seqbench.ModelSpec("odd", build="odd_layer:Linear",
+                                       parameters={"out_features": 4})]
+        """
+    install(site, "odd", {"odd": declared, "odd_layer": code}, "odd = odd")
+    text = """
+        name: runtimes
+        datasets: [{parity: {length: 6, train_size: 40, validation_size: 20, test_size: 20}}]
+        models: [{rnn: {hidden_size: 4}}, odd]
+        train: {epochs: 1, batch_size: 20}
+        seeds: 1
+        measure:
+          latency:
+            {budget: 300ms, warm_up: 20ms, processes: 2, batch_sizes: [1],
+             runtimes: [eager, compile]}
+        """
+    done = seqbench_cli("run", write_suite(text), "--json")
+    rnn, odd = json.loads(done.stdout)["cases"]
+    assert [entry["runtime"] for entry in rnn["latency"]] == ["eager", "compile"]
+    assert [entry["runtime"] for entry in odd["latency"]] == ["eager"]
+    (failed,) = odd["unmeasured"]
+    assert failed["runtime"] == "compile"
+    assert "runtime 'compile': the answer differs" in failed["reason"]
+    assert done.returncode == 1

@@ -1,0 +1,60 @@
+"""The instrument's own test: it passes here, and it can fail."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from seqbench.cli.selftest import selftest
+from seqbench.records import Comparison
+from seqbench.selftest import checks
+
+
+def comparison(effect: float, low: float, high: float) -> Comparison:
+    return Comparison("latency", "a", "b", "ratio", effect, low, high, 0.01, "better", 5)
+
+
+def test_the_truth_must_lie_in_the_interval_made_wider() -> None:
+    found = comparison(0.95, 0.95 / 1.01, 0.95 * 1.01)
+    assert checks.holds(found, 0.95 * 1.009)
+    assert checks.holds(found, 0.95 * math.exp(checks.WIDER * math.log(1.0099)))
+    assert not checks.holds(found, 0.95 * 1.03)
+    assert not checks.holds(found, 0.95 / 1.03)
+
+
+def test_exact_checks_pass_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {"macs": checks.macs, "training": checks.training}
+    monkeypatch.setattr(checks, "GROUPS", groups)
+    done = CliRunner().invoke(selftest, ["--quick"])
+    assert done.exit_code == 0, done.output
+    assert done.output.count("pass") == 12
+    assert "all 11 passed" in done.output
+
+
+def test_a_wrong_figure_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "GROUPS", {"macs": checks.macs})
+    monkeypatch.setitem(checks.GATES, "gru", 4)
+    done = CliRunner().invoke(selftest, ["--quick"])
+    assert done.exit_code == 1
+    assert "3 of 9 failed" in done.output
+
+
+def test_a_figure_that_cannot_be_had_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "GROUPS", {"memory": checks.memory})
+    done = CliRunner().invoke(selftest, ["--quick", "--device", "nonsense"])
+    assert done.exit_code == 1
+    assert "nonsense" in done.output
+
+
+@pytest.mark.slow
+def test_the_whole_selftest_passes(seqbench_cli: Callable[..., Any]) -> None:
+    done = seqbench_cli("selftest", "--quick", "--json", timeout=240)
+    found = json.loads(done.stdout)
+    assert [check for check in found if not check["passed"]] == []
+    assert len(found) == 23
+    assert done.returncode == 0
