@@ -14,7 +14,7 @@ FORMAT = 1
 
 #: Version of the way seqbench trains and measures. Part of every case's identity: figures of two
 #: protocols are never mixed.
-PROTOCOL = 1
+PROTOCOL = 2
 
 Status = Literal["ok", "diverged", "failed", "timeout", "out_of_memory", "crashed", "skipped"]
 STATUSES: tuple[Status, ...] = get_args(Status)

@@ -157,7 +157,7 @@ def _throughput(cases: Sequence[Case]) -> Iterable[Column]:
 def _step(cases: Sequence[Case]) -> Iterable[Column]:
     """One step with the state carried along, and how large the state is."""
     steps: list[list[Entry]] = [case.get("step") or [{}] for case in cases]
-    entries = [found[0] for found in steps]
+    entries: list[Entry] = [found[0] for found in steps]
     sizes = {entry["batch_size"] for entry in entries if entry}
     at = f"batch {sizes.pop()}" if len(sizes) == 1 else ""
     column = quantity(
