@@ -140,7 +140,7 @@ def biweight(values: Sequence[float]) -> float:
     if reach == 0:
         return centre
     for _ in range(50):
-        weights = np.clip(1 - ((data - centre) / reach) ** 2, 0, None) ** 2
+        weights = (1 - np.minimum(np.abs(data - centre) / reach, 1) ** 2) ** 2
         last, centre = centre, float((weights * data).sum() / weights.sum())
         if abs(centre - last) <= 1e-6 * reach:
             break

@@ -11,7 +11,7 @@ from torch import nn
 
 from seqbench import models
 from seqbench.errors import PluginError
-from seqbench.measure import cost, turns
+from seqbench.measure import cost
 from seqbench.types import Task
 
 LABELS = Task("features", 28, "label", 10, 28)
@@ -58,15 +58,3 @@ def test_a_count_of_zero_for_a_model_with_parameters_is_an_error() -> None:
 
     with pytest.raises(PluginError, match="no multiply-accumulate was counted"):
         cost.count_macs(Adds(), LABELS)
-
-
-def test_the_first_call_of_each_block_counts_for_nothing() -> None:
-    blocks = [
-        {"round": r, "process": p, "batch_size": 1, "ns": [10**9, 1000, 1000, 1000]}
-        for r in range(3)
-        for p in range(2)
-    ]
-    blocks += [{"round": 0, "process": 0, "batch_size": 64, "ns": [1, 5, 5]}]
-    found = turns.summarize(blocks, 1)
-    assert found["median_s"] == pytest.approx(1e-6)
-    assert found["n"] == 18

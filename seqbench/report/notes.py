@@ -18,7 +18,7 @@ MOST_FAILURES = 10
 MOST_NAMED = 4
 SEEDS_TEST = "sign-flip test of paired seeds"
 #: The test behind a comparison in pairs, where it is not that of the metric.
-TESTS = {"latency": "t test of paired rounds"}
+TESTS = dict.fromkeys(("latency", "step"), "t test of paired rounds")
 #: The parameters of optimizers and schedules that readers ask for; the JSON export has all.
 TOLD = ("lr", "max_lr", "momentum", "weight_decay", "gamma")
 

@@ -143,7 +143,7 @@ def _exponent(estimate: Estimate | None) -> str:
 def _throughput(cases: Sequence[Case]) -> Iterable[Column]:
     sizes = sorted({at["batch_size"] for at in _all_settings(cases, "throughput")})
     for size in sizes:
-        entries = [
+        entries: list[Entry] = [
             next((e for e in case.get("throughput") or () if e["batch_size"] == size), {})
             for case in cases
         ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqbench.errors import WorkerError
 from seqbench.plugins import Registry
 from seqbench.records import Choice, Comparison
 from seqbench.selftest.workshop import TRAIN, Workshop, choice
@@ -109,6 +110,8 @@ def memory(workshop: Workshop, registry: Registry, effort: Effort) -> Iterator[C
                 job = {**workshop.subject("", model), "mode": mode, "batch_size": 1}
                 (result,) = workshop.run("memory", job)
                 (measured,) = result["measurements"]
+                if measured["status"] != "ok":
+                    raise WorkerError(f"memory in {mode}: {measured['reason']}")
                 error = measured["values"]["working"] / (size * MIB) - 1
                 freed = "" if to_the_end else ", freed early"
                 yield Check(
