@@ -27,7 +27,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from seqbench import stats
-from seqbench.measure.figures import ALPHA, Samples, comparisons
+from seqbench.comparing import ALPHA
+from seqbench.measure.figures import Samples
+from seqbench.measure.rounds import comparisons
 from seqbench.process import WorkerProcess
 from seqbench.selftest.workshop import SETTINGS, Workshop, choice
 
@@ -127,6 +129,8 @@ def report(files: Sequence[Path]) -> None:
     print("|---|---|---|---:|---:|---:|")
     for file in files:
         lines = [json.loads(line) for line in file.read_text().splitlines()]
+        if len({(line["budget_s"], line["loaded"]) for line in lines}) != 1:
+            raise SystemExit(f"{file} mixes repetitions that were not run alike")
         for row in _rows(lines):
             print("|", " | ".join(row), "|")
         seconds = median(line["seconds"] for line in lines)
@@ -142,7 +146,7 @@ def _rows(lines: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
             found = [one[name] for one in having]
             if not found:
                 continue
-            called = sum(one["p"] < ALPHA and (one["ratio"] < 1 or truth == 1) for one in found)
+            called = sum(one["p"] <= ALPHA and (one["ratio"] < 1 or truth == 1) for one in found)
             ratios = sorted(one["ratio"] for one in found)
             ends = [stats.quantile(ratios, share) for share in (0.05, 0.95)]
             inside = [one["low"] <= truth <= one["high"] for one in found if "low" in one]

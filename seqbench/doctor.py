@@ -44,12 +44,15 @@ class Finding:
     remedy: str = ""
 
 
-def examine(seconds: float, root: Path = Path("/")) -> dict[str, Any]:
+def examine(
+    seconds: float, root: Path = Path("/"), *, after_training: bool = False
+) -> dict[str, Any]:
     """Looks at everything while a reference computation runs. Imports torch.
 
     Args:
         seconds: how long the computation goes on.
         root: where the system's files are.
+        after_training: the load average is then that of the run itself, and left out.
 
     Returns:
         ``findings`` (as :class:`Finding`), ``steadiness`` (as
@@ -66,7 +69,7 @@ def examine(seconds: float, root: Path = Path("/")) -> dict[str, Any]:
     steady = steadiness.summary(blocks)
     findings = [
         *_steadiness(steady, PRECISION),
-        _load(load, os.cpu_count() or 1),
+        *([] if after_training else [_load(load, os.cpu_count() or 1)]),
         _others(before, after, took),
         _steal(before, after),
         _governor(system.governors(root)),
@@ -187,16 +190,21 @@ def _limits(
         yield Finding("CPU limit", "no control groups here", "n/a")
         yield Finding("memory limit", "no control groups here", "n/a")
         return
-    waits = after - before if before is not None and after is not None else 0
+    waits = after - before if before is not None and after is not None else None
     cores = "none" if limits.cores is None else f"{limits.cores:g} cores"
+    waited = "" if waits is None else f"; waited for it {waits} times"
     yield _judged(
-        "CPU limit", f"{cores}; waited for it {waits} times", waits > 0,
+        "CPU limit", f"{cores}{waited}", bool(waits),
         "raise the CPU quota of the container, or give it whole cores (cpuset)",
     )  # fmt: skip
     if limits.memory_bytes is None:
         yield Finding("memory limit", "none", "ok")
         return
-    used = limits.memory_used_bytes or 0
+    used = limits.memory_used_bytes
+    if used is None:
+        value = f"{limits.memory_bytes / 2**30:.1f} GiB; the system does not tell what is in use"
+        yield Finding("memory limit", value, "n/a")
+        return
     value = f"{used / 2**30:.1f} of {limits.memory_bytes / 2**30:.1f} GiB in use"
     tight = limits.memory_bytes - used < ROOM_BYTES
     yield _judged("memory limit", value, tight, "raise the memory limit of the container")

@@ -235,7 +235,8 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
 
 def _check_machine(work: Work) -> None:
     """Notes beside the environment how fit the machine is to measure, just before it is used."""
-    payload, threads = {"seconds": CHECK_SECONDS}, work.executor.cores
+    payload = {"seconds": CHECK_SECONDS, "after_training": True}
+    threads = work.executor.cores
     log, limit = work.log("doctor"), MEASURE_LIMIT
     job = Job("doctor", "doctor", "doctor", payload, log, threads=threads, limit=limit)
     for outcome in work.do("doctor", [job]):

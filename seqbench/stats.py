@@ -108,7 +108,8 @@ def ratio(processes: Sequence[Sequence[tuple[float, float]]]) -> dict[str, Any]:
 
     Returns:
         ``ratio``: first ÷ second; ``low``, ``high``: its 95 % interval, Student's t with one degree
-        of freedom less than there are processes (None with a single one); ``n`` processes;
+        of freedom less than there are processes (None with a single one, or where all agree to the
+        last digit); ``n`` processes;
         ``p``: two-sided, for the hypothesis that the two differ by no more than ``INDIFFERENCE``
         (1 with a single process): the distance beyond that margin is held against the error.
     """
@@ -120,11 +121,13 @@ def ratio(processes: Sequence[Sequence[tuple[float, float]]]) -> dict[str, Any]:
     from scipy.special import stdtr, stdtrit
 
     error = _jackknife_error(logs)
+    if error == 0:  # the clock is too coarse to tell: nothing is known of the error
+        return found
     half = float(stdtrit(len(logs) - 1, 0.975)) * error
     found |= {"low": math.exp(centre - half), "high": math.exp(centre + half)}
     excess = abs(centre) - math.log1p(INDIFFERENCE)
     if excess > 0:
-        found["p"] = float(2 * stdtr(len(logs) - 1, -excess / error)) if error else 0.0
+        found["p"] = float(2 * stdtr(len(logs) - 1, -excess / error))
     return found
 
 

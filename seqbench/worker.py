@@ -196,7 +196,7 @@ def _cost(job: Job, channel: Channel) -> dict[str, Any]:
 def _doctor(job: Job, channel: Channel) -> dict[str, Any]:
     from seqbench import doctor
 
-    return doctor.examine(job["seconds"])
+    return doctor.examine(job["seconds"], after_training=job["after_training"])
 
 
 def _serve(job: Job, channel: Channel) -> dict[str, Any]:

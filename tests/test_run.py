@@ -161,7 +161,8 @@ def test_the_run_folder_holds_all_that_the_docs_list(
 def test_what_is_printed_can_be_derived_again_from_the_samples(
     tiny_run: Path, tiny_document: dict[str, Any]
 ) -> None:
-    from seqbench.measure.figures import Samples, comparisons
+    from seqbench.measure.figures import Samples
+    from seqbench.measure.rounds import comparisons
 
     folder = tiny_run / tiny_document["run"]
     timed = {}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from seqbench.cli.selftest import selftest
+from seqbench.errors import WorkerError
 from seqbench.records import Comparison
 from seqbench.selftest import checks
 
@@ -22,9 +23,10 @@ def comparison(effect: float, low: float, high: float) -> Comparison:
 def test_the_truth_must_lie_in_the_interval_made_wider() -> None:
     found = comparison(0.95, 0.95 / 1.01, 0.95 * 1.01)
     assert checks.holds(found, 0.95 * 1.009)
-    assert checks.holds(found, 0.95 * math.exp(checks.WIDER * math.log(1.0099)))
-    assert not checks.holds(found, 0.95 * 1.03)
-    assert not checks.holds(found, 0.95 / 1.03)
+    # t(0.9995, 4) / t(0.975, 4) = 8.610 / 2.776
+    assert checks.holds(found, 0.95 * math.exp(8.610 / 2.776 * math.log(1.0099)))
+    assert not checks.holds(found, 0.95 * 1.032)
+    assert not checks.holds(found, 0.95 / 1.032)
 
 
 def test_exact_checks_pass_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,11 +46,21 @@ def test_a_wrong_figure_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "3 of 9 failed" in done.output
 
 
-def test_a_figure_that_cannot_be_had_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "GROUPS", {"memory": checks.memory})
+def test_a_device_that_is_not_there_is_named() -> None:
     done = CliRunner().invoke(selftest, ["--quick", "--device", "nonsense"])
+    assert done.exit_code == 2
+    assert "this machine has no device 'nonsense' (it has: cpu" in done.output
+
+
+def test_a_figure_that_cannot_be_had_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*given: object) -> Iterator[checks.Check]:
+        raise WorkerError("memory: crashed: the process was killed")
+        yield
+
+    monkeypatch.setattr(checks, "GROUPS", {"memory": fails})
+    done = CliRunner().invoke(selftest, ["--quick"])
     assert done.exit_code == 1
-    assert "nonsense" in done.output
+    assert "the process was killed" in " ".join(done.output.split())
 
 
 @pytest.mark.slow

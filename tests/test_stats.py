@@ -169,7 +169,13 @@ def test_one_process_or_a_difference_within_the_margin_proves_nothing() -> None:
     assert stats.ratio([[(2.0, 1.0)] * 9])["p"] == 1.0
     assert stats.ratio([[(2.0, 1.0)] * 9])["low"] is None
     assert stats.ratio([[(1.004, 1.0)] * 9] * 5)["p"] == 1.0
-    assert stats.ratio([[(1.006, 1.0)] * 9] * 5)["p"] == 0.0
+    rounds = [[(1.006 + 1e-5 * process, 1.0)] * 9 for process in range(5)]
+    assert stats.ratio(rounds)["p"] < 0.05
+
+
+def test_where_all_agree_to_the_last_digit_the_error_is_not_known() -> None:
+    found = stats.ratio([[(73e-9, 72e-9)] * 9] * 5)
+    assert (found["low"], found["high"], found["p"]) == (None, None, 1.0)
 
 
 @pytest.mark.parametrize("spread", [0.002, 0.01, 0.05])

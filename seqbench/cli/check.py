@@ -23,7 +23,8 @@ def check() -> None:
     click.echo(f"checking for {SECONDS:g} s; leave the machine alone", err=True)
     executor = LocalExecutor()
     with tempfile.TemporaryDirectory() as folder:
-        log, payload = Path(folder) / "doctor.log", {"seconds": SECONDS}
+        log = Path(folder) / "doctor.log"
+        payload = {"seconds": SECONDS, "after_training": False}
         job = Job("doctor", "doctor", "doctor", payload, log, threads=executor.cores, limit=120.0)
         outcome = next(iter(executor.run([job], Listener())))
     if outcome.status != "ok":

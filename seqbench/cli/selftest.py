@@ -29,9 +29,13 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
     """
     from tempfile import TemporaryDirectory
 
-    from seqbench import plugins
+    from seqbench import environment, plugins
     from seqbench.errors import WorkerError
 
+    there = environment.devices()
+    if device not in there:
+        known = ", ".join(there)
+        raise click.BadParameter(f"this machine has no device {device!r} (it has: {known})")
     start = time.monotonic()
     registry = plugins.load()
     found: list[Check] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch.utils import _pytree as pytree
 
 from seqbench import models, training
 from seqbench.errors import PluginError
-from seqbench.measure.subject import Subject
+from seqbench.measure.subject import Subject, synchronize
 
 #: How far the answers of two ways to compute the same may be apart, as a share of the largest
 #: answer: rounding differs, and adds up over the steps of a sequence.
@@ -34,8 +35,9 @@ class Cell:
         settings: ``quantity`` (``latency``: a forward pass of whole sequences; ``step``: one more
             step with the state that the steps before have left; ``training_step``), ``batch_size``,
             ``length``, ``threads``, ``runtime``.
-        prepare: makes the call that is timed; for ``step`` it also finds ``state_bytes``, of one
-            sequence. It raises PluginError where the answer is not that of the plain model.
+        prepare: makes the call that is timed, and finds out ``state_bytes`` of one sequence for
+            ``step``, ``first_call_s`` and ``graph_breaks`` for a runtime. It raises PluginError
+            where the answer is not that of the plain model.
         mode: the context that the call is made in.
     """
 
@@ -45,7 +47,7 @@ class Cell:
 
 
 def of(subject: Subject, settings: Mapping[str, Any], train: Mapping[str, Any]) -> list[Cell]:
-    """The cells of a model; the first is that of a plain forward pass.
+    """The cells of a model.
 
     Args:
         settings: ``runtimes``, ``threads``, ``seq_lens`` (none: the dataset's own length),
@@ -76,13 +78,31 @@ def _forward(subject: Subject, runtime: str, threads: int, length: int, batch_si
     def prepare() -> Prepared:
         x = subject.batch(batch_size, length=length)[0]
         function = RUNTIMES[runtime](subject.model)
-        if runtime != "eager":
-            with torch.inference_mode():
-                check_equal(function(x), subject.model(x), f"runtime {runtime!r}")
-        return lambda: function(x), {}
+        facts = {} if runtime == "eager" else _first_answer(function, subject, x, runtime)
+        return lambda: function(x), facts
 
     settings = _settings("latency", batch_size, length, threads, runtime)
     return Cell(settings, prepare, torch.inference_mode)
+
+
+def _first_answer(
+    function: Callable[[Tensor], Tensor], subject: Subject, x: Tensor, runtime: str
+) -> dict[str, Any]:
+    """Checks the first answer of a runtime, and says what it took to get it.
+
+    Returns:
+        ``first_call_s``: seconds, compiling included; ``graph_breaks``: how often the runtime gave
+        a part of the model back to eager mode.
+    """
+    breaks = torch._dynamo.utils.counters["graph_break"]
+    breaks.clear()
+    with torch.inference_mode():
+        clock = time.perf_counter()
+        answer = function(x)
+        synchronize(subject.device)
+        seconds = time.perf_counter() - clock
+        check_equal(answer, subject.model(x), f"runtime {runtime!r}")
+    return {"first_call_s": seconds, "graph_breaks": sum(breaks.values())}
 
 
 def _compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:

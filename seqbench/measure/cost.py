@@ -17,6 +17,7 @@ from seqbench.measure import kernels
 from seqbench.measure.subject import Subject
 from seqbench.records import Measurement
 from seqbench.types import Task
+from seqbench.worker import reason_of
 
 MACS_METHOD = "operator count of one forward pass at batch 1 on the meta device"
 
@@ -51,7 +52,10 @@ def measure(job: Mapping[str, Any]) -> dict[str, Any]:
 
 def _kernels(subject: Subject) -> Measurement:
     at = {"batch_size": 1, "length": subject.splits.task.length, "mode": "inference"}
-    values = kernels.run_by(subject.model, subject.batch(1)[0])
+    try:
+        values = kernels.run_by(subject.model, subject.batch(1)[0])
+    except Exception as error:  # a plugin's model may not take a batch of one
+        return Measurement("ops", "1", at, status="skipped", reason=reason_of(error))
     return Measurement("ops", "1", at, values, method=kernels.METHOD)
 
 
@@ -61,6 +65,8 @@ def _macs(model: nn.Module, task: Task, lengths: Mapping[int, Any]) -> Iterator[
         try:
             macs = {"macs": count_macs(model, task, length)}
             yield Measurement("macs", "1", at, macs, method=MACS_METHOD)
+        except PluginError as error:
+            yield Measurement("macs", "1", at, status="failed", reason=str(error))
         except Exception as error:  # a model whose forward looks at values has none on meta
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             yield Measurement("macs", "1", at, status="skipped", reason=reason)

@@ -7,18 +7,17 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from seqbench import stats
-from seqbench.comparing import holm
-from seqbench.records import Comparison, Measurement, Verdict
+from seqbench.records import Measurement
 
 #: The first call of a block meets caches, and threads, of whoever ran before: it is kept in the
 #: samples and left out of the figures.
 DROPPED = 1
-ALPHA = 0.05
+#: What is found out about a cell while it is prepared (see :class:`seqbench.measure.cells.Cell`).
+FACTS = ("state_bytes", "first_call_s", "graph_breaks")
 
 METHOD = "median of per-process medians of blocks taking turns in random order"
 
@@ -125,19 +124,24 @@ class Samples:
                 continue
             values = self.summary(number)
             values |= {"steady": cell["steady"], "precise": _half_width(values) <= precision}
-            values |= {"state_bytes": cell["state_bytes"]} if "state_bytes" in cell else {}
+            values |= {name: cell[name] for name in FACTS if name in cell}
             yield Measurement(quantity, "s", at, values, samples=name, method=METHOD)
         yield from self._throughput(name)
-        cold = {key: stats.median([one[key] for one in self.cold]) for key in self.cold[0]}
+        names = dict.fromkeys(name for one in self.cold for name in one)
+        cold = {
+            name: stats.median([one[name] for one in self.cold if name in one]) for name in names
+        }
         yield Measurement(
             "cold", "s", {}, cold, samples=name, method="median over processes loading alone"
         )
 
     def _throughput(self, name: str) -> Iterator[Measurement]:
-        if self.windows:
-            at = settings_of(self.cells[self.windows[0]["cell"]])
+        cell = self.largest_cell()
+        windows = [window for window in self.windows if window["cell"] == cell]
+        if cell is not None and windows:
+            at = settings_of(self.cells[cell])
             del at["quantity"]
-            values = stats.throughput([(w["samples"], w["seconds"]) for w in self.windows])
+            values = stats.throughput([(w["samples"], w["seconds"]) for w in windows])
             yield Measurement(
                 "throughput", "1/s", at, values, samples=name, method="one window per process"
             )
@@ -147,60 +151,6 @@ def settings_of(cell: Mapping[str, Any]) -> dict[str, Any]:
     """Quantity and settings of a cell, without what was found out about it."""
     names = ("quantity", "batch_size", "length", "threads", "runtime")
     return {name: cell[name] for name in names}
-
-
-def comparisons(timed: Mapping[str, Samples], rivals: Mapping[str, str]) -> list[Comparison]:
-    """Every pair of cases that took turns, at each setting that both have.
-
-    Args:
-        timed: the samples of each case, by its id.
-        rivals: for each case what it must share with another to be compared with it.
-    """
-    families: dict[Any, dict[str, int]] = {}
-    for case, samples in timed.items():
-        for cell in samples.open_cells():
-            families.setdefault((rivals[case], samples.key(cell)), {})[case] = cell
-    return [found for cells in families.values() for found in _family(cells, timed)]
-
-
-def _family(cells: Mapping[str, int], timed: Mapping[str, Samples]) -> list[Comparison]:
-    """All pairs of the cases that have one setting in common."""
-    rounds = {case: timed[case].rounds(cell) for case, cell in cells.items()}
-    pairs = list(combinations(cells, 2))
-    found = [stats.ratio(_paired(rounds[a], rounds[b])) for a, b in pairs]
-    corrected = holm([each["p"] for each in found])
-    return [
-        _comparison(timed[a].cells[cells[a]], a, b, each, p)
-        for (a, b), each, p in zip(pairs, found, corrected, strict=True)
-    ]
-
-
-def _comparison(
-    cell: Mapping[str, Any], a: str, b: str, found: Mapping[str, Any], p: float
-) -> Comparison:
-    settings = settings_of(cell)
-    quantity = settings.pop("quantity")
-    verdict: Verdict = "no difference"
-    if p < ALPHA:
-        verdict = "better" if found["ratio"] < 1 else "worse"
-    return Comparison(
-        quantity, a, b, "ratio", found["ratio"], found["low"], found["high"], p, verdict,
-        found["n"], settings,
-    )  # fmt: skip
-
-
-Rounds = Mapping[int, Mapping[int, Sequence[float]]]
-
-
-def _paired(a: Rounds, b: Rounds) -> list[list[tuple[float, float]]]:
-    """For each process the medians of the blocks of ``a`` and ``b`` in the same round."""
-    return [
-        [
-            (stats.median(a[process][number]), stats.median(b[process][number]))
-            for number in sorted(a[process].keys() & b[process].keys())
-        ]
-        for process in sorted(a.keys() & b.keys())
-    ]
 
 
 def _half_width(values: Mapping[str, Any]) -> float:

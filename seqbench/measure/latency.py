@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import os
@@ -55,7 +56,7 @@ def serve(job: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
     gc.disable()
     found = cells.of(subject, job["settings"], job["train"])
     timers = [_Timer(subject, cell, job["core"]) for cell in found]
-    cold = {**subject.cold, "first_call_s": timers[0].first_call()}
+    cold = {**subject.cold, **_first_call(subject, min(job["settings"]["batch_sizes"]))}
     channel.tell({"loaded": {"cells": [cell.settings for cell in found], "cold": cold}})
     while not (request := channel.next_request()).get("stop"):
         if "warm_up" in request:
@@ -87,10 +88,6 @@ class _Timer:
         self.core = core if cell.settings["threads"] == 1 else None
         self.call: Callable[[], object] | None = None
         self.facts: dict[str, Any] = {}
-
-    def first_call(self) -> float:
-        """Seconds that the very first call takes."""
-        return self._once(self._prepare()) / 1e9
 
     def warm_up(self, seconds: float) -> dict[str, Any]:
         """Calls until times are steady, for ``seconds`` at least.
@@ -165,6 +162,20 @@ class _Timer:
     def _settle(self) -> None:
         if self.cell.settings["threads"] > 1:
             time.sleep(SETTLE_SECONDS)
+
+
+def _first_call(subject: Subject, batch_size: int) -> dict[str, float]:
+    """Seconds of the very first call, at the dataset's own length; nothing if the model fails.
+
+    What goes wrong is told when that setting is warmed up.
+    """
+    x = subject.batch(batch_size)[0]
+    with torch.inference_mode(), contextlib.suppress(Exception):
+        clock = time.perf_counter()
+        subject.model(x)
+        synchronize(subject.device)
+        return {"first_call_s": time.perf_counter() - clock}
+    return {}
 
 
 def _agree(a: float, b: float) -> bool:

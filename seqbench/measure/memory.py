@@ -90,17 +90,18 @@ def figures(
     kept = sum(held.values()) - gradients
     missing: dict[str, str] = {}
     activations: int | None = middle.working - gradients
-    if activations is not None and activations < 0:
+    if middle.working <= gradients:  # no finer than pages: 0 would say that there is nothing
         activations = None
         missing["activations"] = "too small for the system's accounting of memory"
+    needed = [max(each, gradients) for each in working]
     values = {
         **held,
         "activations": activations,
         "working": middle.working,
         "peaks": working,
-        "total": kept + middle.working,
-        "low": kept + min(working),
-        "high": kept + max(working),
+        "total": kept + max(middle.working, gradients),
+        "low": kept + min(needed),
+        "high": kept + max(needed),
         "baseline": middle.baseline,
         "peak": middle.peak,
         "lower_bound": lower_bound,

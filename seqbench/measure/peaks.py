@@ -98,8 +98,11 @@ def _allocator_pass(work: Work, device: torch.device) -> Pass:
 def _kernel_pass(work: Work) -> Pass:
     gc.collect()
     _give_back_freed_memory()
-    CLEAR_REFS.write_text("5")
-    before = _status_bytes("VmRSS")
+    try:
+        CLEAR_REFS.write_text("5")
+        before = _status_bytes("VmRSS")
+    except OSError as error:
+        raise DeviceError(f"the kernel does not let its peak be read: {error}") from error
     work()
     return Pass(before, _status_bytes("VmHWM"))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.errors import WorkerError
-from seqbench.measure import figures
+from seqbench.measure import figures, rounds
 from seqbench.process import WorkerProcess, interrupts_wait
 from seqbench.records import Measurement, Status
 
@@ -86,7 +86,7 @@ def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     found = {e.case["id"]: _measurements(e, job) for e in entrants}
     timed = {e.case["id"]: e.samples for e in entrants if e.failure is None}
     rivals = {e.case["id"]: e.case["data"] for e in entrants}
-    comparisons = figures.comparisons(timed, rivals)
+    comparisons = rounds.comparisons(timed, rivals)
     return {"cases": found, "comparisons": [asdict(comparison) for comparison in comparisons]}
 
 
@@ -102,6 +102,8 @@ def _compete(entrants: list[_Entrant], number: int, job: Mapping[str, Any], tell
     _windows(entrants, WINDOW_SHARE * seconds)
     for entrant in entrants:
         entrant.end()
+        with contextlib.suppress(OSError):  # told at the end
+            entrant.samples.keep(_samples_file(entrant, job))
 
 
 def _start(entrants: list[_Entrant], number: int, job: Mapping[str, Any]) -> None:
@@ -255,13 +257,18 @@ def _guarded(entrant: _Entrant, action: Callable[..., None], *arguments: Any) ->
         entrant.end()
 
 
+def _samples_file(entrant: _Entrant, job: Mapping[str, Any]) -> Path:
+    return Path(job["folder"]) / "samples" / f"{entrant.case['id']}.json.gz"
+
+
 def _measurements(entrant: _Entrant, job: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What came of one case. Samples that cannot be kept are no measurement."""
     try:
         if entrant.failure is not None:
             raise entrant.failure
-        name = f"samples/{entrant.case['id']}.json.gz"
-        entrant.samples.keep(Path(job["folder"]) / name)
+        path = _samples_file(entrant, job)
+        entrant.samples.keep(path)
+        name = f"{path.parent.name}/{path.name}"
         found = entrant.samples.measurements(name, job["settings"]["precision"])
         return [asdict(measurement) for measurement in found]
     except _Failed as failure:

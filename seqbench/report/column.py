@@ -15,8 +15,6 @@ Better = Literal["higher", "lower"]
 
 #: Rank of a column that only the exports of full precision hold.
 EXPORT_ONLY = 99
-#: The letter that goes to the best case and all that cannot be told from it.
-BEST_LETTER = "a"
 
 
 @dataclass(frozen=True)
@@ -60,9 +58,9 @@ class Column:
     def best(self) -> tuple[bool, ...]:
         """Which figures are the best of their rivals, or cannot be told from the best.
 
-        Compared in pairs: those with the letter ``a``. Else with intervals: those whose interval
-        overlaps that of the best figure; none if the best has no interval, since one seed proves
-        nothing. Without: those within ``resolution`` of the best. None where fewer than two rivals
+        Compared in pairs: those that share a letter with the best. Else with intervals: those whose
+        interval overlaps that of the best figure; none if the best has no interval, since one seed
+        proves nothing. Without: those within ``resolution`` of the best. None where fewer than two rivals
         have a figure.
         """
         found = {row for rows in self._groups() for row in self._best_of(rows)}
@@ -89,7 +87,8 @@ class Column:
         if self.better is None or len(rows) < 2:
             return []
         if self.letters is not None:
-            return [row for row in rows if BEST_LETTER in self.letters[row]]
+            best = set(self.letters[self._top_of(rows)])
+            return [row for row in rows if best & set(self.letters[row])]
         top = self._estimate(self._top_of(rows))
         if not self.interval:
             return [r for r in rows if abs(self._estimate(r).value - top.value) <= self.resolution]

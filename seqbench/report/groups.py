@@ -45,8 +45,8 @@ def grouping(
         None if the cases were not compared in pairs, or there are more groups than letters.
     """
     rows = {cases[row]["id"]: row for row in order}
-    found = at_settings(comparisons, quantity, settings)
-    found = [each for each in found if each["a"] in rows and each["b"] in rows]
+    of_table = [each for each in comparisons if each["a"] in rows and each["b"] in rows]
+    found = at_settings(of_table, quantity, settings)
     if not found:
         return None
     names = [""] * len(cases)

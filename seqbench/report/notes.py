@@ -115,7 +115,8 @@ def warnings(document: Document) -> list[str]:
             f"Unstable latency: {_some(shaky)}: calls differ by more than 25 % of their median. "
             "Close other programs, or raise measure.latency.budget, and run again."
         )
-    return [*lines, *_imprecise(document), *_noisy_machine(document), *_slow_kernels(document)]
+    lines += [*_imprecise(document), *_noisy_machine(document), *_slow_kernels(document)]
+    return [*lines, *_graph_breaks(document)]
 
 
 def _imprecise(document: Document) -> list[str]:
@@ -148,6 +149,21 @@ def _noisy_machine(document: Document) -> list[str]:
     return [
         f"The machine was too noisy for latency to ±{100 * precision:g} %: the same computation "
         f"varied by ±{100 * noise:.1f} %. `seqbench devices --check` says what to do."
+    ]
+
+
+def _graph_breaks(document: Document) -> list[str]:
+    """Which models a runtime left to eager mode in part."""
+    names: dict[str, list[str]] = {}
+    for case in document["cases"]:
+        for runtime in dict.fromkeys(
+            e["runtime"] for e in case["latency"] if e.get("graph_breaks")
+        ):
+            names.setdefault(clean(runtime), []).append(case_name(case, document))
+    return [
+        f"Runtime {runtime} leaves a part of {_some(who)} to eager mode (graph breaks): its "
+        "figures say nothing of that part."
+        for runtime, who in names.items()
     ]
 
 
@@ -200,11 +216,12 @@ def explanations(
 def _letters_line(columns: Iterable[Column]) -> list[str]:
     """What letters mean, and the test behind those of each quantity."""
     compared = [c.compared[0] for c in columns if c.compared and c.letters and any(c.letters)]
-    tests = "; ".join(
-        f"{clean(name)}: {TESTS.get(name, SEEDS_TEST)}" for name in dict.fromkeys(compared)
-    )
+    names: dict[str, list[str]] = {}
+    for name in dict.fromkeys(compared):
+        names.setdefault(TESTS.get(name, SEEDS_TEST), []).append(clean(name))
+    tests = "; ".join(f"{', '.join(told)}: {test}" for test, told in names.items())
     return [
-        "a, b, …: cases that share a letter cannot be told apart, and a goes with the best "
+        "a, b, …: cases that share a letter cannot be told apart; the best has an a "
         f"({tests}; 5 % for all pairs of a column)."
     ] * bool(compared)
 

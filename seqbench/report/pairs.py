@@ -28,7 +28,7 @@ def families(cases: Sequence[Case]) -> list[list[Case]]:
 def metric_comparisons(cases: Sequence[Case], trials: Sequence[TrialRecord]) -> list[Comparison]:
     """All pairs of cases of a family in its metric, on the seeds that ended well for both.
 
-    A case with a seed that diverged is not compared: its other seeds are the ones that survived.
+    A case with a seed that did not end well is not compared: its others are the ones that survived.
 
     Args:
         cases: as the document has them.
@@ -36,7 +36,7 @@ def metric_comparisons(cases: Sequence[Case], trials: Sequence[TrialRecord]) -> 
     """
     found: list[Comparison] = []
     for family in families(cases):
-        compared = [case for case in family if case["metric"] and "diverged" not in case["seeds"]]
+        compared = [case for case in family if case["metric"] and set(case["seeds"]) <= {"ok"}]
         if len(family) > MOST_CASES or not compared:
             continue
         metric = compared[0]["metric"]

@@ -40,7 +40,9 @@ def towards(
     if reason:
         return {"seeds": [], "reached": 0, "of": 0, "steps": None, "step_s": step_s,
                 "seconds": None, "reason": reason, "seconds_reason": reason}  # fmt: skip
-    found = {trial.seed: _steps(target, trial) for trial in trials}
+    # Of a process that was killed nobody knows whether it would have reached it.
+    known = [trial for trial in trials if trial.status in ("ok", "diverged", "timeout")]
+    found = {trial.seed: _steps(target, trial) for trial in known}
     middle = median(math.inf if steps is None else steps for steps in found.values())
     steps = middle if math.isfinite(middle) else None
     return {

@@ -17,9 +17,9 @@ from seqbench.selftest.workshop import TRAIN, Workshop, choice
 MIB = 2**20
 #: Errors that are allowed, as a share of the truth.
 CLOCK_ERROR, MEMORY_ERROR = 0.01, 0.02
-#: An interval of 95 % misses the truth once in twenty: a self-test that does is of no use. This
-#: many times as wide, that of a t distribution with four degrees of freedom misses once in 270.
-WIDER = 2.0
+#: An interval of 95 % misses the truth once in twenty, and a self-test that fails as often is of no
+#: use: the truth must lie in that of 99.9 %.
+CONFIDENCE = 0.999
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,14 @@ def _words(verdict: str) -> str:
 
 
 def holds(found: Comparison, truth: float) -> bool:
-    """Whether the truth lies in the interval, made ``WIDER``, of a ratio."""
+    """Whether the truth lies in the interval of a ratio, made as wide as ``CONFIDENCE`` asks."""
     if found.low is None or found.high is None:
         return False
+    from scipy.special import stdtrit
+
+    wider = stdtrit(found.n - 1, (1 + CONFIDENCE) / 2) / stdtrit(found.n - 1, 0.975)
     half = math.log(found.high / found.low) / 2
-    return abs(math.log(found.effect / truth)) <= WIDER * half
+    return bool(abs(math.log(found.effect / truth)) <= wider * half)
 
 
 def memory(workshop: Workshop, registry: Registry, effort: Effort) -> Iterator[Check]:

@@ -276,7 +276,7 @@ class Latency(Keys):
     )
     threads: Threads = Field(default=(1,), description="CPU threads; `all` is all cores")
     runtimes: Runtimes = Field(default=("eager",), description="eager, compile")
-    processes: int = Field(default=10, ge=1, le=60, description="processes for each case")
+    processes: int = Field(default=10, ge=2, le=60, description="processes for each case")
     warm_up: Duration = Field(default=0.5, description="least time of warming up each process")
     precision: Share = Field(default=0.02, description="half-width of the interval that is enough")
 

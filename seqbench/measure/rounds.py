@@ -1,0 +1,66 @@
+"""Holds cases that took turns against each other, round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from seqbench import stats
+from seqbench.comparing import ALPHA, holm
+from seqbench.measure.figures import Samples, settings_of
+from seqbench.records import Comparison, Verdict
+
+
+def comparisons(timed: Mapping[str, Samples], rivals: Mapping[str, str]) -> list[Comparison]:
+    """Every pair of cases that took turns, at each setting that both have.
+
+    Args:
+        timed: the samples of each case, by its id.
+        rivals: for each case what it must share with another to be compared with it.
+    """
+    families: dict[Any, dict[str, int]] = {}
+    for case, samples in timed.items():
+        for cell in samples.open_cells():
+            families.setdefault((rivals[case], samples.key(cell)), {})[case] = cell
+    return [found for cells in families.values() for found in _family(cells, timed)]
+
+
+def _family(cells: Mapping[str, int], timed: Mapping[str, Samples]) -> list[Comparison]:
+    """All pairs of the cases that have one setting in common."""
+    rounds = {case: timed[case].rounds(cell) for case, cell in cells.items()}
+    pairs = list(combinations(cells, 2))
+    found = [stats.ratio(_paired(rounds[a], rounds[b])) for a, b in pairs]
+    corrected = holm([each["p"] for each in found])
+    return [
+        _comparison(timed[a].cells[cells[a]], a, b, each, p)
+        for (a, b), each, p in zip(pairs, found, corrected, strict=True)
+    ]
+
+
+def _comparison(
+    cell: Mapping[str, Any], a: str, b: str, found: Mapping[str, Any], p: float
+) -> Comparison:
+    settings = settings_of(cell)
+    quantity = settings.pop("quantity")
+    verdict: Verdict = "no difference"
+    if p <= ALPHA:
+        verdict = "better" if found["ratio"] < 1 else "worse"
+    return Comparison(
+        quantity, a, b, "ratio", found["ratio"], found["low"], found["high"], p, verdict,
+        found["n"], settings,
+    )  # fmt: skip
+
+
+Rounds = Mapping[int, Mapping[int, Sequence[float]]]
+
+
+def _paired(a: Rounds, b: Rounds) -> list[list[tuple[float, float]]]:
+    """For each process the medians of the blocks of ``a`` and ``b`` in the same round."""
+    return [
+        [
+            (stats.median(a[process][number]), stats.median(b[process][number]))
+            for number in sorted(a[process].keys() & b[process].keys())
+        ]
+        for process in sorted(a.keys() & b.keys())
+    ]
