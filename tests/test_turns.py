@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import install
 
 from seqbench import stats
 from seqbench.measure.figures import Samples
@@ -112,6 +113,24 @@ def test_a_cell_that_failed_is_a_failed_measurement_and_the_others_are_measured(
     assert good.values["precise"] is False
 
 
+def test_throughput_is_of_one_setting_only() -> None:
+    made = Samples()
+    made.enter([CELL, {**CELL, "batch_size": 64}], {"build_s": 1.0})
+    made.add_window(1, samples=6400, seconds=1.0)
+    made.add_window(0, samples=100, seconds=1.0)
+    for cell in (0, 1):
+        made.add_block(cell, 0, 0, [1, 2, 3])
+    (found,) = [m for m in made.measurements("", 0.02) if m.quantity == "throughput"]
+    assert (found.settings["batch_size"], found.values["per_s"]) == (64, 6400)
+
+
+def test_a_case_that_took_no_first_call_has_no_such_figure() -> None:
+    made = samples([[100] * 3] * 3)
+    made.cold.append({"build_s": 0.35, "first_call_s": 2.0})
+    (cold,) = [m for m in made.measurements("", 0.02) if m.quantity == "cold"]
+    assert cold.values == {"build_s": pytest.approx(0.3), "load_s": 0.5, "first_call_s": 2.0}
+
+
 SUITE = """
     name: brief
     datasets: [{{parity: {{length: 6, train_size: 40, validation_size: 20, test_size: 20}}}}]
@@ -165,3 +184,33 @@ def test_the_exponent_is_that_of_the_medians_of_each_process() -> None:
     assert found["exponent"] == pytest.approx(1.5)
     # s = 1/√2, half width 12.7062 / 2
     assert found["high"] - found["exponent"] == pytest.approx(12.7062047 / 2, rel=1e-6)
+
+
+def test_a_length_that_a_model_does_not_take_fails_alone(
+    site: Path, write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
+) -> None:
+    code = """
+        import torch
+
+        class Fixed(torch.nn.Linear):
+            def forward(self, x):
+                assert x.shape[1] in (2, 6), "only six steps"
+                return super().forward(x)
+        """
+    declared = """
+        import seqbench
+
+        @seqbench.hookimpl
+        def seqbench_models():
+            return [seqbench.ModelSpec("fixed", build="fixed_layer:Fixed",
+                                       parameters={"out_features": 4})]
+        """
+    install(site, "fixed", {"fixed": declared, "fixed_layer": code}, "fixed = fixed")
+    text = SUITE.format(settings="batch_sizes: [1], seq_lens: [12, 6], processes: 2")
+    text = text.replace("{rnn: {hidden_size: 4}}", "fixed")
+    done = seqbench_cli("run", write_suite(text), "--json")
+    fixed, lstm = json.loads(done.stdout)["cases"]
+    assert [entry["length"] for entry in fixed["latency"]] == [6]
+    assert fixed["cold"]["first_call_s"] > 0
+    assert {one["length"] for one in fixed["unmeasured"] if one["quantity"] == "latency"} == {12}
+    assert [entry["length"] for entry in lstm["latency"]] == [12, 6]

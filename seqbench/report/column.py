@@ -60,8 +60,8 @@ class Column:
 
         Compared in pairs: those that share a letter with the best. Else with intervals: those whose
         interval overlaps that of the best figure; none if the best has no interval, since one seed
-        proves nothing. Without: those within ``resolution`` of the best. None where fewer than two rivals
-        have a figure.
+        proves nothing. Without: those within ``resolution`` of the best. None where fewer than two
+        rivals have a figure.
         """
         found = {row for rows in self._groups() for row in self._best_of(rows)}
         return tuple(row in found for row in range(len(self.estimates)))

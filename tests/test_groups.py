@@ -1,0 +1,34 @@
+"""Which cases of a column are marked: those that cannot be told from the best."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqbench.report.column import Column
+from seqbench.report.groups import grouping
+from seqbench.report.numbers import Estimate
+
+
+def pair(a: str, b: str, verdict: str, length: int = 28) -> dict[str, Any]:
+    settings = {"batch_size": 1, "length": length, "threads": 1, "runtime": "eager"}
+    return {"quantity": "step", "a": a, "b": b, "verdict": verdict, "settings": settings}
+
+
+def test_all_that_share_a_letter_with_the_best_are_marked() -> None:
+    """The best cannot be told from either of the others, but those two can be told apart."""
+    estimates = tuple(Estimate(value) for value in (1.0, 1.1, 1.2))
+    column = Column(
+        "step", "s", ("step", "", ""), "speed", estimates, ("1.0", "1.1", "1.2"), "lower", True,
+        letters=("ab", "a", "b"),
+    )  # fmt: skip
+    assert column.best == (True, True, True)
+    assert column.top == (True, False, False)
+
+
+def test_each_table_has_letters_of_its_own_pairs() -> None:
+    found = [pair("a", "b", "better", 28), pair("c", "d", "better", 100)]
+    for first, second in (("a", "b"), ("c", "d")):
+        cases = [{"id": first}, {"id": second}]
+        letters = grouping(cases, found, "step", {}, [0, 1])
+        assert letters is not None
+        assert letters.letters == ("a", "b")
