@@ -108,7 +108,10 @@ def _first_answer(
 def _compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:
     # One thread compiles: a pool of processes would still be there while others are timed.
     torch._inductor.config.compile_threads = 1
-    torch._dynamo.config.recompile_limit = 64  # shapes and thread counts, each compiled apart
+    # Shapes and thread counts are compiled apart; torch 2.5 and older call the limit otherwise.
+    limits = torch._dynamo.config
+    name = "recompile_limit" if hasattr(limits, "recompile_limit") else "cache_size_limit"
+    setattr(limits, name, 64)
     return torch.compile(model, dynamic=False)
 
 

@@ -129,7 +129,7 @@ def _enter(entrant: _Entrant, number: int, core: int | None, job: Mapping[str, A
         "kind": "serve",
         "threads": max(settings["threads"]),
         "settings": settings,
-        "core": core,
+        "core": core if case["device"] == "cpu" else None,
         **{key: case[key] for key in ("model", "data", "device", "train")},
         "weights": case["weights"][number % len(case["weights"])],
     }
