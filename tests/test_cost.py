@@ -17,7 +17,7 @@ from seqbench import data, models
 from seqbench.measure import cost, kernels
 from seqbench.records import Measurement
 from seqbench.report.lengths import exponents
-from seqbench.report.notes import warnings as warnings_below
+from seqbench.report.warnings import warnings as warnings_below
 from seqbench.types import Task
 
 PIXELS = Task("features", 28, "label", 10, 28)

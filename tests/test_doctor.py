@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from seqbench import doctor, nvidia, system
 from seqbench.errors import DeviceError
 from seqbench.measure import steadiness
-from seqbench.report.notes import warnings
+from seqbench.report.warnings import warnings
 from seqbench.system import Limits, Moment
 
 CPU = "sys/devices/system/cpu"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from seqbench.report import notes
 from seqbench.report.columns import Case, Column, Document, ResultTable, result_tables
 from seqbench.report.text import clean, label, settings
+from seqbench.report.warnings import warnings
 
 Escape = Callable[[str], str]
 
@@ -93,7 +94,7 @@ def to_markdown(document: Document) -> str:
         lines += [*_markdown_list(failed), ""] if failed else []
     noted = notes.user_notes(document)
     lines += [*(_markdown(line) for line in noted), ""] if noted else []
-    below = [*notes.warnings(document), *notes.explanations(document, tables, "bold")]
+    below = [*warnings(document), *notes.explanations(document, tables, "bold")]
     below.append(f"results: {clean(document['run'])}")
     return "\n".join([*lines, *_markdown_list(below)]) + "\n"
 
@@ -133,7 +134,7 @@ def to_latex(document: Document) -> str:
     lines = [r"% \usepackage{booktabs}"]
     for table in tables:
         lines += _latex_table(document, table)
-    below = [*notes.user_notes(document), *notes.warnings(document)]
+    below = [*notes.user_notes(document), *warnings(document)]
     below += [*notes.explanations(document, tables, "bold"), f"results: {clean(document['run'])}"]
     return "\n".join([*lines, *(f"% {line}" for line in below)]) + "\n"
 

@@ -1,4 +1,4 @@
-"""What stands under the tables: what went wrong, and what the figures mean."""
+"""What stands under the tables: what failed, and what the figures mean."""
 
 from __future__ import annotations
 
@@ -95,85 +95,6 @@ def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _words(status: str) -> str:
     return clean(status).replace("_", " ")
-
-
-def warnings(document: Document) -> list[str]:
-    """What the reader must know before believing the figures."""
-    lines = []
-    if document["status"] != "finished":
-        lines.append(
-            f"This run is {'not finished' if document['status'] == 'running' else 'interrupted'}: "
-            "the figures are of the trials that had ended by then."
-        )
-    shaky = [
-        f"{case_name(case, document)} (batch {', '.join(sizes)})"
-        for case in document["cases"]
-        if (sizes := [str(e["batch_size"]) for e in case["latency"] if e.get("unstable")])
-    ]
-    if shaky:
-        lines.append(
-            f"Unstable latency: {_some(shaky)}: calls differ by more than 25 % of their median. "
-            "Close other programs, or raise measure.latency.budget, and run again."
-        )
-    lines += [*_imprecise(document), *_noisy_machine(document), *_slow_kernels(document)]
-    return [*lines, *_graph_breaks(document)]
-
-
-def _imprecise(document: Document) -> list[str]:
-    """The cases whose latency is not known as well as was asked for."""
-    precision = ((document.get("measure") or {}).get("latency") or {}).get("precision")
-    worst = {}
-    for case in document["cases"]:
-        widths = [
-            (entry["high_s"] - entry["low_s"]) / 2 / entry["median_s"]
-            for entry in case["latency"]
-            if entry.get("precise") is False and entry["low_s"] is not None
-        ]
-        if widths:
-            worst[f"{case_name(case, document)} (±{100 * max(widths):.1f} %)"] = max(widths)
-    if not worst or precision is None:
-        return []
-    named = sorted(worst, key=lambda name: -worst[name])
-    return [
-        f"The time ended before latency was known to ±{100 * precision:g} %: {_some(named)}. "
-        "Raise measure.latency.budget or precision, or close other programs."
-    ]
-
-
-def _noisy_machine(document: Document) -> list[str]:
-    """Whether the machine was too restless, just before, for the precision asked of latency."""
-    noise = ((document["environment"] or {}).get("doctor") or {}).get("noise")
-    precision = ((document.get("measure") or {}).get("latency") or {}).get("precision")
-    if noise is None or precision is None or noise <= precision:
-        return []
-    return [
-        f"The machine was too noisy for latency to ±{100 * precision:g} %: the same computation "
-        f"varied by ±{100 * noise:.1f} %. `seqbench devices --check` says what to do."
-    ]
-
-
-def _graph_breaks(document: Document) -> list[str]:
-    """Which models a runtime left to eager mode in part."""
-    names: dict[str, list[str]] = {}
-    for case in document["cases"]:
-        for runtime in dict.fromkeys(
-            e["runtime"] for e in case["latency"] if e.get("graph_breaks")
-        ):
-            names.setdefault(clean(runtime), []).append(case_name(case, document))
-    return [
-        f"Runtime {runtime} leaves a part of {_some(who)} to eager mode (graph breaks): its "
-        "figures say nothing of that part."
-        for runtime, who in names.items()
-    ]
-
-
-def _slow_kernels(document: Document) -> list[str]:
-    """What makes models slower than they need be, once for each kind."""
-    names: dict[str, list[str]] = {}
-    for case in document["cases"]:
-        for warning in case.get("warnings", ()):
-            names.setdefault(clean(warning), []).append(case_name(case, document))
-    return [f"{', '.join(who)}: {warning}." for warning, who in names.items()]
 
 
 def user_notes(document: Document) -> list[str]:
@@ -288,10 +209,11 @@ def _target_lines(document: Document) -> list[str]:
             f"steps to target: optimizer steps until {words} on validation at the end of an epoch; "
             "median over the seeds, those that missed it counted as ∞."
         )
-    return lines + [f"{why} ({_some(names)})." for why, names in missing.items()]
+    return lines + [f"{why} ({some(names)})." for why, names in missing.items()]
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first few of ``names``, and how many more there are."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
 

@@ -17,6 +17,7 @@ from seqbench.report import notes
 from seqbench.report.columns import EXPORT_ONLY, Column, Document, ResultTable, result_tables
 from seqbench.report.numbers import MISSING, aligned
 from seqbench.report.text import clean, label, settings
+from seqbench.report.warnings import warnings
 
 BEST, TIED = "*", "~"
 GAP = 2
@@ -57,9 +58,9 @@ def report(document: Document, width: int) -> Iterator[RenderableType]:
     noted = [Text(line) for line in notes.user_notes(document)]
     if noted:
         yield from _with_space([Group(*noted)])
-    warnings = [_hanging("! ", line, "bold") for line in notes.warnings(document)]
+    warned = [_hanging("! ", line, "bold") for line in warnings(document)]
     explained = notes.explanations(document, tables, BEST, TIED)
-    yield from _with_space([Group(*warnings, *(Text(line, "dim") for line in explained))])
+    yield from _with_space([Group(*warned, *(Text(line, "dim") for line in explained))])
 
 
 def _with_space(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
