@@ -56,7 +56,6 @@ def main() -> None:
             line: dict[str, Any] = {"loaded": options.load, "budget_s": options.budget}
             line["turns"] = in_turns(workshop, cases, options)
             line["seconds"] = time.monotonic() - clock
-
             if number % NAIVE_EVERY == 0:
                 line["naive"] = one_after_the_other(workshop, cases, options)
             print(json.dumps(line), file=out, flush=True)
@@ -115,8 +114,13 @@ def _calls(case: Mapping[str, Any], folder: Path, options: argparse.Namespace) -
 
 
 def disturb() -> None:
-    """Keeps one core busy, on and off, until it is ended."""
-    while True:
+    """Keeps one core busy, on and off, for as long as the script lives.
+
+    Even a script that was killed: what it left behind would load the machine of the next one.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # it runs in a process of its own
+    while parent.is_alive():
         until = time.monotonic() + random.uniform(0.05, 2.0)
         while time.monotonic() < until:
             pass
@@ -124,7 +128,8 @@ def disturb() -> None:
 
 
 def report(files: Sequence[Path]) -> None:
-    """Prints one Markdown table of all files."""
+    """Prints one Markdown table of all files, and how long the contests took."""
+    took = []
     print("| machine | way | pair | called different | ratio, 5 % to 95 % | truth in interval |")
     print("|---|---|---|---:|---:|---:|")
     for file in files:
@@ -135,7 +140,8 @@ def report(files: Sequence[Path]) -> None:
             print("|", " | ".join(row), "|")
         seconds = median(line["seconds"] for line in lines)
         each = f"{len(lines)} contests of {len(STEPS)} cases, {lines[0]['budget_s']:g} s for each"
-        print(f"\n{file.name}: {each}; {seconds:.1f} s a contest with starting and warming up.\n")
+        took.append(f"{file.name}: {each}; {seconds:.1f} s a contest with all that comes before")
+    print("", *took, sep="\n")
 
 
 def _rows(lines: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
