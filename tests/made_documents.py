@@ -13,7 +13,8 @@ from suite_registry import REGISTRY
 
 from seqbench.plan import plan
 from seqbench.records import Comparison, TrialRecord
-from seqbench.report.columns import Column, result_tables
+from seqbench.report.column import Column
+from seqbench.report.columns import result_tables
 from seqbench.report.document import document as made_document
 from seqbench.report.terminal import print_report
 from seqbench.suite import parse_suite

@@ -19,7 +19,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from seqbench.report import notes, numbers
-from seqbench.report.columns import Column, result_tables
+from seqbench.report.column import Column
+from seqbench.report.columns import result_tables
 from seqbench.report.export import FORMATS, to_csv, to_json, to_latex, to_markdown
 from seqbench.report.numbers import Estimate
 from seqbench.report.terminal import print_report, save_svg

@@ -12,6 +12,7 @@ import pytest
 from conftest import install
 
 from seqbench import stats
+from seqbench.comparing import holm
 from seqbench.measure.figures import Samples
 from seqbench.measure.rounds import comparisons
 
@@ -81,7 +82,8 @@ def test_p_is_corrected_for_the_number_of_pairs() -> None:
         comparisons({one.a: timed[one.a], one.b: timed[one.b]}, dict.fromkeys(timed, ""))[0].p
         for one in found
     ]
-    assert sorted(alone) != alone or len(set(alone)) > 1
+    assert len(set(alone)) > 1
+    assert [one.p for one in found] == pytest.approx(holm(alone))
     for one, p in zip(found, alone, strict=True):
         assert p <= one.p <= min(1.0, 3 * p)
 

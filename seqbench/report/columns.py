@@ -17,8 +17,6 @@ from seqbench.report.numbers import INFINITE, MISSING, Estimate
 from seqbench.report.speed import speed_columns
 from seqbench.report.target import target_words
 
-__all__ = ["EXPORT_ONLY", "Case", "Column", "Document", "ResultTable", "result_tables"]
-
 #: The kernel's accounting is no finer than about this: closer figures of memory are equal.
 MEMORY_RESOLUTION = 2**20
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from seqbench.errors import UsageError
-from seqbench.report.columns import Case, Document
+from seqbench.report.column import Case, Document
+from seqbench.report.look import empty_table
+from seqbench.report.numbers import NOT_AVAILABLE
 from seqbench.report.text import clean, label
 
 #: More classes are listed, not shown as a square.
@@ -20,7 +21,6 @@ MOST_CLASSES = 20
 MOST_CONFUSIONS = 10
 MOST_NAMES = 20
 CLASS_WIDTH, HEADER_WIDTH = 12, 5
-NOT_AVAILABLE = "n/a"
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,8 @@ def headers(classes: Sequence[str]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(n) for n in range(len(classes))]
 
 
-def _plain_table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-
-
 def _square(confusion: Confusion, heads: Sequence[str]) -> Table:
-    table = _plain_table()
+    table = empty_table()
     numbered = heads[0] != confusion.classes[0][:HEADER_WIDTH].strip()
     table.add_column(
         Text("class", "bold"), max_width=CLASS_WIDTH, no_wrap=True, overflow="ellipsis"
@@ -168,7 +164,7 @@ def _square(confusion: Confusion, heads: Sequence[str]) -> Table:
 
 
 def _recalls(confusion: Confusion) -> Table:
-    table = _plain_table()
+    table = empty_table()
     table.add_column(Text("class", "bold"), overflow="fold")
     table.add_column(Text("recall %", "bold"), justify="right", no_wrap=True)
     for name, recall in zip(confusion.classes, confusion.recall, strict=True):
@@ -177,7 +173,7 @@ def _recalls(confusion: Confusion) -> Table:
 
 
 def _frequent(confusion: Confusion) -> Table:
-    table = _plain_table()
+    table = empty_table()
     for header in ("true", "predicted"):
         table.add_column(Text(header, "bold"), overflow="fold")
     for header in ("% of true", "count"):

@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from seqbench.report import notes
-from seqbench.report.columns import Case, Column, Document, ResultTable, result_tables
+from seqbench.report.column import Case, Column, Document
+from seqbench.report.columns import ResultTable, result_tables
 from seqbench.report.text import clean, label, settings
 from seqbench.report.warnings import warnings
 

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from seqbench.report import numbers
-from seqbench.report.columns import Case, Document
+from seqbench.report.column import Case, Document
+from seqbench.report.look import empty_table
 from seqbench.report.notes import case_name
+from seqbench.report.numbers import NOT_AVAILABLE
 from seqbench.report.text import clean
 
 MODES = ("inference", "training")
-NOT_AVAILABLE = "n/a"
 NOT_RECORDED = "not recorded by the version of seqbench that made this run"
 
 #: What the peak is made of, and what it comes to; the header of each.
@@ -152,7 +152,7 @@ def _reasons(
 
 
 def _empty_table(headers: Iterable[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table = empty_table()
     table.add_column(Text("case", "bold"), overflow="fold", vertical="top")
     for header in headers:
         table.add_column(Text(header, "bold"), justify="right", overflow="fold")

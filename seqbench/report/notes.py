@@ -8,7 +8,8 @@ from typing import Any
 
 from seqbench import stats
 from seqbench.report import numbers
-from seqbench.report.columns import Case, Column, Document, ResultTable
+from seqbench.report.column import Case, Column, Document
+from seqbench.report.columns import ResultTable
 from seqbench.report.groups import at_settings
 from seqbench.report.pairs import MOST_CASES, families
 from seqbench.report.target import target_words

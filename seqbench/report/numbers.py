@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 #: Stands where there is no figure.
 MISSING = "—"
+#: Stands where there could be one, and the reason is told below.
+NOT_AVAILABLE = "n/a"
 #: Stands for a target that was missed.
 INFINITE = "∞"
 #: A column whose largest figure would reach this goes to the next larger unit.

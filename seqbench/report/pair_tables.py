@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from seqbench.report.columns import Case, Document, result_tables
+from seqbench.report.column import Case, Document
+from seqbench.report.columns import result_tables
+from seqbench.report.look import empty_table
 from seqbench.report.numbers import figure, signed
 from seqbench.report.text import clean, label, settings
 
@@ -53,7 +54,7 @@ def _title(found: Found, case: Case) -> str:
 
 
 def _table(some: Sequence[Found], names: Mapping[str, str]) -> Table:
-    result = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    result = empty_table()
     share = some[0]["quantity"] == "accuracy"
     scale = "a ÷ b" if some[0]["scale"] == "ratio" else "a - b, points" if share else "a - b"
     for header in ("a", "b"):

@@ -7,20 +7,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich import box
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from seqbench.report import notes
-from seqbench.report.columns import EXPORT_ONLY, Column, Document, ResultTable, result_tables
+from seqbench.report.column import EXPORT_ONLY, Column, Document
+from seqbench.report.columns import ResultTable, result_tables
+from seqbench.report.look import GAP, empty_table
 from seqbench.report.numbers import MISSING, aligned
 from seqbench.report.text import clean, label, settings
 from seqbench.report.warnings import warnings
 
 BEST, TIED = "*", "~"
-GAP = 2
 #: A label may be wrapped to this width to make room for what is always shown …
 NARROW_LABEL = 16
 #: … and to this one to make room for more.
@@ -201,7 +201,7 @@ def _rich_table(
     room = width - sum(column_width(column) + GAP for column in columns)
     others = frame.room(0, first=first)
     label_width = frame.label_width(max(room - others, 1))
-    result = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
+    result = empty_table()
     result.add_column(Text("case", "bold"), width=label_width, overflow="fold", vertical="top")
     rows = [[Text(text)] for text in frame.labels]
     if frame.devices:

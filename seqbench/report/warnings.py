@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqbench.report.columns import Document
+from seqbench.report.column import Document
 from seqbench.report.notes import case_name, some
 from seqbench.report.text import clean
 
