@@ -41,6 +41,19 @@ def install(
     (info / "entry_points.txt").write_text(f"[seqbench]\n{entry}\n", encoding="utf-8")
 
 
+def install_encoder(site: Path, name: str, encoder: str, code: str) -> None:
+    """A plugin package that offers one model: the class ``encoder`` of ``code``."""
+    declared = f"""
+        import seqbench
+
+        @seqbench.hookimpl
+        def seqbench_models():
+            return [seqbench.ModelSpec("{name}", build="{name}_layer:{encoder}",
+                                       parameters={{"out_features": 4}})]
+        """
+    install(site, name, {name: declared, f"{name}_layer": code}, f"{name} = {name}")
+
+
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for plugin packages that this process and the programs it starts import from."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, install
+from conftest import ROOT, install_encoder
 from test_models import choice
 from torch import Tensor, nn
 
@@ -121,15 +121,7 @@ def test_a_runtime_that_gives_another_answer_is_a_failed_measurement(
             def forward(self, x):
                 return super().forward(x) + torch.compiler.is_compiling()
         """
-    declared = """
-        import seqbench
-
-        @seqbench.hookimpl
-        def seqbench_models():
-            return [seqbench.ModelSpec("odd", build="odd_layer:Linear",
-                                       parameters={"out_features": 4})]
-        """
-    install(site, "odd", {"odd": declared, "odd_layer": code}, "odd = odd")
+    install_encoder(site, "odd", "Linear", code)
     text = """
         name: runtimes
         datasets: [{parity: {length: 6, train_size: 40, validation_size: 20, test_size: 20}}]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import install
+from conftest import install_encoder
 
 from seqbench import stats
 from seqbench.comparing import holm
@@ -199,15 +199,7 @@ def test_a_length_that_a_model_does_not_take_fails_alone(
                 assert x.shape[1] in (2, 6), "only six steps"
                 return super().forward(x)
         """
-    declared = """
-        import seqbench
-
-        @seqbench.hookimpl
-        def seqbench_models():
-            return [seqbench.ModelSpec("fixed", build="fixed_layer:Fixed",
-                                       parameters={"out_features": 4})]
-        """
-    install(site, "fixed", {"fixed": declared, "fixed_layer": code}, "fixed = fixed")
+    install_encoder(site, "fixed", "Fixed", code)
     text = SUITE.format(settings="batch_sizes: [1], seq_lens: [12, 6], processes: 2")
     text = text.replace("{rnn: {hidden_size: 4}}", "fixed")
     done = seqbench_cli("run", write_suite(text), "--json")
