@@ -65,7 +65,7 @@ def main() -> None:
 def in_turns(
     workshop: Workshop, cases: Mapping[str, Any], options: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
-    """Ratio, interval and p of each pair with the first model."""
+    """Ratio, interval and verdict of each pair with the first model."""
     workshop.contest(
         cases, budget=options.budget, processes=options.processes, warm_up=options.warm_up
     )
@@ -78,23 +78,24 @@ def _pair(folder: Path, a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str,
         case["id"]: Samples.read(folder / "samples" / f"{case['id']}.json.gz") for case in (a, b)
     }
     found = comparisons(timed, dict.fromkeys(timed, ""))[0]
-    return {"ratio": found.effect, "low": found.low, "high": found.high, "p": found.p}
+    verdict = found.verdict
+    return {"ratio": found.effect, "low": found.low, "high": found.high, "verdict": verdict}
 
 
 def one_after_the_other(
     workshop: Workshop, cases: Mapping[str, Any], options: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
-    """Ratio of means and p of a t test on pooled calls, as most benchmarks do it."""
+    """Ratio of means and verdict of a t test on pooled calls, as most benchmarks do it."""
+    pooled = {name: _calls(case, workshop.folder, options) for name, case in cases.items()}
+    return {name: _t_test(pooled["model"], pooled[name]) for name in TRUTH}
+
+
+def _t_test(a: Sequence[int], b: Sequence[int]) -> dict[str, Any]:
     from scipy.stats import ttest_ind
 
-    pooled = {name: _calls(case, workshop.folder, options) for name, case in cases.items()}
-    return {
-        name: {
-            "ratio": mean(pooled["model"]) / mean(pooled[name]),
-            "p": float(ttest_ind(pooled["model"], pooled[name]).pvalue),
-        }
-        for name in TRUTH
-    }
+    ratio, p = mean(a) / mean(b), float(ttest_ind(a, b).pvalue)
+    verdict = "no difference" if p > ALPHA else "better" if ratio < 1 else "worse"
+    return {"ratio": ratio, "verdict": verdict}
 
 
 def _calls(case: Mapping[str, Any], folder: Path, options: argparse.Namespace) -> list[int]:
@@ -152,7 +153,8 @@ def _rows(lines: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
             found = [one[name] for one in having]
             if not found:
                 continue
-            called = sum(one["p"] <= ALPHA and (one["ratio"] < 1 or truth == 1) for one in found)
+            right = ("better", "worse") if truth == 1 else ("better",)
+            called = sum(one["verdict"] in right for one in found)
             ratios = sorted(one["ratio"] for one in found)
             ends = [stats.quantile(ratios, share) for share in (0.05, 0.95)]
             inside = [one["low"] <= truth <= one["high"] for one in found if "low" in one]

@@ -108,7 +108,8 @@ def test_too_many_cases_are_not_compared_and_that_is_said() -> None:
     text = f"datasets: [parity]\nmodels: [{{rnn: {{hidden_size: [{sizes}]}}}}]\n"
     document = made({"rnn": FIGURES["rnn"]}, text=text)
     assert not document["comparisons"]
-    said = " ".join(notes.explanations(document, result_tables(document), "*", "~"))
+    columns = [column for table in result_tables(document) for column in table.columns]
+    said = " ".join(notes.explanations(document, columns, "*", "~"))
     assert "61 cases are too many to compare in pairs, at most 60 are" in said
 
 

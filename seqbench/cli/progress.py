@@ -26,6 +26,8 @@ PHASES = {
     "doctor": "checking the machine",
     "latency": "latency",
 }
+#: Where there is no live display, a job that takes long says how far it is once in so many seconds.
+QUIET_SECONDS = 30.0
 STYLES = {"ok": "green", "skipped": "yellow", "diverged": "yellow"}
 
 
@@ -47,6 +49,7 @@ class Display:
         self.lines: dict[str, TaskID] = {}
         self.shares: dict[str, float] = {}
         self.clocks: dict[str, float] = {}
+        self.said: dict[str, float] = {}
         self.groups: dict[str, str] = {}
         self.took: dict[str, float] = {}
 
@@ -82,7 +85,7 @@ class Display:
     def _started(self, job: Job) -> None:
         if job.id not in self.shares:
             return
-        self.clocks[job.id] = time.monotonic()
+        self.clocks[job.id] = self.said[job.id] = time.monotonic()
         self.lines[job.id] = self.live.add_task(f"  {clean(job.title)}", total=1, state="")
 
     def _told(self, job: Job, message: Mapping[str, Any]) -> None:
@@ -102,6 +105,13 @@ class Display:
             share = self.shares[job.id]
             self.live.update(self.lines[job.id], completed=share, state=clean(state))
             self._advance()
+            self._say_at_times(job, state)
+
+    def _say_at_times(self, job: Job, state: str) -> None:
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self.said[job.id] >= QUIET_SECONDS:
+            self.said[job.id] = now
+            self._say(f"  {job.title}: {state.strip()}")
 
     def _ended(self, outcome: Outcome) -> None:
         job = outcome.job

@@ -9,6 +9,7 @@ import click
 from seqbench.cli import complete
 from seqbench.cli.run import OUT
 from seqbench.cli.terminal import console
+from seqbench.errors import UsageError
 
 FORMATS = ("table", "markdown", "csv", "json", "latex")
 
@@ -42,6 +43,16 @@ def show(
     from seqbench.api import Run
     from seqbench.store import find_run
 
+    asked = {
+        f"--format {form}": form != "table", "--svg": svg is not None, "--memory": memory,
+        "--pairs": pairs, "--confusion": confusion is not None,
+    }  # fmt: skip
+    chosen = [name for name, given in asked.items() if given]
+    if len(chosen) > 1:
+        raise UsageError(
+            f"{' and '.join(chosen)} do not go together: each shows something else; "
+            "--format json holds everything"
+        )
     document = Run.open(find_run(out, run)).document
     if svg:
         from seqbench.report.terminal import save_svg

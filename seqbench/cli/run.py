@@ -181,8 +181,9 @@ def _print_plan(plan: Plan) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from seqbench.cli.timing import latency_words, least_seconds
     from seqbench.report.notes import training_words
-    from seqbench.report.text import settings
+    from seqbench.report.numbers import duration
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for header in ("case", "dataset", "device", "training", "seeds"):
@@ -195,9 +196,13 @@ def _print_plan(plan: Plan) -> None:
     terminal = console()
     terminal.print(table)
     measure = plan.suite.measure
-    for name, asked in (("latency", measure.latency), ("memory", measure.memory)):
-        if asked is not None:
-            terminal.print(Text(f"{name}: {settings(asked.model_dump(mode='json'))}"))
+    if measure.latency is not None:
+        terminal.print(Text(f"latency: {latency_words(measure.latency)}"))
+        seconds = duration(least_seconds(measure.latency, len(plan.cases)))
+        more = ", and what compiling takes" * (set(measure.latency.runtimes) != {"eager"})
+        terminal.print(Text(f"  about {seconds} for all cases unless precise before{more}"))
+    if measure.memory is not None:
+        terminal.print(Text(f"memory: batch {measure.memory.batch_size}"))
     if plan.suite.target:
         terminal.print(Text(f"target: {plan.suite.target}"))
     terminal.print(Text(f"\n{_count(plan)}; nothing was run"))

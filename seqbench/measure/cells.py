@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -164,7 +164,22 @@ def check_steps(model: nn.Module, x: Tensor, *, per_step: bool) -> None:
     """
     answers = models.steps(model, x)[0]
     found = torch.stack(answers, dim=1) if per_step else answers[-1]
-    check_equal(found, model(x), "step by step")
+    try:
+        check_equal(found, model(x), "step by step")
+    except PluginError as error:
+        raise PluginError(f"{error}{_first_wrong(model, x, answers, per_step)}") from None
+
+
+def _first_wrong(model: nn.Module, x: Tensor, answers: Sequence[Tensor], per_step: bool) -> str:
+    """Where the answers of the steps part from those of the sequence up to there."""
+    for position, answer in enumerate(answers):
+        expected = model(x[:, : position + 1])
+        expected = expected[:, -1] if per_step else expected
+        try:
+            check_equal(answer, expected, "")
+        except PluginError:
+            return f"; step {position + 1} of {len(answers)} is the first to differ"
+    return ""
 
 
 def check_equal(found: Tensor, expected: Tensor, what: str) -> None:

@@ -32,13 +32,19 @@ def quantity(
     ``finest`` is the least that a figure's last digit may stand for.
     """
     unit = unit or numbers.common_unit([e.value for e in estimates if e], scale)
-    texts = tuple(
-        numbers.figure(e.value / unit.factor, finest=finest) if e else MISSING for e in estimates
-    )
+    texts = tuple(in_unit(e, unit, finest=finest) for e in estimates)
     return Column(
         field, si, (*header, unit.name), group, tuple(estimates), texts,
         better, has_interval, rank, resolution, rivals,
     )  # fmt: skip
+
+
+def in_unit(estimate: Estimate | None, unit: Unit, finest: float = 0.0) -> str:
+    """The figure without its unit, marked if it is doubtful (see :func:`numbers.doubtful`)."""
+    if estimate is None:
+        return MISSING
+    mark = numbers.DOUBTFUL if numbers.doubtful(estimate) else ""
+    return numbers.figure(estimate.value / unit.factor, finest=finest) + mark
 
 
 def whole(estimates: Sequence[Estimate | None]) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ class Column:
         resolution: figures without intervals that are this close are equal.
         rivals: for each case the group that it is compared within; "" is compared with none.
             Empty: all with all.
+        at: the settings of a latency, or of what is fitted to several (their ``length`` is None).
         compared: quantity and settings of the comparisons in pairs that tell its cases apart.
         letters: for each case the groups it belongs to, ``""`` for none; None where its cases
             were not compared in pairs.
@@ -51,6 +52,7 @@ class Column:
     rank: int = 0
     resolution: float = 0.0
     rivals: tuple[str, ...] = ()
+    at: Mapping[str, Any] | None = None
     compared: tuple[str, Mapping[str, Any]] | None = None
     letters: tuple[str, ...] | None = None
 

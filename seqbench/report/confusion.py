@@ -77,7 +77,8 @@ def confusions(document: Document, name: str) -> list[Confusion]:
     """
     called = [case for case in document["cases"] if name in (case["model"], case["label"])]
     if not called:
-        names = list(dict.fromkeys(label(case) for case in document["cases"]))
+        known = [name for case in document["cases"] for name in (label(case), clean(case["model"]))]
+        names = list(dict.fromkeys(known))
         more = ", …" if len(names) > MOST_NAMES else ""
         there = ", ".join(names[:MOST_NAMES]) + more
         raise UsageError(

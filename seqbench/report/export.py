@@ -95,7 +95,7 @@ def to_markdown(document: Document) -> str:
         lines += [*_markdown_list(failed), ""] if failed else []
     noted = notes.user_notes(document)
     lines += [*(_markdown(line) for line in noted), ""] if noted else []
-    below = [*warnings(document), *notes.explanations(document, tables, "bold")]
+    below = [*warnings(document), *_explanations(document, tables)]
     below.append(f"results: {clean(document['run'])}")
     return "\n".join([*lines, *_markdown_list(below)]) + "\n"
 
@@ -136,7 +136,7 @@ def to_latex(document: Document) -> str:
     for table in tables:
         lines += _latex_table(document, table)
     below = [*notes.user_notes(document), *warnings(document)]
-    below += [*notes.explanations(document, tables, "bold"), f"results: {clean(document['run'])}"]
+    below += [*_explanations(document, tables), f"results: {clean(document['run'])}"]
     return "\n".join([*lines, *(f"% {line}" for line in below)]) + "\n"
 
 
@@ -210,6 +210,11 @@ def _shown(
     if any(status != "ok" for status in statuses):
         texts.append(("status", statuses))
     return texts, [column for column in table.columns if column.rank == 0]
+
+
+def _explanations(document: Document, tables: Iterable[ResultTable]) -> list[str]:
+    columns = [column for table in tables for column in _shown(document, table)[1]]
+    return notes.explanations(document, columns, "bold")
 
 
 def _title(table: ResultTable) -> str:

@@ -174,12 +174,12 @@ def _growth(document: Document) -> Iterator[RenderableType]:
             table.add_row(name, f"{entry['length']:,}", *_growth_cells(entry))
         powers = [case["exponents"].get(key) for key in GROWTH]
         table.add_row(
-            "", "power", *("n/a" if p is None else f"{p:.2f}" for p in powers), style="bold"
+            "", "exponent", *("n/a" if p is None else f"{p:.2f}" for p in powers), style="bold"
         )
     yield Group(Text(), Text("against length: MACs; working memory, MiB", "bold"), Text(), table)
     yield Text(
-        "power: 1 grows as the length does, 2 as its square; n/a where passes of memory differ by "
-        "more than a quarter, or a figure is missing.",
+        "exponent: 1 grows as the length does, 2 as its square; n/a where passes of memory differ "
+        "by more than a quarter, or a figure is missing.",
         "dim",
     )
 

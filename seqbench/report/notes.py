@@ -114,15 +114,15 @@ def user_notes(document: Document) -> list[str]:
 
 
 def explanations(
-    document: Document, tables: Sequence[ResultTable], best: str, tied: str = ""
+    document: Document, columns: Sequence[Column], best: str, tied: str = ""
 ) -> list[str]:
     """How the figures came about and how to read them.
 
     Args:
+        columns: those that are shown.
         best, tied: how the best figures are marked, and those not to be told from them.
     """
     lines = []
-    columns = [column for table in tables for column in table.columns]
     marked = [c for c in columns if any(c.best) and (c.letters is None or not tied)]
     if marked:
         lines.append(f"{best}: best of its column" + "." * (not tied))
@@ -130,8 +130,12 @@ def explanations(
         resolution = max(column.resolution for column in marked) / 2**20
         close = f"; memory: within {resolution:.1f} MiB" if resolution else ""
         lines[-1] += f"; {tied}: cannot be told from it (95 % intervals overlap{close})."
+    if any(text.endswith(numbers.DOUBTFUL) for column in columns for text in column.texts):
+        lines.append(
+            f"{numbers.DOUBTFUL}: the 95 % interval is wider than ±{100 * numbers.DOUBT:g} %."
+        )
     lines += [*_letters_line(columns), *_metric_line(document), *_undecided_lines(document)]
-    lines += [*_target_lines(document), *_latency_line(document), *_memory_line(document)]
+    lines += [*_target_lines(document), *_latency_line(document, columns), *_memory_line(document)]
     return [*lines, *_models_line(document), *_training_line(document), *_origin_line(document)]
 
 
@@ -213,10 +217,10 @@ def _target_lines(document: Document) -> list[str]:
     return lines + [f"{why} ({some(names)})." for why, names in missing.items()]
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Sequence[str], between: str = ", ") -> str:
     """The first few of ``names``, and how many more there are."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
+    return between.join(names[:MOST_NAMED]) + more
 
 
 def _metric_line(document: Document) -> list[str]:
@@ -233,7 +237,7 @@ def _metric_line(document: Document) -> list[str]:
     ]
 
 
-def _latency_line(document: Document) -> list[str]:
+def _latency_line(document: Document, columns: Sequence[Column]) -> list[str]:
     entries = [entry for case in document["cases"] for entry in case["latency"]]
     if not entries:
         return []
@@ -241,6 +245,7 @@ def _latency_line(document: Document) -> list[str]:
     processes = _range(entry["processes"] for entry in entries)
     threads = _range(entry["threads"] for entry in entries)
     too_few = any(entry[tail] is None for entry in entries for tail in ("p90_s", "p99_s"))
+    too_few &= any(column.header[0] in ("p90", "p99") for column in columns)
     needed = f"; p90 needs {stats.ENOUGH_FOR_P90} calls, p99 {stats.ENOUGH_FOR_P99}" * too_few
     return [
         f"latency: one forward pass on {threads} thread{'s' * (threads != '1')}, median of the "

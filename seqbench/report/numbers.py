@@ -11,6 +11,8 @@ from dataclasses import dataclass
 MISSING = "—"
 #: Stands where there could be one, and the reason is told below.
 NOT_AVAILABLE = "n/a"
+#: Follows a figure whose 95 % interval is wider than ± this share of it: its digits say too much.
+DOUBTFUL, DOUBT = "?", 0.10
 #: Stands for a target that was missed.
 INFINITE = "∞"
 #: A column whose largest figure would reach this goes to the next larger unit.
@@ -95,6 +97,12 @@ def figure(value: float, digits: int = 3, finest: float = 0.0) -> str:
     return f"{value:.{digits - 1}e}" if decimals is None else f"{value:,.{decimals}f}"
 
 
+def doubtful(estimate: Estimate) -> bool:
+    """Whether the interval is so wide that the digits of the figure say too much."""
+    half = estimate.half_width
+    return half is not None and half > DOUBT * abs(estimate.value)
+
+
 def bounds(estimate: Estimate | None, unit: Unit) -> str:
     """``157–162``: the interval of ``estimate``, with the decimals of its figure."""
     if estimate is None or estimate.low is None or estimate.high is None:
@@ -169,7 +177,7 @@ def signed(value: float, share: bool) -> str:
 def aligned(texts: Sequence[str]) -> list[str]:
     """The texts padded to one width, their decimal points (and ``±``) one below the other.
 
-    What follows a number (``*``, ``~``, `` a``, `` (2 of 3)``) stays next to it. Bounds
+    What follows a number (``*``, ``~``, ``?``, `` a``, `` (2 of 3)``) stays next to it. Bounds
     (``157–162``) have two points: they end one below the other.
     """
     if any("–" in text for text in texts):
@@ -198,7 +206,7 @@ def _aligned_at_point(texts: Sequence[str]) -> list[str]:
 
 def _whole_digits(text: str) -> int:
     """How much of ``text`` stands before the decimal point, or before what follows the number."""
-    found = re.search(r"[.*~ ]", text)
+    found = re.search(r"[.*~? ]", text)
     return found.start() if found else len(text)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -14,11 +14,14 @@ from seqbench.report.columns import result_tables
 from seqbench.report.look import empty_table
 from seqbench.report.numbers import figure, signed
 from seqbench.report.text import clean, label, settings
+from seqbench.stats import INDIFFERENCE
 
 Found = Mapping[str, Any]
 
 #: What is said of ``a``; times are faster or slower, other figures better or worse.
 FASTER = {"better": "faster", "worse": "slower"}
+#: Stands by a verdict on timings that were unstable.
+SHAKY = "unstable"
 #: Quantities whose figures are times.
 TIMES = ("latency", "step", "training_step")
 
@@ -29,7 +32,9 @@ def print_pairs(document: Document, console: Console) -> None:
     for part in parts:
         console.print(part)
         console.print()
-    if not parts:
+    if parts:
+        console.print(Text("\n".join(_legend(document)), "dim"))
+    else:
         console.print(Text("No cases were compared in pairs: it takes two of one dataset."))
 
 
@@ -41,19 +46,39 @@ def pair_tables(document: Document) -> Iterator[RenderableType]:
         for found in document.get("comparisons") or ():
             if found["a"] in cases and found["b"] in cases:
                 kinds.setdefault(_title(found, cases[found["a"]]), []).append(found)
-        names = {name: label(case) for name, case in cases.items()}
         for title, some in kinds.items():
-            yield Group(Text(title, "bold"), Text(), _table(some, names))
+            yield Group(Text(title, "bold"), Text(), _table(some, cases))
+
+
+def _legend(document: Document) -> list[str]:
+    """How to read the tables."""
+    found = document.get("comparisons") or ()
+    scales = {each["scale"] for each in found}
+    lines = ["p: corrected for all pairs of a table (Holm); a verdict needs 0.05 or less."]
+    if "ratio" in scales:
+        lines.append(
+            f"a ÷ b: of the times in the same rounds; p against a difference of up to "
+            f"{100 * INDIFFERENCE:g} %, which no verdict is given for."
+        )
+    if "difference" in scales:
+        lines.append(
+            "a - b: mean over the seeds, with its t interval; p is that of a sign-flip test, which "
+            "assumes less: at the border the two may not agree."
+        )
+    if any(_shaky(each, document["cases"]) for each in found):
+        lines.append(f"{SHAKY}: calls of one of the two differ by more than 25 % of their median.")
+    return lines
 
 
 def _title(found: Found, case: Case) -> str:
     """``latency on parity, cpu: batch_size=1, threads=1``."""
     dataset = clean(case.get("dataset_label") or case["dataset"])
     at = settings(found["settings"])
-    return f"{clean(found['quantity'])} on {dataset}, {clean(case['device'])}{': ' * bool(at)}{at}"
+    quantity = clean(found["quantity"]).replace("_", " ")
+    return f"{quantity} on {dataset}, {clean(case['device'])}{': ' * bool(at)}{at}"
 
 
-def _table(some: Sequence[Found], names: Mapping[str, str]) -> Table:
+def _table(some: Sequence[Found], cases: Mapping[str, Case]) -> Table:
     result = empty_table()
     share = some[0]["quantity"] == "accuracy"
     scale = "a ÷ b" if some[0]["scale"] == "ratio" else "a - b, points" if share else "a - b"
@@ -64,12 +89,30 @@ def _table(some: Sequence[Found], names: Mapping[str, str]) -> Table:
     result.add_column(Text("verdict", "bold"), overflow="fold")
     for found in some:
         style = "" if found["verdict"] in FASTER else "dim"
+        a, b = (cases[found[name]] for name in ("a", "b"))
+        verdict = verdict_words(found) + f" ({SHAKY})" * _shaky(found, (a, b))
         cells = (
-            names[found["a"]], names[found["b"]], _effect(found, found["effect"], share),
-            _interval(found, share), p_text(found["p"]), verdict_words(found),
+            label(a), label(b), _effect(found, found["effect"], share),
+            _interval(found, share), p_text(found["p"]), verdict,
         )  # fmt: skip
         result.add_row(*(Text(cell, style) for cell in cells))
     return result
+
+
+def _shaky(found: Found, cases: Iterable[Case]) -> bool:
+    """Whether a timing of one of the two was unstable at the settings of the comparison."""
+    entries = [
+        entry
+        for case in cases
+        if case["id"] in (found["a"], found["b"])
+        for entry in case.get(found["quantity"]) or ()
+        if isinstance(entry, Mapping)
+    ]
+    return any(
+        entry.get("unstable")
+        and all(entry.get(name) == value for name, value in found["settings"].items())
+        for entry in entries
+    )
 
 
 def _effect(found: Found, value: float, share: bool) -> str:

@@ -10,20 +10,22 @@ from typing import Any
 from seqbench.report import numbers
 from seqbench.report.building import exact, interval, quantity, whole
 from seqbench.report.column import EXPORT_ONLY, Case, Column
-from seqbench.report.numbers import MISSING, Estimate, Unit
+from seqbench.report.numbers import Estimate, Unit
+from seqbench.report.text import clean
 
 Entry = Mapping[str, Any]
 Settings = Mapping[str, Any]
 
 #: What a latency is measured at, with the values of runs that did not tell.
 SETTINGS: Settings = {"runtime": "eager", "threads": 1, "length": None, "batch_size": 1}
-#: So many settings are all shown; of more, only those of the smallest batch.
+#: So many settings have columns of their own; of more, only the first two: the others have a table
+#: of their own (see :mod:`seqbench.report.settings_table`).
 FEW = 6
 
 
 def speed_columns(cases: Sequence[Case]) -> Iterable[Column]:
     """Latency at each setting, throughput, steps, and what comes before the steady state."""
-    found = _all_settings(cases, "latency")
+    found = latency_settings(cases)
     for number, at in enumerate(found):
         yield from _latency(cases, at, found, first=number == 0)
     yield from _exponents(cases, found)
@@ -32,53 +34,55 @@ def speed_columns(cases: Sequence[Case]) -> Iterable[Column]:
     yield from _cold(cases)
 
 
-def _all_settings(cases: Sequence[Case], name: str) -> list[Settings]:
-    """The settings that any of the cases has, in the order of the suite; batches ascend."""
-    found = [_settings(entry) for case in cases for entry in case.get(name) or ()]
+def latency_settings(cases: Sequence[Case]) -> list[Settings]:
+    """What latency was measured at for any of the cases, as the suite has it; batches ascend."""
+    found = [settings_of(entry) for case in cases for entry in case["latency"]]
     distinct = [at for number, at in enumerate(found) if at not in found[:number]]
     return sorted(distinct, key=lambda at: at["batch_size"])
 
 
-def _settings(entry: Entry) -> dict[str, Any]:
+def settings_of(entry: Entry) -> dict[str, Any]:
+    """What a latency was measured at."""
     return {name: entry.get(name, default) for name, default in SETTINGS.items()}
 
 
-def _at(case: Case, name: str, at: Settings) -> Entry:
-    entries: list[Entry] = case.get(name) or []
-    return next((entry for entry in entries if _settings(entry) == at), {})
+def latency_at(case: Case, at: Settings) -> Entry:
+    """The latency of a case at some settings; empty if it has none."""
+    return next((entry for entry in case["latency"] if settings_of(entry) == at), {})
 
 
-def _words(at: Settings, others: Sequence[Settings]) -> str:
+def setting_words(at: Settings, others: Sequence[Settings]) -> str:
     """``batch 1``, and what else tells it from the other settings: ``batch 1, length 32``."""
     several = [name for name in SETTINGS if len({other[name] for other in others}) > 1]
     words = {
         "batch_size": f"batch {at['batch_size']}",
         "length": f"length {at['length']}",
         "threads": f"{at['threads']} thread{'s' * (at['threads'] != 1)}",
-        "runtime": at["runtime"],
+        "runtime": clean(at["runtime"]),
     }
     return ", ".join(words[name] for name in words if name == "batch_size" or name in several)
 
 
 def _field(prefix: str, at: Settings, others: Sequence[Settings]) -> str:
-    return f"{prefix}_" + _words(at, others).replace(", ", "_").replace(" ", "_")
+    return f"{prefix}_" + setting_words(at, others).replace(", ", "_").replace(" ", "_")
 
 
 def _rank(at: Settings, found: Sequence[Settings]) -> int:
-    """Only the smallest and the largest batch are always shown; of many settings, the smallest."""
+    """Only the smallest and the largest batch are always shown; of many settings, the first."""
+    if len(found) > FEW and any(at[name] != found[0][name] for name in at if name != "batch_size"):
+        return EXPORT_ONLY
     sizes = sorted({other["batch_size"] for other in found})
-    shown = sizes[:1] if len(found) > FEW else (sizes[0], sizes[-1])
-    return 0 if at["batch_size"] in shown else 9
+    return 0 if at["batch_size"] in (sizes[0], sizes[-1]) else 9
 
 
 def _latency(
     cases: Sequence[Case], at: Settings, found: Sequence[Settings], *, first: bool
 ) -> Iterable[Column]:
     """Median, its interval, tail and number of calls at one setting, all in one unit."""
-    entries = [_at(case, "latency", at) for case in cases]
-    medians = [interval(entry, "median_s", "low_s", "high_s") for entry in entries]
+    entries = [latency_at(case, at) for case in cases]
+    medians = [median_of(entry) for entry in entries]
     unit = numbers.common_unit([e.value for e in medians if e], numbers.TIME)
-    field, words = _field("latency", at, found), _words(at, found)
+    field, words = _field("latency", at, found), setting_words(at, found)
     given = [exact(case["reference"].get("latency_s")) if first else None for case in cases]
     tails = {p: [exact(entry.get(f"{p}_s")) for entry in entries] for p in ("p90", "p99")}
     calls = tuple(exact(entry.get("n")) for entry in entries)
@@ -95,8 +99,7 @@ def _latency(
         rank=rank,
         rivals=rivals,
     )
-    told = {name: value for name, value in at.items() if value is not None}
-    yield replace(column, compared=("latency", told))
+    yield replace(column, at=at, compared=("latency", told(at)))
     yield times(f"reference_{field}", ("reference", words), given, rank=rank)
     yield _bounds(medians, words, unit, extra)
     yield times(f"{field}_p90", ("p90", words), tails["p90"], rank=extra + 1)
@@ -104,6 +107,16 @@ def _latency(
     yield Column(
         f"{field}_calls", "", ("calls", words, ""), "speed", calls, whole(calls), rank=EXPORT_ONLY
     )
+
+
+def median_of(entry: Entry) -> Estimate | None:
+    """The median of a timing with its interval."""
+    return interval(entry, "median_s", "low_s", "high_s")
+
+
+def told(at: Settings) -> dict[str, Any]:
+    """The settings by which comparisons in pairs are found: those that the run told."""
+    return {name: value for name, value in at.items() if value is not None}
 
 
 def _bounds(medians: Sequence[Estimate | None], at: str, unit: Unit, rank: int) -> Column:
@@ -120,28 +133,21 @@ def _exponents(cases: Sequence[Case], found: Sequence[Settings]) -> Iterable[Col
     for at in distinct:
         fits = [_fit(case, at) for case in cases]
         estimates = tuple(interval(fit, "exponent") for fit in fits)
-        words = _words(at, distinct)
+        words = setting_words(at, distinct)
         yield Column(
             _field("latency_exponent", at, distinct), "", ("exponent", f"latency, {words}", ""),
-            "speed", estimates, tuple(_exponent(e) for e in estimates),
-            interval=True, rank=_rank(at, distinct),
+            "speed", estimates, tuple(numbers.figures_with_interval(estimates)),
+            interval=True, rank=_rank(at, distinct), at=at,
         )  # fmt: skip
 
 
 def _fit(case: Case, at: Settings) -> Entry:
     fits: list[Entry] = (case.get("exponents") or {}).get("latency") or []
-    return next((fit for fit in fits if _settings(fit) == at), {})
-
-
-def _exponent(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return MISSING
-    half = estimate.half_width
-    return f"{estimate.value:.2f}" + ("" if half is None else f" ± {half:.2f}")
+    return next((fit for fit in fits if settings_of(fit) == at), {})
 
 
 def _throughput(cases: Sequence[Case]) -> Iterable[Column]:
-    sizes = sorted({at["batch_size"] for at in _all_settings(cases, "throughput")})
+    sizes = sorted({e["batch_size"] for case in cases for e in case.get("throughput") or ()})
     for size in sizes:
         entries: list[Entry] = [
             next((e for e in case.get("throughput") or () if e["batch_size"] == size), {})
@@ -161,7 +167,7 @@ def _step(cases: Sequence[Case]) -> Iterable[Column]:
     sizes = {entry["batch_size"] for entry in entries if entry}
     at = f"batch {sizes.pop()}" if len(sizes) == 1 else ""
     column = quantity(
-        "step", ("step", at), [interval(e, "median_s", "low_s", "high_s") for e in entries],
+        "step", ("step", at), [median_of(entry) for entry in entries],
         si="s", group="speed", scale=numbers.TIME, better="lower", has_interval=True, rank=1,
         rivals=tuple(case["device"] for case in cases),
     )  # fmt: skip

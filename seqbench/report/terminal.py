@@ -17,6 +17,7 @@ from seqbench.report.column import EXPORT_ONLY, Column, Document
 from seqbench.report.columns import ResultTable, result_tables
 from seqbench.report.look import GAP, empty_table
 from seqbench.report.numbers import MISSING, aligned
+from seqbench.report.settings_table import settings_table
 from seqbench.report.text import clean, label, settings
 from seqbench.report.warnings import warnings
 
@@ -53,13 +54,20 @@ def report(document: Document, width: int) -> Iterator[RenderableType]:
         yield from _with_space([Text(f"No trial has ended: this run is {document['status']}.")])
         return
     tables = result_tables(document)
+    shown: list[Column] = []
+    left_out: list[Column] = []
     for table in tables:
-        yield from _with_space(table_parts(document, table, width))
+        frame = _frame(document, table)
+        stacked = layout(table, width, frame)
+        yield from _with_space(_table_parts(document, table, frame, stacked, width))
+        placed = [column for columns in stacked for column in columns]
+        shown += placed
+        left_out += [c for c in table.columns if c.rank < EXPORT_ONLY and c not in placed]
     noted = [Text(line) for line in notes.user_notes(document)]
     if noted:
         yield from _with_space([Group(*noted)])
     warned = [_hanging("! ", line, "bold") for line in warnings(document)]
-    explained = notes.explanations(document, tables, BEST, TIED)
+    explained = [*notes.explanations(document, shown, BEST, TIED), *_left_out(left_out, width)]
     yield from _with_space([Group(*warned, *(Text(line, "dim") for line in explained))])
 
 
@@ -69,20 +77,33 @@ def _with_space(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
         yield Text()
 
 
-def table_parts(document: Document, table: ResultTable, width: int) -> Iterator[RenderableType]:
+def _left_out(columns: Sequence[Column], width: int) -> list[str]:
+    """The columns that did not fit, and where to find them."""
+    names = ", ".join(dict.fromkeys(" ".join(filter(None, c.header[:2])) for c in columns))
+    return [
+        f"Left out at {width} columns: {names}; a wider terminal, or --format csv, shows them."
+    ] * bool(columns)
+
+
+def _table_parts(
+    document: Document,
+    table: ResultTable,
+    frame: Frame,
+    stacked: Sequence[Sequence[Column]],
+    width: int,
+) -> Iterator[RenderableType]:
     """Title, table (or stacked tables) and failures of one dataset."""
     title = Text(clean(table.dataset), "bold")
     params = settings(table.params)
     if params:
         title.append(f"  {params}", "not bold dim")
-    frame = _frame(document, table)
-    stacked = layout(table, width, frame)
     first, *others = (
         _rich_table(table, columns, frame, width, first=number == 0)
         for number, columns in enumerate(stacked)
     )
     yield Group(title, Text(), first)
     yield from others
+    yield from settings_table(table, frame.labels, frame.devices, width)
     failed = notes.failures(document, table)
     if failed:
         failed.append(f"(logs, with tracebacks: {clean(document['run'])}/logs/)")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from seqbench.report.column import Document
+from collections.abc import Mapping
+from typing import Any
+
+from seqbench.report.column import Case, Document
 from seqbench.report.notes import case_name, some
+from seqbench.report.speed import latency_settings, setting_words, settings_of
 from seqbench.report.text import clean
 
 
@@ -16,17 +20,27 @@ def warnings(document: Document) -> list[str]:
             "the figures are of the trials that had ended by then."
         )
     shaky = [
-        f"{case_name(case, document)} (batch {', '.join(sizes)})"
+        f"{case_name(case, document)} ({some(places, '; ')})"
         for case in document["cases"]
-        if (sizes := [str(e["batch_size"]) for e in case["latency"] if e.get("unstable")])
+        if (places := [_place(e, case) for e in case["latency"] if e.get("unstable")])
     ]
     if shaky:
         lines.append(
             f"Unstable latency: {some(shaky)}: calls differ by more than 25 % of their median. "
             "Close other programs, or raise measure.latency.budget, and run again."
         )
-    lines += [*_imprecise(document), *_noisy_machine(document), *_slow_kernels(document)]
+    lines += [
+        *_imprecise(document),
+        *_too_many_threads(document),
+        *_noisy_machine(document),
+        *_slow_kernels(document),
+    ]
     return [*lines, *_graph_breaks(document)]
+
+
+def _place(entry: Mapping[str, Any], case: Case) -> str:
+    """Where a latency was measured: ``batch 64, 2 threads``."""
+    return setting_words(settings_of(entry), latency_settings([case]))
 
 
 def _imprecise(document: Document) -> list[str]:
@@ -34,19 +48,38 @@ def _imprecise(document: Document) -> list[str]:
     precision = ((document.get("measure") or {}).get("latency") or {}).get("precision")
     worst = {}
     for case in document["cases"]:
-        widths = [
-            (entry["high_s"] - entry["low_s"]) / 2 / entry["median_s"]
+        widths = {
+            _place(entry, case): (entry["high_s"] - entry["low_s"]) / 2 / entry["median_s"]
             for entry in case["latency"]
             if entry.get("precise") is False and entry["low_s"] is not None
-        ]
+        }
         if widths:
-            worst[f"{case_name(case, document)} (±{100 * max(widths):.1f} %)"] = max(widths)
+            place = max(widths, key=widths.__getitem__)
+            most = "at most " if len(widths) > 1 else ""
+            width = f"{most}±{100 * widths[place]:.1f} % at {place}"
+            worst[f"{case_name(case, document)} ({width})"] = widths[place]
     if not worst or precision is None:
         return []
     named = sorted(worst, key=lambda name: -worst[name])
     return [
         f"The time ended before latency was known to ±{100 * precision:g} %: {some(named)}. "
         "Raise measure.latency.budget or precision, or close other programs."
+    ]
+
+
+def _too_many_threads(document: Document) -> list[str]:
+    """Threads beyond the cores of the machine disturb each other."""
+    cores = (document["environment"] or {}).get("cores")
+    found = {
+        entry["threads"]
+        for case in document["cases"]
+        for entry in case["latency"]
+        if cores and case["device"] == "cpu" and entry["threads"] > cores
+    }
+    return [
+        f"Latency on {threads} threads: this machine has {cores} core{'s' * (cores != 1)}; "
+        "`threads: all` takes as many as there are."
+        for threads in sorted(found)
     ]
 
 

@@ -54,10 +54,6 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _list(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _seconds(value: Any) -> float:
     """A duration such as ``30m``, ``1h30m``, ``500ms`` or a number of seconds, in seconds."""
     hint = "as in 30m, 10s, 1h30m, 500ms, or a number of seconds"
@@ -94,7 +90,10 @@ def _device(value: str) -> str:
 
 
 def _one_or_list(value: Any) -> Any:
-    return (value,) if isinstance(value, (int, str)) else _list(value)
+    """A single item stands for a list of one."""
+    if isinstance(value, (int, str)):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _thread_count(value: Any) -> int | str:
@@ -161,11 +160,13 @@ Duration = Annotated[
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+_SIZE = {"type": "integer", "minimum": 1, "maximum": 1_000_000}
 Sizes = Annotated[
     tuple[Positive, ...],
-    BeforeValidator(_list),
+    BeforeValidator(_one_or_list),
     AfterValidator(_distinct),
     Field(max_length=20),
+    _any_of(_SIZE, {"type": "array", "items": _SIZE, "maxItems": 20, "uniqueItems": True}),
 ]
 _THREADS = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_THREADS}, {"const": "all"}]}
 Threads = Annotated[
