@@ -235,14 +235,18 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
 
 def _check_machine(work: Work) -> None:
     """Notes beside the environment how fit the machine is to measure, just before it is used."""
-    payload = {"seconds": CHECK_SECONDS, "after_training": True}
-    threads = work.executor.cores
-    log, limit = work.log("doctor"), MEASURE_LIMIT
-    job = Job("doctor", "doctor", "doctor", payload, log, threads=threads, limit=limit)
+    job = doctor_job(work.executor, work.log("doctor"), CHECK_SECONDS, after_training=True)
     for outcome in work.do("doctor", [job]):
         if outcome.status == "ok":
             found = {**work.folder.environment(), "doctor": dict(outcome.result)}
             work.folder.write_environment(found)
+
+
+def doctor_job(executor: Executor, log: Path, seconds: float, *, after_training: bool) -> Job:
+    """Looks at the machine for some seconds, with nothing else running."""
+    payload = {"seconds": seconds, "after_training": after_training}
+    threads = executor.cores
+    return Job("doctor", "doctor", "doctor", payload, log, threads=threads, limit=MEASURE_LIMIT)
 
 
 def _static_jobs(

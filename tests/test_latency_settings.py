@@ -19,6 +19,8 @@ from seqbench.errors import SuiteError
         ("threads: [1, all]", "threads", (1, "all")),
         ("threads: all", "threads", ("all",)),
         ("seq_lens: [16, 64]", "seq_lens", (16, 64)),
+        ("seq_lens: 20", "seq_lens", (20,)),
+        ("batch_sizes: 8", "batch_sizes", (8,)),
         ("runtimes: [eager, compile]", "runtimes", ("eager", "compile")),
     ],
 )
@@ -38,6 +40,8 @@ def test_settings_of_latency(given: str, key: str, found: Any) -> None:
         ("threads: [1, 1]", "given twice"),
         ("threads: 0", "from 1 to 1,024, or all"),
         ("seq_lens: [0]", "at least 1"),
+        ("batch_sizes: []", "at least 1"),
+        ("batch_sizes: 0", "at least 1"),
         ("runtimes: [jit]", "there are: eager, compile"),
     ],
 )

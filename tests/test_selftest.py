@@ -44,6 +44,18 @@ def test_a_wrong_figure_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(selftest, ["--quick"])
     assert done.exit_code == 1
     assert "3 of 9 failed" in done.output
+    assert "no busy machine explains this" in done.output
+    assert "Close other programs" not in done.output
+
+
+def test_a_wrong_time_may_be_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*given: object) -> Iterator[checks.Check]:
+        yield checks.Check("spins", "1 ms", "2 ms", "+100 %", False, timed=True)
+
+    monkeypatch.setattr(checks, "GROUPS", {"clock": slow})
+    done = CliRunner().invoke(selftest, ["--quick"])
+    assert done.exit_code == 1
+    assert "spins: a busy machine may be why. Close other programs" in done.output
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

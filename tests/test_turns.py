@@ -45,6 +45,24 @@ def test_the_first_call_of_each_block_counts_for_nothing() -> None:
     assert found["n"] == 18
 
 
+def test_no_verdict_is_given_against_the_medians() -> None:
+    """The first is faster by a tenth, but twice the machine slowed down beneath it."""
+    slow = [[90, 180, 270, 300, 300], [100, 200, 300, 100, 100]]
+    fair = [[90, 180, 270, 90, 90], slow[1]]
+    verdicts = []
+    for times in (slow, fair):
+        a, b = (
+            samples(*([[1000 * t + 7 * n * (p + n) % 11] * 3 for n, t in enumerate(some)]
+                      for p in range(6)))
+            for some in times
+        )  # fmt: skip
+        (found,) = comparisons({"a": a, "b": b}, {"a": "", "b": ""})
+        assert found.effect == pytest.approx(0.9, rel=0.01)
+        assert found.p <= 0.05
+        verdicts.append(found.verdict)
+    assert verdicts == ["no difference", "better"]
+
+
 def test_a_ratio_by_hand() -> None:
     # Medians of blocks, a: 100, 300 | 400, 200; b: 200, 300 | 200, 200.
     # Ratios of rounds: 1/2, 1 | 2, 1. Logarithms: median per process -ln 2 / 2 and ln 2 / 2.

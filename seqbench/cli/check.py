@@ -17,15 +17,14 @@ STYLES = {"ok": "green", "warn": "bold yellow", "n/a": "dim"}
 
 def check() -> None:
     """Examines the machine and prints what was found. Raises ClickException if it cannot."""
-    from seqbench.executors import Job, Listener
+    from seqbench.executors import Listener
     from seqbench.executors.local import LocalExecutor
+    from seqbench.runner import doctor_job
 
     click.echo(f"checking for {SECONDS:g} s; leave the machine alone", err=True)
     executor = LocalExecutor()
     with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "doctor.log"
-        payload = {"seconds": SECONDS, "after_training": False}
-        job = Job("doctor", "doctor", "doctor", payload, log, threads=executor.cores, limit=120.0)
+        job = doctor_job(executor, Path(folder) / "doctor.log", SECONDS, after_training=False)
         outcome = next(iter(executor.run([job], Listener())))
     if outcome.status != "ok":
         raise click.ClickException(f"the check {outcome.status}: {outcome.reason}")

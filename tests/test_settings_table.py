@@ -1,0 +1,125 @@
+"""Latency at many settings: all of them fit, and none passes for better known than it is."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from made_documents import FIGURES, column, made, shown
+
+from seqbench.records import Comparison
+from seqbench.report.export import to_csv, to_latex
+from seqbench.report.pair_tables import print_pairs
+
+AXES = {
+    "runtime": ("eager", "compile"),
+    "threads": (1, 2),
+    "length": (20, 80),
+    "batch_size": (1, 64),
+}
+SETTINGS = [dict(zip(AXES, values, strict=True)) for values in itertools.product(*AXES.values())]
+
+
+def entry(settings: dict[str, Any], median: float, half: float = 0.01) -> dict[str, Any]:
+    return {
+        **settings, "median_s": median, "low_s": median * (1 - half), "high_s": median * (1 + half),
+        "p90_s": None, "p99_s": None, "n": 50, "processes": 5, "unstable": half > 0.1,
+        "precise": half <= 0.02,
+    }  # fmt: skip
+
+
+def verdicts(ids: list[str]) -> list[Comparison]:
+    """The second is the fastest at every setting; the others are alike."""
+    given = [(0, 1, 1.5, "worse"), (0, 2, 1.0, "no difference"), (1, 2, 0.6, "better")]
+    return [
+        Comparison("latency", ids[a], ids[b], "ratio", effect, 0.9 * effect, 1.1 * effect, 0.01,
+                   verdict, 5, settings)
+        for settings in SETTINGS
+        for a, b, effect, verdict in given
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """Three cases at sixteen settings; the first is hardly known at one of them."""
+    found = made(FIGURES, comparisons=verdicts)
+    for case, median in zip(found["cases"], (3e-4, 2e-4, 3.1e-4), strict=True):
+        case["latency"] = [
+            entry(at, median * at["length"] * (1 + at["batch_size"] / 20)) for at in SETTINGS
+        ]
+    found["cases"][0]["latency"][-1] |= entry(SETTINGS[-1], 0.192, half=2.0)
+    found["measure"] = {"latency": {"precision": 0.02}}
+    return found
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_every_setting_has_a_row(document: dict[str, Any], width: int) -> None:
+    text = shown(document, width)
+    table = text.partition("latency at each setting")[2].partition("?:")[0]
+    rows = [line.split() for line in table.splitlines()]
+    for at in SETTINGS:
+        lead = [at["runtime"], at["threads"], at["batch_size"], at["length"]]
+        found = [row for row in rows if row[:4] == [str(value) for value in lead]]
+        assert found, lead
+        assert sum(len(row) - 5 for row in found) == 6  # three figures, each with its letter
+    batch_1_length_20 = next(row for row in rows if row[:4] == ["eager", "1", "1", "20"])
+    assert batch_1_length_20[4:] == ["ms", "6.30", "b", "4.20", "a", "6.51", "b"]
+
+
+def test_other_tables_keep_the_first_settings_only(document: dict[str, Any]) -> None:
+    text = shown(document, 160)
+    assert len([c for c in text.split("latency at each")[0].split() if c == "latency"]) == 2
+    assert to_latex(document).count("latency &") == 2
+    head = to_csv(document).splitlines()[0].split(",")
+    assert len([name for name in head if name.startswith("latency_") and name.endswith("_s")]) >= 16
+
+
+def test_few_settings_have_columns_and_no_rows(document: dict[str, Any]) -> None:
+    for case in document["cases"]:
+        case["latency"] = case["latency"][:4]
+    assert "latency at each setting" not in shown(document)
+
+
+def test_a_figure_that_is_hardly_known_is_marked(document: dict[str, Any]) -> None:
+    text = shown(document)
+    assert "192?" in text
+    assert text.count("?") == 2  # and what it means
+    assert "wider than ±10 %" in text
+    words = " ".join(text.split())
+    assert "Unstable latency: rnn (batch 64, length 80, 2 threads, compile)" in words
+    assert "rnn (±200.0 % at batch 64, length 80, 2 threads, compile)" in words
+
+
+def test_a_pair_that_was_unstable_is_marked(document: dict[str, Any]) -> None:
+    text = shown(document, 100, of=print_pairs)
+    assert text.count("(unstable)") == 2  # both pairs of that case, at that setting only
+    assert "unstable: calls of one of the two" in text
+    assert "corrected for all pairs" in text
+
+
+def test_what_does_not_fit_is_told(document: dict[str, Any]) -> None:
+    for case in document["cases"]:
+        case["cold"] = {"first_call_s": 0.001}
+    assert "Left out at 60 columns: " in shown(document, 60)
+    assert "cold first call" in " ".join(shown(document, 60).split())
+    assert "Left out" not in shown(document, 240)
+
+
+def test_more_threads_than_cores_are_a_warning(document: dict[str, Any]) -> None:
+    document["environment"] = {"cores": 1}
+    assert "Latency on 2 threads: this machine has 1 core;" in shown(document, 160)
+    document["environment"] = {"cores": 2}
+    assert "Latency on 2 threads" not in shown(document, 160)
+
+
+def test_the_exponent_of_latency_is_a_row_of_its_settings(document: dict[str, Any]) -> None:
+    alike = {"runtime": "eager", "threads": 1, "batch_size": 1}
+    for case in document["cases"]:
+        fits = [{**alike, "exponent": 0.97, "low": 0.96, "high": 0.98}]
+        case["exponents"] = {"latency": fits}
+    rows = [line.split() for line in shown(document, 160).splitlines()]
+    (row,) = [row for row in rows if "exponent" in row and row[0] == "eager"]
+    assert row[:4] == ["eager", "1", "1", "exponent"]
+    assert row[4:7] == ["0.970", "±", "0.010"]
+    assert column(document, "latency_exponent_batch_1").at is not None
