@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqbench import plugins
-from seqbench.errors import WorkerError
+from seqbench.errors import StoreError, WorkerError
 from seqbench.store import RunFolder
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from seqbench.plan import Plan
     from seqbench.plugins import Registry
     from seqbench.records import CaseRecord, TrialRecord
+    from seqbench.resume import Decision
     from seqbench.runner import Progress
 
 RESULTS = Path("results")
@@ -41,6 +43,14 @@ class Selection:
     devices: Sequence[str] = ()
     seeds: int | None = None
     allow_many: bool = False
+
+
+@dataclass(frozen=True)
+class Again:
+    """A run to go on with, and whether what did not end well is done again."""
+
+    folder: RunFolder
+    retry_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,10 +184,21 @@ def start(
     progress: Progress,
     on_folder: Any = lambda folder: None,
     executor: Executor | None = None,
+    again: Again | None = None,
 ) -> Run:
-    """Plans and carries out; ``on_folder`` is told the run's folder before the first trial."""
+    """Plans and carries out.
+
+    Args:
+        on_folder: is told the run's folder before the first trial.
+        again: a run to go on with; what it has earned is kept.
+
+    Raises:
+        SuiteError: the suite is not valid.
+        StoreError: a result cannot be written down, or another process is at work in that folder.
+    """
     from seqbench import runner
     from seqbench.executors.local import LocalExecutor
+    from seqbench.resume import decide
 
     registry = plugins.load()
     plan_suite(suite, selection, registry)  # an invalid suite is said at once, before torch loads
@@ -189,11 +210,31 @@ def start(
         raise WorkerError(f"torch does not work here: {environment['error']}")
     available = environment["devices"]
     plan = plan_suite(suite, selection, registry, available)
-    folder = RunFolder.create(out, plan.suite.name, suite.read_text("utf-8-sig"), plan.to_dict())
+    source, planned = suite.read_text("utf-8-sig"), plan.to_dict()
+    kept: dict[str, TrialRecord] = {}
+    measured: dict[str, CaseRecord] = {}
+    before = 0.0
+    if again is None:
+        folder = RunFolder.create(out, plan.suite.name, source, planned)
+        folder.lock()
+    else:
+        folder = again.folder
+        folder.lock()
+        decisions = decide(plan, folder, retry_failed=again.retry_failed)
+        kept = {one.trial.id: one.record for one in decisions if one.record is not None}
+        measured = {record.case: record for record in folder.cases()}
+        before = folder.state().get("seconds") or 0.0
+        # Of the machine as it was when the figures were taken that are kept.
+        environment = {**{k: v for k, v in folder.environment().items() if k == "doctor"},
+                       **environment}  # fmt: skip
+        folder.plan_again(source, planned)
     folder.set_state("running", selection=asdict(selection))
     folder.write_environment(environment)
     on_folder(folder)
-    work = runner.Work(plan, folder, executor, progress, data_dir, available)
+    work = runner.Work(
+        plan, folder, executor, progress, data_dir, available, kept, measured,
+        again is not None and again.retry_failed,
+    )  # fmt: skip
     status = "failed"
     try:
         runner.carry_out(work)
@@ -202,8 +243,22 @@ def start(
         status = "interrupted"
         raise
     finally:
-        folder.set_state(status, seconds=round(time.monotonic() - clock, 3))
+        seconds = round(before + time.monotonic() - clock, 3)
+        with contextlib.suppress(StoreError):  # what went wrong before is what matters
+            folder.set_state(status, seconds=seconds)
+        folder.unlock()
     return Run.open(folder.path)
+
+
+def decisions(suite: Path, selection: Selection, again: Again) -> list[Decision]:
+    """What would become of each trial if the run were gone on with. Runs nothing, loads no torch:
+    ``auto`` stands for the device that the run used.
+    """
+    from seqbench.resume import decide
+
+    registry = plugins.load()
+    plan = plan_suite(suite, selection, registry, again.folder.environment().get("devices"))
+    return list(decide(plan, again.folder, retry_failed=again.retry_failed))
 
 
 def _as_overrides(selection: Selection) -> list[str]:

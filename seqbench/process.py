@@ -10,6 +10,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -18,10 +19,15 @@ from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from seqbench import worker
 from seqbench.errors import WorkerError
+from seqbench.logs import Capture
+
+#: Says in the environment of a process which runner it descends from.
+MARK = f"SEQBENCH_RUNNER={os.getpid()}-{secrets.token_hex(8)}"
 
 #: Read by libraries when they load, so they must be set before the server imports torch. More
 #: threads can be asked for later, with ``torch.set_num_threads``.
@@ -29,6 +35,7 @@ WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    **dict([MARK.split("=")]),
 }
 
 #: The second is imported by torch itself when the first optimizer is made.
@@ -51,24 +58,30 @@ class WorkerProcess:
 
     Args:
         job: plain data, as :func:`seqbench.worker.main` takes it.
-        log: file that takes all the worker prints.
+        log: file that takes what the worker prints (see :mod:`seqbench.logs`).
     """
 
     def __init__(self, job: Mapping[str, Any], log: Path):
         context = _context()
         pipe: tuple[Connection, Connection] = context.Pipe()
         self.connection, theirs = pipe
-        self.log = log
-        process = context.Process(target=worker.main, args=(theirs, json.dumps(job), str(log)))
+        self.capture = Capture(log)
+        self.folder = TemporaryDirectory(prefix="seqbench-worker-", ignore_cleanup_errors=True)
+        job = {"folder": self.folder.name, **job}
+        arguments = (theirs, self.capture.writer, json.dumps(job))
+        process = context.Process(target=worker.main, args=arguments)
         with _server_environment(), _no_main_module():
             try:
                 process.start()
             except (EOFError, OSError) as error:
+                self.capture.close()
+                self.folder.cleanup()
                 raise WorkerError(
                     f"cannot start a worker process ({type(error).__name__}: {error}); "
                     f"does `{sys.executable} -c 'import torch'` work?"
                 ) from error
         theirs.close()
+        self.capture.writer.close()
         self.process: BaseProcess = process
         self.closed = False
 
@@ -93,11 +106,19 @@ class WorkerProcess:
         """Whether the process still runs."""
         return self.process.is_alive()
 
-    def kill(self) -> None:
-        """Ends the worker and everything in its process group; returns when it is gone."""
-        if not self.closed:
-            self._end_group()
-            self.close()
+    def kill(self, grace: float = 0.0) -> None:
+        """Ends the worker and everything that it has started; returns when it is gone.
+
+        Args:
+            grace: seconds that it is given to end by itself after SIGTERM.
+        """
+        if self.closed:
+            return
+        if grace:
+            self._signal_group(signal.SIGTERM)
+            self.process.join(grace)
+        self._signal_group(signal.SIGKILL)
+        self.close()
 
     def close(self) -> None:
         """Waits a moment for the process to end by itself, then makes it; frees what it held.
@@ -108,9 +129,20 @@ class WorkerProcess:
             return
         self.closed = True
         self.process.join(END_SECONDS)
-        self._end_group()  # what the worker left running, or the worker itself
+        self._signal_group(signal.SIGKILL)  # what the worker left running, or the worker itself
         self.process.join(END_SECONDS)
+        end_orphans()
         self.connection.close()
+        self.capture.close()
+        self.folder.cleanup()
+
+    def last_lines(self) -> list[str]:
+        """The last lines that the worker printed."""
+        return self.capture.log.last_lines()
+
+    def killed(self) -> bool:
+        """Whether a signal ended the process; it may have had no part in that."""
+        return (self.process.exitcode or 0) < 0
 
     def ending(self) -> str:
         """How the process ended, in words: ``killed by SIGSEGV``, ``exit code 3``."""
@@ -121,11 +153,42 @@ class WorkerProcess:
             return f"the process was killed by {name}{hint}"
         return f"the process ended by itself with exit code {code}"
 
-    def _end_group(self) -> None:
-        """Kills the worker's process group, whose number is that of the worker."""
+    def _signal_group(self, number: signal.Signals) -> None:
+        """Signals the worker's process group, whose number is that of the worker."""
         if self.process.pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+                os.killpg(self.process.pid, number)
+
+
+def end_orphans() -> None:
+    """Ends what workers have started and left behind, also outside their process groups.
+
+    Such a process is known by a variable that all workers of this runner, and what they start,
+    have in their environment. Its parent has ended: that of a worker is the server that all are
+    forked from. Linux only; elsewhere nothing is found.
+    """
+    marked = {pid: parent for pid, parent in _processes() if _is_marked(pid)}
+    spared = {os.getpid(), *marked}
+    for pid, parent in marked.items():
+        if parent not in spared:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _processes() -> Iterator[tuple[int, int]]:
+    """Number and parent of every process."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # The name of the program, in brackets, may hold anything.
+            parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+            yield int(folder.name), int(parent)
+
+
+def _is_marked(pid: int) -> bool:
+    try:
+        return MARK.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def _context() -> Any:

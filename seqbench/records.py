@@ -95,7 +95,10 @@ class TrialRecord:
         curve: one entry per epoch: ``epoch``, ``train_loss``, ``validation``, ``seconds``,
             ``steps`` (made by its end).
         started: UTC time, ISO 8601. seconds: wall time, under whatever load there was.
-        weights, log: files inside the run folder.
+        weights, log: files inside the run folder. weights_sha256: of the weights' bytes.
+        lines: the last of its log, if it did not end well.
+        attempts: those before, lost for a cause outside of the trial: ``status``, ``reason``,
+            ``seconds``.
     """
 
     id: str
@@ -109,7 +112,10 @@ class TrialRecord:
     started: str = ""
     seconds: float = 0.0
     weights: str = ""
+    weights_sha256: str = ""
     log: str = ""
+    lines: tuple[str, ...] = ()
+    attempts: tuple[Mapping[str, Any], ...] = ()
     format: int = FORMAT
 
 
@@ -170,10 +176,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """What was measured of one case's trained model."""
+    """What was measured of one case's trained model.
+
+    Args:
+        jobs: what the measurements come from, in their order: ``key`` and ``fingerprint`` (of all
+            that the figures depend on) of each job, and how many of them are its, ``n``.
+    """
 
     case: str
     measurements: tuple[Measurement, ...] = ()
+    jobs: tuple[Mapping[str, Any], ...] = ()
     format: int = FORMAT
 
 

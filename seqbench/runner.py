@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqbench import data
+from seqbench.errors import StoreError
 from seqbench.executors import Executor, Job, Listener, Outcome
 from seqbench.records import (
     Case,
@@ -19,6 +20,7 @@ from seqbench.records import (
     Measurement,
     Trial,
     TrialRecord,
+    fingerprint,
 )
 from seqbench.store import RunFolder
 
@@ -44,7 +46,13 @@ class Progress(Listener):
 
 @dataclass(frozen=True)
 class Work:
-    """What the phases of a run share."""
+    """What the phases of a run share.
+
+    Args:
+        kept, measured: records of an earlier attempt at this run, by trial and by case; what they
+            hold is not done again.
+        retry_failed: whether measurements that did not end well are.
+    """
 
     plan: Plan
     folder: RunFolder
@@ -52,6 +60,9 @@ class Work:
     progress: Progress
     data_dir: Path | None
     available: Mapping[str, str]
+    kept: Mapping[str, TrialRecord] = field(default_factory=dict)
+    measured: Mapping[str, CaseRecord] = field(default_factory=dict)
+    retry_failed: bool = False
 
     def do(self, phase: str, jobs: Sequence[Job]) -> Iterable[Outcome]:
         if not jobs:
@@ -94,7 +105,7 @@ def _prepare(work: Work) -> dict[str, Path | str]:
     labels = {_key(case.dataset): case.dataset_label for case in work.plan.cases}
     for dataset in _distinct(case.dataset for case in work.plan.cases):
         if data.is_prepared(dataset, data.cache_dir()):
-            found[_key(dataset)] = data.prepared_path(dataset, data.cache_dir())
+            found[_key(dataset)] = data.prepared_path(dataset, data.cache_dir()).absolute()
             continue
         payload = {
             "dataset": dataclasses.asdict(dataset),
@@ -107,22 +118,26 @@ def _prepare(work: Work) -> dict[str, Path | str]:
         )
     for outcome in work.do("prepare", jobs):
         ok = outcome.status == "ok"
-        found[outcome.job.id] = Path(outcome.result["path"]) if ok else outcome.reason
+        found[outcome.job.id] = Path(outcome.result["path"]).absolute() if ok else outcome.reason
     return found
 
 
 def _train(work: Work, ready: Mapping[str, Path | str]) -> list[TrialRecord]:
     """Runs all trials; returns the records of those that ended well."""
     jobs, trials = [], {}
+    good = [record for record in work.kept.values() if record.status == "ok"]
     for trial in _by_seed(work.plan.trials):
+        if trial.id in work.kept:
+            continue
         problem = _cannot_run(trial, work, ready)
         if problem is not None:
             work.folder.write_trial(problem)
             continue
         trials[trial.id] = trial
         jobs.append(_training_job(trial, work, ready))
-    good = []
     for outcome in work.do("train", jobs):
+        if outcome.result.get("unwritten"):  # nothing more could be written down
+            raise StoreError(outcome.reason)
         record = _record(trials[outcome.job.id], outcome)
         work.folder.write_trial(record)
         if record.status == "ok":
@@ -162,7 +177,7 @@ def _training_job(trial: Trial, work: Work, ready: Mapping[str, Path | str]) -> 
         "device": case.device,
         "seed": trial.seed,
         "data": str(ready[_key(case.dataset)]),
-        "weights": str(work.folder.path / _weights(trial.id)),
+        "weights": str((work.folder.path / _weights(trial.id)).absolute()),
     }
     return Job(
         trial.id,
@@ -174,6 +189,8 @@ def _training_job(trial: Trial, work: Work, ready: Mapping[str, Path | str]) -> 
         group=case.id,
         threads=case.train["threads"],
         limit=work.plan.suite.limits.time,
+        memory=work.plan.suite.limits.memory,
+        retries=work.plan.suite.limits.retries,
     )
 
 
@@ -192,6 +209,9 @@ def _record(trial: Trial, outcome: Outcome) -> TrialRecord:
         started=outcome.started,
         seconds=outcome.seconds,
         weights=_weights(trial.id) if ok else "",
+        weights_sha256=result.get("weights_sha256", "") if ok else "",
+        lines=outcome.lines,
+        attempts=outcome.attempts,
         log=f"logs/{trial.id}.log",
     )
 
@@ -199,9 +219,11 @@ def _record(trial: Trial, outcome: Outcome) -> TrialRecord:
 def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[TrialRecord]) -> None:
     """Cost and memory side by side; then latency, with nothing else running."""
     weights: dict[str, list[str]] = {}
+    digests: dict[str, list[str]] = {}
     for record in sorted(trained, key=lambda record: record.seed):
         path = str((work.folder.path / record.weights).absolute())
         weights.setdefault(record.case, []).append(path)
+        digests.setdefault(record.case, []).append(record.weights_sha256)
     subjects = {
         case.id: {
             "id": case.id,
@@ -216,21 +238,73 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
         if case.id in weights
     }
     cases = [case for case in work.plan.cases if case.id in subjects]
-    found: dict[str, list[Measurement]] = {case.id: [] for case in cases}
-    for outcome in work.do("memory", _static_jobs(cases, subjects, work)):
-        case_id, kind = outcome.job.id.split("/")[:2]
-        found[case_id] += _measurements(outcome, kind)
-        work.folder.write_case(CaseRecord(case_id, tuple(found[case_id])))
-    contests = _latency_jobs(cases, subjects, work)
+    ledgers = {
+        case.id: Ledger(work.folder, case.id, work.measured.get(case.id), work.retry_failed)
+        for case in cases
+    }
+    static: dict[str, tuple[Job, str]] = {}
+    for job in _static_jobs(cases, subjects, work):
+        case_id, key = job.id.split("/", 1)
+        prints = fingerprint([_portable(job.payload), digests[case_id]])
+        if not ledgers[case_id].has(key, prints):
+            static[job.id] = job, prints
+    for outcome in work.do("memory", [job for job, _ in static.values()]):
+        case_id, key = outcome.job.id.split("/", 1)
+        found = _measurements(outcome, key.partition("/")[0])
+        ledgers[case_id].enter(key, static[outcome.job.id][1], found)
+    contests: list[tuple[Job, str]] = []
+    for job in _latency_jobs(cases, subjects, work):
+        ids = [case["id"] for case in job.payload["cases"]]
+        prints = fingerprint([job.payload["settings"], {name: digests[name] for name in ids}])
+        if not all(ledgers[name].has(job.id, prints) for name in ids):
+            contests.append((job, prints))
     if contests:
         _check_machine(work)
-    for job in contests:
+    for job, prints in contests:
         for outcome in work.do("latency", [job]):  # one contest after the other: each alone
-            for case_id, timings in outcome.result["cases"].items():
-                found[case_id] += [Measurement(**timing) for timing in timings]
-                work.folder.write_case(CaseRecord(case_id, tuple(found[case_id])))
             compared = [Comparison(**one) for one in outcome.result["comparisons"]]
             work.folder.write_comparisons(job.log.stem, compared)
+            for case_id, timings in outcome.result["cases"].items():
+                found = [Measurement(**timing) for timing in timings]
+                ledgers[case_id].enter(job.id, prints, found)
+
+
+def _portable(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A payload without the paths in it, which change where a run's folder is moved."""
+    return {key: value for key, value in payload.items() if key not in ("weights", "data")}
+
+
+class Ledger:
+    """What was measured of one case so far, and from what; written down at every entry.
+
+    Args:
+        before: what an earlier attempt left.
+        retry_failed: whether what did not end well then counts as not done.
+    """
+
+    def __init__(self, folder: RunFolder, case: str, before: CaseRecord | None, retry_failed: bool):
+        self._folder, self._case = folder, case
+        self._parts: dict[str, tuple[str, tuple[Measurement, ...]]] = {}
+        start = 0
+        for job in before.jobs if before else ():
+            part = before.measurements[start : start + job["n"]] if before else ()
+            start += job["n"]
+            if not retry_failed or all(one.status == "ok" for one in part):
+                self._parts[job["key"]] = (job["fingerprint"], part)
+
+    def has(self, key: str, prints: str) -> bool:
+        """Whether that job was done, with all that its figures depend on as it is now."""
+        return key in self._parts and self._parts[key][0] == prints
+
+    def enter(self, key: str, prints: str, found: Sequence[Measurement]) -> None:
+        """Adds what came of a job, in place of what came of it before."""
+        self._parts[key] = (prints, tuple(found))
+        jobs = [
+            {"key": key, "fingerprint": prints, "n": len(part)}
+            for key, (prints, part) in self._parts.items()
+        ]
+        measurements = [one for _, part in self._parts.values() for one in part]
+        self._folder.write_case(CaseRecord(self._case, tuple(measurements), tuple(jobs)))
 
 
 def _check_machine(work: Work) -> None:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import secrets
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from seqbench.errors import StoreError
+from seqbench.logs import append
 from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialRecord
 
 RUN_FILE = "run.json"
+FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs")
+
+
+class DamagedRecord(UserWarning):
+    """A record that cannot be read was set aside."""
 
 
 class RunFolder:
@@ -98,23 +107,81 @@ class RunFolder:
             for item in self._read_json(f"comparisons/{path.name}").get("comparisons", ()):
                 yield _as(Comparison, item, path)
 
+    def trial_files(self) -> list[Path]:
+        """One file for each trial recorded so far, in the order of their ids."""
+        return sorted((self.path / "trials").glob("*.json"))
+
     def trials(self) -> Iterator[TrialRecord]:
-        """Every trial recorded so far, in the order of their ids."""
-        for path in sorted((self.path / "trials").glob("*.json")):
-            yield _as(TrialRecord, self._read_json(f"trials/{path.name}"), path)
+        """Every trial recorded so far that can be read, in the order of their ids."""
+        for path in self.trial_files():
+            record = self.trial(path)
+            if record is not None:
+                yield record
+
+    def trial(self, path: Path) -> TrialRecord | None:
+        """The record of one trial; None if it is damaged, and then it is set aside."""
+        try:
+            return _as(TrialRecord, self._read_json(f"trials/{path.name}"), path)  # type: ignore[no-any-return]
+        except StoreError as error:
+            self._set_aside(path, error)
+            return None
 
     def cases(self) -> Iterator[CaseRecord]:
-        """Every case measured so far, in the order of their ids."""
+        """Every case measured so far whose record can be read, in the order of their ids."""
         for path in sorted((self.path / "cases").glob("*.json")):
-            value = self._read_json(f"cases/{path.name}")
-            found = tuple(_as(Measurement, item, path) for item in value.pop("measurements", ()))
-            yield _as(CaseRecord, {**value, "measurements": found}, path)
+            try:
+                yield self._case(path)
+            except StoreError as error:
+                self._set_aside(path, error)
+
+    def _case(self, path: Path) -> CaseRecord:
+        value = self._read_json(f"cases/{path.name}")
+        found = tuple(_as(Measurement, item, path) for item in value.pop("measurements", ()))
+        return _as(CaseRecord, {**value, "measurements": found}, path)  # type: ignore[no-any-return]
+
+    def _set_aside(self, path: Path, error: StoreError) -> None:
+        """Renames a damaged record, so that what it stands for is done again; says so."""
+        aside = path.with_suffix(".damaged")
+        with contextlib.suppress(OSError):  # others may read in a folder that is not theirs
+            path.replace(aside)
+        warnings.warn(f"{error}; set aside as {aside.name}", DamagedRecord, stacklevel=2)
+
+    def lock(self) -> None:
+        """Keeps other runners out for as long as this process lives.
+
+        Raises:
+            StoreError: another one is at work in this folder.
+        """
+        path = self.path / "run.lock"
+        links = [name for name in FOLDERS if (self.path / name).is_symlink()]
+        if links:
+            raise StoreError(
+                f"{self.path / links[0]} is a link: results are not written through it"
+            )
+        try:
+            self._locked = append(path)
+            fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"{self.path} is being run by another process: wait for it, or end it"
+            ) from None
+        except OSError as error:
+            raise StoreError(f"cannot lock {path}: {error.strerror}") from error
+
+    def unlock(self) -> None:
+        """Lets other runners in."""
+        self._locked.close()
+
+    def plan_again(self, source: str, plan: Mapping[str, Any]) -> None:
+        """Another suite and plan for the same run."""
+        self._write("suite.yaml", source)
+        self._write_json("plan.json", plan)
 
     def log(self, line: str) -> None:
         """Adds a line to the run's own log, with the time (UTC)."""
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        with (self.path / "run.log").open("a", encoding="utf-8") as file:
-            file.write(f"{now} {line}\n")
+        with contextlib.suppress(OSError), append(self.path / "run.log") as file:
+            file.write(f"{now} {line}\n".encode())
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         try:

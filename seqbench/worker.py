@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import json
 import os
 import signal
@@ -20,10 +21,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from seqbench.errors import Diverged, SeqbenchError
+from seqbench.errors import Diverged, SeqbenchError, StoreError
 from seqbench.records import Status
 
 Job = Mapping[str, Any]
+
+#: From <linux/prctl.h>.
+PR_SET_PDEATHSIG = 1
 
 
 class Channel:
@@ -57,11 +61,11 @@ def receive(connection: Connection) -> dict[str, Any]:
     return message
 
 
-def main(connection: Connection, job_text: str, log: str) -> None:
-    """Entry point of a worker process."""
-    _settle(Path(log))
-    channel = Channel(connection)
+def main(connection: Connection, output: Connection, job_text: str) -> None:
+    """Entry point of a worker process; what it prints goes to ``output``."""
     job = json.loads(job_text)
+    _settle(output, job)
+    channel = Channel(connection)
     try:
         channel.tell({"done": _run(job, channel)})
     except (BrokenPipeError, ConnectionError):
@@ -72,18 +76,43 @@ def main(connection: Connection, job_text: str, log: str) -> None:
             sys.stderr.flush()
 
 
-def _settle(log: Path) -> None:
-    """A process group of its own, prints into the log, ends when its starter ends."""
+def _settle(output: Connection, job: Job) -> None:
+    """A process group and a folder of its own; ends when its starter ends."""
     gc.freeze()  # what torch has brought along need not be looked through again and again
     with contextlib.suppress(OSError):
         os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides what Ctrl-C means
-    log.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    os.close(file)
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    output.close()
+    if job["kind"] != "prepare":  # a dataset's parameter may name a file beside the suite
+        sys.path[:] = [str(Path(place).absolute()) for place in sys.path]
+        os.chdir(job["folder"])
+    _limit_memory(job.get("memory"))
+    _die_with_server()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _limit_memory(limit: int | None) -> None:
+    """No more memory of one's own than ``limit`` bytes, torch included: asking for more fails.
+
+    Linux counts what a process may write to and shares with nobody (RLIMIT_DATA); macOS nothing.
+    """
+    if limit is not None:
+        import resource
+
+        with contextlib.suppress(OSError, ValueError):  # more than the system allows anyway
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _die_with_server() -> None:
+    """Even a worker that is stuck, so that no thread of it runs, ends with the server it is forked
+    from, and so with the runner. Linux only.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_with_parent() -> None:
@@ -107,6 +136,8 @@ def _run(job: Job, channel: Channel) -> dict[str, Any]:
     except Diverged as error:
         result = {"diverged_step": error.step, "diverged_value": error.value}
         return {"status": "diverged", "reason": str(error), "result": result}
+    except StoreError as error:  # no fault of the job
+        return {"status": "failed", "reason": reason_of(error), "result": {"unwritten": True}}
     except BaseException as error:  # a plugin may even call sys.exit()
         traceback.print_exc()
         return {"status": status_of(error), "reason": reason_of(error), "result": None}
@@ -148,7 +179,6 @@ def _prepare(job: Job, channel: Channel) -> dict[str, Any]:
 
 def _train(job: Job, channel: Channel) -> dict[str, Any]:
     import torch
-    from safetensors.torch import save_model
 
     from seqbench import data, models, training
     from seqbench.measure import accuracy
@@ -163,16 +193,40 @@ def _train(job: Job, channel: Channel) -> dict[str, Any]:
     trained = training.train(
         model, splits, job["train"], device=device, seed=job["seed"], tell=channel.tell
     )
-    weights = Path(job["weights"])
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = weights.with_suffix(".partial")
-    save_model(model, str(unfinished))
-    with unfinished.open("rb+") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(weights)
+    digest = _save(model, Path(job["weights"]))
     classes = accuracy.by_class(model, *splits.test, task=splits.task, device=device)
     metrics = {**trained.metrics, **classes}
-    return {"metric": splits.task.metric, "metrics": metrics, "curve": trained.curve}
+    return {
+        "metric": splits.task.metric,
+        "metrics": metrics,
+        "curve": trained.curve,
+        "weights_sha256": digest,
+    }
+
+
+def _save(model: Any, path: Path) -> str:
+    """Writes the weights, whole or not at all; returns their SHA-256.
+
+    Raises:
+        StoreError: that is not possible.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_model
+
+    unfinished = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        unfinished.unlink(missing_ok=True)  # it may be a link to somewhere else
+        save_model(model, str(unfinished))
+        with unfinished.open("rb+") as file:
+            os.fsync(file.fileno())
+        digest = hashlib.sha256(unfinished.read_bytes()).hexdigest()
+        unfinished.replace(path)
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {path}: {error}") from error
+    return digest
 
 
 def _environment(job: Job, channel: Channel) -> dict[str, Any]:

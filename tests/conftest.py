@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,13 +69,45 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         sys.modules.pop(name, None)
 
 
+def runner_environment(folder: Path, *sites: Path) -> dict[str, str]:
+    """Variables for a program that works in ``folder``: :func:`processes_of` finds what it starts.
+
+    Args:
+        sites: folders with plugin packages.
+    """
+    (folder / "tmp").mkdir(exist_ok=True)
+    path = [*map(str, sites), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "SEQBENCH_TEST": str(folder),
+        "TMPDIR": str(folder / "tmp"),
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+    }
+
+
+def processes_of(folder: Path, patience: float = 5.0) -> list[str]:
+    """What programs in ``folder`` have started and still runs; gives it a moment to end."""
+    deadline = time.monotonic() + patience
+    while True:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                variables = (process / "environ").read_bytes().split(b"\0")
+                if f"SEQBENCH_TEST={folder}".encode() in variables:
+                    found.append((process / "cmdline").read_text())
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
 @pytest.fixture
 def seqbench_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the program in ``tmp_path``; every option of subprocess.run can be given."""
 
     def call(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "seqbench", *map(str, arguments)]
-        given = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 240, **options}
+        given = {"cwd": tmp_path, "env": runner_environment(tmp_path), "capture_output": True,
+                 "text": True, "timeout": 240, **options}  # fmt: skip
         return subprocess.run(command, **given)  # type: ignore[call-overload,no-any-return]
 
     return call

@@ -129,3 +129,11 @@ def pip_install(site: Path, *packages: Path) -> None:
         [*command, "--target", str(site), *map(str, packages)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_every_test_that_a_promise_names_is_there() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    named = set(re.findall(r"`(test_\w+)`", text))
+    there = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").glob("*.py"))
+    assert len(named) > 15
+    assert {name for name in named if f"def {name}(" not in there} == set()

@@ -26,8 +26,10 @@ ALLOWED = {
     "suite": {"suite", "plugins", "parameters", "types", "errors"},
     "labels": {"suite", "plugins"},
     "plan": {"suite", "labels", "plugins", "parameters", "records", "types", "errors"},
-    "runner": {"data", "executors", "records", "store"},
-    "store": {"records", "errors"},
+    "runner": {"data", "executors", "records", "store", "errors"},
+    "logs": set(),
+    "store": {"logs", "records", "errors"},
+    "resume": {"plan", "records", "store"},
     "report": {"types", "stats", "comparing", "records", "errors", "report"},
     "data": {"types", "records", "errors", "models"},
     "models": {"types", "records", "errors"},
@@ -39,8 +41,8 @@ ALLOWED = {
                 "comparing", "process", "worker", "nvidia"},
     "worker": {"data", "environment", "errors", "measure", "models", "records", "training",
                "doctor"},
-    "process": {"worker", "errors"},
-    "executors": {"executors", "process", "records", "errors", "measure"},
+    "process": {"worker", "logs", "errors"},
+    "executors": {"executors", "process", "records", "errors", "measure", "system"},
 }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def test_settings_of_latency(given: str, key: str, found: Any) -> None:
         ("threads: [1, 1]", "given twice"),
         ("threads: 0", "from 1 to 1,024, or all"),
         ("seq_lens: [0]", "at least 1"),
-        ("batch_sizes: []", "at least 1"),
+        ("batch_sizes: []", "must not be empty"),
         ("batch_sizes: 0", "at least 1"),
         ("runtimes: [jit]", "there are: eager, compile"),
     ],

@@ -292,5 +292,5 @@ def test_growth_is_shown_with_its_exponent() -> None:
     found = [of_mode("inference", length, length**2) for length in (10, 20, 40)]
     text = shown(found)
     assert "against length" in text
-    power = next(line for line in text.splitlines() if "power" in line)
-    assert power.split() == ["power", "n/a", "2.00", "n/a"]
+    power = next(line for line in text.splitlines() if "exponent" in line)
+    assert power.split() == ["exponent", "n/a", "2.00", "n/a"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import signal
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import install
+from conftest import install, processes_of, runner_environment
 
 import seqbench
 
@@ -37,11 +36,11 @@ FAULTY = """
     def seqbench_models():
         return [
             seqbench.ModelSpec(name, build="faulty_models:" + name, parameters={"hidden_size": 4})
-            for name in ("raises", "exits", "dies", "killed", "hangs", "not_finite", "wrong_shape")
+            for name in ("dies", "hangs")
         ]
     """
 FAULTY_MODELS = """
-    import os, signal, sys, time
+    import time
     import torch
 
     class Base(torch.nn.Module):
@@ -55,46 +54,10 @@ FAULTY_MODELS = """
                 self.fault()
             return self.layer(x)
 
-    class raises(Base):
-        def fault(self):
-            print("about to raise")
-            raise ValueError("no [bold]good[/bold]")
-
-    class exits(Base):
-        def fault(self): sys.exit(0)
-
-    class dies(Base):
-        def fault(self): os._exit(3)
-
-    class killed(Base):
-        def fault(self): os.kill(os.getpid(), signal.SIGSEGV)
-
     class hangs(Base):
         def fault(self):
             while True: time.sleep(1)
-
-    class not_finite(Base):
-        def forward(self, x):
-            return self.layer(x) * (float("nan") if self.training else 1.0)
-
-    class wrong_shape(Base):
-        def forward(self, x):
-            return self.layer(x)[:1] if self.training else self.layer(x)
     """
-
-
-def processes_in(folder: Path, patience: float = 5.0) -> list[str]:
-    """Processes that work in ``folder``, as workers do; gives them a moment to end."""
-    deadline = time.monotonic() + patience
-    while True:
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if (process / "cwd").resolve() == folder.resolve():
-                    found.append((process / "cmdline").read_text())
-        if not found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -216,50 +179,6 @@ def test_two_runs_give_identical_weights(
     assert run.document["cases"][0]["memory"] is None
 
 
-def test_every_fault_is_a_row_and_the_others_go_on(
-    site: Path, write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any],
-    tiny_document: dict[str, Any], tmp_path: Path,
-) -> None:  # fmt: skip
-    install(site, "faulty", {"faulty": FAULTY, "faulty_models": FAULTY_MODELS}, "faulty = faulty")
-    names = ("raises", "exits", "dies", "killed", "hangs", "not_finite", "wrong_shape")
-    # Qualified, in case another plugin installed here offers such a name too.
-    models = f"models: [{{rnn: {{hidden_size: 4}}}}, {', '.join(f'faulty:{n}' for n in names)}]"
-    text = TINY.replace("models: [{rnn: {hidden_size: 4}}, {gru: {hidden_size: 4}}]", models)
-    text = text.replace("seeds: 2", "seeds: 1").replace(
-        "measure:", "limits: {time: 3s}\n    measure:"
-    )
-    done = seqbench_cli("run", write_suite(text), "--json")
-    assert done.returncode == 1, done.stderr
-    document = json.loads(done.stdout)
-    ended = {trial["model"]: trial for trial in document["trials"]}
-    expected = {
-        "rnn": ("ok", ""),
-        "raises": ("failed", "ValueError: no [bold]good[/bold] (faulty_models.py:"),
-        "exits": ("failed", "SystemExit: 0"),
-        "dies": ("crashed", "exit code 3"),
-        "killed": ("crashed", "SIGSEGV"),
-        "hangs": ("timeout", "not finished after 3 s"),
-        "not_finite": ("diverged", "the loss became nan at step 1"),
-        "wrong_shape": ("failed", "the model returned shape (1, 2) where (20, 2) was expected"),
-    }
-    for name, (status, reason) in expected.items():
-        assert ended[name]["status"] == status, ended[name]
-        assert reason in ended[name]["reason"]
-        assert "\n" not in ended[name]["reason"]
-    healthy = next(t for t in tiny_document["trials"] if (t["model"], t["seed"]) == ("rnn", 0))
-    assert ended["rnn"]["metrics"] == healthy["metrics"]
-    rnn = next(case for case in document["cases"] if case["model"] == "rnn")
-    assert rnn["status"] == "ok", rnn["reason"]
-    assert rnn["latency"]
-    (log,) = tmp_path.glob(f"results/tiny/*/{ended['raises']['log']}")
-    assert "about to raise" in log.read_text()
-    assert "Traceback" in log.read_text()
-    table = seqbench_cli("show").stdout
-    assert "1 of 1 diverged" in table
-    assert "no [bold]good[/bold]" in table
-    assert processes_in(tmp_path) == []
-
-
 def test_one_case_alone_is_measured_too(
     write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
 ) -> None:
@@ -313,28 +232,6 @@ def test_an_absent_device_is_skipped_with_the_reason(
         assert "no device 'cuda:7' (it has: cpu" in trial["reason"]
 
 
-def test_a_dataset_that_fails_costs_its_own_trials(
-    site: Path, write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
-) -> None:
-    code = """
-        import seqbench
-
-        @seqbench.hookimpl
-        def seqbench_datasets():
-            return [seqbench.DatasetSpec("sour", load="sour:load")]
-
-        def load(context):
-            raise RuntimeError("gone off")
-        """
-    install(site, "sour-data", {"sour": code}, "sour = sour")
-    text = TINY.replace("datasets: [", "datasets: [sour, ").replace("seeds: 2", "seeds: 1")
-    done = seqbench_cli("run", write_suite(text), "--json", "--set", "measure=[accuracy]")
-    assert done.returncode == 1
-    trials = json.loads(done.stdout)["trials"]
-    assert [trial["status"] for trial in trials] == ["failed", "failed", "ok", "ok"]
-    assert trials[0]["reason"].startswith("dataset sour: RuntimeError: gone off")
-
-
 def heed_signals() -> None:
     """Tests that run in the background, or under nohup, inherit that signals are ignored."""
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -350,7 +247,8 @@ def hanging(
     text = TINY.replace("{gru: {hidden_size: 4}}", "faulty:hangs")
     process = subprocess.Popen(
         [sys.executable, "-m", "seqbench", "run", str(write_suite(text)), "--json"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path, env=runner_environment(tmp_path), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
         start_new_session=True,
         preexec_fn=heed_signals,
     )  # fmt: skip
@@ -377,7 +275,7 @@ def test_an_interrupt_keeps_what_was_earned_and_leaves_nothing_running(
     assert document["status"] == "interrupted"
     assert [trial["status"] for trial in document["trials"]] == ["ok", "ok"]
     assert "Traceback" not in stderr
-    assert processes_in(tmp_path) == []
+    assert processes_of(tmp_path) == []
 
 
 def test_workers_end_with_a_runner_that_is_killed(
@@ -385,7 +283,7 @@ def test_workers_end_with_a_runner_that_is_killed(
 ) -> None:
     hanging.kill()
     hanging.wait()
-    assert processes_in(tmp_path) == []
+    assert processes_of(tmp_path) == []
 
 
 def test_a_script_without_a_main_guard_does_not_start_itself_again(

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-from made_documents import FIGURES, column, made, shown
+from made_documents import FIGURES, made, shown
 
 from seqbench.records import Comparison
 from seqbench.report.export import to_csv, to_latex
@@ -70,7 +70,7 @@ def test_every_setting_has_a_row(document: dict[str, Any], width: int) -> None:
 def test_other_tables_keep_the_first_settings_only(document: dict[str, Any]) -> None:
     text = shown(document, 160)
     assert len([c for c in text.split("latency at each")[0].split() if c == "latency"]) == 2
-    assert to_latex(document).count("latency &") == 2
+    assert to_latex(document).count("& latency ") == 2
     head = to_csv(document).splitlines()[0].split(",")
     assert len([name for name in head if name.startswith("latency_") and name.endswith("_s")]) >= 16
 
@@ -122,4 +122,3 @@ def test_the_exponent_of_latency_is_a_row_of_its_settings(document: dict[str, An
     (row,) = [row for row in rows if "exponent" in row and row[0] == "eager"]
     assert row[:4] == ["eager", "1", "1", "exponent"]
     assert row[4:7] == ["0.970", "±", "0.010"]
-    assert column(document, "latency_exponent_batch_1").at is not None

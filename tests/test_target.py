@@ -158,14 +158,17 @@ def test_the_dry_run_says_the_target(seqbench_cli: Callable[..., Any]) -> None:
     assert "target: accuracy >= 0.9" in done.stdout
 
 
+ONE = ("--model", "gru", "--dataset", "adding")
+
+
 def test_the_dry_run_says_how_long_timing_takes(seqbench_cli: Callable[..., Any]) -> None:
     suite = ROOT / "suites" / "quick.yaml"
     asked = "measure.latency={budget: 10s, batch_sizes: [1, 8], processes: 10, warm_up: 500ms}"
-    text = seqbench_cli("run", suite, "--dry-run", "--set", asked, "--model", "gru").stdout
+    text = seqbench_cli("run", suite, "--dry-run", "--set", asked, *ONE).stdout
     assert "10 s for each case; batch 1, 8; length as the dataset; threads 1; eager;" in text
     # 10 processes × (0.5 s to load + 0.5 s to warm up) + 10 s
     assert "about 20 s for all cases" in text
     many = asked.replace("10s", "1s").replace("}", ", runtimes: [eager, compile]}")
-    text = seqbench_cli("run", suite, "--dry-run", "--set", many, "--model", "gru").stdout
+    text = seqbench_cli("run", suite, "--dry-run", "--set", many, *ONE).stdout
     # 10 processes × 3 rounds × 4 settings × 10 ms are more than the budget
     assert "about 11 s for all cases unless precise before, and what compiling takes" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+import warnings
 from types import FrameType
 
 import click
@@ -43,6 +44,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Runs the command line and exits: 0 fine, 1 something failed, 2 usage, 130 interrupted."""
+    warnings.showwarning = _say_warning  # type: ignore[assignment]
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
@@ -70,6 +72,12 @@ def main() -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _say_warning(message: Warning | str, *more: object) -> None:
+    """One line; where in the code it comes from is of no use to a user."""
+    click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
+    click.echo(" ".join(str(message).split()), err=True)
 
 
 def _say_error(text: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,15 @@ import click
 
 from seqbench.cli import complete
 from seqbench.cli.terminal import console
+from seqbench.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from seqbench.api import Selection
+    from seqbench.api import Again, Selection
     from seqbench.plan import Plan
+    from seqbench.resume import Decision
+
+#: Stands for the latest run of the suite.
+LATEST = ""
 
 SUITE = click.argument("suite", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 OUT = click.option(
@@ -97,10 +103,28 @@ def _selection(
     show_envvar=True,
     help="Folder where datasets already lie.",
 )
+@click.option(
+    "--resume",
+    metavar="[RUN]",
+    is_flag=False,
+    flag_value=LATEST,
+    shell_complete=complete.run,
+    help="Go on with a run: do only what is missing. Default: the suite's latest.",
+)
+@click.option(
+    "--retry-failed", is_flag=True, help="With --resume: do again what did not end well, too."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def run(
-    suite: Path, out: Path, data_dir: Path | None, dry_run: bool, as_json: bool, **chosen: Any
+    suite: Path,
+    out: Path,
+    data_dir: Path | None,
+    resume: str | None,
+    retry_failed: bool,
+    dry_run: bool,
+    as_json: bool,
+    **chosen: Any,
 ) -> None:
     """Run SUITE: train every trial, measure every case, show the tables.
 
@@ -109,12 +133,16 @@ def run(
     from seqbench import api
 
     selection = _selection(**chosen)
+    if retry_failed and resume is None:
+        raise UsageError("--retry-failed goes with --resume")
+    again = _again(suite, selection, out, resume, retry_failed)
     if dry_run:
-        plan = _plan(suite, selection)
-        if as_json:
-            click.echo(json.dumps(plan.to_dict(), indent=1))
+        if again is not None:
+            _print_decisions(api.decisions(suite, selection, again))
+        elif as_json:
+            click.echo(json.dumps(_plan(suite, selection).to_dict(), indent=1))
         else:
-            _print_plan(plan)
+            _print_plan(_plan(suite, selection))
         return
     from seqbench.cli.progress import Display
     from seqbench.store import RunFolder
@@ -129,14 +157,63 @@ def run(
                 data_dir=data_dir,
                 progress=display.progress(),
                 on_folder=folders.append,
+                again=again,
             )
     except KeyboardInterrupt:
         if folders:
             _report(api.Run.open(folders[0].path).document, as_json)
+            _say_how_to_go_on(folders[0].path)
+        raise
+    except StoreError:
+        if folders:
+            _say_how_to_go_on(folders[0].path)
         raise
     _report(result.document, as_json)
     if not result.ok:
         sys.exit(1)
+
+
+def _again(
+    suite: Path, selection: Selection, out: Path, resume: str | None, retry_failed: bool
+) -> Again | None:
+    """The run that ``--resume`` names."""
+    from seqbench.api import Again
+    from seqbench.store import RunFolder, find_run
+
+    if resume is None:
+        return None
+    which = _plan(suite, selection).suite.name if resume == LATEST else resume
+    return Again(RunFolder.open(find_run(out, which)), retry_failed)
+
+
+def _say_how_to_go_on(folder: Path) -> None:
+    """The command as it was given, with the run to go on with."""
+    given = sys.argv[1:]
+    if "--resume" in given:
+        place = given.index("--resume")
+        named = given[place + 1 : place + 2]
+        taken = bool(named) and not named[0].startswith("-") and not named[0].endswith(".yaml")
+        del given[place : place + 1 + taken]
+    command = shlex.join(["seqbench", *given, "--resume", str(folder)])
+    click.echo(f"to go on: {command}", err=True)
+
+
+def _print_decisions(decisions: Iterable[Decision]) -> None:
+    """Which trials will run and which will not, each with the reason."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for header in ("trial", "", "why"):
+        table.add_column(header, overflow="fold")
+    found = list(decisions)
+    for one in found:
+        title = f"{one.trial.case.name}, seed {one.trial.seed}"
+        what = "keep" if one.record is not None else "run"
+        table.add_row(*(Text(cell) for cell in (title, what, one.why)))
+    console().print(table)
+    runs = sum(one.record is None for one in found)
+    click.echo(f"\n{runs} of {len(found)} trials would run; nothing was run")
 
 
 def _report(document: dict[str, Any], as_json: bool) -> None:

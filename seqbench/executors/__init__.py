@@ -24,6 +24,8 @@ class Job:
         device: ``cpu``, ``cuda:1``, …: what it occupies.
         threads: CPU threads it occupies.
         limit: seconds after which it is ended, or ``None``.
+        memory: bytes that it may hold, or ``None``.
+        retries: how often it is started again if it is lost for a cause outside of it.
     """
 
     id: str
@@ -35,11 +37,19 @@ class Job:
     group: str = ""
     threads: int = 1
     limit: float | None = None
+    memory: int | None = None
+    retries: int = 0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended. ``started`` is UTC, ISO 8601; ``seconds`` is wall time."""
+    """How a job ended.
+
+    Args:
+        started: UTC time, ISO 8601. seconds: wall time.
+        lines: the last that it printed, if it did not end well.
+        attempts: those before this one, each with ``status``, ``reason``, ``seconds``.
+    """
 
     job: Job
     status: Status
@@ -47,6 +57,8 @@ class Outcome:
     result: Mapping[str, Any] = field(default_factory=dict)
     started: str = ""
     seconds: float = 0.0
+    lines: tuple[str, ...] = ()
+    attempts: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

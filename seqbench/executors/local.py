@@ -6,15 +6,22 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from seqbench import system
 from seqbench.errors import WorkerError
 from seqbench.executors import Job, Listener, Outcome
 from seqbench.process import WorkerProcess, interrupts_wait
 from seqbench.records import Status
+
+#: Seconds that a job past its limit has to end by itself.
+GRACE = 1.0
+#: Of the machine's memory, what one process may take where the suite sets no limit.
+MEMORY_SHARE = 0.9
 
 
 class LocalExecutor:
@@ -26,6 +33,7 @@ class LocalExecutor:
 
     def __init__(self, cores: int | None = None):
         self.cores = cores or usable_cores()
+        self.memory = round(MEMORY_SHARE * usable_memory())
 
     def run(self, jobs: Sequence[Job], listener: Listener) -> Iterator[Outcome]:
         """See :class:`seqbench.executors.Executor`."""
@@ -34,13 +42,14 @@ class LocalExecutor:
                 yield _contest(job, listener)
         waiting = [job for job in jobs if job.kind != "latency"]
         running: list[_Running] = []
+        lost: dict[str, list[Outcome]] = {}
         try:
             while waiting or running:
                 for job in self._that_fit(waiting, running):
                     waiting.remove(job)
                     try:
                         with interrupts_wait():
-                            running.append(_Running(job))
+                            running.append(_Running(self._bounded(job)))
                     except WorkerError as error:
                         yield Outcome(job, "crashed", str(error), started=_now())
                     else:
@@ -49,12 +58,24 @@ class LocalExecutor:
                     _wait_for_news(running)
                 for one in list(running):
                     outcome = one.news(listener)
-                    if outcome is not None:
-                        running.remove(one)
-                        yield outcome
+                    if outcome is None:
+                        continue
+                    running.remove(one)
+                    attempts = lost.setdefault(one.job.id, [])
+                    if one.killed and len(attempts) < one.job.retries:
+                        attempts.append(outcome)
+                        waiting.insert(0, one.job)
+                    else:
+                        yield replace(outcome, attempts=tuple(_attempt(each) for each in attempts))
         finally:
             for one in running:
                 one.worker.kill()
+
+    def _bounded(self, job: Job) -> Job:
+        """Nothing on the CPU may take more memory than the machine has: it would stand still."""
+        if job.memory is None and job.device == "cpu":
+            return replace(job, memory=self.memory)
+        return job
 
     def _that_fit(self, waiting: list[Job], running: list[_Running]) -> list[Job]:
         """The next jobs for which there are cores free, or, on another device, that device.
@@ -87,6 +108,13 @@ def usable_cores() -> int:
     return cores
 
 
+def usable_memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or its control group's."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = system.limits(Path("/"))
+    return min(memory, limits.memory_bytes) if limits and limits.memory_bytes else memory
+
+
 def _contest(job: Job, listener: Listener) -> Outcome:
     """Referees the cases that take turns from this very process: they need all else to be still.
 
@@ -98,6 +126,10 @@ def _contest(job: Job, listener: Listener) -> Outcome:
     listener.started(job)
     result = turns.measure(job.payload, lambda message: listener.told(job, message))
     return Outcome(job, "ok", "", result, started, time.monotonic() - clock)
+
+
+def _attempt(outcome: Outcome) -> dict[str, Any]:
+    return {name: getattr(outcome, name) for name in ("status", "reason", "seconds")}
 
 
 def _now() -> str:
@@ -122,8 +154,9 @@ class _Running:
         self.started = _now()
         self.clock = time.monotonic()
         self.deadline = None if job.limit is None else self.clock + job.limit
+        self.killed = False
         self.worker = WorkerProcess(
-            {"kind": job.kind, "threads": job.threads, **job.payload}, job.log
+            {"kind": job.kind, "threads": job.threads, "memory": job.memory, **job.payload}, job.log
         )
 
     def news(self, listener: Listener) -> Outcome | None:
@@ -140,9 +173,10 @@ class _Running:
             gone = True
         if gone:
             self.worker.close()
+            self.killed = self.worker.killed()
             return self._outcome("crashed", self.worker.ending())
         if self.deadline is not None and time.monotonic() > self.deadline:
-            self.worker.kill()
+            self.worker.kill(GRACE)
             return self._outcome("timeout", f"not finished after {self.job.limit:g} s")
         return None
 
@@ -150,4 +184,5 @@ class _Running:
         self, status: Status, reason: str = "", result: Mapping[str, Any] | None = None
     ) -> Outcome:
         seconds = time.monotonic() - self.clock
-        return Outcome(self.job, status, reason, result or {}, self.started, seconds)
+        lines = () if status == "ok" else tuple(self.worker.last_lines())
+        return Outcome(self.job, status, reason, result or {}, self.started, seconds, lines)

@@ -49,6 +49,7 @@ class Samples:
         """Writes everything, whole or not at all. Raises OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".partial")
+        unfinished.unlink(missing_ok=True)  # it may be a link to somewhere else
         held = {"unit": "ns", "dropped": DROPPED, **self.__dict__}
         with unfinished.open("wb") as file:
             file.write(gzip.compress(json.dumps(held).encode()))

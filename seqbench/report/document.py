@@ -53,7 +53,11 @@ def document(
         "environment": dict(environment),
         "trials": [_trial(record, planned[record.case]) for record in ended],
         "cases": found,
-        "comparisons": [asdict(each) for each in (*metric_comparisons(found, ended), *comparisons)],
+        "comparisons": [
+            asdict(each)
+            for each in (*metric_comparisons(found, ended), *comparisons)
+            if each.a in planned and each.b in planned
+        ],
     }
 
 
@@ -78,6 +82,8 @@ def _trial(record: TrialRecord, case: Mapping[str, Any]) -> dict[str, Any]:
         "metrics": dict(record.metrics),
         "seconds": record.seconds,
         "log": record.log,
+        "lines": list(record.lines),
+        "attempts": [dict(attempt) for attempt in record.attempts],
     }
 
 

@@ -17,6 +17,8 @@ from seqbench.report.text import clean, label, lines_of, settings
 
 MOST_FAILURES = 10
 MOST_NAMED = 4
+#: What the log may explain, where the reason says only how a process ended; so many lines of it.
+UNEXPLAINED, MOST_LINES = ("crashed", "timeout"), 3
 SEEDS_TEST = "sign-flip test of paired seeds"
 #: The test behind a comparison in pairs, where it is not that of the metric.
 TESTS = dict.fromkeys(("latency", "step"), "t test of paired rounds")
@@ -82,14 +84,21 @@ def _unmeasured(case: Case) -> list[str]:
 
 
 def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Seeds that ended the same way share a line."""
+    """Seeds that ended the same way share a line; below it the last that one of them printed."""
     seeds: dict[str, list[str]] = {}
+    printed: dict[str, list[str]] = {}
     for trial in trials:
         reason = clean(trial["reason"])
         what = _words(trial["status"]) + (f": {reason}" if reason else "")
+        if trial.get("attempts"):
+            what += f" (attempt {len(trial['attempts']) + 1})"
         seeds.setdefault(what, []).append(str(trial["seed"]))
+        if trial["status"] in UNEXPLAINED:
+            printed[what] = [f"  | {clean(line)}" for line in trial.get("lines", ())[-MOST_LINES:]]
     return [
-        f"seed{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {what}"
+        "\n".join(
+            [f"seed{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {what}", *printed.get(what, ())]
+        )
         for what, numbers in seeds.items()
     ]
 

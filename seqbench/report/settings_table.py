@@ -34,10 +34,9 @@ def settings_table(
         devices: of the cases; none where all have the same.
         width: as many cases stand side by side as fit; the others follow below.
     """
-    rows = [column for column in table.columns if column.at is not None]
-    if sum(column.compared is not None for column in rows) <= FEW:
+    rows = rows_of(table)
+    if not rows:
         return
-    rows = _in_order(rows)
     lead = _lead(rows)
     room = width - sum(_width(text) + GAP for text in lead)
     heads = ["\n".join(text) for text in zip(labels, devices, strict=True)] if devices else labels
@@ -46,6 +45,13 @@ def settings_table(
         built = _table(rows, lead, piece, heads)
         title = Text("latency at each setting", "bold")
         yield Group(title, Text(), built) if number == 0 else built
+
+
+def rows_of(table: ResultTable) -> list[Column]:
+    """The columns that are rows here, in their order; none where all have their place elsewhere."""
+    rows = [column for column in table.columns if column.at is not None]
+    many = sum(column.compared is not None for column in rows) > FEW
+    return _in_order(rows) if many else []
 
 
 def _in_order(rows: Sequence[Column]) -> list[Column]:

@@ -17,7 +17,7 @@ from seqbench.report.column import EXPORT_ONLY, Column, Document
 from seqbench.report.columns import ResultTable, result_tables
 from seqbench.report.look import GAP, empty_table
 from seqbench.report.numbers import MISSING, aligned
-from seqbench.report.settings_table import settings_table
+from seqbench.report.settings_table import rows_of, settings_table
 from seqbench.report.text import clean, label, settings
 from seqbench.report.warnings import warnings
 
@@ -61,8 +61,8 @@ def report(document: Document, width: int) -> Iterator[RenderableType]:
         stacked = layout(table, width, frame)
         yield from _with_space(_table_parts(document, table, frame, stacked, width))
         placed = [column for columns in stacked for column in columns]
-        shown += placed
-        left_out += [c for c in table.columns if c.rank < EXPORT_ONLY and c not in placed]
+        shown += [*placed, *(row for row in rows_of(table) if row not in placed)]
+        left_out += [c for c in table.columns if c.rank < EXPORT_ONLY and c not in shown]
     noted = [Text(line) for line in notes.user_notes(document)]
     if noted:
         yield from _with_space([Group(*noted)])

@@ -36,6 +36,12 @@ DURATION = re.compile(
     r"(?:(\d{1,6}(?:\.\d+)?)h)?(?:(\d{1,6}(?:\.\d+)?)m)?"
     r"(?:(\d{1,9}(?:\.\d+)?)s)?(?:(\d{1,9}(?:\.\d+)?)ms)?"
 )
+SIZE_UNITS = {
+    "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+SIZE = re.compile(rf"(\d{{1,15}}(?:\.\d{{1,9}})?)\s*({'|'.join(SIZE_UNITS)})?")
+LEAST_MEMORY = 2**30
 PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*%")
 DURATION_UNITS = (3600.0, 60.0, 1.0, 0.001)
 
@@ -68,6 +74,18 @@ def _seconds(value: Any) -> float:
         which = "longer than zero" if seconds <= 0 else f"at most {MAX_SECONDS / 3600:g}h"
         _refuse(f"must be {which}, not {shown(value)}")
     return seconds
+
+
+def _bytes(value: Any) -> int:
+    """An amount of memory such as ``8GiB``, ``500MB`` or a number of bytes."""
+    hint = "as in 8GiB, 500MB, or a number of bytes"
+    if isinstance(value, str) and (parts := SIZE.fullmatch(value.strip())):
+        value = round(float(parts[1]) * SIZE_UNITS[parts[2] or "B"])
+    elif not isinstance(value, int) or isinstance(value, bool):
+        _refuse(f"must be an amount of memory, not {described(value)}", hint)
+    if not LEAST_MEMORY <= value <= 2**60:
+        _refuse(f"must be at least {LEAST_MEMORY >> 30} GiB: torch alone takes most of it", hint)
+    return int(value)
 
 
 def _seeds(value: Any) -> Any:
@@ -156,6 +174,14 @@ Duration = Annotated[
             "type": "string",
             "pattern": r"^(?=.)(\d+(\.\d+)?h)?(\d+(\.\d+)?m)?(\d+(\.\d+)?s)?(\d+(\.\d+)?ms)?$",
         },
+    ),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(_bytes),
+    _any_of(
+        {"type": "integer", "minimum": 1},
+        {"type": "string", "pattern": rf"^\s*{SIZE.pattern}\s*$"},
     ),
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -317,6 +343,12 @@ class Limits(Keys):
     """Where a trial is stopped."""
 
     time: Duration = Field(default=3600.0, description="time for each trial")
+    memory: Size | None = Field(
+        default=None, description="memory of each process, torch included; none: the machine's"
+    )
+    retries: int = Field(
+        default=1, ge=0, le=10, description="new attempts where a signal killed a trial"
+    )
 
 
 class Reference(Keys):

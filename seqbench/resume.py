@@ -1,0 +1,71 @@
+"""What of a run need not be done again: each planned trial is kept or run, and why."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqbench.plan import Plan
+from seqbench.records import Trial, TrialRecord
+from seqbench.store import RunFolder
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of one planned trial.
+
+    Args:
+        record: what an earlier attempt left and is kept; None where the trial is to be run.
+        why: in a few words.
+    """
+
+    trial: Trial
+    record: TrialRecord | None
+    why: str
+
+
+def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Decision]:
+    """A decision for each trial of ``plan``, in its order.
+
+    The id of a trial is a hash of all that defines it: a record of that id is what the trial would
+    be again. It is kept if it can be read and its weights are those that it names. One that did
+    not end well is kept as well, unless ``retry_failed``.
+    """
+    known = {path.stem: path for path in folder.trial_files()}
+    cases = {name.rpartition("-s")[0] for name in known}
+    for trial in plan.trials:
+        if trial.id not in known:
+            new = known and trial.case.id not in cases
+            yield Decision(trial, None, "new, or what defines it has changed" if new else "not run")
+            continue
+        record = folder.trial(known[trial.id])
+        why = _why_again(record, folder.path, retry_failed)
+        kept = f"{record.status}: kept" if record else ""
+        yield Decision(trial, None if why else record, why or kept)
+
+
+def _why_again(record: TrialRecord | None, folder: Path, retry_failed: bool) -> str:
+    """Why a recorded trial is run again, or ``""``."""
+    if record is None:
+        return "its record is damaged"
+    if record.status == "skipped":
+        return "it was skipped"
+    if record.status != "ok":
+        return f"it was {record.status}: retried" if retry_failed else ""
+    weights = folder / record.weights
+    if not weights.is_file():
+        return "its weights are gone"
+    if record.weights_sha256 and digest(weights) != record.weights_sha256:
+        return "its weights are damaged"
+    return ""
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits. Raises OSError."""
+    with path.open("rb") as file:
+        found = hashlib.sha256()
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()

@@ -1,0 +1,314 @@
+"""A run that was ended, however roughly, is gone on with: what was earned is kept to the bit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import install, processes_of, runner_environment
+
+SUITE = """
+    name: small
+    datasets: [{parity: {length: 4, train_size: 400, validation_size: 50, test_size: 50}}]
+    models: [{rnn: {hidden_size: 4}}, {gru: {hidden_size: 4}}]
+    train: {epochs: 3, batch_size: 20}
+    seeds: 3
+    measure: {accuracy: , memory: {batch_size: 8}}
+    """
+#: Fields of a record that tell of time, or of where it was.
+TIMED = ("started", "seconds", "attempts")
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(textwrap.dedent(SUITE))
+    return path
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "seqbench", "run", "small.yaml", *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=runner_environment(folder), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def finish(folder: Path, *arguments: str) -> Path:
+    """Runs to the end; returns the run's folder."""
+    process = start(folder, "--json", *arguments)
+    stdout, stderr = process.communicate(timeout=240)
+    assert process.returncode == 0, stderr
+    assert "Traceback" not in stderr
+    return folder / str(json.loads(stdout)["run"])
+
+
+def records(run: Path) -> dict[str, Any]:
+    """All trial records without times, and the weights."""
+    found: dict[str, Any] = {}
+    for path in sorted((run / "trials").glob("*.json")):
+        record = {k: v for k, v in json.loads(path.read_text()).items() if k not in TIMED}
+        record["curve"] = [{k: v for k, v in e.items() if k != "seconds"} for e in record["curve"]]
+        found[path.name] = record, (run / record["weights"]).read_bytes()
+    return found
+
+
+def begun(run: Path) -> dict[str, str]:
+    """When each recorded trial was started."""
+    return {p.stem: json.loads(p.read_text())["started"] for p in (run / "trials").glob("*.json")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "small.yaml").write_text(textwrap.dedent(SUITE))
+    return finish(folder)
+
+
+@pytest.fixture
+def finished(undisturbed: Path, suite: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run beside its suite."""
+    copy = tmp_path / "results" / "small" / undisturbed.name
+    shutil.copytree(undisturbed, copy)
+    return copy
+
+
+def wait_for(what: Callable[[], Any], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "kills", [3, pytest.param(50, marks=pytest.mark.slow)], ids=["few", "fifty"]
+)
+def test_whatever_the_moment_of_a_kill_the_records_are_those_of_an_undisturbed_run(
+    undisturbed: Path, suite: Path, tmp_path: Path, kills: int
+) -> None:
+    """Kills with SIGKILL at random moments; each time some file may be torn as well."""
+    expected = records(undisturbed)
+    seed = random.randrange(10**6)
+    print("seed", seed)  # shown where this fails
+    draw = random.Random(seed)
+    for _ in range(kills):
+        resume = ["--resume"] if list(tmp_path.glob("results/small/*/run.json")) else []
+        process = start(tmp_path, *resume)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(draw.uniform(1.0, 9.0))
+        process.kill()
+        process.communicate()
+        assert processes_of(tmp_path) == []
+        files = [*tmp_path.glob("results/small/*/trials/*.json"),
+                 *tmp_path.glob("results/small/*/weights/*")]  # fmt: skip
+        if files and draw.random() < 0.5:
+            torn = draw.choice(files)
+            torn.write_bytes(torn.read_bytes()[: draw.randrange(torn.stat().st_size)])
+    run = finish(tmp_path, "--resume")
+    assert records(run) == expected
+    assert not list(tmp_path.glob("tmp/seqbench-worker-*/*"))
+
+
+def test_a_finished_run_has_nothing_left_to_do(finished: Path, tmp_path: Path) -> None:
+    before, done = begun(finished), (finished / "run.log").read_text().count(" to do")
+    assert finish(tmp_path, "--resume") == finished
+    assert begun(finished) == before
+    assert (finished / "run.log").read_text().count(" to do") == done
+
+
+def test_only_what_has_changed_is_run_again(finished: Path, suite: Path, tmp_path: Path) -> None:
+    before = begun(finished)
+    suite.write_text(
+        suite.read_text().replace("{gru: {hidden_size: 4}}", "{gru: {hidden_size: 5}}, lstm")
+    )
+    seen = subprocess.run(
+        [sys.executable, "-m", "seqbench", "run", "small.yaml", "--resume", "--dry-run"],
+        cwd=tmp_path, env=runner_environment(tmp_path), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert seen.stdout.count("ok: kept") == 3, seen.stderr
+    assert seen.stdout.count("what defines it has changed") == 6
+    assert "6 of 9 trials would run; nothing was run" in seen.stdout
+    run = finish(tmp_path, "--resume", finished.name, "--seeds", "2")
+    assert run == finished
+    after = begun(finished)
+    assert len(after) == len(before) + 4
+    assert {name: after[name] for name in before} == before
+    shown = json.loads((finished / "plan.json").read_text())
+    assert [case["model"]["name"] for case in shown["cases"]] == ["rnn", "gru", "lstm"]
+
+
+@pytest.mark.parametrize("kind", ["record", "weights", "gone", "case"])
+def test_what_is_damaged_is_done_again_and_that_is_said(
+    finished: Path, undisturbed: Path, tmp_path: Path, kind: str
+) -> None:
+    places = {"record": "trials/*.json", "case": "cases/*.json"}
+    victim = sorted(finished.glob(places.get(kind, "weights/*")))[0]
+    if kind == "gone":
+        victim.unlink()
+    elif kind == "weights":
+        data = bytearray(victim.read_bytes())
+        data[-1] ^= 1
+        victim.write_bytes(data)
+    else:
+        victim.write_text(victim.read_text()[:100])
+    process = start(tmp_path, "--resume", "--json")
+    _, stderr = process.communicate(timeout=240)
+    assert process.returncode == 0, stderr
+    assert records(finished) == records(undisturbed)
+    if kind in places:
+        assert f"warning: {victim.relative_to(tmp_path)} is not valid JSON" in stderr
+        assert "set aside as" in stderr
+        assert victim.with_suffix(".damaged").exists()
+    assert len(list((finished / "cases").glob("*.json"))) == 2
+
+
+FLAKY = """
+    import os
+    import torch
+
+    class Flaky(torch.nn.Linear):
+        def forward(self, x):
+            if os.path.exists(os.environ["SEQBENCH_TEST"] + "/bad"):
+                raise ValueError("bad weather")
+            return super().forward(x)
+    """
+FLAKY_SPEC = """
+    import seqbench
+
+    @seqbench.hookimpl
+    def seqbench_models():
+        return [seqbench.ModelSpec("flaky", build="flaky_layer:Flaky",
+                                   parameters={"out_features": 4})]
+    """
+
+
+@pytest.mark.usefixtures("suite")
+def test_failed_trials_are_kept_unless_asked_for(
+    site: Path, suite: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": FLAKY}, "flaky = flaky")
+    suite.write_text(suite.read_text().replace("models: [", "models: [flaky, "))
+    (tmp_path / "bad").touch()
+    assert seqbench_cli("run", suite, "--seeds", 1).returncode == 1
+    (tmp_path / "bad").unlink()
+    assert seqbench_cli("run", suite, "--seeds", 1, "--resume").returncode == 1
+    plan = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed", "--dry-run")
+    assert "it was failed: retried" in plan.stdout
+    assert "1 of 3 trials would run" in plan.stdout
+    again = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed")
+    assert again.returncode == 0, again.stdout
+    alone = seqbench_cli("run", suite, "--retry-failed")
+    assert alone.returncode == 2
+    assert "--retry-failed goes with --resume" in alone.stderr
+
+
+@pytest.fixture
+def slow_run(site: Path, suite: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run one of whose trials has ended while others take their time."""
+    slow = FLAKY.replace('raise ValueError("bad weather")', "import time; time.sleep(0.2)")
+    install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": slow}, "flaky = flaky")
+    (tmp_path / "bad").touch()
+    suite.write_text(suite.read_text().replace("{gru: {hidden_size: 4}}", "flaky"))
+    process = start(tmp_path)
+    try:
+        wait_for(lambda: list(tmp_path.glob("results/small/*/trials/rnn-*.json")), process)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_that_works(
+    slow_run: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    slow_run.send_signal(signal.SIGTERM)
+    stdout, stderr = slow_run.communicate(timeout=30)
+    assert slow_run.returncode == 130
+    assert "interrupted" in stdout
+    (line,) = [line for line in stderr.splitlines() if line.startswith("to go on: ")]
+    (run,) = tmp_path.glob("results/small/*")
+    earned = begun(run)
+    command = line.partition("seqbench ")[2].split()
+    assert command[-2:] == ["--resume", str(run.relative_to(tmp_path))]
+    (tmp_path / "bad").unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "seqbench", *command], cwd=tmp_path, capture_output=True, text=True,
+        env=runner_environment(tmp_path), timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    after = begun(run)
+    assert len(after) == 6
+    assert {name: after[name] for name in earned} == earned
+
+
+def test_a_second_runner_is_kept_out(slow_run: subprocess.Popen[str], tmp_path: Path) -> None:
+    process = start(tmp_path, "--resume")
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "is being run by another process: wait for it, or end it" in stderr
+    assert slow_run.poll() is None
+
+
+def test_a_results_folder_that_vanishes_is_named(
+    slow_run: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    shutil.rmtree(tmp_path / "results")
+    (tmp_path / "bad").unlink()  # the others end soon
+    _, stderr = slow_run.communicate(timeout=60)
+    assert slow_run.returncode == 1
+    assert "error: cannot write " in stderr
+    assert "No such file or directory" in stderr
+    assert "Traceback" not in stderr
+    assert processes_of(tmp_path) == []
+
+
+def test_a_full_disk_keeps_what_was_earned(suite: Path, tmp_path: Path) -> None:
+    """On a disk of its own, full but for a few pages."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this user may not mount a disk")
+    try:
+        process = start(tmp_path, "--out", "disk")
+        _, stderr = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert "No space left on device" in stderr
+        assert "Traceback" not in stderr
+        assert "to go on: seqbench run small.yaml --out disk --resume disk/small/" in stderr
+        for path in disk.glob("small/*/trials/*.json"):
+            json.loads(path.read_text())
+        subprocess.run([*mount[:4], "remount,size=100m", *mount[5:]], check=True)
+        assert len(begun(finish(tmp_path, "--out", "disk", "--resume"))) == 6
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_newer_format_is_refused(finished: Path, tmp_path: Path) -> None:
+    state = json.loads((finished / "run.json").read_text())
+    (finished / "run.json").write_text(json.dumps({**state, "format": 99}))
+    process = start(tmp_path, "--resume")
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "has format 99; this seqbench reads formats up to" in stderr
+
+
+def test_a_place_that_cannot_be_written_is_named(suite: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    process = start(tmp_path, "--out", "file")
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode in (1, 2)
+    assert "file" in stderr
+    assert "Traceback" not in stderr
