@@ -238,72 +238,98 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
         if case.id in weights
     }
     cases = [case for case in work.plan.cases if case.id in subjects]
+    static = _static_jobs(cases, subjects, work)
+    contests = _latency_jobs(cases, subjects, work)
     ledgers = {
-        case.id: Ledger(work.folder, case.id, work.measured.get(case.id), work.retry_failed)
+        case.id: Ledger(work, case.id, _prints(case.id, digests, static, contests))
         for case in cases
     }
-    static: dict[str, tuple[Job, str]] = {}
-    for job in _static_jobs(cases, subjects, work):
-        case_id, key = job.id.split("/", 1)
-        prints = fingerprint([_portable(job.payload), digests[case_id]])
-        if not ledgers[case_id].has(key, prints):
-            static[job.id] = job, prints
-    for outcome in work.do("memory", [job for job, _ in static.values()]):
-        case_id, key = outcome.job.id.split("/", 1)
-        found = _measurements(outcome, key.partition("/")[0])
-        ledgers[case_id].enter(key, static[outcome.job.id][1], found)
-    contests: list[tuple[Job, str]] = []
-    for job in _latency_jobs(cases, subjects, work):
-        ids = [case["id"] for case in job.payload["cases"]]
-        prints = fingerprint([job.payload["settings"], {name: digests[name] for name in ids}])
-        if not all(ledgers[name].has(job.id, prints) for name in ids):
-            contests.append((job, prints))
+    missing = [job for job in static if not ledgers[job.group].has(_key_of(job))]
+    for outcome in work.do("memory", missing):
+        key = _key_of(outcome.job)
+        ledgers[outcome.job.group].enter(key, _measurements(outcome, outcome.job.kind))
+    rivals = {job.id: [case["id"] for case in job.payload["cases"]] for job in contests}
+    contests = [job for job in contests if not all(ledgers[c].has(job.id) for c in rivals[job.id])]
     if contests:
         _check_machine(work)
-    for job, prints in contests:
+    for job in contests:
         for outcome in work.do("latency", [job]):  # one contest after the other: each alone
             compared = [Comparison(**one) for one in outcome.result["comparisons"]]
             work.folder.write_comparisons(job.log.stem, compared)
             for case_id, timings in outcome.result["cases"].items():
-                found = [Measurement(**timing) for timing in timings]
-                ledgers[case_id].enter(job.id, prints, found)
+                ledgers[case_id].enter(job.id, [Measurement(**timing) for timing in timings])
+
+
+def _key_of(job: Job) -> str:
+    """What a job about one case is called among those of the same case."""
+    return job.id.partition("/")[2]
+
+
+def _prints(
+    case: str, digests: Mapping[str, Sequence[str]], static: Iterable[Job], contests: Iterable[Job]
+) -> dict[str, str]:
+    """Fingerprints of all that the figures of a case depend on, by the job that they come from.
+
+    Of a contest also who takes part: figures of two contests have not met.
+    """
+    found = {
+        _key_of(job): fingerprint([_portable(job.payload), digests[case][0]])
+        for job in static
+        if job.group == case
+    }
+    for job in contests:
+        rivals = [rival["id"] for rival in job.payload["cases"]]
+        if case in rivals:
+            weights = {rival: digests[rival] for rival in rivals}
+            found[job.id] = fingerprint([job.payload["settings"], weights])
+    return found
 
 
 def _portable(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """A payload without the paths in it, which change where a run's folder is moved."""
-    return {key: value for key, value in payload.items() if key not in ("weights", "data")}
+    """A payload without what changes no figure: names, and paths of where the run's folder is."""
+    left_out = ("weights", "data", "label")
+    return {key: value for key, value in payload.items() if key not in left_out}
 
 
 class Ledger:
     """What was measured of one case so far, and from what; written down at every entry.
 
+    What an earlier attempt at the run has left is kept as far as it is asked for and rests on the
+    same; what did not end well is not, where it is to be tried again.
+
     Args:
-        before: what an earlier attempt left.
-        retry_failed: whether what did not end well then counts as not done.
+        prints: the jobs that are asked for, each with the fingerprint of what it rests on.
     """
 
-    def __init__(self, folder: RunFolder, case: str, before: CaseRecord | None, retry_failed: bool):
-        self._folder, self._case = folder, case
-        self._parts: dict[str, tuple[str, tuple[Measurement, ...]]] = {}
+    def __init__(self, work: Work, case: str, prints: Mapping[str, str]):
+        self._folder, self._case, self._prints = work.folder, case, prints
+        self._parts: dict[str, tuple[Measurement, ...]] = {}
+        before = work.measured.get(case, CaseRecord(case))
         start = 0
-        for job in before.jobs if before else ():
-            part = before.measurements[start : start + job["n"]] if before else ()
+        for job in before.jobs:
+            part = before.measurements[start : start + job["n"]]
             start += job["n"]
-            if not retry_failed or all(one.status == "ok" for one in part):
-                self._parts[job["key"]] = (job["fingerprint"], part)
+            well = all(one.status == "ok" for one in part) or not work.retry_failed
+            if well and prints.get(job["key"]) == job["fingerprint"]:
+                self._parts[job["key"]] = part
+        if before.jobs and len(self._parts) < len(before.jobs):
+            self._write()
 
-    def has(self, key: str, prints: str) -> bool:
-        """Whether that job was done, with all that its figures depend on as it is now."""
-        return key in self._parts and self._parts[key][0] == prints
+    def has(self, key: str) -> bool:
+        """Whether that job is done."""
+        return key in self._parts
 
-    def enter(self, key: str, prints: str, found: Sequence[Measurement]) -> None:
-        """Adds what came of a job, in place of what came of it before."""
-        self._parts[key] = (prints, tuple(found))
+    def enter(self, key: str, found: Sequence[Measurement]) -> None:
+        """Adds what came of a job."""
+        self._parts[key] = tuple(found)
+        self._write()
+
+    def _write(self) -> None:
         jobs = [
-            {"key": key, "fingerprint": prints, "n": len(part)}
-            for key, (prints, part) in self._parts.items()
+            {"key": key, "fingerprint": self._prints[key], "n": len(part)}
+            for key, part in self._parts.items()
         ]
-        measurements = [one for _, part in self._parts.values() for one in part]
+        measurements = [one for part in self._parts.values() for one in part]
         self._folder.write_case(CaseRecord(self._case, tuple(measurements), tuple(jobs)))
 
 
@@ -327,32 +353,25 @@ def _static_jobs(
     cases: Sequence[Case], subjects: Mapping[str, Mapping[str, Any]], work: Work
 ) -> list[Job]:
     """Cost of every case and, if asked for, its memory in inference and in training."""
-    jobs = []
     memory, latency = work.plan.suite.measure.memory, work.plan.suite.measure.latency
     lengths = list(latency.seq_lens) if latency is not None else []
+    jobs = []
     for case in cases:
-        weights = subjects[case.id]["weights"][0]
-        payload = {**subjects[case.id], "weights": weights, "lengths": lengths}
-        log = work.log(f"{case.id}-memory")
-        title = f"{case.name}: cost"
-        jobs.append(
-            Job(f"{case.id}/cost", title, "cost", payload, log, case.device, limit=MEASURE_LIMIT)
-        )
-        if memory is None:
-            continue
-        payload |= {"batch_size": memory.batch_size, "train": case.train}
-        jobs += [
-            Job(
-                f"{case.id}/memory/{mode}",
-                f"{case.name}: memory in {mode}",
-                "memory",
-                {**payload, "mode": mode},
-                log,
-                device=case.device,
-                limit=MEASURE_LIMIT,
-            )
-            for mode in ("inference", "training")
-        ]
+        subject = {**subjects[case.id], "weights": subjects[case.id]["weights"][0]}
+        payload = {**subject, "lengths": lengths}
+        about: dict[str, Any] = {
+            "log": work.log(f"{case.id}-memory"),
+            "device": case.device,
+            "group": case.id,
+            "limit": MEASURE_LIMIT,
+        }
+        jobs.append(Job(f"{case.id}/cost", f"{case.name}: cost", "cost", payload, **about))
+        for mode in ("inference", "training"):
+            if memory is None:
+                continue
+            asked = {**payload, "batch_size": memory.batch_size, "mode": mode}
+            name, title = f"{case.id}/memory/{mode}", f"{case.name}: memory in {mode}"
+            jobs.append(Job(name, title, "memory", asked, **about))
     return jobs
 
 
