@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqbench import plugins
-from seqbench.errors import StoreError, WorkerError
+from seqbench.errors import StoreError, UsageError, WorkerError
 from seqbench.store import RunFolder
 
 if TYPE_CHECKING:
@@ -220,6 +220,7 @@ def start(
     else:
         folder = again.folder
         folder.lock()
+        _check_again(folder, plan, selection, environment)
         decisions = decide(plan, folder, retry_failed=again.retry_failed)
         kept = {one.trial.id: one.record for one in decisions if one.record is not None}
         measured = {record.case: record for record in folder.cases()}
@@ -248,6 +249,40 @@ def start(
             folder.set_state(status, seconds=seconds)
         folder.unlock()
     return Run.open(folder.path)
+
+
+#: What must not change while a run goes on: figures of different machines are never mixed.
+MACHINE = ("cpu", "cores", "torch", "seqbench")
+
+
+def _check_again(
+    folder: RunFolder, plan: Plan, selection: Selection, environment: Mapping[str, Any]
+) -> None:
+    """Whether a run may be gone on with: as the same study, on the same machine.
+
+    Raises:
+        UsageError: it may not.
+    """
+    state = folder.state()
+    if state.get("suite") != plan.suite.name:
+        raise UsageError(
+            f"{folder.path} is a run of {state.get('suite')!r}, not of {plan.suite.name!r}"
+        )
+    given = state.get("selection") or {}
+    for name in ("models", "datasets"):
+        if sorted(given.get(name) or ()) != sorted(getattr(selection, name)):
+            option = f"--{name[:-1]}"
+            raise UsageError(
+                f"{folder.path} was run with {option} {', '.join(given.get(name) or ['(all)'])}: "
+                f"give the same {option} to go on with it"
+            )
+    before = folder.environment()
+    for name in MACHINE:
+        if name in before and before[name] != environment.get(name):
+            raise UsageError(
+                f"{folder.path} was run with {name} {before[name]}, here it is "
+                f"{environment.get(name)}: go on where it was begun, or run the suite anew"
+            )
 
 
 def decisions(suite: Path, selection: Selection, again: Again) -> list[Decision]:

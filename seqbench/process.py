@@ -51,6 +51,8 @@ PRELOAD = [
 ]
 
 END_SECONDS = 2.0
+#: What multiprocessing says of a process whose server has gone.
+LOST = 255
 
 
 class WorkerProcess:
@@ -63,10 +65,13 @@ class WorkerProcess:
 
     def __init__(self, job: Mapping[str, Any], log: Path):
         context = _context()
-        pipe: tuple[Connection, Connection] = context.Pipe()
+        try:
+            self.folder = TemporaryDirectory(prefix="seqbench-worker-", ignore_cleanup_errors=True)
+            pipe: tuple[Connection, Connection] = context.Pipe()
+            self.capture = Capture(log)
+        except OSError as error:
+            raise WorkerError(f"cannot start a worker process: {error}") from error
         self.connection, theirs = pipe
-        self.capture = Capture(log)
-        self.folder = TemporaryDirectory(prefix="seqbench-worker-", ignore_cleanup_errors=True)
         job = {"folder": self.folder.name, **job}
         arguments = (theirs, self.capture.writer, json.dumps(job))
         process = context.Process(target=worker.main, args=arguments)
@@ -84,6 +89,8 @@ class WorkerProcess:
         self.capture.writer.close()
         self.process: BaseProcess = process
         self.closed = False
+        #: Its exit code, if it ended without being made to.
+        self.ended_as: int | None = None
 
     @property
     def sentinel(self) -> int:
@@ -125,13 +132,17 @@ class WorkerProcess:
 
         Only once: later its number may be that of another process.
         """
-        if self.closed:
-            return
+        if not self.closed:
+            with interrupts_wait():
+                self._close()
+
+    def _close(self) -> None:
         self.closed = True
         self.process.join(END_SECONDS)
+        self.ended_as = self.process.exitcode
         self._signal_group(signal.SIGKILL)  # what the worker left running, or the worker itself
         self.process.join(END_SECONDS)
-        end_orphans()
+        end_orphans(self.folder.name)
         self.connection.close()
         self.capture.close()
         self.folder.cleanup()
@@ -141,12 +152,18 @@ class WorkerProcess:
         return self.capture.log.last_lines()
 
     def killed(self) -> bool:
-        """Whether a signal ended the process; it may have had no part in that."""
-        return (self.process.exitcode or 0) < 0
+        """Whether a signal ended the process, or the server was lost that it was forked from; it
+        may have had no part in that.
+        """
+        return self.ended_as is not None and (self.ended_as < 0 or self.ended_as == LOST)
 
     def ending(self) -> str:
         """How the process ended, in words: ``killed by SIGSEGV``, ``exit code 3``."""
-        code = self.process.exitcode
+        code = self.ended_as
+        if code is None:
+            return "the process no longer answered, and was ended"
+        if code == LOST:
+            return "the process was lost with the server that it was forked from"
         if code is not None and code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
             hint = " (by the system, for want of memory?)" if name == "SIGKILL" else ""
@@ -160,17 +177,23 @@ class WorkerProcess:
                 os.killpg(self.process.pid, number)
 
 
-def end_orphans() -> None:
-    """Ends what workers have started and left behind, also outside their process groups.
+def end_orphans(folder: str) -> None:
+    """Ends what a worker has started and left behind, also outside its process group.
 
-    Such a process is known by a variable that all workers of this runner, and what they start,
-    have in their environment. Its parent has ended: that of a worker is the server that all are
-    forked from. Linux only; elsewhere nothing is found.
+    Such a process is known by two variables: the first is that of all that descends from this
+    runner, the second that of the worker which started the program. A mere fork of a worker does
+    not have the second; it is left behind if its parent has ended (that of a worker is the server
+    that all are forked from). Linux only; elsewhere nothing is found.
+
+    Args:
+        folder: the worker's own.
     """
-    marked = {pid: parent for pid, parent in _processes() if _is_marked(pid)}
+    own = f"{worker.WORKER}={folder}".encode()
+    marked = {pid: (parent, v) for pid, parent in _processes() if MARK.encode() in (v := _set(pid))}
     spared = {os.getpid(), *marked}
-    for pid, parent in marked.items():
-        if parent not in spared:
+    for pid, (parent, variables) in marked.items():
+        program = any(v.startswith(worker.WORKER.encode() + b"=") for v in variables)
+        if own in variables or (not program and parent not in spared):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -184,11 +207,12 @@ def _processes() -> Iterator[tuple[int, int]]:
             yield int(folder.name), int(parent)
 
 
-def _is_marked(pid: int) -> bool:
+def _set(pid: int) -> set[bytes]:
+    """The variables that a program was started with, as far as one may know."""
     try:
-        return MARK.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
     except OSError:
-        return False
+        return set()
 
 
 def _context() -> Any:

@@ -240,6 +240,7 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
     cases = [case for case in work.plan.cases if case.id in subjects]
     static = _static_jobs(cases, subjects, work)
     contests = _latency_jobs(cases, subjects, work)
+    rivals = {job.id: [case["id"] for case in job.payload["cases"]] for job in contests}
     ledgers = {
         case.id: Ledger(work, case.id, _prints(case.id, digests, static, contests))
         for case in cases
@@ -248,8 +249,13 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
     for outcome in work.do("memory", missing):
         key = _key_of(outcome.job)
         ledgers[outcome.job.group].enter(key, _measurements(outcome, outcome.job.kind))
-    rivals = {job.id: [case["id"] for case in job.payload["cases"]] for job in contests}
-    contests = [job for job in contests if not all(ledgers[c].has(job.id) for c in rivals[job.id])]
+    done = {
+        name
+        for name, ids in rivals.items()
+        if all(ledgers[case].has(name) for case in ids) and work.folder.has_comparisons(name)
+    }
+    work.folder.drop_comparisons(kept=done)
+    contests = [job for job in contests if job.id not in done]
     if contests:
         _check_machine(work)
     for job in contests:
@@ -310,6 +316,7 @@ class Ledger:
             part = before.measurements[start : start + job["n"]]
             start += job["n"]
             well = all(one.status == "ok" for one in part) or not work.retry_failed
+            well &= all((work.folder.path / one.samples).exists() for one in part if one.samples)
             if well and prints.get(job["key"]) == job["fingerprint"]:
                 self._parts[job["key"]] = part
         if before.jobs and len(self._parts) < len(before.jobs):
@@ -364,6 +371,7 @@ def _static_jobs(
             "device": case.device,
             "group": case.id,
             "limit": MEASURE_LIMIT,
+            "memory": work.plan.suite.limits.memory,
         }
         jobs.append(Job(f"{case.id}/cost", f"{case.name}: cost", "cost", payload, **about))
         for mode in ("inference", "training"):
@@ -399,6 +407,8 @@ def _latency_jobs(
                 "folder": str(work.folder.path.absolute()),
                 "cores": cores,
                 "limit": work.plan.suite.limits.time,
+                "memory": work.plan.suite.limits.memory
+                or (work.executor.memory if device == "cpu" else None),
             }
             title = f"{_count(heat)} taking turns on {device}"
             name = f"latency-{device.replace(':', '-')}" + (f"-{first}" if first else "")

@@ -10,8 +10,9 @@ import os
 import secrets
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,16 @@ class DamagedRecord(UserWarning):
     """A record that cannot be read was set aside."""
 
 
+class Damaged(StoreError):
+    """A file of a run can be read, but holds what no seqbench wrote."""
+
+
 class RunFolder:
     """``results/<suite>/<UTC time>-<id>/``; docs/results.md describes every file in it."""
 
     def __init__(self, path: Path):
         self.path = path
+        self._locked: FileIO | None = None
 
     @classmethod
     def create(cls, results: Path, suite: str, source: str, plan: Mapping[str, Any]) -> RunFolder:
@@ -104,8 +110,25 @@ class RunFolder:
     def comparisons(self) -> Iterator[Comparison]:
         """Every pair of cases that were timed against each other so far."""
         for path in sorted((self.path / "comparisons").glob("*.json")):
-            for item in self._read_json(f"comparisons/{path.name}").get("comparisons", ()):
-                yield _as(Comparison, item, path)
+            try:
+                items = self._read_json(f"comparisons/{path.name}").get("comparisons", ())
+                found = [_as(Comparison, item, path) for item in items]
+            except Damaged as error:
+                self._set_aside(path, error)
+                continue
+            yield from found
+
+    def has_comparisons(self, name: str) -> bool:
+        """Whether those of a contest are there, and sound."""
+        known = {path.stem for path in (self.path / "comparisons").glob("*.json")}
+        list(self.comparisons())  # sets aside what is not
+        return name in known and (self.path / f"comparisons/{name}.json").exists()
+
+    def drop_comparisons(self, kept: Container[str]) -> None:
+        """Removes those of all contests but ``kept``: their figures are about to go, or gone."""
+        for path in (self.path / "comparisons").glob("*.json"):
+            if path.stem not in kept:
+                path.unlink()
 
     def trial_files(self) -> list[Path]:
         """One file for each trial recorded so far, in the order of their ids."""
@@ -121,17 +144,20 @@ class RunFolder:
     def trial(self, path: Path) -> TrialRecord | None:
         """The record of one trial; None if it is damaged, and then it is set aside."""
         try:
-            return _as(TrialRecord, self._read_json(f"trials/{path.name}"), path)  # type: ignore[no-any-return]
-        except StoreError as error:
+            record: TrialRecord = _as(TrialRecord, self._read_json(f"trials/{path.name}"), path)
+            if record.id != path.stem:
+                raise Damaged(f"{path} holds the record of another trial, {record.id}")
+        except Damaged as error:
             self._set_aside(path, error)
             return None
+        return record
 
     def cases(self) -> Iterator[CaseRecord]:
         """Every case measured so far whose record can be read, in the order of their ids."""
         for path in sorted((self.path / "cases").glob("*.json")):
             try:
                 yield self._case(path)
-            except StoreError as error:
+            except Damaged as error:
                 self._set_aside(path, error)
 
     def _case(self, path: Path) -> CaseRecord:
@@ -139,12 +165,16 @@ class RunFolder:
         found = tuple(_as(Measurement, item, path) for item in value.pop("measurements", ()))
         return _as(CaseRecord, {**value, "measurements": found}, path)  # type: ignore[no-any-return]
 
-    def _set_aside(self, path: Path, error: StoreError) -> None:
-        """Renames a damaged record, so that what it stands for is done again; says so."""
-        aside = path.with_suffix(".damaged")
-        with contextlib.suppress(OSError):  # others may read in a folder that is not theirs
+    def _set_aside(self, path: Path, error: Damaged) -> None:
+        """Says that a record is damaged; the runner at work renames it, and does again what it
+        stands for.
+        """
+        done = "left out"
+        if self._locked is not None:
+            aside = path.with_suffix(".damaged")
             path.replace(aside)
-        warnings.warn(f"{error}; set aside as {aside.name}", DamagedRecord, stacklevel=2)
+            done = f"set aside as {aside.name}"
+        warnings.warn(f"{error}; {done}", DamagedRecord, stacklevel=2)
 
     def lock(self) -> None:
         """Keeps other runners out for as long as this process lives.
@@ -159,8 +189,9 @@ class RunFolder:
                 f"{self.path / links[0]} is a link: results are not written through it"
             )
         try:
-            self._locked = append(path)
-            fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file = append(path)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._locked = file
         except BlockingIOError:
             raise StoreError(
                 f"{self.path} is being run by another process: wait for it, or end it"
@@ -170,7 +201,9 @@ class RunFolder:
 
     def unlock(self) -> None:
         """Lets other runners in."""
-        self._locked.close()
+        if self._locked is not None:
+            self._locked.close()
+            self._locked = None
 
     def plan_again(self, source: str, plan: Mapping[str, Any]) -> None:
         """Another suite and plan for the same run."""
@@ -214,10 +247,10 @@ class RunFolder:
             raise StoreError(
                 f"{self.path} is not a run folder: cannot read {name} ({error.strerror})"
             ) from error
-        except ValueError as error:
-            raise StoreError(f"{path} is not valid JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise Damaged(f"{path} is not valid JSON: {error}") from error
         if not isinstance(value, dict):
-            raise StoreError(f"{path} does not hold a JSON object")
+            raise Damaged(f"{path} does not hold a JSON object")
         return value
 
 
@@ -266,8 +299,8 @@ def _as(kind: type[Any], value: dict[str, Any], path: Path) -> Any:
     fields = {field.name for field in dataclasses.fields(kind)}
     try:
         return kind(**{key: item for key, item in value.items() if key in fields})
-    except TypeError as error:
-        raise StoreError(f"{path} is not a {kind.__name__}: {error}") from error
+    except (TypeError, AttributeError) as error:
+        raise Damaged(f"{path} is not a {kind.__name__}: {error}") from error
 
 
 def _umask() -> int:

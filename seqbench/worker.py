@@ -8,10 +8,12 @@ plugin does, it does it here.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import hashlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -26,6 +28,11 @@ from seqbench.records import Status
 
 Job = Mapping[str, Any]
 
+#: Says in the environment of what a worker starts which worker that was.
+WORKER = "SEQBENCH_WORKER"
+
+#: Errors in writing that are no fault of the job: disk full, quota, read-only, folder gone.
+NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT}
 #: From <linux/prctl.h>.
 PR_SET_PDEATHSIG = 1
 
@@ -55,9 +62,11 @@ def send(connection: Connection, message: Mapping[str, Any]) -> None:
 def receive(connection: Connection) -> dict[str, Any]:
     """Reads one message. Raises EOFError when the other side has gone."""
     try:
-        message: dict[str, Any] = json.loads(connection.recv_bytes())
-    except OSError as error:
+        message = json.loads(connection.recv_bytes())
+    except (OSError, ValueError) as error:  # or somebody else has written to it
         raise EOFError(str(error)) from error
+    if not isinstance(message, dict):
+        raise EOFError("no message")
     return message
 
 
@@ -66,8 +75,12 @@ def main(connection: Connection, output: Connection, job_text: str) -> None:
     job = json.loads(job_text)
     _settle(output, job)
     channel = Channel(connection)
+    worker = os.getpid()
     try:
-        channel.tell({"done": _run(job, channel)})
+        done = _run(job, channel)
+        if os.getpid() != worker:  # a fork that a plugin has made does not speak for it
+            os._exit(0)
+        channel.tell({"done": done})
     except (BrokenPipeError, ConnectionError):
         return  # nobody listens any more
     finally:
@@ -85,6 +98,7 @@ def _settle(output: Connection, job: Job) -> None:
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
     output.close()
+    os.environ[WORKER] = job["folder"]
     if job["kind"] != "prepare":  # a dataset's parameter may name a file beside the suite
         sys.path[:] = [str(Path(place).absolute()) for place in sys.path]
         os.chdir(job["folder"])
@@ -225,8 +239,18 @@ def _save(model: Any, path: Path) -> str:
     except (OSError, SafetensorError) as error:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path}: {error}") from error
+        if _errno(error) in NO_PLACE:
+            raise StoreError(f"cannot write {path}: {error}") from error
+        raise
     return digest
+
+
+def _errno(error: Exception) -> int | None:
+    """The system's number of an error; that of safetensors stands in its text."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"os error (\d+)", str(error))
+    return int(found[1]) if found else None
 
 
 def _environment(job: Job, channel: Channel) -> dict[str, Any]:

@@ -72,10 +72,12 @@ class Listener:
 class Executor(Protocol):
     """Runs jobs, each apart from the others, as many at once as fit.
 
-    ``cores`` is the number of CPU threads that may be busy at once where the jobs run.
+    ``cores`` is the number of CPU threads that may be busy at once where the jobs run; ``memory``
+    the bytes that a job without a limit of its own may take there.
     """
 
     cores: int
+    memory: int
 
     def run(self, jobs: Sequence[Job], listener: Listener) -> Iterator[Outcome]:
         """Yields each job's outcome as soon as it ends; jobs start in the order given.

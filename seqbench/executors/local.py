@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from seqbench.records import Status
 GRACE = 1.0
 #: Of the machine's memory, what one process may take where the suite sets no limit.
 MEMORY_SHARE = 0.9
+MANY_FILES = 4096
 
 
 class LocalExecutor:
@@ -34,6 +36,7 @@ class LocalExecutor:
     def __init__(self, cores: int | None = None):
         self.cores = cores or usable_cores()
         self.memory = round(MEMORY_SHARE * usable_memory())
+        _allow_many_files()
 
     def run(self, jobs: Sequence[Job], listener: Listener) -> Iterator[Outcome]:
         """See :class:`seqbench.executors.Executor`."""
@@ -51,7 +54,8 @@ class LocalExecutor:
                         with interrupts_wait():
                             running.append(_Running(self._bounded(job)))
                     except WorkerError as error:
-                        yield Outcome(job, "crashed", str(error), started=_now())
+                        attempts = tuple(map(_attempt, lost.get(job.id, ())))
+                        yield Outcome(job, "crashed", str(error), started=_now(), attempts=attempts)
                     else:
                         listener.started(job)
                 if running:
@@ -61,12 +65,12 @@ class LocalExecutor:
                     if outcome is None:
                         continue
                     running.remove(one)
-                    attempts = lost.setdefault(one.job.id, [])
-                    if one.killed and len(attempts) < one.job.retries:
-                        attempts.append(outcome)
+                    before = lost.setdefault(one.job.id, [])
+                    if one.killed and len(before) < one.job.retries:
+                        before.append(outcome)
                         waiting.insert(0, one.job)
                     else:
-                        yield replace(outcome, attempts=tuple(_attempt(each) for each in attempts))
+                        yield replace(outcome, attempts=tuple(map(_attempt, before)))
         finally:
             for one in running:
                 one.worker.kill()
@@ -106,6 +110,15 @@ def usable_cores() -> int:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         cores = min(cores, max(1, int(quota) // int(period)))
     return cores
+
+
+def _allow_many_files() -> None:
+    """Each worker takes a handful of file descriptors; some systems allow 256 unless asked."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        wanted = MANY_FILES if most == resource.RLIM_INFINITY else min(MANY_FILES, most)
+        if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def usable_memory() -> int:

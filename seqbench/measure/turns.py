@@ -67,7 +67,8 @@ def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
             files: the processes take them in turn), ``train``, ``device``), ``settings``
             (``budget`` in seconds per case, ``batch_sizes``, ``seq_lens``, ``threads``,
             ``runtimes``, ``processes``, ``warm_up``, ``precision``, ``training_step``),
-            ``folder`` (the run's), ``cores``, ``limit`` (seconds that a single answer may take).
+            ``folder`` (the run's), ``cores``, ``limit`` (seconds that a single answer may take);
+            there may be ``memory`` (bytes that each process may hold).
         tell: called with progress.
 
     Returns:
@@ -128,6 +129,7 @@ def _enter(entrant: _Entrant, number: int, core: int | None, job: Mapping[str, A
     request = {
         "kind": "serve",
         "threads": max(settings["threads"]),
+        "memory": job.get("memory"),
         "settings": settings,
         "core": core if case["device"] == "cpu" else None,
         **{key: case[key] for key in ("model", "data", "device", "train")},

@@ -54,7 +54,8 @@ def _legend(document: Document) -> list[str]:
     """How to read the tables."""
     found = document.get("comparisons") or ()
     scales = {each["scale"] for each in found}
-    lines = ["p: corrected for all pairs of a table (Holm); a verdict needs 0.05 or less."]
+    lines = ["p: corrected for all pairs of a table (Holm); a verdict needs 0.05 or less"]
+    lines[0] += ", and two medians that do not say the opposite." if "ratio" in scales else "."
     if "ratio" in scales:
         lines.append(
             f"a ÷ b: of the times in the same rounds; p against a difference of up to "

@@ -137,7 +137,7 @@ def _exponents(cases: Sequence[Case], found: Sequence[Settings]) -> Iterable[Col
         yield Column(
             _field("latency_exponent", at, distinct), "", ("exponent", f"latency, {words}", ""),
             "speed", estimates, tuple(numbers.figures_with_interval(estimates)),
-            interval=True, rank=_rank(at, distinct), at=at,
+            interval=True, rank=EXPORT_ONLY if len(found) > FEW else _rank(at, distinct), at=at,
         )  # fmt: skip
 
 

@@ -78,7 +78,7 @@ def _seconds(value: Any) -> float:
 
 def _bytes(value: Any) -> int:
     """An amount of memory such as ``8GiB``, ``500MB`` or a number of bytes."""
-    hint = "as in 8GiB, 500MB, or a number of bytes"
+    hint = "as in 8GiB, 1500MB, or a number of bytes"
     if isinstance(value, str) and (parts := SIZE.fullmatch(value.strip())):
         value = round(float(parts[1]) * SIZE_UNITS[parts[2] or "B"])
     elif not isinstance(value, int) or isinstance(value, bool):
@@ -180,7 +180,7 @@ Size = Annotated[
     int,
     BeforeValidator(_bytes),
     _any_of(
-        {"type": "integer", "minimum": 1},
+        {"type": "integer", "minimum": LEAST_MEMORY},
         {"type": "string", "pattern": rf"^\s*{SIZE.pattern}\s*$"},
     ),
 ]
