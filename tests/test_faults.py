@@ -109,6 +109,23 @@ MODELS = r"""
                     time.sleep(1000)
                     os._exit(0)
 
+    class forks_and_exits(Base):
+        def fault(self):
+            if not hasattr(self, "forked"):
+                self.forked = True
+                if os.fork() == 0: sys.exit(0)
+
+    class closes_all_files(Base):
+        def fault(self): os.closerange(3, 1000)
+
+    class has_a_helper(Base):
+        def fault(self):
+            if not hasattr(self, "helper"):
+                shell = ["sh", "-c", "sleep 1000 > /dev/null & echo $!"]
+                self.helper = int(subprocess.check_output(shell, start_new_session=True))
+                time.sleep(2)
+            os.kill(self.helper, 0)
+
     class allocates(Base):
         def fault(self):
             held = []
@@ -182,6 +199,9 @@ ROWS = {
     "leaves_a_child": Row("ok", ""),
     "leaves_a_daemon": Row("ok", ""),
     "leaves_a_fork": Row("ok", ""),
+    "forks_and_exits": Row("ok", ""),
+    "closes_all_files": Row("crashed", "ended by itself with exit code 1"),
+    "has_a_helper": Row("ok", ""),
     "allocates": Row("out_of_memory", ""),
     "prints_much": Row("ok", ""),
     "prints_codes": Row("failed", "RuntimeError: "),

@@ -295,6 +295,24 @@ def test_a_full_disk_keeps_what_was_earned(suite: Path, tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
+def test_a_run_is_gone_on_with_only_as_what_it_was(finished: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in finished.glob("*.json")}
+
+    def refused(*arguments: str) -> str:
+        process = start(tmp_path, "--resume", str(finished), *arguments)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 2
+        assert "Traceback" not in stderr
+        return stderr
+
+    assert "is a run of 'small', not of 'other'" in refused("--set", "name=other")
+    assert "was run with --model (all)" in refused("--model", "gru")
+    assert before == {path: path.read_bytes() for path in finished.glob("*.json")}
+    environment = json.loads((finished / "environment.json").read_text())
+    (finished / "environment.json").write_text(json.dumps({**environment, "cpu": "Other 9000"}))
+    assert "was run with cpu Other 9000, here it is" in refused()
+
+
 def test_a_newer_format_is_refused(finished: Path, tmp_path: Path) -> None:
     state = json.loads((finished / "run.json").read_text())
     (finished / "run.json").write_text(json.dumps({**state, "format": 99}))
