@@ -109,7 +109,12 @@ def steps(model: Any, x: Tensor) -> tuple[list[Tensor], Any]:
     """
     answers, state = [], None
     for position in range(x.shape[1]):
-        answer, state = model.step(x[:, position], state)
+        found = model.step(x[:, position], state)
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise PluginError(
+                f"step returned {type(found).__name__}, not two: what it answers, and the new state"
+            )
+        answer, state = found
         answers.append(answer)
     return answers, state
 

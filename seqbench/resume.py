@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from seqbench.plan import Plan
 from seqbench.records import Trial, TrialRecord
-from seqbench.store import RunFolder
+from seqbench.store import DamagedRecord, RunFolder
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
     not end well is kept as well, unless ``retry_failed``.
     """
     known = {path.stem: path for path in folder.trial_files()}
-    cases = {name.rpartition("-s")[0] for name in known}
+    planned = {trial["id"] for trial in folder.plan()["trials"]}
     for trial in plan.trials:
         if trial.id not in known:
-            new = known and trial.case.id not in cases
+            new = trial.id not in planned
             yield Decision(trial, None, "new, or what defines it has changed" if new else "not run")
             continue
         record = folder.trial(known[trial.id])
@@ -55,11 +56,14 @@ def _why_again(record: TrialRecord | None, folder: Path, retry_failed: bool) -> 
     if record.status != "ok":
         return f"it was {record.status}: retried" if retry_failed else ""
     weights = folder / record.weights
+    why = ""
     if not weights.is_file():
-        return "its weights are gone"
-    if record.weights_sha256 and digest(weights) != record.weights_sha256:
-        return "its weights are damaged"
-    return ""
+        why = "its weights are gone"
+    elif record.weights_sha256 and digest(weights) != record.weights_sha256:
+        why = "its weights are damaged"
+    if why:
+        warnings.warn(f"{record.id}: {why}; it is run again", DamagedRecord, stacklevel=2)
+    return why
 
 
 def digest(path: Path) -> str:

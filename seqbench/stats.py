@@ -27,6 +27,8 @@ UNSTABLE_SPREAD = 0.25
 #: Two latencies closer than this share are never called different: where a model's memory happens
 #: to lie is worth as much.
 INDIFFERENCE = 0.005
+#: Fewer processes than this cannot tell their own spread by a jackknife alone.
+FEW_PROCESSES = 5
 
 
 def mean_interval(values: Sequence[float]) -> dict[str, Any]:
@@ -101,7 +103,8 @@ def ratio(processes: Sequence[Sequence[tuple[float, float]]]) -> dict[str, Any]:
 
     The centre of the logarithms of all rounds' ratios is :func:`biweight`, which a machine that
     changes its speed between the two halves of a round does not move. Its error is that of the
-    jackknife that leaves out one process at a time, so that only processes count as independent.
+    jackknife that leaves out one process at a time, so that only processes count as independent;
+    with fewer than five of them, that of the mean of their own centres, if it is larger.
 
     Args:
         processes: for each pair of processes, the two figures of each round.
@@ -121,6 +124,10 @@ def ratio(processes: Sequence[Sequence[tuple[float, float]]]) -> dict[str, Any]:
     from scipy.special import stdtr, stdtrit
 
     error = _jackknife_error(logs)
+    if len(logs) < FEW_PROCESSES:
+        # So few leave-one-out figures can agree by chance: they are not to be surer than processes
+        # that are simply compared with each other.
+        error = max(error, stdev(map(biweight, logs)) / math.sqrt(len(logs)))
     if error == 0:  # the clock is too coarse to tell: nothing is known of the error
         return found
     half = float(stdtrit(len(logs) - 1, 0.975)) * error

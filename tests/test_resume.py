@@ -139,7 +139,7 @@ def test_only_what_has_changed_is_run_again(finished: Path, suite: Path, tmp_pat
     )  # fmt: skip
     assert seen.stdout.count("ok: kept") == 3, seen.stderr
     assert seen.stdout.count("what defines it has changed") == 6
-    assert "6 of 9 trials would run; nothing was run" in seen.stdout
+    assert "6 of 9 trials would run, then what is missing" in " ".join(seen.stdout.split())
     run = finish(tmp_path, "--resume", finished.name, "--seeds", "2")
     assert run == finished
     after = begun(finished)
@@ -170,6 +170,8 @@ def test_what_is_damaged_is_done_again_and_that_is_said(
         assert f"warning: {path.relative_to(tmp_path)} is not valid JSON" in stderr
         assert path.with_suffix(".damaged").exists()
     assert stderr.count("set aside as") == 2
+    assert "its weights are damaged; it is run again" in stderr
+    assert "its weights are gone; it is run again" in stderr
     assert len(list((finished / "cases").glob("*.json"))) == 2
 
 

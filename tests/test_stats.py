@@ -145,6 +145,8 @@ def test_interval_and_p_of_a_ratio_are_those_of_a_jackknife(logs: list[float]) -
     n, centre = len(logs), stats.biweight(logs)
     left = [stats.biweight(logs[:i] + logs[i + 1 :]) for i in range(n)]
     error = np.sqrt((n - 1) * np.var(left))
+    if error > 1e-9 and n < 5:  # by chance it may be small: no less than that of the mean
+        error = max(error, scipy.stats.sem(logs))
     assert found["ratio"] == pytest.approx(math.exp(centre), rel=1e-9)
     if error < 1e-9:
         return

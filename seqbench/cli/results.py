@@ -97,10 +97,9 @@ def list_runs(out: Path) -> None:
     for path in runs:
         try:
             folder = RunFolder.open(path)
-            state, planned = folder.state(), len(folder.plan()["trials"])
-            trials = list(folder.trials())
-            ok = sum(record.status == "ok" for record in trials)
-            cells = (state["status"], f"{ok} of {planned} ok", state["started"][:16])
+            state, planned = folder.state(), {trial["id"] for trial in folder.plan()["trials"]}
+            ok = sum(one.status == "ok" for one in folder.trials() if one.id in planned)
+            cells = (state["status"], f"{ok} of {len(planned)} ok", state["started"][:16])
         except (StoreError, KeyError) as error:
             cells = ("unreadable", "", str(error))
         table.add_row(*(Text(cell) for cell in (f"{path.parent.name}/{path.name}", *cells)))

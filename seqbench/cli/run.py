@@ -213,7 +213,10 @@ def _print_decisions(decisions: Iterable[Decision]) -> None:
         table.add_row(*(Text(cell) for cell in (title, what, one.why)))
     console().print(table)
     runs = sum(one.record is None for one in found)
-    click.echo(f"\n{runs} of {len(found)} trials would run; nothing was run")
+    click.echo(
+        f"\n{runs} of {len(found)} trials would run, then what is missing of memory and latency; "
+        "nothing was run"
+    )
 
 
 def _report(document: dict[str, Any], as_json: bool) -> None:

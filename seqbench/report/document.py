@@ -157,6 +157,7 @@ def _measured(found: Sequence[Measurement]) -> dict[str, Any]:
     ops = _values(good, "ops")
     own = lengths.at_own(found)
     return {
+        "length": lengths.own(found),
         "latency": [{**m.settings, **m.values} for m in good if m.quantity == "latency"],
         "step": [{**m.settings, **m.values} for m in good if m.quantity == "step"],
         "training_step": _values(good, "training_step") or None,

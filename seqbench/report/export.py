@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from seqbench.report import notes
 from seqbench.report.column import Case, Column, Document
 from seqbench.report.columns import ResultTable, result_tables
+from seqbench.report.speed import FEW, latency_settings
 from seqbench.report.text import clean, label, settings
 from seqbench.report.warnings import warnings
 
@@ -213,8 +214,13 @@ def _shown(
 
 
 def _explanations(document: Document, tables: Iterable[ResultTable]) -> list[str]:
+    tables = list(tables)
     columns = [column for table in tables for column in _shown(document, table)[1]]
-    return notes.explanations(document, columns, "bold")
+    lines = notes.explanations(document, columns, "bold")
+    settings = [len(latency_settings(table.cases)) for table in tables]
+    if max(settings, default=0) > FEW:
+        lines.append(f"latency was measured at {max(settings)} settings; --format csv has all.")
+    return lines
 
 
 def _title(table: ResultTable) -> str:

@@ -15,13 +15,18 @@ SETTINGS = ("batch_size", "threads", "runtime")
 ROUGH = 0.25
 
 
+def own(found: Sequence[Measurement]) -> int | None:
+    """The dataset's own length, which is measured first; None for runs that did not tell."""
+    return next((m.settings["length"] for m in found if _has_length(m)), None)
+
+
 def at_own(found: Sequence[Measurement]) -> list[Measurement]:
-    """The good ones at the dataset's own length, which is measured first.
+    """The good ones at the dataset's own length.
 
     Those of runs that did not tell a length are at the dataset's.
     """
-    own = next((m.settings["length"] for m in found if _has_length(m)), None)
-    return [m for m in found if m.status == "ok" and m.settings.get("length", own) == own]
+    length = own(found)
+    return [m for m in found if m.status == "ok" and m.settings.get("length", length) == length]
 
 
 def at_each(found: Sequence[Measurement]) -> list[dict[str, Any]]:

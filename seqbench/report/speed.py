@@ -35,10 +35,13 @@ def speed_columns(cases: Sequence[Case]) -> Iterable[Column]:
 
 
 def latency_settings(cases: Sequence[Case]) -> list[Settings]:
-    """What latency was measured at for any of the cases, as the suite has it; batches ascend."""
+    """What latency was measured at for any of the cases, as the suite has it; batches ascend, and
+    of each the dataset's own length comes first.
+    """
     found = [settings_of(entry) for case in cases for entry in case["latency"]]
     distinct = [at for number, at in enumerate(found) if at not in found[:number]]
-    return sorted(distinct, key=lambda at: at["batch_size"])
+    own = {None, *(case.get("length") for case in cases)}
+    return sorted(distinct, key=lambda at: (at["batch_size"], at["length"] not in own))
 
 
 def settings_of(entry: Entry) -> dict[str, Any]:
@@ -147,6 +150,7 @@ def _fit(case: Case, at: Settings) -> Entry:
 
 
 def _throughput(cases: Sequence[Case]) -> Iterable[Column]:
+    several = len({at["length"] for at in latency_settings(cases)}) > 1
     sizes = sorted({e["batch_size"] for case in cases for e in case.get("throughput") or ()})
     for size in sizes:
         entries: list[Entry] = [
@@ -154,10 +158,18 @@ def _throughput(cases: Sequence[Case]) -> Iterable[Column]:
             for case in cases
         ]
         yield quantity(
-            f"throughput_batch_{size}", ("throughput", f"batch {size}"),
-            [exact(entry.get("per_s")) for entry in entries], si="per_s", group="speed",
-            scale=numbers.RATE, rank=0 if size == sizes[-1] else 10,
+            f"throughput_batch_{size}", ("throughput", _throughput_words(size, entries, several)),
+            [interval(entry, "per_s", "low_per_s", "high_per_s") for entry in entries], si="per_s",
+            group="speed", scale=numbers.RATE, has_interval=True,
+            rank=0 if size == sizes[-1] else 10,
         )  # fmt: skip
+
+
+def _throughput_words(size: int, entries: Sequence[Entry], several: bool) -> str:
+    """``batch 64``, and the length where there are several and all have the same."""
+    lengths = {entry["length"] for entry in entries if entry.get("length") is not None}
+    named = several and len(lengths) == 1
+    return f"batch {size}, length {lengths.pop()}" if named else f"batch {size}"
 
 
 def _step(cases: Sequence[Case]) -> Iterable[Column]:
@@ -175,7 +187,7 @@ def _step(cases: Sequence[Case]) -> Iterable[Column]:
     states = [exact(entry.get("state_bytes")) for entry in entries]
     yield quantity(
         "state", ("state", "1 sequence"), states, si="bytes", group="speed",
-        scale=numbers.SMALL_BYTES, rank=2,
+        scale=numbers.SMALL_BYTES, rank=1,
     )  # fmt: skip
 
 

@@ -26,6 +26,8 @@ BEST, TIED = "*", "~"
 NARROW_LABEL = 16
 #: … and to this one to make room for more.
 WIDE_LABEL = 40
+#: Columns up to this rank get a table of their own where they fit into no other.
+WANTED = 1
 #: Which groups of columns share a table, the best way first.
 WAYS = (
     (("quality", "speed", "memory", "cost"),),
@@ -169,7 +171,9 @@ def layout(table: ResultTable, width: int, frame: Frame) -> list[list[Column]]:
     for column in sorted(table.columns, key=lambda column: column.rank):
         if 0 < column.rank < EXPORT_ONLY:
             _add_where_it_fits(column, stacked, table, width, frame)
-    return stacked
+    placed = [column for columns in stacked for column in columns]
+    wanted = [c for c in table.columns if 0 < c.rank <= WANTED and c not in placed]
+    return stacked + (_cut(wanted, others, others) if wanted else [])
 
 
 def _fits(columns: Iterable[Column], room: int) -> bool:

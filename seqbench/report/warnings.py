@@ -17,7 +17,8 @@ def warnings(document: Document) -> list[str]:
     if document["status"] != "finished":
         lines.append(
             f"This run is {'not finished' if document['status'] == 'running' else 'interrupted'}: "
-            "the figures are of the trials that had ended by then."
+            "the figures are of what had ended by then. "
+            f"`seqbench run SUITE --resume {clean(document['run'])}` goes on with it."
         )
     shaky = [
         f"{case_name(case, document)} ({some(places, '; ')})"
