@@ -95,8 +95,9 @@ def _settle(output: Connection, job: Job) -> None:
     with contextlib.suppress(OSError):
         os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides what Ctrl-C means
-    os.dup2(output.fileno(), 1)
-    os.dup2(output.fileno(), 2)
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        os.dup2(output.fileno(), number)
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in their order
     output.close()
     os.environ[WORKER] = job["folder"]
     if job["kind"] != "prepare":  # a dataset's parameter may name a file beside the suite

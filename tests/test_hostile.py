@@ -7,6 +7,7 @@ import hashlib
 import json
 import pickle
 import resource
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -121,10 +122,27 @@ class Bomb:
         return Path.touch, (self.path,)
 
 
-def test_nothing_is_ever_unpickled(tmp_path: Path, seqbench_cli: Callable[..., Any]) -> None:
-    (tmp_path / "small.yaml").write_text(textwrap.dedent(SMALL))
-    assert seqbench_cli("run", "small.yaml").returncode == 0
-    (run,) = tmp_path.glob("results/small/*")
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a suite and its run."""
+    folder = tmp_path_factory.mktemp("original")
+    (folder / "small.yaml").write_text(textwrap.dedent(SMALL))
+    command = [sys.executable, "-m", "seqbench", "run", "small.yaml"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    return folder
+
+
+@pytest.fixture
+def run(original: Path, tmp_path: Path) -> Path:
+    """A copy of it in ``tmp_path``."""
+    shutil.copytree(original, tmp_path, dirs_exist_ok=True)
+    (folder,) = tmp_path.glob("results/small/*")
+    return folder
+
+
+def test_nothing_is_ever_unpickled(
+    run: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
+) -> None:
     bomb = pickle.dumps(Bomb(tmp_path / "exploded"))
     (weights,) = run.glob("weights/*")
     weights.write_bytes(bomb)
@@ -143,11 +161,8 @@ def test_nothing_is_ever_unpickled(tmp_path: Path, seqbench_cli: Callable[..., A
 
 
 def test_a_link_in_a_results_folder_is_not_followed_out_of_it(
-    tmp_path: Path, seqbench_cli: Callable[..., Any]
+    run: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
-    (tmp_path / "small.yaml").write_text(textwrap.dedent(SMALL))
-    assert seqbench_cli("run", "small.yaml").returncode == 0
-    (run,) = tmp_path.glob("results/small/*")
     treasure = tmp_path / "treasure"
     treasure.write_text("mine")
     for path in (*run.glob("trials/*.json"), *run.glob("weights/*"), run / "run.log"):
