@@ -198,7 +198,6 @@ def start(
     """
     from seqbench import runner
     from seqbench.executors.local import LocalExecutor
-    from seqbench.resume import decide
 
     registry = plugins.load()
     plan_suite(suite, selection, registry)  # an invalid suite is said at once, before torch loads
@@ -211,29 +210,19 @@ def start(
     available = environment["devices"]
     plan = plan_suite(suite, selection, registry, available)
     source, planned = suite.read_text("utf-8-sig"), plan.to_dict()
-    kept: dict[str, TrialRecord] = {}
-    measured: dict[str, CaseRecord] = {}
-    before = 0.0
     if again is None:
-        folder = RunFolder.create(out, plan.suite.name, source, planned)
+        folder, earned = RunFolder.create(out, plan.suite.name, source, planned), _Earned()
         folder.lock()
     else:
         folder = again.folder
         folder.lock()
-        _check_again(folder, plan, selection, environment)
-        decisions = decide(plan, folder, retry_failed=again.retry_failed)
-        kept = {one.trial.id: one.record for one in decisions if one.record is not None}
-        measured = {record.case: record for record in folder.cases()}
-        before = folder.state().get("seconds") or 0.0
-        # Of the machine as it was when the figures were taken that are kept.
-        environment = {**{k: v for k, v in folder.environment().items() if k == "doctor"},
-                       **environment}  # fmt: skip
+        earned = _earned(again, plan, selection, environment)
         folder.plan_again(source, planned)
     folder.set_state("running", selection=asdict(selection))
-    folder.write_environment(environment)
+    folder.write_environment({**earned.doctor, **environment})
     on_folder(folder)
     work = runner.Work(
-        plan, folder, executor, progress, data_dir, available, kept, measured,
+        plan, folder, executor, progress, data_dir, available, earned.trials, earned.cases,
         again is not None and again.retry_failed,
     )  # fmt: skip
     status = "failed"
@@ -244,11 +233,37 @@ def start(
         status = "interrupted"
         raise
     finally:
-        seconds = round(before + time.monotonic() - clock, 3)
+        seconds = round(earned.seconds + time.monotonic() - clock, 3)
         with contextlib.suppress(StoreError):  # what went wrong before is what matters
             folder.set_state(status, seconds=seconds)
         folder.unlock()
     return Run.open(folder.path)
+
+
+@dataclass(frozen=True)
+class _Earned:
+    """What an earlier attempt at a run has left: records, seconds, the check of the machine."""
+
+    trials: Mapping[str, TrialRecord] = field(default_factory=dict)
+    cases: Mapping[str, CaseRecord] = field(default_factory=dict)
+    seconds: float = 0.0
+    doctor: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _earned(
+    again: Again, plan: Plan, selection: Selection, environment: Mapping[str, Any]
+) -> _Earned:
+    from seqbench.resume import decide
+
+    folder = again.folder
+    _check_again(folder, plan, selection, environment)
+    decisions = decide(plan, folder, retry_failed=again.retry_failed)
+    return _Earned(
+        {one.trial.id: one.record for one in decisions if one.record is not None},
+        {record.case: record for record in folder.cases()},
+        folder.state().get("seconds") or 0.0,
+        {name: found for name, found in folder.environment().items() if name == "doctor"},
+    )
 
 
 #: What must not change while a run goes on: figures of different machines are never mixed.
