@@ -25,7 +25,7 @@ FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs")
 
 
 class DamagedRecord(UserWarning):
-    """A record that cannot be read was set aside."""
+    """A record, or the weights of a trial, cannot be used: what it stands for is done again."""
 
 
 class Damaged(StoreError):
@@ -211,7 +211,9 @@ class RunFolder:
         self._write_json("plan.json", plan)
 
     def log(self, line: str) -> None:
-        """Adds a line to the run's own log, with the time (UTC)."""
+        """Adds a line to the run's own log, with the time (UTC). A log that cannot be written costs
+        nothing else: where results cannot be, that is told when they are.
+        """
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         with contextlib.suppress(OSError), append(self.path / "run.log") as file:
             file.write(f"{now} {line}\n".encode())

@@ -192,7 +192,7 @@ def _say_how_to_go_on(folder: Path) -> None:
     if "--resume" in given:
         place = given.index("--resume")
         named = given[place + 1 : place + 2]
-        taken = bool(named) and not named[0].startswith("-") and not named[0].endswith(".yaml")
+        taken = bool(named) and not named[0].startswith("-")
         del given[place : place + 1 + taken]
     command = shlex.join(["seqbench", *given, "--resume", str(folder)])
     click.echo(f"to go on: {command}", err=True)
