@@ -102,13 +102,13 @@ def _calls(case: Mapping[str, Any], folder: Path, options: argparse.Namespace) -
     job = {**case, "kind": "serve", "threads": 1, "settings": SETTINGS, "core": None}
     worker = WorkerProcess(job, folder / "naive.log")
     try:
-        worker.receive()
-        worker.send({"warm_up": 10 * options.warm_up})
-        calls = worker.receive()["ready"][0]["calls"]
+        worker.channel.receive()
+        worker.channel.send({"warm_up": 10 * options.warm_up})
+        calls = worker.channel.receive()["ready"][0]["calls"]
         times: list[int] = []
         while sum(times) < options.budget * 1e9:
-            worker.send({"cell": 0, "calls": calls})
-            times += worker.receive()["ns"][1:]
+            worker.channel.send({"cell": 0, "calls": calls})
+            times += worker.channel.receive()["ns"][1:]
         return times
     finally:
         worker.kill()

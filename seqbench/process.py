@@ -7,27 +7,26 @@ between runner and worker is JSON, so that a plugin's objects never run code in 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import multiprocessing
 import os
-import secrets
 import signal
 import sys
 import threading
 import types
 from collections.abc import Iterator, Mapping
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from seqbench import worker
+from seqbench import orphans, worker
+from seqbench.channel import Channel
 from seqbench.errors import WorkerError
 from seqbench.logs import Capture
-
-#: Says in the environment of a process which runner it descends from.
-MARK = f"SEQBENCH_RUNNER={os.getpid()}-{secrets.token_hex(8)}"
 
 #: Read by libraries when they load, so they must be set before the server imports torch. More
 #: threads can be asked for later, with ``torch.set_num_threads``.
@@ -35,7 +34,7 @@ WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    **dict([MARK.split("=")]),
+    orphans.RUNNER: orphans.MARK,
 }
 
 #: The second is imported by torch itself when the first optimizer is made.
@@ -66,12 +65,13 @@ class WorkerProcess:
     def __init__(self, job: Mapping[str, Any], log: Path):
         context = _context()
         try:
-            self.folder = TemporaryDirectory(prefix="seqbench-worker-", ignore_cleanup_errors=True)
+            place, _ = _place()
+            self.folder = TemporaryDirectory(dir=place.name, ignore_cleanup_errors=True)
             pipe: tuple[Connection, Connection] = context.Pipe()
             self.capture = Capture(log)
         except OSError as error:
             raise WorkerError(f"cannot start a worker process: {error}") from error
-        self.connection, theirs = pipe
+        self.channel, theirs = Channel(pipe[0]), pipe[1]
         job = {"folder": self.folder.name, **job}
         arguments = (theirs, self.capture.writer, json.dumps(job))
         process = context.Process(target=worker.main, args=arguments)
@@ -96,18 +96,6 @@ class WorkerProcess:
     def sentinel(self) -> int:
         """Becomes readable when the process ends (for ``multiprocessing.connection.wait``)."""
         return self.process.sentinel
-
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Sends plain data to the worker."""
-        worker.send(self.connection, message)
-
-    def receive(self) -> dict[str, Any]:
-        """The next message. Raises EOFError when the worker has gone."""
-        return worker.receive(self.connection)
-
-    def waits(self) -> bool:
-        """Whether there is a message to receive."""
-        return self.connection.poll()
 
     def alive(self) -> bool:
         """Whether the process still runs."""
@@ -142,8 +130,8 @@ class WorkerProcess:
         self.ended_as = self.process.exitcode
         self._signal_group(signal.SIGKILL)  # what the worker left running, or the worker itself
         self.process.join(END_SECONDS)
-        end_orphans(self.folder.name)
-        self.connection.close()
+        orphans.end_orphans(self.folder.name)
+        self.channel.close()
         self.capture.close()
         self.folder.cleanup()
 
@@ -177,42 +165,14 @@ class WorkerProcess:
                 os.killpg(self.process.pid, number)
 
 
-def end_orphans(folder: str) -> None:
-    """Ends what a worker has started and left behind, also outside its process group.
-
-    Such a process is known by two variables: the first is that of all that descends from this
-    runner, the second that of the worker which started the program. A mere fork of a worker does
-    not have the second; it is left behind if its parent has ended (that of a worker is the server
-    that all are forked from). Linux only; elsewhere nothing is found.
-
-    Args:
-        folder: the worker's own.
+@functools.cache
+def _place() -> tuple[TemporaryDirectory[str], object]:
+    """Where workers of this process have their folders, and what watches over it: however this
+    process ends, that folder and all that descends from its workers end with it.
     """
-    own = f"{worker.WORKER}={folder}".encode()
-    marked = {pid: (parent, v) for pid, parent in _processes() if MARK.encode() in (v := _set(pid))}
-    spared = {os.getpid(), *marked}
-    for pid, (parent, variables) in marked.items():
-        program = any(v.startswith(worker.WORKER.encode() + b"=") for v in variables)
-        if own in variables or (not program and parent not in spared):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def _processes() -> Iterator[tuple[int, int]]:
-    """Number and parent of every process."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            # The name of the program, in brackets, may hold anything.
-            parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
-            yield int(folder.name), int(parent)
-
-
-def _set(pid: int) -> set[bytes]:
-    """The variables that a program was started with, as far as one may know."""
-    try:
-        return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
-    except OSError:
-        return set()
+    resource_tracker.ensure_running()  # beforehand: it cleans up by itself, and is none of them
+    folder = TemporaryDirectory(prefix="seqbench-", ignore_cleanup_errors=True)
+    return folder, orphans.watch(Path(folder.name))
 
 
 def _context() -> Any:

@@ -12,75 +12,45 @@ import errno
 import gc
 import hashlib
 import json
+import multiprocessing
 import os
 import re
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from seqbench.channel import Channel
 from seqbench.errors import Diverged, SeqbenchError, StoreError
+from seqbench.orphans import WORKER
 from seqbench.records import Status
 
 Job = Mapping[str, Any]
 
-#: Says in the environment of what a worker starts which worker that was.
-WORKER = "SEQBENCH_WORKER"
-
 #: Errors in writing that are no fault of the job: disk full, quota, read-only, folder gone.
 NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT}
+#: Files with higher numbers are none that a server has opened.
+MANY_FILES = 4096
 #: From <linux/prctl.h>.
 PR_SET_PDEATHSIG = 1
-
-
-class Channel:
-    """The worker's end of the line to whoever started it."""
-
-    def __init__(self, connection: Connection):
-        self._connection = connection
-        self._lock = threading.Lock()  # a plugin may have threads that say something
-
-    def tell(self, message: Mapping[str, Any]) -> None:
-        """Sends one message of progress."""
-        with self._lock:
-            send(self._connection, message)
-
-    def next_request(self) -> dict[str, Any]:
-        """Waits for a request (jobs that serve)."""
-        return receive(self._connection)
-
-
-def send(connection: Connection, message: Mapping[str, Any]) -> None:
-    """Writes one message, as JSON."""
-    connection.send_bytes(json.dumps(message).encode())
-
-
-def receive(connection: Connection) -> dict[str, Any]:
-    """Reads one message. Raises EOFError when the other side has gone."""
-    try:
-        message = json.loads(connection.recv_bytes())
-    except (OSError, ValueError) as error:  # or somebody else has written to it
-        raise EOFError(str(error)) from error
-    if not isinstance(message, dict):
-        raise EOFError("no message")
-    return message
 
 
 def main(connection: Connection, output: Connection, job_text: str) -> None:
     """Entry point of a worker process; what it prints goes to ``output``."""
     job = json.loads(job_text)
-    _settle(output, job)
     channel = Channel(connection)
+    _settle(output, job, kept={channel.fileno()})
     worker = os.getpid()
     try:
         done = _run(job, channel)
         if os.getpid() != worker:  # a fork that a plugin has made does not speak for it
             os._exit(0)
-        channel.tell({"done": done})
+        channel.send({"done": done})
     except (BrokenPipeError, ConnectionError):
         return  # nobody listens any more
     finally:
@@ -89,8 +59,10 @@ def main(connection: Connection, output: Connection, job_text: str) -> None:
             sys.stderr.flush()
 
 
-def _settle(output: Connection, job: Job) -> None:
-    """A process group and a folder of its own; ends when its starter ends."""
+def _settle(output: Connection, job: Job, kept: Collection[int]) -> None:
+    """A process group and a folder of its own, no open files but those ``kept``; ends when its
+    starter ends.
+    """
     gc.freeze()  # what torch has brought along need not be looked through again and again
     with contextlib.suppress(OSError):
         os.setsid()
@@ -99,6 +71,7 @@ def _settle(output: Connection, job: Job) -> None:
         os.dup2(output.fileno(), number)
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in their order
     output.close()
+    _close_files(kept)
     os.environ[WORKER] = job["folder"]
     if job["kind"] != "prepare":  # a dataset's parameter may name a file beside the suite
         sys.path[:] = [str(Path(place).absolute()) for place in sys.path]
@@ -106,6 +79,15 @@ def _settle(output: Connection, job: Job) -> None:
     _limit_memory(job.get("memory"))
     _die_with_server()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _close_files(kept: Collection[int]) -> None:
+    """Closes what comes from the server, whose own lines a plugin could garble."""
+    parent = multiprocessing.parent_process()
+    own = {*kept, resource_tracker.getfd(), parent.sentinel if parent else None}
+    ends = sorted(number for number in own if number is not None)
+    for after, before in zip([2, *ends], [*ends, MANY_FILES], strict=True):
+        os.closerange(after + 1, before)
 
 
 def _limit_memory(limit: int | None) -> None:
@@ -131,8 +113,6 @@ def _die_with_server() -> None:
 
 
 def _end_with_parent() -> None:
-    import multiprocessing
-
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -186,8 +166,8 @@ def _prepare(job: Job, channel: Channel) -> dict[str, Any]:
         Choice(**job["dataset"]),
         cache=Path(job["cache"]),
         data_dir=Path(job["data_dir"]) if job["data_dir"] else None,
-        say=lambda text: channel.tell({"say": text}),
-        progress=lambda done, total: channel.tell({"bytes": done, "total_bytes": total}),
+        say=lambda text: channel.send({"say": text}),
+        progress=lambda done, total: channel.send({"bytes": done, "total_bytes": total}),
     )
     return {"path": str(path)}
 
@@ -206,7 +186,7 @@ def _train(job: Job, channel: Channel) -> dict[str, Any]:
     torch.manual_seed(job["seed"])
     model = models.build(Choice(**job["model"]), splits.task).to(device)
     trained = training.train(
-        model, splits, job["train"], device=device, seed=job["seed"], tell=channel.tell
+        model, splits, job["train"], device=device, seed=job["seed"], tell=channel.send
     )
     digest = _save(model, Path(job["weights"]))
     classes = accuracy.by_class(model, *splits.test, task=splits.task, device=device)

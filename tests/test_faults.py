@@ -118,6 +118,19 @@ MODELS = r"""
     class closes_all_files(Base):
         def fault(self): os.closerange(3, 1000)
 
+    class writes_everywhere(Base):
+        def fault(self):
+            for number in range(3, 100):
+                try: os.write(number, bytes(20))
+                except OSError: pass
+
+    class says_half_a_word(Base):
+        def fault(self):
+            for number in range(3, 100):
+                try: os.write(number, b'{"done": {')
+                except OSError: pass
+            time.sleep(1000)
+
     class has_a_helper(Base):
         def fault(self):
             if not hasattr(self, "helper"):
@@ -201,6 +214,8 @@ ROWS = {
     "leaves_a_fork": Row("ok", ""),
     "forks_and_exits": Row("ok", ""),
     "closes_all_files": Row("crashed", "ended by itself with exit code 1"),
+    "writes_everywhere": Row("crashed", "something else was written to the line"),
+    "says_half_a_word": Row("timeout", "not finished after 6 s", waits=True),
     "has_a_helper": Row("ok", ""),
     "allocates": Row("out_of_memory", ""),
     "prints_much": Row("ok", ""),

@@ -24,6 +24,7 @@ GRACE = 1.0
 #: Of the machine's memory, what one process may take where the suite sets no limit.
 MEMORY_SHARE = 0.9
 MANY_FILES = 4096
+MESSAGES = 100
 
 
 class LocalExecutor:
@@ -157,7 +158,7 @@ def _wait_for_news(running: list[_Running]) -> None:
     """Until a worker says something or ends, or the next time limit is reached."""
     deadlines = [one.deadline for one in running if one.deadline is not None]
     seconds = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
-    handles: list[Any] = [one.worker.connection for one in running]
+    handles: list[Any] = [one.worker.channel for one in running]
     wait(handles + [one.worker.sentinel for one in running], timeout=seconds)
 
 
@@ -176,12 +177,17 @@ class _Running:
         """Passes on what the worker said; its outcome if it has come to an end."""
         try:
             gone = not self.worker.alive()  # asked first: its last words may still be in the pipe
-            while self.worker.waits():
-                message = self.worker.receive()
+            for _ in range(MESSAGES):  # then it is the turn of the others
+                message = self.worker.channel.receive(0)
                 if "done" in message:
                     self.worker.close()
                     return self._outcome(**message["done"])
                 listener.told(self.job, message)
+        except TimeoutError:
+            pass
+        except ValueError as error:
+            self.worker.kill()
+            return self._outcome("crashed", str(error))
         except EOFError:
             gone = True
         if gone:

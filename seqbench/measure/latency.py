@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 
+from seqbench.channel import Channel
 from seqbench.measure import cells
 from seqbench.measure.subject import Subject, synchronize
-from seqbench.worker import Channel, reason_of, status_of
+from seqbench.worker import reason_of, status_of
 
 #: A block should last this long: short enough for many turns, long against the clock.
 BLOCK_SECONDS = 0.01
@@ -57,15 +58,15 @@ def serve(job: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
     found = cells.of(subject, job["settings"], job["train"])
     timers = [_Timer(subject, cell, job["core"]) for cell in found]
     cold = {**subject.cold, **_first_call(subject, min(job["settings"]["batch_sizes"]))}
-    channel.tell({"loaded": {"cells": [cell.settings for cell in found], "cold": cold}})
-    while not (request := channel.next_request()).get("stop"):
+    channel.send({"loaded": {"cells": [cell.settings for cell in found], "cold": cold}})
+    while not (request := channel.receive()).get("stop"):
         if "warm_up" in request:
             share = request["warm_up"] / len(timers)
-            channel.tell({"ready": [timer.warm_up(share) for timer in timers]})
+            channel.send({"ready": [timer.warm_up(share) for timer in timers]})
         elif "window" in request:
-            channel.tell(timers[request["cell"]].window(request["window"]))
+            channel.send(timers[request["cell"]].window(request["window"]))
         else:
-            channel.tell({"ns": timers[request["cell"]].block(request["calls"])})
+            channel.send({"ns": timers[request["cell"]].block(request["calls"])})
     del ballast
     return {}
 

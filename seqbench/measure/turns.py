@@ -233,13 +233,15 @@ class _Server(WorkerProcess):
 
     def request(self, request: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):  # it has gone: the answer says how
-            self.send(request)
+            self.channel.send(request)
 
     def answer(self) -> dict[str, Any]:
-        if not self.connection.poll(self.patience):
-            raise _Failed(f"no answer within {self.patience:g} s", "timeout")
         try:
-            message = self.receive()
+            message = self.channel.receive(self.patience)
+        except TimeoutError:
+            raise _Failed(f"no answer within {self.patience:g} s", "timeout") from None
+        except ValueError as error:
+            raise _Failed(str(error), "crashed") from error
         except EOFError:
             self.close()
             raise _Failed(self.ending(), "crashed") from None
