@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from seqbench.plugins import Registry
     from seqbench.records import CaseRecord, TrialRecord
     from seqbench.resume import Decision
-    from seqbench.runner import Progress
+    from seqbench.runner import Progress, Work
 
 RESULTS = Path("results")
 
@@ -203,28 +202,41 @@ def start(
     plan_suite(suite, selection, registry)  # an invalid suite is said at once, before torch loads
     executor = executor or LocalExecutor()
     clock = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="seqbench-") as scratch:
-        environment = runner.environment(executor, Path(scratch) / "environment.log")
-    if "error" in environment:
-        raise WorkerError(f"torch does not work here: {environment['error']}")
-    available = environment["devices"]
-    plan = plan_suite(suite, selection, registry, available)
-    source, planned = suite.read_text("utf-8-sig"), plan.to_dict()
-    if again is None:
-        folder, earned = RunFolder.create(out, plan.suite.name, source, planned), _Earned()
-        folder.lock()
-    else:
-        folder = again.folder
-        folder.lock()
-        earned = _earned(again, plan, selection, environment)
-        folder.plan_again(source, planned)
-    folder.set_state("running", selection=asdict(selection))
-    folder.write_environment({**earned.doctor, **environment})
-    on_folder(folder)
-    work = runner.Work(
-        plan, folder, executor, progress, data_dir, available, earned.trials, earned.cases,
-        again is not None and again.retry_failed,
-    )  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        if again is not None:
+            stack.enter_context(again.folder.locked())
+        environment = runner.environment(executor)
+        if "error" in environment:
+            raise WorkerError(f"torch does not work here: {environment['error']}")
+        plan = plan_suite(suite, selection, registry, environment["devices"])
+        source, planned = suite.read_text("utf-8-sig"), plan.to_dict()
+        if again is None:
+            folder, earned = RunFolder.create(out, plan.suite.name, source, planned), _Earned()
+            stack.enter_context(folder.locked())
+        else:
+            folder = again.folder
+            earned = _earned(again, plan, selection, environment)
+            folder.plan_again(source, planned)
+        folder.set_state("running", selection=asdict(selection))
+        folder.write_environment({**earned.doctor, **environment})
+        on_folder(folder)
+        work = runner.Work(
+            plan, folder, executor, progress, data_dir, environment["devices"], earned.trials,
+            earned.cases, earned.again, again is not None and again.retry_failed,
+        )  # fmt: skip
+        _carry_out(work, earned.seconds, clock)
+    return Run.open(folder.path)
+
+
+def _carry_out(work: Work, before: float, clock: float) -> None:
+    """Does the work and notes how it ended, and how long the run took in all.
+
+    Args:
+        before: seconds of earlier attempts.
+        clock: when this one began.
+    """
+    from seqbench import runner
+
     status = "failed"
     try:
         runner.carry_out(work)
@@ -233,18 +245,19 @@ def start(
         status = "interrupted"
         raise
     finally:
-        seconds = round(earned.seconds + time.monotonic() - clock, 3)
+        seconds = round(before + time.monotonic() - clock, 3)
         with contextlib.suppress(StoreError):  # what went wrong before is what matters
-            folder.set_state(status, seconds=seconds)
-        folder.unlock()
-    return Run.open(folder.path)
+            work.folder.set_state(status, seconds=seconds)
 
 
 @dataclass(frozen=True)
 class _Earned:
-    """What an earlier attempt at a run has left: records, seconds, the check of the machine."""
+    """What an earlier attempt at a run has left: records (``again``: of trials that are run again),
+    seconds, the check of the machine.
+    """
 
     trials: Mapping[str, TrialRecord] = field(default_factory=dict)
+    again: Mapping[str, TrialRecord] = field(default_factory=dict)
     cases: Mapping[str, CaseRecord] = field(default_factory=dict)
     seconds: float = 0.0
     doctor: Mapping[str, Any] = field(default_factory=dict)
@@ -257,9 +270,10 @@ def _earned(
 
     folder = again.folder
     _check_again(folder, plan, selection, environment)
-    decisions = decide(plan, folder, retry_failed=again.retry_failed)
+    decisions = list(decide(plan, folder, retry_failed=again.retry_failed))
     return _Earned(
         {one.trial.id: one.record for one in decisions if one.record is not None},
+        {one.trial.id: one.earlier for one in decisions if one.earlier is not None},
         {record.case: record for record in folder.cases()},
         folder.state().get("seconds") or 0.0,
         {name: found for name, found in folder.environment().items() if name == "doctor"},

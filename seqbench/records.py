@@ -97,7 +97,7 @@ class TrialRecord:
         started: UTC time, ISO 8601. seconds: wall time, under whatever load there was.
         weights, log: files inside the run folder. weights_sha256: of the weights' bytes.
         lines: the last of its log, if it did not end well.
-        attempts: those before, lost for a cause outside of the trial: ``status``, ``reason``,
+        attempts: those before, that were lost or did not end well: ``status``, ``reason``,
             ``seconds``.
     """
 

@@ -20,11 +20,13 @@ class Decision:
     Args:
         record: what an earlier attempt left and is kept; None where the trial is to be run.
         why: in a few words.
+        earlier: the record of an earlier attempt that ended, but is to be made again.
     """
 
     trial: Trial
     record: TrialRecord | None
     why: str
+    earlier: TrialRecord | None = None
 
 
 def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Decision]:
@@ -35,7 +37,7 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
     not end well is kept as well, unless ``retry_failed``.
     """
     known = {path.stem: path for path in folder.trial_files()}
-    planned = {trial["id"] for trial in folder.plan()["trials"]}
+    planned = folder.planned()
     for trial in plan.trials:
         if trial.id not in known:
             new = trial.id not in planned
@@ -43,8 +45,11 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
             continue
         record = folder.trial(known[trial.id])
         why = _why_again(record, folder.path, retry_failed)
-        kept = f"{record.status}: kept" if record else ""
-        yield Decision(trial, None if why else record, why or kept)
+        if record is not None and not why:
+            yield Decision(trial, record, f"{record.status}: kept")
+        else:
+            failed = record is not None and record.status not in ("ok", "skipped")
+            yield Decision(trial, None, why, earlier=record if failed else None)
 
 
 def _why_again(record: TrialRecord | None, folder: Path, retry_failed: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 #: Preparing a dataset may mean a download.
 PREPARE_LIMIT = 3600.0
+ENVIRONMENT_LIMIT = 120.0
 MEASURE_LIMIT = 600.0
 #: How long the machine is watched before latency is measured on it.
 CHECK_SECONDS = 1.0
@@ -51,6 +53,7 @@ class Work:
     Args:
         kept, measured: records of an earlier attempt at this run, by trial and by case; what they
             hold is not done again.
+        earlier: records of those that are done again, by trial.
         retry_failed: whether measurements that did not end well are.
     """
 
@@ -62,6 +65,7 @@ class Work:
     available: Mapping[str, str]
     kept: Mapping[str, TrialRecord] = field(default_factory=dict)
     measured: Mapping[str, CaseRecord] = field(default_factory=dict)
+    earlier: Mapping[str, TrialRecord] = field(default_factory=dict)
     retry_failed: bool = False
 
     def do(self, phase: str, jobs: Sequence[Job]) -> Iterable[Outcome]:
@@ -80,9 +84,10 @@ class Work:
         return self.folder.path / "logs" / f"{name}.log"
 
 
-def environment(executor: Executor, log: Path) -> dict[str, Any]:
+def environment(executor: Executor) -> dict[str, Any]:
     """The machine as a worker sees it, or ``{"error": reason}``."""
-    job = Job("environment", "environment", "environment", {}, log, limit=120.0)
+    nowhere = Path(os.devnull)
+    job = Job("environment", "environment", "environment", {}, nowhere, limit=ENVIRONMENT_LIMIT)
     outcome = next(iter(executor.run([job], Listener())))
     return dict(outcome.result) if outcome.status == "ok" else {"error": outcome.reason}
 
@@ -138,7 +143,7 @@ def _train(work: Work, ready: Mapping[str, Path | str]) -> list[TrialRecord]:
     for outcome in work.do("train", jobs):
         if outcome.result.get("unwritten"):  # nothing more could be written down
             raise StoreError(outcome.reason)
-        record = _record(trials[outcome.job.id], outcome)
+        record = _record(trials[outcome.job.id], outcome, work.earlier.get(outcome.job.id))
         work.folder.write_trial(record)
         if record.status == "ok":
             good.append(record)
@@ -194,7 +199,7 @@ def _training_job(trial: Trial, work: Work, ready: Mapping[str, Path | str]) -> 
     )
 
 
-def _record(trial: Trial, outcome: Outcome) -> TrialRecord:
+def _record(trial: Trial, outcome: Outcome, earlier: TrialRecord | None) -> TrialRecord:
     ok = outcome.status == "ok"
     result = outcome.result
     return TrialRecord(
@@ -211,9 +216,17 @@ def _record(trial: Trial, outcome: Outcome) -> TrialRecord:
         weights=_weights(trial.id) if ok else "",
         weights_sha256=result.get("weights_sha256", "") if ok else "",
         lines=outcome.lines,
-        attempts=outcome.attempts,
+        attempts=(*_attempts(earlier), *outcome.attempts),
         log=f"logs/{trial.id}.log",
     )
+
+
+def _attempts(record: TrialRecord | None) -> tuple[Mapping[str, Any], ...]:
+    """All attempts at a trial up to that record, the last included."""
+    if record is None:
+        return ()
+    last = {name: getattr(record, name) for name in ("status", "reason", "seconds")}
+    return (*record.attempts, last)
 
 
 def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[TrialRecord]) -> None:
@@ -239,7 +252,7 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
     }
     cases = [case for case in work.plan.cases if case.id in subjects]
     static = _static_jobs(cases, subjects, work)
-    contests = _latency_jobs(cases, subjects, work)
+    contests = _latency_jobs(cases, subjects, digests, work)
     rivals = {job.id: [case["id"] for case in job.payload["cases"]] for job in contests}
     ledgers = {
         case.id: Ledger(work, case.id, _prints(case.id, digests, static, contests))
@@ -254,16 +267,20 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
         for name, ids in rivals.items()
         if all(ledgers[case].has(name) for case in ids) and work.folder.has_comparisons(name)
     }
-    work.folder.drop_comparisons(kept=done)
-    contests = [job for job in contests if job.id not in done]
-    if contests:
+    missing = [job for job in contests if job.id not in done]
+    if missing:
         _check_machine(work)
-    for job in contests:
+    for job in missing:
+        if work.retry_failed:  # with those that failed, not without
+            work.folder.unfinished(job.id).unlink(missing_ok=True)
         for outcome in work.do("latency", [job]):  # one contest after the other: each alone
             compared = [Comparison(**one) for one in outcome.result["comparisons"]]
             work.folder.write_comparisons(job.log.stem, compared)
             for case_id, timings in outcome.result["cases"].items():
                 ledgers[case_id].enter(job.id, [Measurement(**timing) for timing in timings])
+    for ledger in ledgers.values():
+        ledger.settle()
+    work.folder.keep_contests(job.id for job in contests)
 
 
 def _key_of(job: Job) -> str:
@@ -284,10 +301,8 @@ def _prints(
         if job.group == case
     }
     for job in contests:
-        rivals = [rival["id"] for rival in job.payload["cases"]]
-        if case in rivals:
-            weights = {rival: digests[rival] for rival in rivals}
-            found[job.id] = fingerprint([job.payload["settings"], weights])
+        if any(rival["id"] == case for rival in job.payload["cases"]):
+            found[job.id] = job.payload["unfinished"]["fingerprint"]
     return found
 
 
@@ -300,8 +315,9 @@ def _portable(payload: Mapping[str, Any]) -> dict[str, Any]:
 class Ledger:
     """What was measured of one case so far, and from what; written down at every entry.
 
-    What an earlier attempt at the run has left is kept as far as it is asked for and rests on the
-    same; what did not end well is not, where it is to be tried again.
+    What an earlier attempt at the run has left is done as far as it is asked for and rests on the
+    same; what did not end well is not, where it is to be tried again. What is not done stands until
+    something else takes its place.
 
     Args:
         prints: the jobs that are asked for, each with the fingerprint of what it rests on.
@@ -309,7 +325,8 @@ class Ledger:
 
     def __init__(self, work: Work, case: str, prints: Mapping[str, str]):
         self._folder, self._case, self._prints = work.folder, case, prints
-        self._parts: dict[str, tuple[Measurement, ...]] = {}
+        self._parts: dict[str, tuple[str, tuple[Measurement, ...]]] = {}
+        self._done: set[str] = set()
         before = work.measured.get(case, CaseRecord(case))
         start = 0
         for job in before.jobs:
@@ -317,26 +334,35 @@ class Ledger:
             start += job["n"]
             well = all(one.status == "ok" for one in part) or not work.retry_failed
             well &= all((work.folder.path / one.samples).exists() for one in part if one.samples)
+            self._parts[job["key"]] = job["fingerprint"], part
             if well and prints.get(job["key"]) == job["fingerprint"]:
-                self._parts[job["key"]] = part
-        if before.jobs and len(self._parts) < len(before.jobs):
-            self._write()
+                self._done.add(job["key"])
 
     def has(self, key: str) -> bool:
         """Whether that job is done."""
-        return key in self._parts
+        return key in self._done
 
     def enter(self, key: str, found: Sequence[Measurement]) -> None:
         """Adds what came of a job."""
-        self._parts[key] = tuple(found)
+        self._parts[key] = self._prints[key], tuple(found)
+        self._done.add(key)
         self._write()
 
+    def settle(self) -> None:
+        """All is done that is asked for: what else there is goes."""
+        if self._parts.keys() != self._done:
+            self._parts = {key: part for key, part in self._parts.items() if key in self._done}
+            self._write()
+
     def _write(self) -> None:
+        """In the order of the jobs, whichever ended first."""
+        wanted = {key: self._parts[key] for key in self._prints if key in self._parts}
+        parts = {**wanted, **self._parts}
         jobs = [
-            {"key": key, "fingerprint": self._prints[key], "n": len(part)}
-            for key, part in self._parts.items()
+            {"key": key, "fingerprint": rests_on, "n": len(part)}
+            for key, (rests_on, part) in parts.items()
         ]
-        measurements = [one for part in self._parts.values() for one in part]
+        measurements = [one for _, part in parts.values() for one in part]
         self._folder.write_case(CaseRecord(self._case, tuple(measurements), tuple(jobs)))
 
 
@@ -384,7 +410,10 @@ def _static_jobs(
 
 
 def _latency_jobs(
-    cases: Sequence[Case], subjects: Mapping[str, Mapping[str, Any]], work: Work
+    cases: Sequence[Case],
+    subjects: Mapping[str, Mapping[str, Any]],
+    digests: Mapping[str, Sequence[str]],
+    work: Work,
 ) -> list[Job]:
     """One contest per device, of as many cases as fit side by side. It occupies all cores, so that
     nothing runs beside it.
@@ -401,6 +430,8 @@ def _latency_jobs(
         of_device = [case for case in cases if case.device == device]
         for first in range(0, len(of_device), MOST_PROCESSES):
             heat = of_device[first : first + MOST_PROCESSES]
+            name = f"latency-{device.replace(':', '-')}" + (f"-{first}" if first else "")
+            rests_on = fingerprint([settings, {case.id: digests[case.id] for case in heat}])
             payload = {
                 "cases": [subjects[case.id] for case in heat],
                 "settings": settings,
@@ -409,9 +440,12 @@ def _latency_jobs(
                 "limit": work.plan.suite.limits.time,
                 "memory": work.plan.suite.limits.memory
                 or (work.executor.memory if device == "cpu" else None),
+                "unfinished": {
+                    "path": str(work.folder.unfinished(name).absolute()),
+                    "fingerprint": rests_on,
+                },
             }
             title = f"{_count(heat)} taking turns on {device}"
-            name = f"latency-{device.replace(':', '-')}" + (f"-{first}" if first else "")
             jobs.append(Job(name, title, "latency", payload, work.log(name), device, threads=cores))
     return jobs
 

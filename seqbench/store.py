@@ -9,8 +9,9 @@ import json
 import os
 import secrets
 import tempfile
+import time
 import warnings
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from io import FileIO
 from pathlib import Path
@@ -22,6 +23,7 @@ from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialR
 
 RUN_FILE = "run.json"
 FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs")
+UNFINISHED = ".unfinished.json.gz"
 
 
 class DamagedRecord(UserWarning):
@@ -78,8 +80,14 @@ class RunFolder:
         return folder
 
     def state(self) -> dict[str, Any]:
-        """``format``, ``suite``, ``status`` (running, finished, interrupted), ``started``, …"""
-        return self._read_json(RUN_FILE)
+        """``format``, ``suite``, ``status`` (running, finished, interrupted, failed; killed, where
+        it says running and no runner is at work), ``started``, …
+        """
+        unknown = {"format": FORMAT, "suite": self.path.absolute().parent.name, "status": "damaged"}
+        state = {**unknown, **self._sound(RUN_FILE, otherwise={})}
+        if state["status"] == "running" and not self.at_work():
+            state["status"] = "killed"
+        return state
 
     def set_state(self, status: str, **more: Any) -> None:
         """Changes the status and adds to what is said of the run."""
@@ -87,11 +95,24 @@ class RunFolder:
         self._write_json(RUN_FILE, {**known, **more, "status": status})
 
     def plan(self) -> dict[str, Any]:
-        return self._read_json("plan.json")
+        """The resolved plan.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        try:
+            return self._read_json("plan.json")
+        except Damaged as error:
+            raise Damaged(f"{error}; `seqbench run SUITE --resume {self.path}` mends it") from error
+
+    def planned(self) -> set[str]:
+        """Ids of the trials in the plan; none where it is damaged."""
+        return {trial["id"] for trial in self._sound("plan.json", {"trials": []})["trials"]}
 
     def environment(self) -> dict[str, Any]:
+        """The machine; nothing where that is not known."""
         path = self.path / "environment.json"
-        return self._read_json("environment.json") if path.exists() else {}
+        return self._sound("environment.json", otherwise={}) if path.exists() else {}
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         self._write_json("environment.json", environment)
@@ -124,11 +145,18 @@ class RunFolder:
         list(self.comparisons())  # sets aside what is not
         return name in known and (self.path / f"comparisons/{name}.json").exists()
 
-    def drop_comparisons(self, kept: Container[str]) -> None:
-        """Removes those of all contests but ``kept``: their figures are about to go, or gone."""
+    def unfinished(self, contest: str) -> Path:
+        """The file that keeps what a contest has come to, should it be interrupted."""
+        return self.path / "samples" / f"{contest}{UNFINISHED}"
+
+    def keep_contests(self, names: Iterable[str]) -> None:
+        """All contests have come to their end: what there is of others goes."""
+        kept = set(names)
         for path in (self.path / "comparisons").glob("*.json"):
             if path.stem not in kept:
                 path.unlink()
+        for path in (self.path / "samples").glob(f"*{UNFINISHED}"):
+            path.unlink()
 
     def trial_files(self) -> list[Path]:
         """One file for each trial recorded so far, in the order of their ids."""
@@ -176,12 +204,36 @@ class RunFolder:
             done = f"set aside as {aside.name}"
         warnings.warn(f"{error}; {done}", DamagedRecord, stacklevel=2)
 
-    def lock(self) -> None:
-        """Keeps other runners out for as long as this process lives.
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other runners out, and clears away what one that was killed was writing.
 
         Raises:
             StoreError: another one is at work in this folder.
         """
+        self._lock()
+        try:
+            for pattern in (".*.json.*", "*/.*.json.*", "*/*.partial"):
+                for path in self.path.glob(pattern):
+                    path.unlink()
+            yield
+        finally:
+            if self._locked is not None:
+                self._locked.close()
+                self._locked = None
+
+    def at_work(self) -> bool:
+        """Whether a runner is at work in this folder."""
+        try:
+            with (self.path / "run.lock").open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def _lock(self) -> None:
         path = self.path / "run.lock"
         links = [name for name in FOLDERS if (self.path / name).is_symlink()]
         if links:
@@ -190,7 +242,7 @@ class RunFolder:
             )
         try:
             file = append(path)
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_file(file)
             self._locked = file
         except BlockingIOError:
             raise StoreError(
@@ -198,12 +250,6 @@ class RunFolder:
             ) from None
         except OSError as error:
             raise StoreError(f"cannot lock {path}: {error.strerror}") from error
-
-    def unlock(self) -> None:
-        """Lets other runners in."""
-        if self._locked is not None:
-            self._locked.close()
-            self._locked = None
 
     def plan_again(self, source: str, plan: Mapping[str, Any]) -> None:
         """Another suite and plan for the same run."""
@@ -238,8 +284,17 @@ class RunFolder:
                 os.fsync(file.fileno())
             Path(file.name).chmod(0o666 & ~_umask())
             Path(file.name).replace(path)
+            _flush_folder(path.parent)
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror}") from error
+
+    def _sound(self, name: str, otherwise: dict[str, Any]) -> dict[str, Any]:
+        """What a file of the run holds; if it is damaged, that is said, and it is ``otherwise``."""
+        try:
+            return self._read_json(name)
+        except Damaged as error:
+            warnings.warn(str(error), DamagedRecord, stacklevel=2)
+            return otherwise
 
     def _read_json(self, name: str) -> dict[str, Any]:
         path = self.path / name
@@ -303,6 +358,27 @@ def _as(kind: type[Any], value: dict[str, Any], path: Path) -> Any:
         return kind(**{key: item for key, item in value.items() if key in fields})
     except (TypeError, AttributeError) as error:
         raise Damaged(f"{path} is not a {kind.__name__}: {error}") from error
+
+
+def _lock_file(file: FileIO) -> None:
+    """Locks it for this process alone. Whoever only asks whether it is locked holds it for a
+    moment; BlockingIOError if it is held for longer.
+    """
+    for pause in (0.05,) * 9:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(pause)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _flush_folder(path: Path) -> None:
+    """Without it a power cut may undo a renaming."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _umask() -> int:

@@ -12,11 +12,15 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import install, processes_of, runner_environment
+
+from seqbench.measure.figures import Samples, read_compressed
+from seqbench.store import RunFolder
 
 SUITE = """
     name: small
@@ -26,6 +30,10 @@ SUITE = """
     seeds: 3
     measure: {accuracy: , memory: {batch_size: 8}}
     """
+TIMED_SUITE = SUITE.replace(
+    "memory: {batch_size: 8}",
+    "memory: {batch_size: 8}, latency: {batch_sizes: [1], budget: 1s, processes: 3, warm_up: 10ms}",
+)
 #: Fields of a record that tell of time, or of where it was.
 TIMED = ("started", "seconds", "attempts")
 
@@ -64,6 +72,30 @@ def records(run: Path) -> dict[str, Any]:
     return found
 
 
+def measured(run: Path) -> dict[str, Any]:
+    """What was measured of every case, without the figures that differ each time; that latency is
+    what its samples say; and which cases were held against each other.
+    """
+    found: dict[str, Any] = {}
+    precision = json.loads((run / "plan.json").read_text())["measure"]["latency"]["precision"]
+    for path in sorted((run / "cases").glob("*.json")):
+        record = json.loads(path.read_text())
+        held = Samples.read(run / "samples" / f"{path.stem}.json.gz")
+        figures = list(held.measurements(f"samples/{path.stem}.json.gz", precision))
+        n = record["jobs"][-1]["n"]
+        stored = record["measurements"][-n:]
+        assert json.loads(json.dumps([asdict(one) for one in figures])) == stored
+        found[path.name] = record["jobs"], [
+            (one["quantity"], one["settings"], one["status"],
+             one["values"] if one["quantity"] == "cost" else sorted(one["values"]))
+            for one in record["measurements"]
+        ]  # fmt: skip
+    for path in sorted((run / "comparisons").glob("*.json")):
+        pairs = json.loads(path.read_text())["comparisons"]
+        found[path.name] = [(one["a"], one["b"], one["quantity"], one["n"]) for one in pairs]
+    return found
+
+
 def begun(run: Path) -> dict[str, str]:
     """When each recorded trial was started."""
     return {p.stem: json.loads(p.read_text())["started"] for p in (run / "trials").glob("*.json")}
@@ -76,12 +108,27 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finish(folder)
 
 
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``undisturbed``, and latency as well."""
+    folder = tmp_path_factory.mktemp("timed")
+    (folder / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
+    return finish(folder)
+
+
 @pytest.fixture
 def finished(undisturbed: Path, suite: Path, tmp_path: Path) -> Path:
     """A copy of a finished run beside its suite."""
     copy = tmp_path / "results" / "small" / undisturbed.name
     shutil.copytree(undisturbed, copy)
     return copy
+
+
+def wait_until_at_work(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Until a runner holds its folder."""
+    wait_for(
+        lambda: any(RunFolder(run).at_work() for run in folder.glob("results/small/*")), process
+    )
 
 
 def wait_for(what: Callable[[], Any], process: subprocess.Popen[str]) -> None:
@@ -96,29 +143,63 @@ def wait_for(what: Callable[[], Any], process: subprocess.Popen[str]) -> None:
     "kills", [2, pytest.param(50, marks=pytest.mark.slow)], ids=["few", "fifty"]
 )
 def test_whatever_the_moment_of_a_kill_the_records_are_those_of_an_undisturbed_run(
-    undisturbed: Path, suite: Path, tmp_path: Path, kills: int
+    timed: Path, tmp_path: Path, kills: int
 ) -> None:
-    """Kills with SIGKILL at random moments; each time some file may be torn as well."""
-    expected = records(undisturbed)
+    """Kills with SIGKILL at random moments; each time some file may be torn as well. Whenever the
+    run comes to its end all the same, it begins anew.
+    """
+    (tmp_path / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
+    expected = records(timed), measured(timed)
+    longest = json.loads((timed / "run.json").read_text())["seconds"]
     seed = random.randrange(10**6)
     print("seed", seed)  # shown where this fails
     draw = random.Random(seed)
     for _ in range(kills):
-        resume = ["--resume"] if list(tmp_path.glob("results/small/*/run.json")) else []
-        process = start(tmp_path, *resume)
+        (run,) = list(tmp_path.glob("results/small/*")) or [None]
+        process = start(tmp_path, *(["--resume"] if run else []))
+        wait_until_at_work(tmp_path, process)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(draw.uniform(1.0, 9.0))
+            process.wait(draw.uniform(0, longest))
         process.kill()
-        process.communicate()
+        _, stderr = process.communicate()
+        assert "Traceback" not in stderr
         assert processes_of(tmp_path) == []
-        files = [*tmp_path.glob("results/small/*/trials/*.json"),
-                 *tmp_path.glob("results/small/*/weights/*")]  # fmt: skip
-        if files and draw.random() < 0.5:
+        assert not list(tmp_path.glob("tmp/seqbench-*"))
+        (run,) = tmp_path.glob("results/small/*")
+        if process.returncode == 0:
+            assert (records(run), measured(run)) == expected
+            shutil.rmtree(run)
+            continue
+        files = sorted(path for path in run.rglob("*") if path.is_file())
+        if draw.random() < 0.5:
             torn = draw.choice(files)
-            torn.write_bytes(torn.read_bytes()[: draw.randrange(torn.stat().st_size)])
-    run = finish(tmp_path, "--resume")
-    assert records(run) == expected
-    assert not list(tmp_path.glob("tmp/seqbench-*"))
+            torn.write_bytes(torn.read_bytes()[: draw.randrange(torn.stat().st_size + 1)])
+    run = finish(tmp_path, *(["--resume"] if list(tmp_path.glob("results/small/*")) else []))
+    assert (records(run), measured(run)) == expected
+    names = [path.name for path in run.rglob("*")]
+    assert not [name for name in names if name.startswith(".") or "partial" in name]
+    assert not [name for name in names if "unfinished" in name]
+
+
+def test_of_an_interrupted_contest_no_sample_is_lost(timed: Path, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
+    shutil.copytree(timed, tmp_path / "results" / "small" / timed.name)
+    (run,) = tmp_path.glob("results/small/*")
+    for path in (run / "cases").glob("*.json"):
+        path.unlink()  # as if nothing had been measured
+    process = start(tmp_path, "--resume")
+    unfinished = run / "samples" / "latency-cpu.unfinished.json.gz"
+    wait_for(unfinished.exists, process)
+    process.kill()
+    process.communicate()
+    kept = read_compressed(unfinished)
+    assert finish(tmp_path, "--resume") == run
+    assert not unfinished.exists()
+    for case, samples in kept["samples"].items():
+        blocks = Samples.read(run / "samples" / f"{case}.json.gz").blocks
+        assert blocks[: len(samples["blocks"])] == samples["blocks"]
+        assert {block["process"] for block in blocks} == {0, 1, 2}
+    assert measured(run) == measured(timed)
 
 
 def test_a_finished_run_has_nothing_left_to_do(finished: Path, tmp_path: Path) -> None:

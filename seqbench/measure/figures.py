@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,20 +43,12 @@ class Samples:
     @classmethod
     def read(cls, path: Path) -> Samples:
         """The samples that :meth:`keep` wrote."""
-        held = json.loads(gzip.decompress(path.read_bytes()))
+        held = read_compressed(path)
         return cls(**{name: held[name] for name in ("cells", "blocks", "windows", "cold")})
 
     def keep(self, path: Path) -> None:
         """Writes everything, whole or not at all. Raises OSError."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".partial")
-        unfinished.unlink(missing_ok=True)  # it may be a link to somewhere else
-        held = {"unit": "ns", "dropped": DROPPED, **self.__dict__}
-        with unfinished.open("wb") as file:
-            file.write(gzip.compress(json.dumps(held).encode()))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        write_compressed(path, {"unit": "ns", "dropped": DROPPED, **self.__dict__})
 
     def enter(self, cells: Sequence[Mapping[str, Any]], cold: Mapping[str, float]) -> None:
         """A new process has loaded the case."""
@@ -152,6 +145,31 @@ def settings_of(cell: Mapping[str, Any]) -> dict[str, Any]:
     """Quantity and settings of a cell, without what was found out about it."""
     names = ("quantity", "batch_size", "length", "threads", "runtime")
     return {name: cell[name] for name in names}
+
+
+def write_compressed(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes plain data as compressed JSON, whole or not at all. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)  # it may be a link to somewhere else
+    with partial.open("wb") as file:
+        file.write(gzip.compress(json.dumps(value).encode()))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_compressed(path: Path) -> dict[str, Any]:
+    """What :func:`write_compressed` wrote. Raises OSError, EOFError or ValueError where that is not
+    there, or damaged.
+    """
+    try:
+        value = json.loads(gzip.decompress(path.read_bytes()))
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} does not hold a JSON object")
+    return value
 
 
 def _half_width(values: Mapping[str, Any]) -> float:

@@ -19,8 +19,9 @@ from typing import Any
 
 from seqbench.errors import WorkerError
 from seqbench.measure import figures, rounds
+from seqbench.measure.unfinished import Failed, Unfinished
 from seqbench.process import WorkerProcess, interrupts_wait
-from seqbench.records import Measurement, Status
+from seqbench.records import Measurement
 
 #: However short the budget, each process takes part in so many rounds.
 LEAST_ROUNDS = 3
@@ -32,14 +33,6 @@ WINDOW_SHARE = 0.2
 Tell = Callable[[Mapping[str, Any]], None]
 
 
-class _Failed(Exception):
-    """A case's process did not answer as it should; the text says why."""
-
-    def __init__(self, reason: str, status: Status = "failed"):
-        super().__init__(reason)
-        self.status = status
-
-
 class _Entrant:
     """One case in the contest: its process of the moment, and all that was found so far."""
 
@@ -48,7 +41,7 @@ class _Entrant:
         self.worker: _Server | None = None
         self.ready: list[Mapping[str, Any]] = []
         self.samples = figures.Samples()
-        self.failure: _Failed | None = None
+        self.failure: Failed | None = None
 
     def end(self) -> None:
         if self.worker is not None:
@@ -68,7 +61,8 @@ def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
             (``budget`` in seconds per case, ``batch_sizes``, ``seq_lens``, ``threads``,
             ``runtimes``, ``processes``, ``warm_up``, ``precision``, ``training_step``),
             ``folder`` (the run's), ``cores``, ``limit`` (seconds that a single answer may take);
-            there may be ``memory`` (bytes that each process may hold).
+            there may be ``memory`` (bytes that each process may hold) and ``unfinished`` (``path``
+            and ``fingerprint`` of what keeps the contest should it be interrupted).
         tell: called with progress.
 
     Returns:
@@ -76,11 +70,17 @@ def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         :class:`seqbench.records.Measurement` and :class:`seqbench.records.Comparison`.
     """
     entrants = [_Entrant(case) for case in job["cases"]]
+    unfinished = Unfinished.of(job.get("unfinished"))
+    done = _go_on(entrants, unfinished)
     try:
-        for number in range(job["settings"]["processes"]):
-            _compete(entrants, number, job, tell)
-            if number + 1 >= LEAST_PROCESSES and _precise(entrants, job["settings"]["precision"]):
-                break
+        while done < job["settings"]["processes"] and (
+            done < LEAST_PROCESSES or not _precise(entrants, job["settings"]["precision"])
+        ):
+            _compete(entrants, done, job, tell)
+            done += 1
+            samples = {entrant.case["id"]: entrant.samples for entrant in entrants}
+            failures = {e.case["id"]: e.failure for e in entrants if e.failure is not None}
+            unfinished.keep(done, samples, failures)
     finally:
         for entrant in entrants:
             entrant.end()
@@ -89,6 +89,15 @@ def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     rivals = {e.case["id"]: e.case["data"] for e in entrants}
     comparisons = rounds.comparisons(timed, rivals)
     return {"cases": found, "comparisons": [asdict(comparison) for comparison in comparisons]}
+
+
+def _go_on(entrants: Sequence[_Entrant], unfinished: Unfinished) -> int:
+    """Gives every case what it had when the contest was interrupted; after how many processes."""
+    done, samples, failures = unfinished.read()
+    for entrant in entrants:
+        entrant.samples = samples.get(entrant.case["id"], entrant.samples)
+        entrant.failure = failures.get(entrant.case["id"])
+    return done
 
 
 def _compete(entrants: list[_Entrant], number: int, job: Mapping[str, Any], tell: Tell) -> None:
@@ -103,8 +112,6 @@ def _compete(entrants: list[_Entrant], number: int, job: Mapping[str, Any], tell
     _windows(entrants, WINDOW_SHARE * seconds)
     for entrant in entrants:
         entrant.end()
-        with contextlib.suppress(OSError):  # told at the end
-            entrant.samples.keep(_samples_file(entrant, job))
 
 
 def _start(entrants: list[_Entrant], number: int, job: Mapping[str, Any]) -> None:
@@ -140,7 +147,7 @@ def _enter(entrant: _Entrant, number: int, core: int | None, job: Mapping[str, A
         with interrupts_wait():
             entrant.worker = _Server(request, log, job["limit"])
     except WorkerError as error:
-        raise _Failed(str(error), "crashed") from error
+        raise Failed(str(error), "crashed") from error
     loaded = entrant.worker.answer()["loaded"]
     entrant.samples.enter(loaded["cells"], loaded["cold"])
 
@@ -221,7 +228,7 @@ def _precise(entrants: Sequence[_Entrant], precision: float) -> bool:
 
 
 class _Server(WorkerProcess):
-    """A worker that serves; silence, failure and death are :class:`_Failed`."""
+    """A worker that serves; silence, failure and death are :class:`Failed`."""
 
     def __init__(self, job: Mapping[str, Any], log: Path, patience: float):
         super().__init__(job, log)
@@ -239,14 +246,14 @@ class _Server(WorkerProcess):
         try:
             message = self.channel.receive(self.patience)
         except TimeoutError:
-            raise _Failed(f"no answer within {self.patience:g} s", "timeout") from None
+            raise Failed(f"no answer within {self.patience:g} s", "timeout") from None
         except ValueError as error:
-            raise _Failed(str(error), "crashed") from error
+            raise Failed(str(error), "crashed") from error
         except EOFError:
             self.close()
-            raise _Failed(self.ending(), "crashed") from None
+            raise Failed(self.ending(), "crashed") from None
         if "done" in message:
-            raise _Failed(message["done"]["reason"], message["done"]["status"])
+            raise Failed(message["done"]["reason"], message["done"]["status"])
         return message
 
 
@@ -256,7 +263,7 @@ def _guarded(entrant: _Entrant, action: Callable[..., None], *arguments: Any) ->
         return
     try:
         action(entrant, *arguments)
-    except _Failed as failure:
+    except Failed as failure:
         entrant.failure = failure
         entrant.end()
 
@@ -275,7 +282,7 @@ def _measurements(entrant: _Entrant, job: Mapping[str, Any]) -> list[dict[str, A
         name = f"{path.parent.name}/{path.name}"
         found = entrant.samples.measurements(name, job["settings"]["precision"])
         return [asdict(measurement) for measurement in found]
-    except _Failed as failure:
+    except Failed as failure:
         status, reason = failure.status, str(failure)
     except OSError as error:
         status, reason = "failed", f"cannot write the samples: {error.strerror}"

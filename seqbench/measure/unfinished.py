@@ -1,0 +1,67 @@
+"""A contest that was interrupted goes on with its next process: what has been timed is kept."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seqbench.measure.figures import Samples, read_compressed, write_compressed
+from seqbench.records import Status
+
+
+class Failed(Exception):
+    """A case's process did not answer as it should; the text says why."""
+
+    def __init__(self, reason: str, status: Status = "failed"):
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """The file that holds what came of a contest so far.
+
+    Args:
+        path: None where nothing is to be kept.
+        fingerprint: of all that its figures rest on; what rests on something else is no part of it.
+    """
+
+    path: Path | None
+    fingerprint: str
+
+    @classmethod
+    def of(cls, told: Mapping[str, str] | None) -> Unfinished:
+        """As plain data has it: ``path`` and ``fingerprint``."""
+        return cls(Path(told["path"]), told["fingerprint"]) if told else cls(None, "")
+
+    def keep(
+        self, processes: int, samples: Mapping[str, Samples], failures: Mapping[str, Failed]
+    ) -> None:
+        """Writes what all cases have after so many processes. What cannot be written is measured
+        again, should it come to that.
+        """
+        held = {
+            "fingerprint": self.fingerprint,
+            "processes": processes,
+            "samples": {case: asdict(one) for case, one in samples.items()},
+            "failures": {case: [str(one), one.status] for case, one in failures.items()},
+        }
+        with contextlib.suppress(OSError):
+            if self.path is not None:
+                write_compressed(self.path, held)
+
+    def read(self) -> tuple[int, dict[str, Samples], dict[str, Failed]]:
+        """What :meth:`keep` wrote: processes, and of each case its samples, or its failure. Nothing
+        where that is not there, damaged, or of another contest.
+        """
+        held: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError, EOFError):
+            held = read_compressed(self.path) if self.path is not None else {}
+        if held.get("fingerprint", "") != self.fingerprint or not held:
+            return 0, {}, {}
+        samples = {case: Samples(**one) for case, one in held["samples"].items()}
+        failures = {case: Failed(*one) for case, one in held["failures"].items()}
+        return held["processes"], samples, failures
