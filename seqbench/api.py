@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,7 +182,8 @@ def start(
     out: Path,
     data_dir: Path | None,
     progress: Progress,
-    on_folder: Any = lambda folder: None,
+    on_folder: Callable[[RunFolder], None] = lambda folder: None,
+    on_resume: Callable[[RunFolder, int], None] = lambda folder, kept: None,
     executor: Executor | None = None,
     again: Again | None = None,
 ) -> Run:
@@ -189,6 +191,7 @@ def start(
 
     Args:
         on_folder: is told the run's folder before the first trial.
+        on_resume: if it is gone on with, before, how many trials are kept.
         again: a run to go on with; what it has earned is kept.
 
     Raises:
@@ -217,6 +220,7 @@ def start(
             folder = again.folder
             earned = _earned(again, plan, selection, environment)
             folder.plan_again(source, planned)
+            on_resume(folder, len(earned.trials))
         folder.set_state("running", selection=asdict(selection))
         folder.write_environment({**earned.doctor, **environment})
         on_folder(folder)
@@ -282,6 +286,7 @@ def _earned(
 
 #: What must not change while a run goes on: figures of different machines are never mixed.
 MACHINE = ("cpu", "cores", "torch", "seqbench")
+NONE = "(none)"
 
 
 def _check_again(
@@ -305,6 +310,13 @@ def _check_again(
                 f"{folder.path} was run with {option} {', '.join(given.get(name) or ['(all)'])}: "
                 f"give the same {option} to go on with it"
             )
+    began, now = (" ".join(each) for each in (given.get("overrides") or (), selection.overrides))
+    if began != now:
+        warnings.warn(
+            f"{folder.path} was last run with --set {began or NONE}, now with {now or NONE}: "
+            "what that changes is run anew",
+            stacklevel=2,
+        )
     before = folder.environment()
     for name in MACHINE:
         if name in before and before[name] != environment.get(name):

@@ -130,10 +130,10 @@ def seeds_needed(differences: Sequence[float], alpha: float = ALPHA) -> int | No
     √n · |mean| / s has between the critical values (Cohen 1988).
 
     Returns:
-        None for fewer than two differences, for a mean of zero, and where more than 1,000 would
-        be needed.
+        None for fewer than three differences (two say next to nothing of their spread), for a mean
+        of zero, and where more than 1,000 would be needed.
     """
-    if len(differences) < 2 or mean(differences) == 0:
+    if len(differences) < 3 or mean(differences) == 0:
         return None
     fewest = max(2, math.ceil(1 - math.log2(alpha)))
     spread = stdev(differences)

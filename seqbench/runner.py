@@ -143,7 +143,8 @@ def _train(work: Work, ready: Mapping[str, Path | str]) -> list[TrialRecord]:
     for outcome in work.do("train", jobs):
         if outcome.result.get("unwritten"):  # nothing more could be written down
             raise StoreError(outcome.reason)
-        record = _record(trials[outcome.job.id], outcome, work.earlier.get(outcome.job.id))
+        explained = dataclasses.replace(outcome, reason=_reason(outcome, work))
+        record = _record(trials[outcome.job.id], explained, work.earlier.get(outcome.job.id))
         work.folder.write_trial(record)
         if record.status == "ok":
             good.append(record)
@@ -221,6 +222,16 @@ def _record(trial: Trial, outcome: Outcome, earlier: TrialRecord | None) -> Tria
     )
 
 
+def _reason(outcome: Outcome, work: Work) -> str:
+    """Why a job did not end well, with the limit that it met and where that is set."""
+    if outcome.status == "timeout" and outcome.job.kind == "train":
+        return f"{outcome.reason} (limits.time)"
+    if outcome.status == "out_of_memory" and outcome.job.device == "cpu":
+        memory = outcome.job.memory or work.executor.memory
+        return f"{outcome.reason} (limits.memory: {memory / 2**20:,.0f} MiB)"
+    return outcome.reason
+
+
 def _attempts(record: TrialRecord | None) -> tuple[Mapping[str, Any], ...]:
     """All attempts at a trial up to that record, the last included."""
     if record is None:
@@ -261,7 +272,7 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
     missing = [job for job in static if not ledgers[job.group].has(_key_of(job))]
     for outcome in work.do("memory", missing):
         key = _key_of(outcome.job)
-        ledgers[outcome.job.group].enter(key, _measurements(outcome, outcome.job.kind))
+        ledgers[outcome.job.group].enter(key, _measurements(outcome, _reason(outcome, work)))
     done = {
         name
         for name, ids in rivals.items()
@@ -458,11 +469,11 @@ def _count(cases: Sequence[Case]) -> str:
     return f"{len(cases)} case{'s' * (len(cases) != 1)}"
 
 
-def _measurements(outcome: Outcome, kind: str) -> list[Measurement]:
+def _measurements(outcome: Outcome, reason: str) -> list[Measurement]:
     if outcome.status == "ok":
         return [Measurement(**found) for found in outcome.result["measurements"]]
-    unit = {"cost": "1", "memory": "B", "latency": "s"}[kind]
-    return [Measurement(kind, unit, status=outcome.status, reason=outcome.reason)]
+    unit = {"cost": "1", "memory": "B"}[outcome.job.kind]
+    return [Measurement(outcome.job.kind, unit, status=outcome.status, reason=reason)]
 
 
 def _distinct(choices: Iterable[Choice]) -> list[Choice]:

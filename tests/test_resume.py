@@ -13,6 +13,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 from conftest import install, processes_of, runner_environment
 
 from seqbench.measure.figures import Samples, read_compressed
-from seqbench.store import RunFolder
+from seqbench.store import RunFolder, find_run, find_runs
 
 SUITE = """
     name: small
@@ -289,8 +290,13 @@ def test_failed_trials_are_kept_unless_asked_for(
     plan = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed", "--dry-run")
     assert "it was failed: retried" in plan.stdout
     assert "1 of 3 trials would run" in plan.stdout
-    again = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed")
+    again = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed", "--json")
     assert again.returncode == 0, again.stdout
+    assert "going on with results/small/" in again.stderr
+    assert ": 2 trials are kept" in again.stderr
+    (before,) = next(t["attempts"] for t in json.loads(again.stdout)["trials"] if t["attempts"])
+    assert before["status"] == "failed"
+    assert before["reason"].startswith("ValueError: bad weather")
     alone = seqbench_cli("run", suite, "--retry-failed")
     assert alone.returncode == 2
     assert "--retry-failed goes with --resume" in alone.stderr
@@ -396,6 +402,18 @@ def test_a_run_is_gone_on_with_only_as_what_it_was(finished: Path, tmp_path: Pat
     assert "was run with cpu Other 9000, here it is" in refused()
 
 
+@pytest.mark.usefixtures("finished")
+def test_other_settings_than_before_are_named(
+    tmp_path: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    process = start(tmp_path, "--resume", "--set", "train.epochs=1", "--seeds", "1", "--json")
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert "was last run with --set (none), now with train.epochs=1" in stderr
+    assert json.loads(stdout)["unplanned"] == 6
+    assert "6 trials of an earlier plan" in " ".join(seqbench_cli("show").stdout.split())
+
+
 def test_a_newer_format_is_refused(finished: Path, tmp_path: Path) -> None:
     state = json.loads((finished / "run.json").read_text())
     (finished / "run.json").write_text(json.dumps({**state, "format": 99}))
@@ -406,9 +424,71 @@ def test_a_newer_format_is_refused(finished: Path, tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_named(suite: Path, tmp_path: Path) -> None:
+    """Whoever runs this may be allowed to write anywhere, but to no folder below a file."""
     (tmp_path / "file").touch()
-    process = start(tmp_path, "--out", "file")
+    process = start(tmp_path, "--out", "file/results")
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode in (1, 2)
-    assert "file" in stderr
+    assert process.returncode == 1
+    assert "error: cannot make file/results/small/" in stderr
+    assert "Not a directory; name another place with --out" in stderr
     assert "Traceback" not in stderr
+
+
+def test_a_disk_that_may_only_be_read_shows_its_runs_and_takes_no_others(
+    finished: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    disk = tmp_path / "results"
+    mount = ["mount", "--bind", "-r", str(disk), str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this user may not mount a disk")
+    try:
+        assert seqbench_cli("show").returncode == 0
+        for arguments in ((), ("--resume",)):
+            process = start(tmp_path, *arguments)
+            _, stderr = process.communicate(timeout=60)
+            assert process.returncode == 1
+            assert "Read-only file system" in stderr
+            assert "Traceback" not in stderr
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_clock_that_is_set_back_costs_no_run(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Earlier(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Earlier:
+            return cls(2001, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr("seqbench.store.datetime", Earlier)
+    results = tmp_path / "results"
+    plan = RunFolder(finished).plan()
+    made = [RunFolder.create(results, "small", "", plan).path for _ in range(3)]
+    assert len({*made, finished}) == 4
+    assert set(find_runs(results)) == {*made, finished}
+    assert find_run(results, "small") == finished
+
+
+def test_a_killed_run_is_listed_as_such(finished: Path, seqbench_cli: Callable[..., Any]) -> None:
+    folder = RunFolder(finished)
+    folder.set_state("running")
+    assert " killed " in seqbench_cli("list").stdout
+    assert "This run was killed" in seqbench_cli("show").stdout
+    with folder.locked():
+        assert " running " in seqbench_cli("list").stdout
+
+
+def test_a_run_whose_own_files_are_torn_is_gone_on_with(
+    finished: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    for name in ("run.json", "plan.json", "environment.json"):
+        (finished / name).write_text("{")
+    process = start(tmp_path, "--resume", "--json")
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    for name in ("run.json", "plan.json", "environment.json"):
+        assert f"{name} is not valid JSON" in stderr
+        json.loads((finished / name).read_text())
+    assert json.loads(stdout)["status"] == "finished"
+    assert begun(finished) == begun(undisturbed)

@@ -40,7 +40,7 @@ FAULTY = """
         ]
     """
 FAULTY_MODELS = """
-    import time
+    import ctypes, signal, subprocess
     import torch
 
     class Base(torch.nn.Module):
@@ -56,7 +56,9 @@ FAULTY_MODELS = """
 
     class hangs(Base):
         def fault(self):
-            while True: time.sleep(1)
+            subprocess.Popen(["sleep", "1000"], start_new_session=True)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            ctypes.PyDLL(None).sleep(1000)  # keeping the interpreter's lock
     """
 
 

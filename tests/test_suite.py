@@ -135,13 +135,18 @@ def test_scalars_follow_yaml_1_2(text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("30m", 1800), ("10s", 10), ("1h30m", 5400), ("500ms", 0.5), ("1.5h", 5400), ("20", 20),
-     ("0.25", 0.25), ("1m30s", 90)],
+     ("0.25", 0.25), ("1m30s", 90), ("5 s", 5), ("1 h 30 m", 5400), ("500 ms", 0.5)],
 )  # fmt: skip
 def test_durations(text: str, seconds: float) -> None:
     assert parse(f"{TINY}limits: {{time: {text}}}").limits.time == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["-1", "0", "1d", "m", "''", "30 m", "5m1h", "true", "[1]", "1e9"])
+@pytest.mark.parametrize("text", ["8GiB", "8 GiB", "8gib", "8388608 KiB", "8589934592"])
+def test_sizes(text: str) -> None:
+    assert parse(f"{TINY}limits: {{memory: {text}}}").limits.memory == 8 * 2**30
+
+
+@pytest.mark.parametrize("text", ["-1", "0", "1d", "m", "''", "3 0m", "5m1h", "true", "[1]", "1e9"])
 def test_what_is_no_duration(text: str) -> None:
     assert "limits.time: must be" in problems(f"{TINY}limits: {{time: {text}}}")
 

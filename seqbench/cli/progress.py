@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from seqbench.executors import Job, Outcome
+    from seqbench.store import RunFolder
 
 PHASES = {
     "prepare": "preparing data",
@@ -71,6 +72,11 @@ class Display:
         return runner.Progress(
             started=self._started, told=self._told, phase=self._phase, ended=self._ended
         )
+
+    def resumed(self, folder: RunFolder, kept: int) -> None:
+        """What an earlier attempt at the run has left."""
+        trials = f"{kept} trial{'s are' if kept != 1 else ' is'}"
+        self._say(f"going on with {folder.path}: {trials} kept")
 
     def _phase(self, name: str, jobs: Sequence[Job]) -> None:
         if self.overall is not None:

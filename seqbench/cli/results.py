@@ -99,7 +99,9 @@ def list_runs(out: Path) -> None:
             folder = RunFolder.open(path)
             state, planned = folder.state(), {trial["id"] for trial in folder.plan()["trials"]}
             ok = sum(one.status == "ok" for one in folder.trials() if one.id in planned)
-            cells = (state["status"], f"{ok} of {len(planned)} ok", state["started"][:16])
+            lacking = sum(m.status != "ok" for case in folder.cases() for m in case.measurements)
+            trials = f"{ok} of {len(planned)} ok" + f", {lacking} not measured" * bool(lacking)
+            cells = (state["status"], trials, state.get("started", "")[:16])
         except (StoreError, KeyError) as error:
             cells = ("unreadable", "", str(error))
         table.add_row(*(Text(cell) for cell in (f"{path.parent.name}/{path.name}", *cells)))

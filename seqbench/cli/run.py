@@ -157,6 +157,7 @@ def run(
                 data_dir=data_dir,
                 progress=display.progress(),
                 on_folder=folders.append,
+                on_resume=display.resumed,
                 again=again,
             )
     except KeyboardInterrupt:
@@ -285,4 +286,10 @@ def _print_plan(plan: Plan) -> None:
         terminal.print(Text(f"memory: batch {measure.memory.batch_size}"))
     if plan.suite.target:
         terminal.print(Text(f"target: {plan.suite.target}"))
+    limits = plan.suite.limits
+    memory = (
+        f"{limits.memory / 2**20:,.0f} MiB" if limits.memory else "nine tenths of the machine's"
+    )
+    retries = f"{limits.retries} more attempt{'s' * (limits.retries != 1)} after a signal"
+    terminal.print(Text(f"limits of a trial: {duration(limits.time)}, memory {memory}, {retries}"))
     terminal.print(Text(f"\n{_count(plan)}; nothing was run"))

@@ -24,7 +24,6 @@ GRACE = 1.0
 #: Of the machine's memory, what one process may take where the suite sets no limit.
 MEMORY_SHARE = 0.9
 MANY_FILES = 4096
-MESSAGES = 100
 
 
 class LocalExecutor:
@@ -177,7 +176,7 @@ class _Running:
         """Passes on what the worker said; its outcome if it has come to an end."""
         try:
             gone = not self.worker.alive()  # asked first: its last words may still be in the pipe
-            for _ in range(MESSAGES):  # then it is the turn of the others
+            while not self._late():
                 message = self.worker.channel.receive(0)
                 if "done" in message:
                     self.worker.close()
@@ -194,10 +193,13 @@ class _Running:
             self.worker.close()
             self.killed = self.worker.killed()
             return self._outcome("crashed", self.worker.ending())
-        if self.deadline is not None and time.monotonic() > self.deadline:
+        if self._late():
             self.worker.kill(GRACE)
             return self._outcome("timeout", f"not finished after {self.job.limit:g} s")
         return None
+
+    def _late(self) -> bool:
+        return self.deadline is not None and time.monotonic() > self.deadline
 
     def _outcome(
         self, status: Status, reason: str = "", result: Mapping[str, Any] | None = None

@@ -34,7 +34,8 @@ def document(
         trials, cases, comparisons: the records there are so far.
     """
     planned = {case["id"]: case for case in plan["cases"]}
-    ended = _in_plan_order(trials, plan)
+    found_trials = list(trials)
+    ended = _in_plan_order(found_trials, plan)
     measured = {record.case: record for record in cases}
     found = []
     for case in plan["cases"]:
@@ -51,6 +52,7 @@ def document(
         "measure": dict(plan.get("measure", {})),
         "target": plan.get("target"),
         "environment": dict(environment),
+        "unplanned": len(found_trials) - len(ended),
         "trials": [_trial(record, planned[record.case]) for record in ended],
         "cases": found,
         "comparisons": [

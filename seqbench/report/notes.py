@@ -198,7 +198,7 @@ def _too_few(found: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> st
     if easiest["needed"]:
         text += (
             f"; {names[easiest['a']]} and {names[easiest['b']]} would probably be told apart "
-            f"with {easiest['needed']}"
+            f"with about {easiest['needed']}"
         )
     return f"{text}."
 

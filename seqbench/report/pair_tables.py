@@ -134,11 +134,11 @@ def p_text(p: float) -> str:
 
 
 def verdict_words(found: Found) -> str:
-    """``a is faster``, ``no difference found``, ``too few seeds (8 would probably tell)``."""
+    """``a is faster``, ``no difference found``, ``too few seeds (about 8 would probably tell)``."""
     verdict = found["verdict"]
     if verdict == "no difference":
         return "no difference found"
     if verdict in FASTER:
         return f"a is {FASTER[verdict] if found['quantity'] in TIMES else verdict}"
-    needed = f" ({found['needed']} would probably tell)" if found.get("needed") else ""
+    needed = f" (about {found['needed']} would probably tell)" if found.get("needed") else ""
     return f"{clean(verdict)}{needed}"

@@ -10,15 +10,26 @@ from seqbench.report.notes import case_name, some
 from seqbench.report.speed import latency_settings, setting_words, settings_of
 from seqbench.report.text import clean
 
+HOW_ENDED = {
+    "running": "is not finished",
+    "interrupted": "was interrupted",
+    "killed": "was killed",
+}
+
 
 def warnings(document: Document) -> list[str]:
     """What the reader must know before believing the figures."""
     lines = []
     if document["status"] != "finished":
+        how = HOW_ENDED.get(document["status"], "did not come to its end")
         lines.append(
-            f"This run is {'not finished' if document['status'] == 'running' else 'interrupted'}: "
-            "the figures are of what had ended by then. "
+            f"This run {how}: the figures are of what had ended by then. "
             f"`seqbench run SUITE --resume {clean(document['run'])}` goes on with it."
+        )
+    if unplanned := document.get("unplanned"):
+        lines.append(
+            f"{unplanned} trial{'s' * (unplanned != 1)} of an earlier plan of this run "
+            f"{'are' if unplanned != 1 else 'is'} in its folder, and not shown."
         )
     shaky = [
         f"{case_name(case, document)} ({some(places, '; ')})"

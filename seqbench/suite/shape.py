@@ -33,14 +33,14 @@ RUNTIMES = ("eager", "compile")
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:(0|[1-9][0-9]{0,2}))?")
 DURATION = re.compile(
-    r"(?:(\d{1,6}(?:\.\d+)?)h)?(?:(\d{1,6}(?:\.\d+)?)m)?"
-    r"(?:(\d{1,9}(?:\.\d+)?)s)?(?:(\d{1,9}(?:\.\d+)?)ms)?"
+    r"(?:(\d{1,6}(?:\.\d{1,9})?) ?h ?)?(?:(\d{1,6}(?:\.\d{1,9})?) ?m ?)?"
+    r"(?:(\d{1,9}(?:\.\d{1,9})?) ?s ?)?(?:(\d{1,9}(?:\.\d{1,9})?) ?ms)?"
 )
 SIZE_UNITS = {
     "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
-SIZE = re.compile(rf"(\d{{1,15}}(?:\.\d{{1,9}})?)\s*({'|'.join(SIZE_UNITS)})?")
+SIZE = re.compile(rf"(\d{{1,15}}(?:\.\d{{1,9}})?)\s*({'|'.join(SIZE_UNITS)})?", re.IGNORECASE)
 LEAST_MEMORY = 2**30
 PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*%")
 DURATION_UNITS = (3600.0, 60.0, 1.0, 0.001)
@@ -80,7 +80,8 @@ def _bytes(value: Any) -> int:
     """An amount of memory such as ``8GiB``, ``500MB`` or a number of bytes."""
     hint = "as in 8GiB, 1500MB, or a number of bytes"
     if isinstance(value, str) and (parts := SIZE.fullmatch(value.strip())):
-        value = round(float(parts[1]) * SIZE_UNITS[parts[2] or "B"])
+        unit = (parts[2] or "B").lower()
+        value = round(float(parts[1]) * {name.lower(): n for name, n in SIZE_UNITS.items()}[unit])
     elif not isinstance(value, int) or isinstance(value, bool):
         _refuse(f"must be an amount of memory, not {described(value)}", hint)
     if not LEAST_MEMORY <= value <= 2**60:
