@@ -38,10 +38,10 @@ ALLOWED = {
     "system": set(),
     "doctor": {"nvidia", "system", "measure", "errors"},
     "measure": {"measure", "data", "models", "training", "types", "records", "errors", "stats",
-                "comparing", "process", "worker", "nvidia"},
-    "worker": {"data", "environment", "errors", "measure", "models", "records", "training",
+                "comparing", "process", "worker", "channel", "nvidia"},
+    "worker": {"channel", "orphans", "data", "environment", "errors", "measure", "models", "records", "training",
                "doctor"},
-    "process": {"worker", "logs", "errors"},
+    "process": {"worker", "channel", "logs", "orphans", "errors"},
     "executors": {"executors", "process", "records", "errors", "measure", "system"},
 }  # fmt: skip
 
