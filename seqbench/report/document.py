@@ -37,10 +37,13 @@ def document(
     found_trials = list(trials)
     ended = _in_plan_order(found_trials, plan)
     measured = {record.case: record for record in cases}
-    found = []
-    for case in plan["cases"]:
-        own = [trial for trial in ended if trial.case == case["id"]]
-        found.append(_case(case, own, measured.get(case["id"]), plan.get("target")))
+    own: dict[str, list[TrialRecord]] = {}
+    for record in ended:
+        own.setdefault(record.case, []).append(record)
+    found = [
+        _case(case, own.get(case["id"], []), measured.get(case["id"]), plan.get("target"))
+        for case in plan["cases"]
+    ]
     return {
         "format": FORMAT,
         "suite": state["suite"],

@@ -40,21 +40,23 @@ def status_lines(case: Case) -> list[str]:
 
 def several_devices(document: Document) -> bool:
     """Whether cases of the document differ in their device."""
-    return len({case["device"] for case in document["cases"]}) > 1
+    cases = document["cases"]
+    return any(case["device"] != cases[0]["device"] for case in cases)
 
 
 def case_name(case: Case, document: Document) -> str:
     """The label, with the dataset and the device where the document has several."""
     parts = [label(case)]
-    if len({_dataset(other) for other in document["cases"]}) > 1:
-        parts.append(f"on {_dataset(case)}")
+    cases = document["cases"]
+    if any(_dataset(other) != _dataset(cases[0]) for other in cases):
+        parts.append(f"on {clean(_dataset(case))}")
     if several_devices(document):
         parts.append(f"on {clean(case['device'])}")
     return " ".join(parts)
 
 
 def _dataset(case: Case) -> str:
-    return clean(case.get("dataset_label") or case["dataset"])
+    return str(case.get("dataset_label") or case["dataset"])
 
 
 def failures(document: Document, table: ResultTable) -> list[str]:
@@ -63,11 +65,16 @@ def failures(document: Document, table: ResultTable) -> list[str]:
     ``rnn seeds 0, 2: diverged: the loss became nan at step 312``
     """
     lines = []
+    failed: dict[str, list[Mapping[str, Any]]] = {}
+    for trial in document["trials"]:
+        if trial["status"] != "ok":
+            failed.setdefault(trial["case"], []).append(trial)
     for case in table.cases:
-        name = case_name(case, document)
-        trials = [t for t in document["trials"] if t["case"] == case["id"] and t["status"] != "ok"]
-        lines += [f"{name} {line}" for line in _failed_trials(trials)]
-        lines += [f"{name}: {line}" for line in _unmeasured(case)]
+        found = [f" {line}" for line in _failed_trials(failed.get(case["id"], ()))]
+        found += [f": {line}" for line in _unmeasured(case)]
+        if found:
+            name = case_name(case, document)
+            lines += [name + line for line in found]
     if len(lines) > MOST_FAILURES:
         lines[MOST_FAILURES:] = [f"… and {len(lines) - MOST_FAILURES} more"]
     return lines

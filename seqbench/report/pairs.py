@@ -34,21 +34,17 @@ def metric_comparisons(cases: Sequence[Case], trials: Sequence[TrialRecord]) -> 
         cases: as the document has them.
         trials: those that have ended.
     """
+    values: dict[str, dict[int, float]] = {}
+    for trial in trials:
+        if trial.status == "ok":
+            values.setdefault(trial.case, {})[trial.seed] = trial.metrics["value"]
     found: list[Comparison] = []
     for family in families(cases):
         compared = [case for case in family if case["metric"] and set(case["seeds"]) <= {"ok"}]
         if len(family) > MOST_CASES or not compared:
             continue
         metric = compared[0]["metric"]
-        figures = {case["id"]: _by_seed(case["id"], trials) for case in compared}
+        figures = {case["id"]: values[case["id"]] for case in compared}
         higher = metric["higher_is_better"]
         found += comparing.paired(figures, metric["name"], higher_is_better=higher)
     return found
-
-
-def _by_seed(case: str, trials: Sequence[TrialRecord]) -> dict[int, float]:
-    return {
-        trial.seed: trial.metrics["value"]
-        for trial in trials
-        if trial.case == case and trial.status == "ok"
-    }

@@ -16,8 +16,11 @@ LONGEST_LABEL, LONGEST_LINE = 60, 300
 def clean(text: object, longest: int = LONGEST_LINE) -> str:
     """One line without control characters, cut to ``longest`` characters with ``…``."""
     spaced = " ".join(str(text).split())
-    line = "".join(c for c in spaced if unicodedata.category(c) not in UNSHOWABLE)
-    line = " ".join(line.split())
+    if spaced.isprintable():
+        line = spaced
+    else:
+        line = "".join(c for c in spaced if unicodedata.category(c) not in UNSHOWABLE)
+        line = " ".join(line.split())
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
 
 
