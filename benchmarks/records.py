@@ -33,9 +33,7 @@ for path in pathlib.Path(sys.argv[1]).glob("trials/*.json"): json.loads(path.rea
 
 
 def main() -> None:
-    parser = options(
-        __doc__, models=20, datasets=50, seeds=10, weights_kib=256, rounds=3, near=100
-    )
+    parser = options(__doc__, models=20, datasets=50, seeds=10, weights_kib=256, rounds=3, near=100)
     chosen = parser.parse_args()
     with TemporaryDirectory(dir=Path.cwd(), prefix="records-") as name:
         place = Path(name)
@@ -101,7 +99,9 @@ def _written(plan: Plan, folder: RunFolder, size: int) -> Iterator[float]:
 
 def _record(trial: Trial, sha256: str, draw: random.Random) -> TrialRecord:
     """Like that of a classification with ``CLASSES`` classes."""
-    figures = {name: draw.random() for name in ("value", "last", "best", "validation", "train_loss")}
+    figures = {
+        name: draw.random() for name in ("value", "last", "best", "validation", "train_loss")
+    }
     metrics = {
         **figures,
         "best_epoch": draw.randrange(EPOCHS),

@@ -52,7 +52,9 @@ def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Sp
         for name, command in commands.items():
             found[name].append(spent(command))
     return {
-        name: Spent(*(median(getattr(one, field) for one in all_) for field in ("wall", "cpu", "peak")))
+        name: Spent(
+            *(median(getattr(one, field) for one in all_) for field in ("wall", "cpu", "peak"))
+        )
         for name, all_ in found.items()
     }
 
@@ -76,6 +78,8 @@ def show(rows: Sequence[Mapping[str, Any]], file: Path | None) -> None:
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        )
     if file is not None:
         file.write_text(json.dumps(list(rows), indent=1) + "\n")

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 #: Version of the record format; its history stands in docs/results.md.
@@ -50,7 +51,7 @@ class Case:
         """What to call it where it stands alone: ``lstm on adding length=50``."""
         return f"{self.label} on {self.dataset_label or self.dataset.name}"
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The model's name and a hash of everything that can change a figure.
 

@@ -228,3 +228,9 @@ def test_exponent_is_the_slope_that_numpy_fits(figures: dict[int, float]) -> Non
     lengths, values = list(figures), list(figures.values())
     slope = np.polyfit(np.log(lengths), np.log(values), 1)[0]
     assert stats.exponent(lengths, values) == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+@given(st.integers(1, 2000), st.floats(0.5, 1 - 1e-5))
+def test_the_t_quantile_equals_scipys(df: int, share: float) -> None:
+    expected = scipy.stats.t.isf(1 - share, df)
+    assert stats.t_quantile(df, share) == pytest.approx(expected, rel=1e-10, abs=1e-10)
