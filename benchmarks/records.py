@@ -51,7 +51,8 @@ def main() -> None:
             "read as JSON": [PYTHON, "-c", READ, str(folder.path)],
             "plan (validate)": [*seqbench, "validate", "--yes", str(suite)],
             "scan (run --dry-run --resume)": [
-                *seqbench, "run", "--yes", "--dry-run", "--resume", str(folder.path), str(suite), *out
+                *seqbench, "run", "--yes", "--dry-run",
+                "--resume", str(folder.path), *out, str(suite)
             ],
             "table (show)": [*seqbench, "show", *out],
             "show --format json": [*seqbench, "show", "--format", "json", *out],

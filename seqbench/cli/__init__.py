@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import traceback
@@ -44,6 +45,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Runs the command line and exits: 0 fine, 1 something failed, 2 usage, 130 interrupted."""
+    gc.set_threshold(50_000)  # ten thousand records hold no cycles: look for them seldom
     warnings.showwarning = _say_warning  # type: ignore[assignment]
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)

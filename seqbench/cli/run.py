@@ -201,18 +201,17 @@ def _say_how_to_go_on(folder: Path) -> None:
 
 def _print_decisions(decisions: Iterable[Decision]) -> None:
     """Which trials will run and which will not, each with the reason."""
-    from rich.table import Table
-    from rich.text import Text
+    from rich.cells import cell_len
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for header in ("trial", "", "why"):
-        table.add_column(header, overflow="fold")
+    from seqbench.report.text import clean
+
     found = list(decisions)
-    for one in found:
-        title = f"{one.trial.case.name}, seed {one.trial.seed}"
-        what = "keep" if one.record is not None else "run"
-        table.add_row(*(Text(cell) for cell in (title, what, one.why)))
-    console().print(table)
+    titles = [clean(f"{one.trial.case.name}, seed {one.trial.seed}") for one in found]
+    width = max(map(cell_len, titles), default=0)
+    # Plain lines: of ten thousand rows, a table would take longer to lay out than they to decide.
+    for one, title in zip(found, titles, strict=True):
+        what = "keep" if one.record is not None else "run "
+        click.echo(f"{title}{' ' * (width - cell_len(title))}  {what}  {clean(one.why)}")
     runs = sum(one.record is None for one in found)
     click.echo(
         f"\n{runs} of {len(found)} trials would run, then what is missing of memory and latency; "

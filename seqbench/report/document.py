@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from seqbench import stats
@@ -59,7 +58,7 @@ def document(
         "trials": [_trial(record, planned[record.case]) for record in ended],
         "cases": found,
         "comparisons": [
-            asdict(each)
+            dict(vars(each))
             for each in (*metric_comparisons(found, ended), *comparisons)
             if each.a in planned and each.b in planned
         ],
