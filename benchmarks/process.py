@@ -1,0 +1,117 @@
+"""What a process of its own costs a trial: the same tiny training here, in a fork, in a fresh Python.
+
+    python benchmarks/process.py --rounds 20
+
+``here``: called in this process. ``executor``: through LocalExecutor, its record written, as in a
+run. ``fresh``: in an interpreter started for it, which loads torch first. All take turns.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from spending import options, show
+
+from seqbench import api, data, plugins, worker
+from seqbench.executors import Job, Listener
+from seqbench.executors.local import LocalExecutor
+from seqbench.records import TrialRecord
+from seqbench.store import RunFolder
+
+SUITE = """
+name: tiny
+datasets: [{parity: {length: 2, train_size: 20, validation_size: 0, test_size: 20}}]
+models: [{rnn: {hidden_size: 2}}]
+train: {epochs: 1, batch_size: 20}
+"""
+QUIET = Listener()
+
+
+def main() -> None:
+    parser = options(__doc__, rounds=20, fresh_rounds=3)
+    chosen = parser.parse_args()
+    with TemporaryDirectory(prefix="process-") as name:
+        place = Path(name)
+        suite = place / "tiny.yaml"
+        suite.write_text(SUITE)
+        plan = api.plan_suite(suite, api.Selection(devices=("cpu",)), plugins.load())
+        case = plan.cases[0]
+        folder = RunFolder.create(place, "tiny", SUITE, plan.to_dict())
+        prepared = data.prepare(case.dataset, cache=place, data_dir=None, say=lambda text: None)
+        payload = {
+            "model": asdict(case.model), "train": case.train, "device": "cpu", "seed": 0,
+            "data": str(prepared), "weights": str(folder.path / "weights" / "tiny.safetensors"),
+        }  # fmt: skip
+        ways: dict[str, Callable[[], None]] = {
+            "here": lambda: here(payload),
+            "executor": lambda: in_executor(payload, folder),
+            "fresh": lambda: in_fresh_python(payload),
+        }
+        times = _times(ways, chosen.rounds, chosen.fresh_rounds)
+    own = median(times["here"])
+    rows = [
+        {
+            "way": way,
+            "median ms": 1e3 * median(found),
+            "most ms": 1e3 * max(found),
+            "beyond its own work ms": 1e3 * (median(found) - own),
+            "× here": median(found) / own,
+        }
+        for way, found in times.items()
+    ]
+    processes = sum(1 for one in os.listdir("/proc") if one.isdigit()) if os.name == "posix" else 0
+    show([{**row, "processes about": processes} for row in rows], chosen.json)
+
+
+def _times(
+    ways: Mapping[str, Callable[[], None]], rounds: int, fresh_rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of each way; the first round, which loads torch and starts the server, is left out."""
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for number in range(rounds + 1):
+        for way, call in ways.items():
+            if way == "fresh" and number > fresh_rounds:
+                continue
+            clock = time.perf_counter()
+            call()
+            times[way].append(time.perf_counter() - clock)
+    return {way: found[1:] for way, found in times.items()}
+
+
+def here(payload: Mapping[str, Any]) -> None:
+    worker._train(payload, _Silence())  # type: ignore[arg-type]
+
+
+class _Silence:
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Nobody listens."""
+
+
+def in_executor(payload: Mapping[str, Any], folder: RunFolder) -> None:
+    job = Job("tiny", "tiny", "train", payload, folder.path / "logs" / "tiny.log")
+    for outcome in EXECUTOR.run([job], QUIET):
+        if outcome.status != "ok":
+            raise SystemExit(outcome.reason)
+        folder.write_trial(TrialRecord("tiny", "tiny", 0, "ok", metrics=outcome.result["metrics"]))
+
+
+def in_fresh_python(payload: Mapping[str, Any]) -> None:
+    process = get_context("spawn").Process(target=here, args=(payload,))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise subprocess.CalledProcessError(process.exitcode, "fresh")
+
+
+if __name__ == "__main__":
+    EXECUTOR = LocalExecutor(cores=1)
+    main()
