@@ -88,6 +88,9 @@ def _times(
 
 
 def here(payload: Mapping[str, Any]) -> None:
+    import torch
+
+    torch.set_num_threads(1)  # as in a worker
     worker._train(payload, _Silence())  # type: ignore[arg-type]
 
 

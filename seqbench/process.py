@@ -46,7 +46,6 @@ PRELOAD = [
     "seqbench.measure.latency",
     "seqbench.measure.memory",
     "seqbench.measure.cost",
-    "torchmetrics",
 ]
 
 END_SECONDS = 2.0
