@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import platform
 import signal
 import subprocess
 import sys
@@ -304,3 +305,29 @@ def test_a_script_without_a_main_guard_does_not_start_itself_again(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["started", "True", "2"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's own setting")
+def test_what_a_training_frees_is_not_asked_from_the_system_again() -> None:
+    script = """
+import resource
+import torch
+from seqbench import worker
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        first, second = torch.ones(10_000_000), torch.ones(10_000_000)
+        del first, second
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+usual = faults()
+worker._keep_freed_memory()
+faults()
+print(usual, faults())
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    usual, kept = map(int, answer.stdout.split())
+    assert kept < usual / 10
