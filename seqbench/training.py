@@ -51,7 +51,8 @@ def train(
     Args:
         model: on ``device``.
         splits: on the CPU; moved to ``device`` once.
-        settings: ``epochs``, ``batch_size``, ``optimizer``, ``schedule``, ``clip_norm``.
+        settings: ``epochs``, ``batch_size``, ``optimizer``, ``schedule``, ``clip_norm``,
+            ``precision`` (fp32 if it is not there).
         seed: decides on the order of the data (and, set by the caller, on the first weights).
         tell: called with progress as plain data.
 
@@ -137,7 +138,10 @@ def _check_shape(answer: Tensor, targets: Tensor, task: Task) -> None:
 
 
 class Step:
-    """One step of the optimizer, with clipping and schedule; ``count`` of them were made."""
+    """One step of the optimizer, with clipping and schedule; ``count`` of them were made.
+
+    With ``precision`` bf16 the model runs under autocast; weights, loss and optimizer stay in fp32.
+    """
 
     def __init__(
         self, model: nn.Module, task: Task, settings: Mapping[str, Any], steps_per_epoch: int
@@ -146,12 +150,13 @@ class Step:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(self.parameters, settings["optimizer"])
         self.clip_norm = settings["clip_norm"]
+        self.half = settings.get("precision", "fp32") == "bf16"
         self.schedule = _schedule(self.optimizer, settings, steps_per_epoch)
         self.count = 0
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(self.model(inputs), targets, self.task)
+        loss = loss_of(self._answer(inputs), targets, self.task)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
@@ -160,6 +165,14 @@ class Step:
             self.schedule.step()
         self.count += 1
         return loss.detach()
+
+    def _answer(self, inputs: Tensor) -> Tensor:
+        if not self.half:
+            answer: Tensor = self.model(inputs)
+            return answer
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            answer = self.model(inputs)
+        return answer.float()
 
 
 def make_optimizer(

@@ -269,6 +269,20 @@ def test_the_control_trains_the_same_networks_all_alike() -> None:
     assert control.cases[0].train["optimizer"] == study.cases[1].train["optimizer"]
 
 
+def test_precision_is_part_of_a_case_and_the_usual_one_leaves_its_name_as_it_was() -> None:
+    text = """
+        name: half
+        datasets: [parity]
+        models: [{{rnn: {{hidden_size: 4}}, train: {{{}}}}}]
+        """
+    plain, usual, half = (
+        planned(text.format(said)).cases[0] for said in ("", "precision: fp32", "precision: bf16")
+    )
+    assert plain.id == usual.id != half.id
+    assert "precision" not in plain.train
+    assert half.train["precision"] == "bf16"
+
+
 def test_planning_imports_nothing_heavy() -> None:
     code = (
         "import sys, seqbench.plan, seqbench.suite.schema\n"

@@ -196,3 +196,19 @@ def test_one_cycle_rises_to_its_maximum_and_ends_near_zero() -> None:
     assert max(rates) == pytest.approx(0.1, rel=1e-3)
     assert rates[0] == pytest.approx(0.1 / 25)
     assert rates[-1] < 1e-5
+
+
+def test_bf16_is_deterministic_and_leaves_weights_and_answer_in_fp32() -> None:
+    def weights(precision: str) -> torch.Tensor:
+        torch.manual_seed(0)
+        model = Flat()
+        settings = {**SETTINGS, "precision": precision}
+        training.train(model, splits(), settings, device=CPU, seed=0)
+        assert model(torch.zeros(1, 5, 2)).dtype == torch.float32
+        return torch.cat([parameter.flatten() for parameter in model.parameters()])
+
+    half = weights("bf16")
+    assert half.dtype == torch.float32
+    assert torch.equal(half, weights("bf16"))
+    assert not torch.equal(half, weights("fp32"))
+    torch.testing.assert_close(half, weights("fp32"), rtol=0.1, atol=0.05)

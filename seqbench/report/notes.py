@@ -330,6 +330,8 @@ def training_words(train: Mapping[str, Any]) -> str:
             parts.append(" ".join(filter(None, [clean(choice["name"]), told])))
     if train.get("clip_norm"):
         parts.append(f"gradient norm at most {train['clip_norm']:g}")
+    if train.get("precision", "fp32") != "fp32":
+        parts.append(clean(train["precision"]))
     return ", ".join(parts)
 
 

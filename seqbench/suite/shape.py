@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import (
     AfterValidator,
@@ -269,6 +269,9 @@ class Training(Keys):
         default=None, gt=0, description="greatest norm of the gradient"
     )
     threads: int = Field(default=1, ge=1, le=1024, description="CPU threads of one training")
+    precision: Literal["fp32", "bf16"] = Field(
+        default="fp32", description="of the forward and backward pass; bf16 by torch.autocast"
+    )
 
     def over(self, base: Training) -> Training:
         """``base`` with what this one says explicitly; another optimizer or schedule is whole."""
@@ -279,7 +282,11 @@ class Training(Keys):
         return base.model_copy(update=said)
 
     def resolved(self) -> dict[str, Any]:
-        """All settings as plain data, every default of optimizer and schedule filled in."""
+        """All settings as plain data, every default of optimizer and schedule filled in.
+
+        The usual precision is not said, so that a case has the name that it had before there was
+        another.
+        """
         return {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
@@ -287,6 +294,7 @@ class Training(Keys):
             "schedule": resolved(self.schedule, SCHEDULES) if self.schedule else None,
             "clip_norm": self.clip_norm,
             "threads": self.threads,
+            **({"precision": self.precision} if self.precision != "fp32" else {}),
         }
 
 

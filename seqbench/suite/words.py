@@ -51,6 +51,8 @@ def in_words(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
         share = key == "le" and str(location[-1]).startswith("accuracy")
         hint = "a share of 1: 0.85 stands for 85 %" if share else ""
         return f"must be {words} {_number(context[key])}, not {shown(value)}", hint
+    if kind == "literal_error":
+        return f"must be {context['expected']}, not {shown(value)}", ""
     if kind == "too_short":
         return "must not be empty", ""
     if kind == "too_long":
