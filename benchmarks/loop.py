@@ -1,0 +1,95 @@
+"""What seqbench's training loop costs beside bare steps on batches that lie ready.
+
+    python benchmarks/loop.py --rounds 5
+
+Bare: zero_grad, forward, loss, backward, step on batches gathered beforehand; nothing is looked at.
+Bare and seqbench take turns, an epoch over the same order each, in CPU time of this process, on
+which the rest of the machine weighs less. Prints the ratio of the medians for each model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from usual_script import BATCH, MODELS, Classifier
+
+from seqbench import Splits, Task, training, worker
+
+TASK = Task("features", 28, "label", 10, 28)
+SETTINGS: dict[str, Any] = {
+    "epochs": 1,
+    "batch_size": BATCH,
+    "optimizer": {"name": "sgd", "params": {"lr": 0.01}},
+    "schedule": None,
+    "clip_norm": None,
+}
+SEED = 0
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(1)
+    worker._keep_freed_memory()
+    draw = torch.Generator().manual_seed(SEED)
+    x = torch.rand(options.sequences, 28, 28, generator=draw)
+    y = torch.randint(0, 10, (options.sequences,), generator=draw)
+    print("| model | bare, s | seqbench, s | ratio |")
+    print("|---|---:|---:|---:|")
+    for name in options.models:
+        bare, ours = compare(name, x, y, options.rounds)
+        print(f"| {name} | {bare:.2f} | {ours:.2f} | {ours / bare:.3f} |", flush=True)
+
+
+def compare(name: str, x: Tensor, y: Tensor, rounds: int) -> tuple[float, float]:
+    """Median CPU seconds of an epoch: bare, and seqbench's."""
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(SEED))
+    batches = [(x[part], y[part]) for part in order.split(BATCH)]
+    splits = Splits(TASK, (x, y), (x[:BATCH], y[:BATCH]), None)
+    bare, ours = [], []
+    for number in range(rounds + 1):
+        times = (
+            _seconds(lambda: _bare(Classifier(name), batches)),
+            _seconds(lambda: _seqbench(Classifier(name), splits)),
+        )
+        if number:  # the first is to warm up
+            bare.append(times[0])
+            ours.append(times[1])
+    return median(bare), median(ours)
+
+
+def _bare(model: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for x, y in batches:
+        optimizer.zero_grad()
+        functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+
+def _seqbench(model: nn.Module, splits: Splits) -> None:
+    training.train(model, splits, SETTINGS, device=torch.device("cpu"), seed=SEED)
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    torch.manual_seed(SEED)
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sequences", type=int, default=60_000)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
