@@ -2,8 +2,8 @@
 
     python benchmarks/first_step.py --rounds 5
 
-The data are prepared before, so that the cache is warm. A model of a plugin made for this notes when
-it is first called in training.
+The data are prepared before, so that the cache is warm. A model of a plugin made for this notes
+when it is first called in training.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ models: [stopwatch]
 train: {epochs: 1, batch_size: 20}
 measure: {accuracy: }
 """
-PLUGIN = '''
+PLUGIN = """
 import os, pathlib, time
 import seqbench
 
@@ -47,7 +47,7 @@ def build(task):
             return self.layer(x[:, :1].float())
 
     return Stopwatch()
-'''
+"""
 FILES = {
     "first.yaml": SUITE,
     "stopwatch.py": PLUGIN,

@@ -1,4 +1,4 @@
-"""What a process of its own costs a trial: the same tiny training here, in a fork, in a fresh Python.
+"""What a process of its own costs a trial: a tiny training here, in a fork, in a fresh Python.
 
     python benchmarks/process.py --rounds 20
 
@@ -75,7 +75,7 @@ def main() -> None:
 def _times(
     ways: Mapping[str, Callable[[], None]], rounds: int, fresh_rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of each way; the first round, which loads torch and starts the server, is left out."""
+    """Seconds of each way, without the first round, which loads torch and starts the server."""
     times: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(rounds + 1):
         for way, call in ways.items():
@@ -95,7 +95,7 @@ def here(payload: Mapping[str, Any]) -> None:
 
 
 class _Silence:
-    def tell(self, message: Mapping[str, Any]) -> None:
+    def send(self, message: Mapping[str, Any]) -> None:
         """Nobody listens."""
 
 

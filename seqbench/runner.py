@@ -131,7 +131,7 @@ def _train(work: Work, ready: Mapping[str, Path | str]) -> list[TrialRecord]:
     """Runs all trials; returns the records of those that ended well."""
     jobs, trials = [], {}
     good = [record for record in work.kept.values() if record.status == "ok"]
-    for trial in _by_seed(work.plan.trials):
+    for trial in work.plan.trials:
         if trial.id in work.kept:
             continue
         problem = _cannot_run(trial, work, ready)
@@ -149,16 +149,6 @@ def _train(work: Work, ready: Mapping[str, Path | str]) -> list[TrialRecord]:
         if record.status == "ok":
             good.append(record)
     return good
-
-
-def _by_seed(trials: Sequence[Trial]) -> list[Trial]:
-    """One seed of every case before the next seed: every case can be seen early."""
-    turn: dict[str, int] = {}
-    order = []
-    for trial in trials:
-        turn[trial.case.id] = turn.get(trial.case.id, -1) + 1
-        order.append((turn[trial.case.id], trial))
-    return [trial for _, trial in sorted(order, key=lambda pair: pair[0])]
 
 
 def _cannot_run(trial: Trial, work: Work, ready: Mapping[str, Path | str]) -> TrialRecord | None:

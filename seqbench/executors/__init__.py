@@ -80,7 +80,8 @@ class Executor(Protocol):
     memory: int
 
     def run(self, jobs: Sequence[Job], listener: Listener) -> Iterator[Outcome]:
-        """Yields each job's outcome as soon as it ends; jobs start in the order given.
+        """Yields each job's outcome as soon as it ends. The first job of every group starts before
+        the second of any.
 
         A job that fails, hangs or dies is an outcome, never an exception. Whoever stops iterating
         (``close()`` on the iterator, an exception) ends all jobs still running.

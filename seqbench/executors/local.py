@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import resource
 import time
@@ -43,13 +44,13 @@ class LocalExecutor:
         for job in jobs:
             if job.kind == "latency":
                 yield _contest(job, listener)
-        waiting = [job for job in jobs if job.kind != "latency"]
+        waiting = _Queue([job for job in jobs if job.kind != "latency"])
         running: list[_Running] = []
         lost: dict[str, list[Outcome]] = {}
         try:
-            while waiting or running:
-                for job in self._that_fit(waiting, running):
-                    waiting.remove(job)
+            while waiting.jobs or running:
+                for job in self._that_fit(waiting.jobs, running):
+                    waiting.jobs.remove(job)
                     try:
                         with interrupts_wait():
                             running.append(_Running(self._bounded(job)))
@@ -65,10 +66,11 @@ class LocalExecutor:
                     if outcome is None:
                         continue
                     running.remove(one)
+                    waiting.heed(outcome)
                     before = lost.setdefault(one.job.id, [])
                     if one.killed and len(before) < one.job.retries:
                         before.append(outcome)
-                        waiting.insert(0, one.job)
+                        waiting.jobs.insert(0, one.job)
                     else:
                         yield replace(outcome, attempts=tuple(map(_attempt, before)))
         finally:
@@ -99,6 +101,31 @@ class LocalExecutor:
                 devices.add(job.device)
             chosen.append(job)
         return chosen
+
+
+class _Queue:
+    """Jobs in the order in which they are to start: the first of every group, then the second of
+    every group, and so on, so that of every case something can be seen early. Among those of one
+    turn the ones that will take longest come first, so that no core waits for one at the end.
+    """
+
+    def __init__(self, jobs: Sequence[Job]):
+        self.jobs = list(jobs)
+        self._turns: dict[str, int] = {}
+        self._took: dict[str, float] = {}
+        groups: dict[str, int] = {}
+        for job in jobs:
+            self._turns[job.id] = groups[job.group] = groups.get(job.group, -1) + 1
+        self._sort()
+
+    def heed(self, outcome: Outcome) -> None:
+        """Others of that group will take as long."""
+        self._took[outcome.job.group] = outcome.seconds
+        self._sort()
+
+    def _sort(self) -> None:
+        took = self._took
+        self.jobs.sort(key=lambda job: (self._turns[job.id], -took.get(job.group, math.inf)))
 
 
 def usable_cores() -> int:
