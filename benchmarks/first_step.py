@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from spending import PYTHON, options, show
+from spending import PYTHON, options, plugin_folder, show
 
 SUITE = """
 name: first
@@ -48,21 +48,14 @@ def build(task):
 
     return Stopwatch()
 """
-FILES = {
-    "first.yaml": SUITE,
-    "stopwatch.py": PLUGIN,
-    "stopwatch-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: stopwatch\nVersion: 1\n",
-    "stopwatch-1.dist-info/entry_points.txt": "[seqbench]\nstopwatch = stopwatch\n",
-}
 
 
 def main() -> None:
     chosen = options(__doc__, rounds=5).parse_args()
     with TemporaryDirectory(prefix="first-step-") as name:
         place = Path(name)
-        for file, text in FILES.items():
-            (place / file).parent.mkdir(exist_ok=True)
-            (place / file).write_text(text)
+        (place / "first.yaml").write_text(SUITE)
+        plugin_folder(place, "stopwatch", PLUGIN)
         first_step(place)  # prepares the data, warms the disk cache
         steps, imports = [], []
         for _ in range(chosen.rounds):

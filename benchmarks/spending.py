@@ -59,6 +59,15 @@ def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Sp
     }
 
 
+def plugin_folder(folder: Path, name: str, code: str) -> None:
+    """Lays a plugin of one module into a folder, as pip would: for a path of Python."""
+    (folder / f"{name}.py").write_text(code)
+    info = folder / f"{name}-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[seqbench]\n{name} = {name}\n")
+
+
 def options(description: str | None, **numbers: int) -> argparse.ArgumentParser:
     """A parser with ``--json FILE`` and whole numbers, each with its default."""
     parser = argparse.ArgumentParser(

@@ -22,4 +22,6 @@ def test_every_case_has_its_turn_and_the_longest_go_first() -> None:
     for number, seconds in enumerate((1.0, 9.0)):  # a0, then b0; of c nothing is known so far
         queue.heed(Outcome(queue.jobs.pop(0), "ok", seconds=seconds))
         assert names(queue)[0] == ["b0", "c0"][number]
-    assert names(queue) == ["c0", "c1", "b1", "a1", "b2", "a2"]
+    assert names(queue) == ["c0", "b1", "a1", "c1", "b2", "a2"]
+    queue.heed(Outcome(queue.jobs.pop(0), "timeout", seconds=99.0))
+    assert names(queue) == ["b1", "a1", "c1", "b2", "a2"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import resource
 import time
@@ -106,7 +105,8 @@ class LocalExecutor:
 class _Queue:
     """Jobs in the order in which they are to start: the first of every group, then the second of
     every group, and so on, so that of every case something can be seen early. Among those of one
-    turn the ones that will take longest come first, so that no core waits for one at the end.
+    turn the ones that will take longest come first, so that no core waits for one at the end;
+    and last those of which that is not known: they may hang.
     """
 
     def __init__(self, jobs: Sequence[Job]):
@@ -120,12 +120,13 @@ class _Queue:
 
     def heed(self, outcome: Outcome) -> None:
         """Others of that group will take as long."""
-        self._took[outcome.job.group] = outcome.seconds
-        self._sort()
+        if outcome.status == "ok":
+            self._took[outcome.job.group] = outcome.seconds
+            self._sort()
 
     def _sort(self) -> None:
         took = self._took
-        self.jobs.sort(key=lambda job: (self._turns[job.id], -took.get(job.group, math.inf)))
+        self.jobs.sort(key=lambda job: (self._turns[job.id], -took.get(job.group, 0.0)))
 
 
 def usable_cores() -> int:

@@ -1,0 +1,46 @@
+"""Runs every benchmark in this folder, one after the other: about two hours on two cores.
+
+    python benchmarks/all.py --data DIRECTORY
+    python benchmarks/all.py --only cli.py records.py
+
+``--data`` is torchvision's folder of datasets, for the scripts that seqbench is held against.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SCRIPTS = (
+    "cli.py", "process.py", "first_step.py", "memory.py", "records.py", "loop.py", "suite.py",
+    "trust.py",
+)  # fmt: skip
+
+
+def main() -> None:
+    options = _options()
+    arguments = {"suite.py": ["--data", str(options.data)], "trust.py": ["run"]}
+    failed = []
+    for script in options.only:
+        print(f"\n## {script}\n", flush=True)
+        command = [sys.executable, str(HERE / script), *arguments.get(script, ())]
+        if subprocess.run(command).returncode:
+            failed.append(script)
+    if failed:
+        raise SystemExit(f"did not end well: {', '.join(failed)}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--only", nargs="+", choices=SCRIPTS, default=SCRIPTS, metavar="SCRIPT")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
