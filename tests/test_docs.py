@@ -97,6 +97,7 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
     assert "leaky keep=0.9" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_sample_package_installs_with_pip_and_runs_by_name(
     tmp_path: Path, site: Path, seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path]
 ) -> None:
