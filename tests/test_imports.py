@@ -39,8 +39,8 @@ ALLOWED = {
     "doctor": {"nvidia", "system", "measure", "errors"},
     "measure": {"measure", "data", "models", "training", "types", "records", "errors", "stats",
                 "comparing", "process", "worker", "channel", "nvidia"},
-    "worker": {"channel", "orphans", "data", "environment", "errors", "measure", "models", "records",
-               "training", "doctor"},
+    "worker": {"channel", "orphans", "data", "environment", "errors", "measure", "models",
+               "records", "training", "doctor"},
     "process": {"worker", "channel", "logs", "orphans", "errors"},
     "executors": {"executors", "process", "records", "errors", "measure", "system"},
 }  # fmt: skip
