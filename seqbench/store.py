@@ -213,7 +213,7 @@ class RunFolder:
         """
         self._lock()
         try:
-            for pattern in (".*.json.*", "*/.*.json.*", "*/*.partial"):
+            for pattern in (".*.json.*", ".*.yaml.*", "*/.*.json.*", "*/*.partial"):
                 for path in self.path.glob(pattern):
                     path.unlink()
             yield

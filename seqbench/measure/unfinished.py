@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from seqbench.measure.figures import Samples, read_compressed, write_compressed
 from seqbench.records import Status
@@ -57,11 +56,10 @@ class Unfinished:
         """What :meth:`keep` wrote: processes, and of each case its samples, or its failure. Nothing
         where that is not there, damaged, or of another contest.
         """
-        held: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError, EOFError):
+        with contextlib.suppress(OSError, ValueError, EOFError, KeyError, TypeError):
             held = read_compressed(self.path) if self.path is not None else {}
-        if held.get("fingerprint", "") != self.fingerprint or not held:
-            return 0, {}, {}
-        samples = {case: Samples(**one) for case, one in held["samples"].items()}
-        failures = {case: Failed(*one) for case, one in held["failures"].items()}
-        return held["processes"], samples, failures
+            if held.get("fingerprint") == self.fingerprint:
+                samples = {case: Samples(**one) for case, one in held["samples"].items()}
+                failures = {case: Failed(*one) for case, one in held["failures"].items()}
+                return int(held["processes"]), samples, failures
+        return 0, {}, {}
