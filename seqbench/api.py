@@ -226,7 +226,7 @@ def start(
         on_folder(folder)
         work = runner.Work(
             plan, folder, executor, progress, data_dir, environment["devices"], earned.trials,
-            earned.cases, earned.again, again is not None and again.retry_failed,
+            earned.cases, earned.earlier, again is not None and again.retry_failed,
         )  # fmt: skip
         _carry_out(work, earned.seconds, clock)
     return Run.open(folder.path)
@@ -256,12 +256,12 @@ def _carry_out(work: Work, before: float, clock: float) -> None:
 
 @dataclass(frozen=True)
 class _Earned:
-    """What an earlier attempt at a run has left: records (``again``: of trials that are run again),
-    seconds, the check of the machine.
+    """What an earlier attempt at a run has left: records, seconds, the check of the machine.
+    ``earlier`` are the records of trials that are made again.
     """
 
     trials: Mapping[str, TrialRecord] = field(default_factory=dict)
-    again: Mapping[str, TrialRecord] = field(default_factory=dict)
+    earlier: Mapping[str, TrialRecord] = field(default_factory=dict)
     cases: Mapping[str, CaseRecord] = field(default_factory=dict)
     seconds: float = 0.0
     doctor: Mapping[str, Any] = field(default_factory=dict)
@@ -304,14 +304,14 @@ def _check_again(
         )
     given = state.get("selection") or {}
     for name in ("models", "datasets"):
-        if sorted(given.get(name) or ()) != sorted(getattr(selection, name)):
+        if given and sorted(given.get(name) or ()) != sorted(getattr(selection, name)):
             option = f"--{name[:-1]}"
             raise UsageError(
                 f"{folder.path} was run with {option} {', '.join(given.get(name) or ['(all)'])}: "
                 f"give the same {option} to go on with it"
             )
     began, now = (" ".join(each) for each in (given.get("overrides") or (), selection.overrides))
-    if began != now:
+    if given and began != now:
         warnings.warn(
             f"{folder.path} was last run with --set {began or NONE}, now with {now or NONE}: "
             "what that changes is run anew",

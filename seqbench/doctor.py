@@ -140,7 +140,7 @@ def _others(before: Moment, after: Moment, seconds: float) -> Finding:
     named = [
         f"{name} {used:.2f}"
         for name, used in system.busiest(before, after, seconds, os.getpid())[:2]
-        if 0.02 <= used <= cores + 0.005  # or it is what this very check costs
+        if 0.02 <= used <= cores + 0.005  # never more than all of them
     ]
     value = f"{cores:.2f} cores busy" + (f": {', '.join(named)}" if named else "")
     return _judged("other processes", value, cores > OTHERS_CORES, "end them, or wait for them")

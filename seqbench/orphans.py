@@ -19,16 +19,23 @@ from pathlib import Path
 
 #: Says in the environment of a process which runner it descends from.
 RUNNER = "SEQBENCH_RUNNER"
-MARK = f"{os.getpid()}-{secrets.token_hex(8)}"
 #: Says in the environment of what a worker starts which worker that was.
 WORKER = "SEQBENCH_WORKER"
+
+_TOKEN = secrets.token_hex(8)
 
 #: How often, and how many seconds apart, the last sweep looks for what has started meanwhile.
 SWEEPS, PAUSE = 40, 0.05
 
 
+def mark() -> str:
+    """The value by which what descends from this process is known; that of a fork is another."""
+    return f"{os.getpid()}-{_TOKEN}"
+
+
 def end_orphans(folder: str) -> None:
-    """Ends what a worker has started and left behind, also outside its process group.
+    """Ends what a worker has started and left behind, also outside its process group, unless it was
+    started with an environment that hides where it comes from.
 
     Such a process is known by two variables: the first is that of all that descends from this
     runner, the second that of the worker which started the program. A mere fork of a worker does
@@ -39,7 +46,7 @@ def end_orphans(folder: str) -> None:
         folder: the worker's own.
     """
     own = f"{WORKER}={folder}".encode()
-    marked = {pid: (parent, variables) for pid, parent, variables in _descendants(MARK)}
+    marked = {pid: (parent, variables) for pid, parent, variables in _descendants(mark())}
     spared = {os.getpid(), *marked}
     for pid, (parent, variables) in marked.items():
         program = any(v.startswith(WORKER.encode() + b"=") for v in variables)
@@ -47,25 +54,25 @@ def end_orphans(folder: str) -> None:
             _end(pid)
 
 
-def watch(folder: Path) -> subprocess.Popen[bytes]:
+def watch(folder: str) -> subprocess.Popen[bytes]:
     """Starts a program that waits for this one to end, however that comes to be, and then ends all
     that descends from it and removes ``folder``.
 
     It knows by its standard input, which nobody but this process holds open.
     """
-    command = [sys.executable, "-I", "-S", __file__, MARK, str(folder)]
+    command = [sys.executable, "-I", "-S", __file__, mark(), folder]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         cwd="/", start_new_session=True,
     )  # fmt: skip
 
 
-def _watch(mark: str, folder: str) -> None:
+def _watch(of: str, folder: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
     for _ in range(SWEEPS):
-        found = [pid for pid, _, _ in _descendants(mark)]
+        found = [pid for pid, _, _ in _descendants(of)]
         if not found:
             break
         for pid in found:
@@ -74,9 +81,9 @@ def _watch(mark: str, folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _descendants(mark: str) -> Iterator[tuple[int, int, set[bytes]]]:
+def _descendants(of: str) -> Iterator[tuple[int, int, set[bytes]]]:
     """Number, parent and variables of every process that descends from a runner."""
-    own = f"{RUNNER}={mark}".encode()
+    own = f"{RUNNER}={of}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             variables = set((folder / "environ").read_bytes().split(b"\0"))

@@ -7,11 +7,11 @@ between runner and worker is JSON, so that a plugin's objects never run code in 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import types
@@ -20,11 +20,11 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 from seqbench import orphans, worker
-from seqbench.channel import Channel
+from seqbench.channel import GARBLED, Channel
 from seqbench.errors import WorkerError
 from seqbench.logs import Capture
 
@@ -34,7 +34,6 @@ WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    orphans.RUNNER: orphans.MARK,
 }
 
 #: The second is imported by torch itself when the first optimizer is made.
@@ -47,6 +46,15 @@ PRELOAD = [
     "seqbench.measure.memory",
     "seqbench.measure.cost",
 ]
+
+#: What is in the messages of a worker, and what must come together in one of them.
+PARTS: Mapping[str, type | tuple[type, ...]] = {
+    "say": str, "bytes": int, "total_bytes": int, "epoch": int, "epochs": int, "step": int,
+    "steps": int, "train_loss": float, "validation": float, "seconds": float, "loaded": dict,
+    "ready": list, "ns": list, "samples": int, "done": dict,
+}  # fmt: skip
+TOGETHER = ({"bytes", "total_bytes"}, {"epoch", "epochs", "train_loss"}, {"step", "steps"})
+DONE = {"status", "reason", "result"}
 
 END_SECONDS = 2.0
 #: What multiprocessing says of a process whose server has gone.
@@ -64,8 +72,7 @@ class WorkerProcess:
     def __init__(self, job: Mapping[str, Any], log: Path):
         context = _context()
         try:
-            place, _ = _place()
-            self.folder = TemporaryDirectory(dir=place.name, ignore_cleanup_errors=True)
+            self.folder = TemporaryDirectory(dir=_PLACE.folder(), ignore_cleanup_errors=True)
             pipe: tuple[Connection, Connection] = context.Pipe()
             self.capture = Capture(log)
         except OSError as error:
@@ -95,6 +102,18 @@ class WorkerProcess:
     def sentinel(self) -> int:
         """Becomes readable when the process ends (for ``multiprocessing.connection.wait``)."""
         return self.process.sentinel
+
+    def receive(self, seconds: float) -> dict[str, Any]:
+        """The next message within so many seconds.
+
+        Raises:
+            TimeoutError, EOFError, ValueError: as :meth:`seqbench.channel.Channel.receive`; also
+                where it is a message, but none that a worker sends.
+        """
+        message = self.channel.receive(seconds)
+        if not _is_sound(message):
+            raise ValueError(GARBLED)
+        return message
 
     def alive(self) -> bool:
         """Whether the process still runs."""
@@ -164,14 +183,45 @@ class WorkerProcess:
                 os.killpg(self.process.pid, number)
 
 
-@functools.cache
-def _place() -> tuple[TemporaryDirectory[str], object]:
+class _Place:
     """Where workers of this process have their folders, and what watches over it: however this
-    process ends, that folder and all that descends from its workers end with it.
+    process ends, that folder and all that descends from its workers end with it. A fork of this
+    process makes a place of its own.
     """
-    resource_tracker.ensure_running()  # beforehand: it cleans up by itself, and is none of them
-    folder = TemporaryDirectory(prefix="seqbench-", ignore_cleanup_errors=True)
-    return folder, orphans.watch(Path(folder.name))
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: tuple[str, subprocess.Popen[bytes]] | None = None
+        os.register_at_fork(after_in_child=self._forget)
+
+    def folder(self) -> str:
+        """Makes it when it is first asked for. Raises OSError."""
+        with self._lock:
+            if self._made is None:
+                resource_tracker.ensure_running()  # beforehand: it is none of the workers'
+                folder = mkdtemp(prefix="seqbench-")
+                self._made = folder, orphans.watch(folder)
+            return self._made[0]
+
+    def _forget(self) -> None:
+        """In a fork: whoever watches the parent must see that it ends."""
+        self._lock = threading.Lock()
+        if self._made is not None and self._made[1].stdin is not None:
+            self._made[1].stdin.close()
+        self._made = None
+
+
+_PLACE = _Place()
+
+
+def _is_sound(message: Mapping[str, Any]) -> bool:
+    """Whether a message is one that a worker sends."""
+    if not all(isinstance(value, PARTS.get(key, ())) for key, value in message.items()):
+        return False
+    if not all(part & message.keys() in (set(), part) for part in TOGETHER):
+        return False
+    done = message.get("done", dict.fromkeys(DONE, ""))
+    return done.keys() == DONE and isinstance(done["result"] or {}, dict)
 
 
 def _context() -> Any:
@@ -214,8 +264,9 @@ def interrupts_wait() -> Iterator[None]:
 @contextlib.contextmanager
 def _server_environment() -> Iterator[None]:
     """Variables for the server that is started by the first worker."""
-    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
-    os.environ.update(WORKER_ENVIRONMENT)
+    wanted = {**WORKER_ENVIRONMENT, orphans.RUNNER: orphans.mark()}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:

@@ -161,7 +161,8 @@ def _cannot_run(trial: Trial, work: Work, ready: Mapping[str, Path | str]) -> Tr
     if isinstance(prepared, str):
         named = prepared.startswith("dataset ")
         reason = prepared if named else f"dataset {trial.case.dataset.name}: {prepared}"
-        return TrialRecord(trial.id, trial.case.id, trial.seed, "failed", reason)
+        before = _attempts(work.earlier.get(trial.id))
+        return TrialRecord(trial.id, trial.case.id, trial.seed, "failed", reason, attempts=before)
     return None
 
 
@@ -272,8 +273,6 @@ def _measure(work: Work, ready: Mapping[str, Path | str], trained: Sequence[Tria
     if missing:
         _check_machine(work)
     for job in missing:
-        if work.retry_failed:  # with those that failed, not without
-            work.folder.unfinished(job.id).unlink(missing_ok=True)
         for outcome in work.do("latency", [job]):  # one contest after the other: each alone
             compared = [Comparison(**one) for one in outcome.result["comparisons"]]
             work.folder.write_comparisons(job.log.stem, compared)
@@ -334,7 +333,7 @@ class Ledger:
             part = before.measurements[start : start + job["n"]]
             start += job["n"]
             well = all(one.status == "ok" for one in part) or not work.retry_failed
-            well &= all((work.folder.path / one.samples).exists() for one in part if one.samples)
+            well &= all(map(work.folder.samples_are_sound, {one.samples for one in part} - {""}))
             self._parts[job["key"]] = job["fingerprint"], part
             if well and prints.get(job["key"]) == job["fingerprint"]:
                 self._done.add(job["key"])
@@ -444,6 +443,7 @@ def _latency_jobs(
                 "unfinished": {
                     "path": str(work.folder.unfinished(name).absolute()),
                     "fingerprint": rests_on,
+                    "retry_failed": work.retry_failed,
                 },
             }
             title = f"{_count(heat)} taking turns on {device}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import gzip
 import json
 import os
 import secrets
 import tempfile
 import time
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from io import FileIO
@@ -149,6 +151,19 @@ class RunFolder:
         """The file that keeps what a contest has come to, should it be interrupted."""
         return self.path / "samples" / f"{contest}{UNFINISHED}"
 
+    def samples_are_sound(self, name: str) -> bool:
+        """Whether a file of samples can be read; if it is damaged, that is said."""
+        path = self.path / name
+        try:
+            with gzip.open(path) as file:
+                while file.read(1 << 20):
+                    pass
+        except (OSError, EOFError, zlib.error) as error:
+            warnings.warn(f"{path} cannot be read: {error}; it is measured again", DamagedRecord,
+                          stacklevel=2)  # fmt: skip
+            return False
+        return True
+
     def keep_contests(self, names: Iterable[str]) -> None:
         """All contests have come to their end: what there is of others goes."""
         kept = set(names)
@@ -213,14 +228,20 @@ class RunFolder:
         """
         self._lock()
         try:
-            for pattern in (".*.json.*", ".*.yaml.*", "*/.*.json.*", "*/*.partial"):
-                for path in self.path.glob(pattern):
-                    path.unlink()
+            self._clear_leftovers()
             yield
         finally:
             if self._locked is not None:
                 self._locked.close()
                 self._locked = None
+
+    def _clear_leftovers(self) -> None:
+        for pattern in (".*.*", "*/.*.*", "*/*.partial"):
+            for path in self.path.glob(pattern):
+                try:
+                    path.unlink()
+                except OSError as error:
+                    raise StoreError(f"cannot remove {path}: {error.strerror}") from error
 
     def at_work(self) -> bool:
         """Whether a runner is at work in this folder."""
@@ -373,12 +394,13 @@ def _lock_file(file: FileIO) -> None:
 
 
 def _flush_folder(path: Path) -> None:
-    """Without it a power cut may undo a renaming."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    """Without it a power cut may undo a renaming; not every file system can."""
+    with contextlib.suppress(OSError):
+        number = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def _umask() -> int:

@@ -1,9 +1,13 @@
-"""In which order jobs start."""
+"""In which order jobs start, and whose they are."""
 
 from __future__ import annotations
 
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from seqbench import orphans, process
 from seqbench.executors import Job, Outcome
 from seqbench.executors.local import _Queue
 
@@ -14,6 +18,27 @@ def job(name: str) -> Job:
 
 def names(queue: _Queue) -> list[str]:
     return [one.id for one in queue.jobs]
+
+
+def test_a_fork_of_a_runner_is_a_runner_of_its_own(tmp_path: Path) -> None:
+    """Or else it would end the other's workers."""
+    place, mark = process._PLACE.folder(), orphans.mark()
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: process._PLACE.folder(), range(8))) == {place}
+    child = os.fork()
+    if child == 0:
+        told = process._PLACE.folder(), orphans.mark()
+        (tmp_path / "told").write_text("\n".join(told))
+        os._exit(0)
+    os.waitpid(child, 0)
+    other_place, other_mark = (tmp_path / "told").read_text().splitlines()
+    assert other_place != place
+    assert other_mark != mark
+    deadline = time.monotonic() + 10
+    while Path(other_place).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert Path(place).exists()
 
 
 def test_every_case_has_its_turn_and_the_longest_go_first() -> None:

@@ -129,6 +129,9 @@ MODELS = r"""
         def fault(self):
             write_to_all(bytes(20))
 
+    class says_something_else(Base):
+        def fault(self): write_to_all(b'{"steps": 5}\n{"done": 1}\n')
+
     class says_half_a_word(Base):
         def fault(self):
             write_to_all(b'{"done": {')
@@ -218,6 +221,7 @@ ROWS = {
     "forks_and_exits": Row("ok", ""),
     "closes_all_files": Row("crashed", "ended by itself with exit code 1"),
     "writes_everywhere": Row("crashed", "something else was written to the line"),
+    "says_something_else": Row("crashed", "something else was written to the line"),
     "says_half_a_word": Row("timeout", "not finished after 6 s", waits=True),
     "has_a_helper": Row("ok", ""),
     "allocates": Row("out_of_memory", "(limits.memory: 1,500 MiB)"),

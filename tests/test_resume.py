@@ -156,9 +156,10 @@ def test_whatever_the_moment_of_a_kill_the_records_are_those_of_an_undisturbed_r
     print("seed", seed)  # shown where this fails
     draw = random.Random(seed)
     for _ in range(kills):
-        (run,) = list(tmp_path.glob("results/small/*")) or [None]
-        process = start(tmp_path, *(["--resume"] if run else []))
-        wait_until_at_work(tmp_path, process)
+        runs = [path.parent for path in tmp_path.glob("results/small/*/run.json")]
+        process = start(tmp_path, *(["--resume"] if runs else []))
+        if draw.random() < 0.9:  # or else while it starts
+            wait_until_at_work(tmp_path, process)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(draw.uniform(0, longest))
         process.kill()
@@ -166,7 +167,10 @@ def test_whatever_the_moment_of_a_kill_the_records_are_those_of_an_undisturbed_r
         assert "Traceback" not in stderr
         assert processes_of(tmp_path) == []
         assert not list(tmp_path.glob("tmp/seqbench-*"))
-        (run,) = tmp_path.glob("results/small/*")
+        runs = [path.parent for path in tmp_path.glob("results/small/*/run.json")]
+        if not runs:
+            continue
+        (run,) = runs
         if process.returncode == 0:
             assert (records(run), measured(run)) == expected
             shutil.rmtree(run)
@@ -175,7 +179,8 @@ def test_whatever_the_moment_of_a_kill_the_records_are_those_of_an_undisturbed_r
         if draw.random() < 0.5:
             torn = draw.choice(files)
             torn.write_bytes(torn.read_bytes()[: draw.randrange(torn.stat().st_size + 1)])
-    run = finish(tmp_path, *(["--resume"] if list(tmp_path.glob("results/small/*")) else []))
+    runs = list(tmp_path.glob("results/small/*/run.json"))
+    run = finish(tmp_path, *(["--resume"] if runs else []))
     assert (records(run), measured(run)) == expected
     names = [path.name for path in run.rglob("*")]
     assert not [name for name in names if name.startswith(".") or "partial" in name]
@@ -201,6 +206,34 @@ def test_of_an_interrupted_contest_no_sample_is_lost(timed: Path, tmp_path: Path
         assert blocks[: len(samples["blocks"])] == samples["blocks"]
         assert {block["process"] for block in blocks} == {0, 1, 2}
     assert measured(run) == measured(timed)
+    torn = next((run / "samples").iterdir())
+    torn.write_bytes(torn.read_bytes()[:50])
+    process = start(tmp_path, "--resume", "--json")
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert f"{torn.name} cannot be read" in stderr
+    assert measured(run) == measured(timed)
+
+
+def test_a_trial_that_ended_while_its_runner_stood_still_is_kept(
+    site: Path, suite: Path, tmp_path: Path
+) -> None:
+    """Stopped (Ctrl-Z) beyond the trial's limit."""
+    slow = FLAKY.replace('raise ValueError("bad weather")', "import time; time.sleep(0.1)")
+    install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": slow}, "flaky = flaky")
+    (tmp_path / "bad").touch()
+    suite.write_text(suite.read_text().replace("{rnn: {hidden_size: 4}}, ", "flaky, "))
+    options = ("--model", "flaky", "--seeds", "1", "--set", "limits.time=8s", "--set",
+               "train.epochs=1", "--set", "measure=[accuracy]", "--json")  # fmt: skip
+    process = start(tmp_path, *options)
+    logs = tmp_path.rglob
+    wait_for(lambda: any("train: 1" in log.read_text() for log in logs("run.log")), process)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(9)
+    process.send_signal(signal.SIGCONT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert json.loads(stdout)["trials"][0]["status"] == "ok"
 
 
 def test_a_finished_run_has_nothing_left_to_do(finished: Path, tmp_path: Path) -> None:

@@ -204,12 +204,14 @@ class _Running:
         """Passes on what the worker said; its outcome if it has come to an end."""
         try:
             gone = not self.worker.alive()  # asked first: its last words may still be in the pipe
-            while not self._late():
-                message = self.worker.channel.receive(0)
+            until = time.monotonic() + GRACE  # of one that never falls silent, no more at once
+            while time.monotonic() < until:
+                message = self.worker.receive(0)
                 if "done" in message:
                     self.worker.close()
                     return self._outcome(**message["done"])
                 listener.told(self.job, message)
+            gone = False
         except TimeoutError:
             pass
         except ValueError as error:

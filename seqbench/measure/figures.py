@@ -153,7 +153,7 @@ def write_compressed(path: Path, value: Mapping[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     partial.unlink(missing_ok=True)  # it may be a link to somewhere else
     with partial.open("wb") as file:
-        file.write(gzip.compress(json.dumps(value).encode()))
+        file.write(gzip.compress(json.dumps(value).encode(), compresslevel=3))
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from seqbench.channel import GARBLED
 from seqbench.errors import WorkerError
 from seqbench.measure import figures, rounds
 from seqbench.measure.unfinished import Failed, Unfinished
@@ -47,9 +48,9 @@ class _Entrant:
         if self.worker is not None:
             self.worker.kill()
 
-    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def ask(self, request: Mapping[str, Any], wanted: str) -> dict[str, Any]:
         assert self.worker is not None  # only entrants that entered are asked
-        return self.worker.ask(request)
+        return self.worker.ask(request, wanted)
 
 
 def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def _enter(entrant: _Entrant, number: int, core: int | None, job: Mapping[str, A
             entrant.worker = _Server(request, log, job["limit"])
     except WorkerError as error:
         raise Failed(str(error), "crashed") from error
-    loaded = entrant.worker.answer()["loaded"]
+    loaded = entrant.worker.answer("loaded")["loaded"]
     entrant.samples.enter(loaded["cells"], loaded["cold"])
 
 
@@ -172,7 +173,7 @@ def _ask_to_warm_up(entrant: _Entrant, seconds: float) -> None:
 
 def _meet(entrant: _Entrant) -> None:
     assert entrant.worker is not None
-    entrant.ready = entrant.worker.answer()["ready"]
+    entrant.ready = entrant.worker.answer("ready")["ready"]
     for cell, ready in enumerate(entrant.ready):
         entrant.samples.warmed_up(cell, ready)
 
@@ -208,7 +209,7 @@ def _turns(entrants: Sequence[_Entrant]) -> list[list[tuple[_Entrant, int]]]:
 
 
 def _block(entrant: _Entrant, cell: int, process: int, number: int) -> None:
-    times = entrant.ask({"cell": cell, "calls": entrant.ready[cell]["calls"]})["ns"]
+    times = entrant.ask({"cell": cell, "calls": entrant.ready[cell]["calls"]}, "ns")["ns"]
     entrant.samples.add_block(cell, process, number, times)
 
 
@@ -220,7 +221,9 @@ def _windows(entrants: Sequence[_Entrant], seconds: float) -> None:
 def _window(entrant: _Entrant, seconds: float) -> None:
     cell = entrant.samples.largest_cell()
     if cell is not None:
-        entrant.samples.add_window(cell, **entrant.ask({"cell": cell, "window": seconds}))
+        entrant.samples.add_window(
+            cell, **entrant.ask({"cell": cell, "window": seconds}, "samples")
+        )
 
 
 def _precise(entrants: Sequence[_Entrant], precision: float) -> bool:
@@ -234,17 +237,20 @@ class _Server(WorkerProcess):
         super().__init__(job, log)
         self.patience = patience
 
-    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def ask(self, request: Mapping[str, Any], wanted: str) -> dict[str, Any]:
         self.request(request)
-        return self.answer()
+        return self.answer(wanted)
 
     def request(self, request: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):  # it has gone: the answer says how
             self.channel.send(request)
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self, wanted: str) -> dict[str, Any]:
+        """The next message, which has that part."""
         try:
-            message = self.channel.receive(self.patience)
+            message = self.receive(self.patience)
+            if not message.keys() & {wanted, "done"}:
+                raise ValueError(GARBLED)
         except TimeoutError:
             raise Failed(f"no answer within {self.patience:g} s", "timeout") from None
         except ValueError as error:

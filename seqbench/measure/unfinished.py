@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seqbench.measure.figures import Samples, read_compressed, write_compressed
 from seqbench.records import Status
@@ -26,15 +27,17 @@ class Unfinished:
     Args:
         path: None where nothing is to be kept.
         fingerprint: of all that its figures rest on; what rests on something else is no part of it.
+        retry_failed: whether cases that have failed are to have another chance.
     """
 
     path: Path | None
     fingerprint: str
+    retry_failed: bool = False
 
     @classmethod
-    def of(cls, told: Mapping[str, str] | None) -> Unfinished:
-        """As plain data has it: ``path`` and ``fingerprint``."""
-        return cls(Path(told["path"]), told["fingerprint"]) if told else cls(None, "")
+    def of(cls, told: Mapping[str, Any] | None) -> Unfinished:
+        """As plain data has it; None keeps nothing."""
+        return cls(**{**told, "path": Path(told["path"])}) if told else cls(None, "")
 
     def keep(
         self, processes: int, samples: Mapping[str, Samples], failures: Mapping[str, Failed]
@@ -45,7 +48,7 @@ class Unfinished:
         held = {
             "fingerprint": self.fingerprint,
             "processes": processes,
-            "samples": {case: asdict(one) for case, one in samples.items()},
+            "samples": {case: vars(one) for case, one in samples.items()},
             "failures": {case: [str(one), one.status] for case, one in failures.items()},
         }
         with contextlib.suppress(OSError):
@@ -54,12 +57,13 @@ class Unfinished:
 
     def read(self) -> tuple[int, dict[str, Samples], dict[str, Failed]]:
         """What :meth:`keep` wrote: processes, and of each case its samples, or its failure. Nothing
-        where that is not there, damaged, or of another contest.
+        where that is not there, damaged, of another contest, or to be tried again.
         """
         with contextlib.suppress(OSError, ValueError, EOFError, KeyError, TypeError):
             held = read_compressed(self.path) if self.path is not None else {}
             if held.get("fingerprint") == self.fingerprint:
                 samples = {case: Samples(**one) for case, one in held["samples"].items()}
                 failures = {case: Failed(*one) for case, one in held["failures"].items()}
-                return int(held["processes"]), samples, failures
+                if not (failures and self.retry_failed):
+                    return int(held["processes"]), samples, failures
         return 0, {}, {}
