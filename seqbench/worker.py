@@ -183,8 +183,10 @@ def _prepare(job: Job, channel: Channel) -> dict[str, Any]:
         Choice(**job["dataset"]),
         cache=Path(job["cache"]),
         data_dir=Path(job["data_dir"]) if job["data_dir"] else None,
-        say=lambda text: channel.send({"say": text}),
-        progress=lambda done, total: channel.send({"bytes": done, "total_bytes": total}),
+        say=lambda text: channel.send({"say": str(text)}),
+        progress=lambda done, total: channel.send(
+            {"bytes": int(done), "total_bytes": int(total or 0)}
+        ),
     )
     return {"path": str(path)}
 
