@@ -1,9 +1,10 @@
-"""Runs every benchmark in this folder, one after the other: about two hours on two cores.
+"""Runs every benchmark in this folder, one after the other.
 
     python benchmarks/all.py --data DIRECTORY
     python benchmarks/all.py --only cli.py records.py
 
-``--data`` is torchvision's folder of datasets, for the scripts that seqbench is held against.
+That takes, by calculation, an hour and a half on two cores. ``--data`` is torchvision's folder of
+datasets, for the scripts that seqbench is held against.
 """
 
 from __future__ import annotations

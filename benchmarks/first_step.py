@@ -8,14 +8,13 @@ when it is first called in training.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from spending import PYTHON, options, plugin_folder, show
+from spending import PYTHON, environment, options, plugin_folder, show
 
 SUITE = """
 name: first
@@ -79,17 +78,10 @@ def first_step(place: Path) -> float:
     """Runs the suite; seconds from the start of the command to the first step."""
     note = place / "noted"
     note.unlink(missing_ok=True)
-    paths = [str(place), os.environ.get("PYTHONPATH", "")]
-    environment = {
-        **os.environ,
-        "STOPWATCH": str(note),
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "SEQBENCH_CACHE": str(place / "cache"),
-    }
     started = time.time()
     subprocess.run(
         [PYTHON, "-m", "seqbench", "run", "first.yaml"],
-        cwd=place, env=environment, check=True, capture_output=True,
+        cwd=place, env=environment(place, STOPWATCH=str(note)), check=True, capture_output=True,
     )  # fmt: skip
     return float(note.read_text().split()[0]) - started
 

@@ -10,14 +10,13 @@ mapped, and shared with the others, so that it must not grow with them.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from spending import PYTHON, options, plugin_folder, show
+from spending import PYTHON, environment, options, plugin_folder, show
 
 SUITE = """
 name: memory
@@ -97,15 +96,9 @@ def weighed(place: Path, size: int) -> list[dict[str, Any]]:
     noted.mkdir(exist_ok=True)
     for path in noted.iterdir():
         path.unlink()
-    paths = [str(place), os.environ.get("PYTHONPATH", "")]
-    environment = {
-        **os.environ,
-        "SCALES": str(noted),
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "SEQBENCH_CACHE": str(place / "cache"),
-    }
     command = [PYTHON, "-m", "seqbench", "run", suite.name]
-    subprocess.run(command, cwd=place, env=environment, check=True, capture_output=True)
+    variables = environment(place, SCALES=str(noted))
+    subprocess.run(command, cwd=place, env=variables, check=True, capture_output=True)
     return [json.loads(path.read_text()) for path in noted.iterdir()]
 
 

@@ -68,6 +68,13 @@ def plugin_folder(folder: Path, name: str, code: str) -> None:
     (info / "entry_points.txt").write_text(f"[seqbench]\n{name} = {name}\n")
 
 
+def environment(folder: Path, **variables: str) -> dict[str, str]:
+    """Variables for a run with the plugins of ``folder``, and a cache of its own there."""
+    paths = filter(None, [str(folder), os.environ.get("PYTHONPATH", "")])
+    own = {"PYTHONPATH": os.pathsep.join(paths), "SEQBENCH_CACHE": str(folder / "cache")}
+    return {**os.environ, **own, **variables}
+
+
 def options(description: str | None, **numbers: int) -> argparse.ArgumentParser:
     """A parser with ``--json FILE`` and whole numbers, each with its default."""
     parser = argparse.ArgumentParser(

@@ -62,8 +62,9 @@ def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
             (``budget`` in seconds per case, ``batch_sizes``, ``seq_lens``, ``threads``,
             ``runtimes``, ``processes``, ``warm_up``, ``precision``, ``training_step``),
             ``folder`` (the run's), ``cores``, ``limit`` (seconds that a single answer may take);
-            there may be ``memory`` (bytes that each process may hold) and ``unfinished`` (``path``
-            and ``fingerprint`` of what keeps the contest should it be interrupted).
+            there may be ``memory`` (bytes that each process may hold) and ``unfinished`` (as
+            :class:`seqbench.measure.unfinished.Unfinished`, which keeps the contest should it be
+            interrupted).
         tell: called with progress.
 
     Returns:
