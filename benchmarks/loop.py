@@ -2,9 +2,8 @@
 
     python benchmarks/loop.py --rounds 5
 
-Bare: zero_grad, forward, loss, backward, step on batches gathered beforehand; nothing is looked at.
-Bare and seqbench take turns, an epoch over the same order each, in CPU time of this process, on
-which the rest of the machine weighs less. Prints the ratio of the medians for each model.
+Bare steps (bare_steps.py) and seqbench take turns, an epoch over the same order each, in CPU time
+of this process, on which the rest of the machine weighs less. Prints the ratio of the medians for each model.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from statistics import median
 from typing import Any
 
 import torch
+from bare_steps import bare
 from torch import Tensor, nn
-from torch.nn import functional
 from usual_script import BATCH, MODELS, Classifier
 
 from seqbench import Splits, Task, training, worker
@@ -43,8 +42,8 @@ def main() -> None:
     print("| model | bare, s | seqbench, s | ratio |")
     print("|---|---:|---:|---:|")
     for name in options.models:
-        bare, ours = compare(name, x, y, options.rounds)
-        print(f"| {name} | {bare:.2f} | {ours:.2f} | {ours / bare:.3f} |", flush=True)
+        theirs, ours = compare(name, x, y, options.rounds)
+        print(f"| {name} | {theirs:.2f} | {ours:.2f} | {ours / theirs:.3f} |", flush=True)
 
 
 def compare(name: str, x: Tensor, y: Tensor, rounds: int) -> tuple[float, float]:
@@ -52,24 +51,16 @@ def compare(name: str, x: Tensor, y: Tensor, rounds: int) -> tuple[float, float]
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(SEED))
     batches = [(x[part], y[part]) for part in order.split(BATCH)]
     splits = Splits(TASK, (x, y), (x[:BATCH], y[:BATCH]), None)
-    bare, ours = [], []
+    theirs, ours = [], []
     for number in range(rounds + 1):
         times = (
-            _seconds(lambda: _bare(Classifier(name), batches)),
+            _seconds(lambda: bare(Classifier(name), batches)),
             _seconds(lambda: _seqbench(Classifier(name), splits)),
         )
         if number:  # the first is to warm up
-            bare.append(times[0])
+            theirs.append(times[0])
             ours.append(times[1])
-    return median(bare), median(ours)
-
-
-def _bare(model: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> None:
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    for x, y in batches:
-        optimizer.zero_grad()
-        functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+    return median(theirs), median(ours)
 
 
 def _seqbench(model: nn.Module, splits: Splits) -> None:

@@ -10,6 +10,9 @@ bf16 for the LSTMs.
 The share of GEMM: multiply-accumulates of the trainings (forward, and twice as many backward; no
 evaluation) over the time of the whole program, against a large fp32 matrix product on all cores,
 measured before and after.
+
+The bound is what no order of the trials can undercut: bare steps (bare_steps.py) of one thread, as
+many processes at once as there are cores, times the number of steps, over the cores.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 SIZE = 4096
-TRAINING_IMAGES = 60_000
+TRAINING_IMAGES, BATCH = 60_000, 100
 USUAL, LIGHTNING, FP32, BF16 = "usual script", "Lightning", "seqbench fp32", "seqbench bf16"
 SCRIPTS = {USUAL: "usual_script.py", LIGHTNING: "lightning_script.py"}
 
@@ -60,14 +63,18 @@ def main() -> None:
     if importlib.util.find_spec("lightning") is None:
         ways.remove(LIGHTNING)
     runs: list[dict[str, Any]] = []
+    bounds: list[float] = []
     for number in range(options.rounds):
+        bounds.append(bound(options))
+        print(f"{number + 1} bound: {bounds[-1]:.1f} s", file=sys.stderr, flush=True)
         first = number % len(ways)
         for way in ways[first:] + ways[:first]:
             runs.append(one(way, options))
             print(f"{number + 1} {way}: {runs[-1]['seconds']:.1f} s", file=sys.stderr, flush=True)
     report(runs)
+    print(f"Bare steps alone, all cores at work: {median(bounds):.1f} s")
     if options.json:
-        options.json.write_text(json.dumps(runs, indent=1) + "\n")
+        options.json.write_text(json.dumps({"runs": runs, "bounds": bounds}, indent=1) + "\n")
 
 
 def one(way: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -113,6 +120,16 @@ def _output(command: Sequence[str], **options: Any) -> str:
     if done.returncode:
         raise SystemExit(done.stderr.decode(errors="replace"))
     return done.stdout.decode()
+
+
+def bound(options: argparse.Namespace) -> float:
+    """Seconds of the bare steps of all trainings, spread evenly over the cores."""
+    cores = len(os.sched_getaffinity(0))
+    command = [sys.executable, str(HERE / "bare_steps.py")]
+    programs = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(cores)]
+    found = [json.loads(program.communicate()[0]) for program in programs]
+    steps = TRAINING_IMAGES / BATCH * options.epochs * options.seeds
+    return sum(mean(one[model] for one in found) for model in found[0]) * steps / cores
 
 
 def gemm_rate() -> float:
