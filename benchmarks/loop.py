@@ -3,7 +3,8 @@
     python benchmarks/loop.py --rounds 5
 
 Bare steps (bare_steps.py) and seqbench take turns, an epoch over the same order each, in CPU time
-of this process, on which the rest of the machine weighs less. Prints the ratio of the medians for each model.
+of this process, on which the rest of the machine weighs less. Prints the ratio of the medians for
+each model.
 """
 
 from __future__ import annotations

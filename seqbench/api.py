@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,12 @@ from seqbench.store import RunFolder
 
 if TYPE_CHECKING:
     from seqbench.executors import Executor
+    from seqbench.measuring import Missing
     from seqbench.plan import Plan
     from seqbench.plugins import Registry
     from seqbench.records import CaseRecord, TrialRecord
     from seqbench.resume import Decision
-    from seqbench.runner import Progress, Work
+    from seqbench.work import Progress, Work
 
 RESULTS = Path("results")
 
@@ -43,6 +45,33 @@ class Selection:
     devices: Sequence[str] = ()
     seeds: int | None = None
     allow_many: bool = False
+
+    @classmethod
+    def of(cls, told: Any) -> Selection:
+        """As ``run.json`` has it; what no seqbench has written there is left out."""
+        told = told if isinstance(told, dict) else {}
+        lists = {name: told[name] for name in LISTS if isinstance(told.get(name), list)}
+        seeds = told["seeds"] if isinstance(told.get("seeds"), int) else None
+        texts = {name: tuple(map(str, values)) for name, values in lists.items()}
+        return cls(**texts, seeds=seeds, allow_many=told.get("allow_many") is True)
+
+    def __bool__(self) -> bool:
+        """Whether it changes anything."""
+        return self.seeds is not None or any(getattr(self, name) for name in LISTS)
+
+    def __str__(self) -> str:
+        """As one would write it on the command line."""
+        words = [
+            word for name, option in LISTS.items() for value in getattr(self, name)
+            for word in (option, value)
+        ]  # fmt: skip
+        return shlex.join(words + (["--seeds", str(self.seeds)] if self.seeds is not None else []))
+
+
+#: The fields of a selection that are lists, each with its option.
+LISTS = {
+    "overrides": "--set", "models": "--model", "datasets": "--dataset", "devices": "--device",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -141,7 +170,7 @@ def run(
     Raises:
         SuiteError: the suite is not valid. Trials that fail are results, not exceptions.
     """
-    from seqbench.runner import Progress
+    from seqbench.work import Progress
 
     data_dir = data_dir or os.environ.get("SEQBENCH_DATA")
     selection = Selection(
@@ -183,7 +212,7 @@ def start(
     data_dir: Path | None,
     progress: Progress,
     on_folder: Callable[[RunFolder], None] = lambda folder: None,
-    on_resume: Callable[[RunFolder, int], None] = lambda folder, kept: None,
+    on_resume: Callable[[Resumed], None] = lambda resumed: None,
     executor: Executor | None = None,
     again: Again | None = None,
 ) -> Run:
@@ -191,45 +220,77 @@ def start(
 
     Args:
         on_folder: is told the run's folder before the first trial.
-        on_resume: if it is gone on with, before, how many trials are kept.
-        again: a run to go on with; what it has earned is kept.
+        on_resume: if it is gone on with, before, with what.
+        again: a run to go on with; what it has earned is kept. Where ``selection`` changes nothing,
+            the one holds that the run had.
 
     Raises:
         SuiteError: the suite is not valid.
         StoreError: a result cannot be written down, or another process is at work in that folder.
     """
-    from seqbench import runner
     from seqbench.executors.local import LocalExecutor
+    from seqbench.work import Work
 
     registry = plugins.load()
+    if again is not None:
+        selection = _as_before(selection, again.folder)
     plan_suite(suite, selection, registry)  # an invalid suite is said at once, before torch loads
     executor = executor or LocalExecutor()
     clock = time.monotonic()
     with contextlib.ExitStack() as stack:
         if again is not None:
             stack.enter_context(again.folder.locked())
-        environment = runner.environment(executor)
-        if "error" in environment:
-            raise WorkerError(f"torch does not work here: {environment['error']}")
+        else:
+            RunFolder.try_place(out)
+        environment = _environment(executor)
         plan = plan_suite(suite, selection, registry, environment["devices"])
         source, planned = suite.read_text("utf-8-sig"), plan.to_dict()
         if again is None:
             folder, earned = RunFolder.create(out, plan.suite.name, source, planned), _Earned()
             stack.enter_context(folder.locked())
+            folder.log("begun")
         else:
             folder = again.folder
             earned = _earned(again, plan, selection, environment)
             folder.plan_again(source, planned)
-            on_resume(folder, len(earned.trials))
-        folder.set_state("running", selection=asdict(selection))
+            resumed = Resumed(folder.path, len(earned.trials), len(plan.trials), selection)
+            folder.log(str(resumed))
+            on_resume(resumed)
+        folder.begin(file=str(suite), selection=asdict(selection))
         folder.write_environment({**earned.doctor, **environment})
         on_folder(folder)
-        work = runner.Work(
+        work = Work(
             plan, folder, executor, progress, data_dir, environment["devices"], earned.trials,
             earned.cases, earned.earlier, again is not None and again.retry_failed,
         )  # fmt: skip
         _carry_out(work, earned.seconds, clock)
     return Run.open(folder.path)
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """That a run is gone on with: how many of its trials are kept, and what of the suite is changed
+    for it.
+    """
+
+    path: Path
+    kept: int
+    trials: int
+    selection: Selection
+
+    def __str__(self) -> str:
+        changed = f" (with {self.selection})" if self.selection else ""
+        return f"going on with {self.path}{changed}: {self.kept} of {self.trials} trials kept"
+
+
+def _environment(executor: Executor) -> dict[str, Any]:
+    """The machine as a worker sees it. Raises WorkerError."""
+    from seqbench import runner
+
+    environment = runner.environment(executor)
+    if "error" in environment:
+        raise WorkerError(f"torch does not work here: {environment['error']}")
+    return environment
 
 
 def _carry_out(work: Work, before: float, clock: float) -> None:
@@ -241,14 +302,18 @@ def _carry_out(work: Work, before: float, clock: float) -> None:
     """
     from seqbench import runner
 
-    status = "failed"
+    status = why = "failed"
     try:
         runner.carry_out(work)
-        status = "finished"
+        status = why = "finished"
     except KeyboardInterrupt:
-        status = "interrupted"
+        status = why = "interrupted"
+        raise
+    except Exception as error:
+        why = f"failed: {type(error).__name__}: {error}"
         raise
     finally:
+        work.folder.log(why)
         seconds = round(before + time.monotonic() - clock, 3)
         with contextlib.suppress(StoreError):  # what went wrong before is what matters
             work.folder.set_state(status, seconds=seconds)
@@ -265,6 +330,7 @@ class _Earned:
     cases: Mapping[str, CaseRecord] = field(default_factory=dict)
     seconds: float = 0.0
     doctor: Mapping[str, Any] = field(default_factory=dict)
+    decisions: Sequence[Decision] = ()
 
 
 def _earned(
@@ -279,8 +345,9 @@ def _earned(
         {one.trial.id: one.record for one in decisions if one.record is not None},
         {one.trial.id: one.earlier for one in decisions if one.earlier is not None},
         {record.case: record for record in folder.cases()},
-        folder.state().get("seconds") or 0.0,
+        folder.seconds(),
         {name: found for name, found in folder.environment().items() if name == "doctor"},
+        decisions,
     )
 
 
@@ -302,21 +369,8 @@ def _check_again(
         raise UsageError(
             f"{folder.path} is a run of {state.get('suite')!r}, not of {plan.suite.name!r}"
         )
-    given = state.get("selection") or {}
-    for name in ("models", "datasets"):
-        if given and sorted(given.get(name) or ()) != sorted(getattr(selection, name)):
-            option = f"--{name[:-1]}"
-            raise UsageError(
-                f"{folder.path} was run with {option} {', '.join(given.get(name) or ['(all)'])}: "
-                f"give the same {option} to go on with it"
-            )
-    began, now = (" ".join(each) for each in (given.get("overrides") or (), selection.overrides))
-    if given and began != now:
-        warnings.warn(
-            f"{folder.path} was last run with --set {began or NONE}, now with {now or NONE}: "
-            "what that changes is run anew",
-            stacklevel=2,
-        )
+    if "selection" in state:
+        _check_selection(folder, Selection.of(state["selection"]), selection)
     before = folder.environment()
     for name in MACHINE:
         if name in before and before[name] != environment.get(name):
@@ -326,15 +380,74 @@ def _check_again(
             )
 
 
-def decisions(suite: Path, selection: Selection, again: Again) -> list[Decision]:
-    """What would become of each trial if the run were gone on with. Runs nothing, loads no torch:
-    ``auto`` stands for the device that the run used.
-    """
-    from seqbench.resume import decide
+def _check_selection(folder: RunFolder, before: Selection, now: Selection) -> None:
+    for name in ("models", "datasets"):
+        given, option = getattr(before, name), LISTS[name]
+        if sorted(given) != sorted(getattr(now, name)):
+            raise UsageError(
+                f"{folder.path} was run with {option} {', '.join(given) or '(all)'}: "
+                f"give the same {option} to go on with it, or no option at all"
+            )
+    sets = [" ".join(o for o in each.overrides if not _limits(o)) for each in (before, now)]
+    if sets[0] != sets[1]:
+        warnings.warn(
+            f"{folder.path} was last run with --set {sets[0] or NONE}, now with {sets[1] or NONE}: "
+            "what that changes is run anew",
+            stacklevel=2,
+        )
 
-    registry = plugins.load()
-    plan = plan_suite(suite, selection, registry, again.folder.environment().get("devices"))
-    return list(decide(plan, again.folder, retry_failed=again.retry_failed))
+
+def _limits(override: str) -> bool:
+    """Whether it changes nothing but when a trial is ended."""
+    return override.strip().startswith("limits")
+
+
+@dataclass(frozen=True)
+class Intentions:
+    """What going on with a run would do: with each trial, and what it would measure of how much."""
+
+    resumed: Resumed
+    decisions: Sequence[Decision]
+    memory: Sequence[Missing]
+    of_memory: int
+    latency: Sequence[Missing]
+    of_latency: int
+
+
+def intentions(suite: Path, selection: Selection, again: Again) -> Intentions:
+    """What going on with a run would do. Does nothing.
+
+    Raises:
+        UsageError, StoreError: as :func:`start` would.
+    """
+    from seqbench import runner
+    from seqbench.executors.local import LocalExecutor
+    from seqbench.work import Progress, Work
+
+    folder, executor, registry = again.folder, LocalExecutor(), plugins.load()
+    selection = _as_before(selection, folder)
+    plan_suite(suite, selection, registry)
+    environment = _environment(executor)
+    plan = plan_suite(suite, selection, registry, environment["devices"])
+    earned = _earned(again, plan, selection, environment)
+    work = Work(
+        plan, folder, executor, Progress(), None, environment["devices"], earned.trials,
+        earned.cases, earned.earlier, again.retry_failed,
+    )  # fmt: skip
+    asked = runner.intended(work)
+    return Intentions(
+        Resumed(folder.path, len(earned.trials), len(plan.trials), selection), earned.decisions,
+        asked.missing_static(), len(asked.static),
+        asked.missing_contests(), len(asked.contests),
+    )  # fmt: skip
+
+
+def _as_before(selection: Selection, folder: RunFolder) -> Selection:
+    """Where nothing is chosen, what was chosen for the run holds."""
+    if selection:
+        return selection
+    before = Selection.of(folder.state().get("selection"))
+    return replace(before, allow_many=before.allow_many or selection.allow_many)
 
 
 def _as_overrides(selection: Selection) -> list[str]:

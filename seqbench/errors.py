@@ -21,7 +21,12 @@ from dataclasses import dataclass
 
 
 class SeqbenchError(Exception):
-    """Base of all errors below; its text is one line made for the user."""
+    """Base of all errors below; its text is one line made for the user.
+
+    ``hint`` is a line to be shown below it, where there is one.
+    """
+
+    hint = ""
 
 
 class UsageError(SeqbenchError):

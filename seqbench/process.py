@@ -16,7 +16,7 @@ import sys
 import threading
 import types
 from collections.abc import Iterator, Mapping
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -45,6 +45,7 @@ PRELOAD = [
     "seqbench.measure.latency",
     "seqbench.measure.memory",
     "seqbench.measure.cost",
+    "seqbench.server",
 ]
 
 #: What is in the messages of a worker, and what must come together in one of them.
@@ -83,6 +84,7 @@ class WorkerProcess:
         process = context.Process(target=worker.main, args=arguments)
         with _server_environment(), _no_main_module():
             try:
+                _start_server(context)
                 process.start()
             except (EOFError, OSError) as error:
                 self.capture.close()
@@ -259,6 +261,19 @@ def interrupts_wait() -> Iterator[None]:
             handler = before[number]
             if callable(handler):
                 handler(number, frame)
+
+
+def _start_server(context: Any) -> None:
+    """Starts what workers are forked from, if it does not run yet. It never hears Ctrl-C, not even
+    while it loads torch: interrupted there, it would print a traceback.
+    """
+    if context.get_start_method() != "forkserver":
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the server inherits it
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

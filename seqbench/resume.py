@@ -46,7 +46,8 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
         record = folder.trial(known[trial.id])
         why = _why_again(record, folder.path, retry_failed)
         if record is not None and not why:
-            yield Decision(trial, record, f"{record.status}: kept")
+            hint = "" if record.status == "ok" else " (--retry-failed runs it again)"
+            yield Decision(trial, record, f"{record.status}: kept{hint}")
         else:
             failed = record is not None and record.status not in ("ok", "skipped")
             yield Decision(trial, None, why, earlier=record if failed else None)
@@ -67,7 +68,7 @@ def _why_again(record: TrialRecord | None, folder: Path, retry_failed: bool) -> 
     elif record.weights_sha256 and digest(weights) != record.weights_sha256:
         why = "its weights are damaged"
     if why:
-        warnings.warn(f"{record.id}: {why}; it is run again", DamagedRecord, stacklevel=2)
+        warnings.warn(f"{record.id}: {why}; it does not count", DamagedRecord, stacklevel=2)
     return why
 
 

@@ -24,6 +24,8 @@ from seqbench.logs import append
 from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialRecord
 
 RUN_FILE = "run.json"
+#: Every run has these; a folder with one of them is that of a run.
+OWN = (RUN_FILE, "plan.json", "suite.yaml")
 FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs")
 UNFINISHED = ".unfinished.json.gz"
 
@@ -54,16 +56,22 @@ class RunFolder:
         milliseconds = now.microsecond // 1000
         name = f"{now:%Y%m%dT%H%M%S}.{milliseconds:03d}Z-{secrets.token_hex(2)}"
         folder = cls(results / suite / name)
-        try:
-            folder.path.mkdir(parents=True)
-        except OSError as error:
-            raise StoreError(
-                f"cannot make {folder.path}: {error.strerror}; name another place with --out"
-            ) from error
+        _make(folder.path)
         folder._write("suite.yaml", source)
         folder._write_json("plan.json", plan)
         folder.set_state("running", suite=suite, started=now.isoformat(timespec="seconds"))
         return folder
+
+    @staticmethod
+    def try_place(results: Path) -> None:
+        """Whether runs can be kept there. Raises StoreError."""
+        _make(results, exist_ok=True)
+        try:
+            tempfile.TemporaryFile(dir=results).close()
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to {results}: {error.strerror}; name another place with --out"
+            ) from error
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -73,6 +81,8 @@ class RunFolder:
             StoreError: it is none, or was written by a newer seqbench.
         """
         folder = cls(path)
+        if not is_run(path):
+            raise StoreError(f"{path} is not a run folder: it holds none of {', '.join(OWN)}")
         state = folder.state()
         if state.get("format", 0) > FORMAT:
             raise StoreError(
@@ -93,8 +103,26 @@ class RunFolder:
 
     def set_state(self, status: str, **more: Any) -> None:
         """Changes the status and adds to what is said of the run."""
-        known = self.state() if (self.path / RUN_FILE).exists() else {"format": FORMAT}
+        known = self.state() if is_run(self.path, RUN_FILE) else {"format": FORMAT}
         self._write_json(RUN_FILE, {**known, **more, "status": status})
+
+    def begin(self, **more: Any) -> None:
+        """A runner starts, or goes on."""
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        taken = {"seconds": self.seconds()} if self.seconds() else {}
+        self.set_state("running", **taken, leg=now, **more)
+
+    def seconds(self) -> float:
+        """What earlier runners have taken; one that was killed, to the last line of the log. To be
+        asked by one who holds the folder and has not begun.
+        """
+        state = self._sound(RUN_FILE, otherwise={})
+        known = state["seconds"] if isinstance(state.get("seconds"), (int, float)) else 0.0
+        if state.get("status") == "running" and "leg" in state:
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                last = (self.path / "run.log").stat().st_mtime
+                known += max(0.0, last - datetime.fromisoformat(state["leg"]).timestamp())
+        return round(known, 3)
 
     def plan(self) -> dict[str, Any]:
         """The resolved plan.
@@ -159,8 +187,8 @@ class RunFolder:
                 while file.read(1 << 20):
                     pass
         except (OSError, EOFError, zlib.error) as error:
-            warnings.warn(f"{path} cannot be read: {error}; it is measured again", DamagedRecord,
-                          stacklevel=2)  # fmt: skip
+            what = f"{path} cannot be read: {error}; its figures do not count"
+            warnings.warn(what, DamagedRecord, stacklevel=2)
             return False
         return True
 
@@ -321,10 +349,10 @@ class RunFolder:
         path = self.path / name
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise Damaged(f"{path} is gone") from error
         except OSError as error:
-            raise StoreError(
-                f"{self.path} is not a run folder: cannot read {name} ({error.strerror})"
-            ) from error
+            raise StoreError(f"cannot read {path}: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise Damaged(f"{path} is not valid JSON: {error}") from error
         if not isinstance(value, dict):
@@ -332,9 +360,14 @@ class RunFolder:
         return value
 
 
+def is_run(path: Path, *names: str) -> bool:
+    """Whether a folder is that of a run: it has one of its files, whatever has become of others."""
+    return any((path / name).is_file() for name in names or OWN)
+
+
 def find_runs(results: Path) -> list[Path]:
     """Every run folder under ``results``, oldest first; reference results are no runs."""
-    runs = [path.parent for path in results.glob(f"*/*/{RUN_FILE}")]
+    runs = [path for path in results.glob("*/*") if is_run(path)]
     runs = [path for path in runs if path.parent.name != "reference"]
     return sorted(runs, key=lambda path: (path.name, str(path)))
 
@@ -346,7 +379,7 @@ def find_run(results: Path, which: str | None) -> Path:
     Raises:
         StoreError: there is none, or more than one.
     """
-    if which is not None and (Path(which) / RUN_FILE).exists():
+    if which is not None and is_run(Path(which)):
         return Path(which)
     runs = find_runs(results)
     if not runs:
@@ -370,6 +403,15 @@ def find_run(results: Path, which: str | None) -> Path:
     if named:
         raise StoreError(f"{which!r} names {len(named)} runs: {', '.join(map(str, named))}")
     raise StoreError(f"no run is called {which!r} under {results}/ (see `seqbench list`)")
+
+
+def _make(folder: Path, *, exist_ok: bool = False) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except OSError as error:
+        raise StoreError(
+            f"cannot make {folder}: {error.strerror}; name another place with --out"
+        ) from error
 
 
 def _as(kind: type[Any], value: dict[str, Any], path: Path) -> Any:

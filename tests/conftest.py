@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["small_runs"]
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -1,4 +1,4 @@
-"""A run that was ended, however roughly, is gone on with: what was earned is kept to the bit."""
+"""A run that was ended, however roughly, keeps what was earned to the bit."""
 
 from __future__ import annotations
 
@@ -8,59 +8,32 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import install, processes_of, runner_environment
+from conftest import install, processes_of
+from small_runs import (
+    FLAKY,
+    FLAKY_SPEC,
+    TIMED_SUITE,
+    begun,
+    finish,
+    start,
+    wait_for,
+    wait_until_at_work,
+)
 
 from seqbench.measure.figures import Samples, read_compressed
 from seqbench.store import RunFolder, find_run, find_runs
 
-SUITE = """
-    name: small
-    datasets: [{parity: {length: 4, train_size: 400, validation_size: 50, test_size: 50}}]
-    models: [{rnn: {hidden_size: 4}}, {gru: {hidden_size: 4}}]
-    train: {epochs: 3, batch_size: 20}
-    seeds: 3
-    measure: {accuracy: , memory: {batch_size: 8}}
-    """
-TIMED_SUITE = SUITE.replace(
-    "memory: {batch_size: 8}",
-    "memory: {batch_size: 8}, latency: {batch_sizes: [1], budget: 1s, processes: 3, warm_up: 10ms}",
-)
 #: Fields of a record that tell of time, or of where it was.
 TIMED = ("started", "seconds", "attempts")
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Path:
-    path = tmp_path / "small.yaml"
-    path.write_text(textwrap.dedent(SUITE))
-    return path
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "seqbench", "run", "small.yaml", *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, env=runner_environment(folder), stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-
-
-def finish(folder: Path, *arguments: str) -> Path:
-    """Runs to the end; returns the run's folder."""
-    process = start(folder, "--json", *arguments)
-    stdout, stderr = process.communicate(timeout=240)
-    assert process.returncode == 0, stderr
-    assert "Traceback" not in stderr
-    return folder / str(json.loads(stdout)["run"])
 
 
 def records(run: Path) -> dict[str, Any]:
@@ -95,49 +68,6 @@ def measured(run: Path) -> dict[str, Any]:
         pairs = json.loads(path.read_text())["comparisons"]
         found[path.name] = [(one["a"], one["b"], one["quantity"], one["n"]) for one in pairs]
     return found
-
-
-def begun(run: Path) -> dict[str, str]:
-    """When each recorded trial was started."""
-    return {p.stem: json.loads(p.read_text())["started"] for p in (run / "trials").glob("*.json")}
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "small.yaml").write_text(textwrap.dedent(SUITE))
-    return finish(folder)
-
-
-@pytest.fixture(scope="module")
-def timed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As ``undisturbed``, and latency as well."""
-    folder = tmp_path_factory.mktemp("timed")
-    (folder / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
-    return finish(folder)
-
-
-@pytest.fixture
-def finished(undisturbed: Path, suite: Path, tmp_path: Path) -> Path:
-    """A copy of a finished run beside its suite."""
-    copy = tmp_path / "results" / "small" / undisturbed.name
-    shutil.copytree(undisturbed, copy)
-    return copy
-
-
-def wait_until_at_work(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Until a runner holds its folder."""
-    wait_for(
-        lambda: any(RunFolder(run).at_work() for run in folder.glob("results/small/*")), process
-    )
-
-
-def wait_for(what: Callable[[], Any], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
@@ -236,34 +166,6 @@ def test_a_trial_that_ended_while_its_runner_stood_still_is_kept(
     assert json.loads(stdout)["trials"][0]["status"] == "ok"
 
 
-def test_a_finished_run_has_nothing_left_to_do(finished: Path, tmp_path: Path) -> None:
-    before, done = begun(finished), (finished / "run.log").read_text().count(" to do")
-    assert finish(tmp_path, "--resume") == finished
-    assert begun(finished) == before
-    assert (finished / "run.log").read_text().count(" to do") == done
-
-
-def test_only_what_has_changed_is_run_again(finished: Path, suite: Path, tmp_path: Path) -> None:
-    before = begun(finished)
-    suite.write_text(
-        suite.read_text().replace("{gru: {hidden_size: 4}}", "{gru: {hidden_size: 5}}, lstm")
-    )
-    seen = subprocess.run(
-        [sys.executable, "-m", "seqbench", "run", "small.yaml", "--resume", "--dry-run"],
-        cwd=tmp_path, env=runner_environment(tmp_path), capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert seen.stdout.count("ok: kept") == 3, seen.stderr
-    assert seen.stdout.count("what defines it has changed") == 6
-    assert "6 of 9 trials would run, then what is missing" in " ".join(seen.stdout.split())
-    run = finish(tmp_path, "--resume", finished.name, "--seeds", "2")
-    assert run == finished
-    after = begun(finished)
-    assert len(after) == len(before) + 4
-    assert {name: after[name] for name in before} == before
-    shown = json.loads((finished / "plan.json").read_text())
-    assert [case["model"]["name"] for case in shown["cases"]] == ["rnn", "gru", "lstm"]
-
-
 def test_what_is_damaged_is_done_again_and_that_is_said(
     finished: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -285,101 +187,9 @@ def test_what_is_damaged_is_done_again_and_that_is_said(
         assert f"warning: {path.relative_to(tmp_path)} is not valid JSON" in stderr
         assert path.with_suffix(".damaged").exists()
     assert stderr.count("set aside as") == 2
-    assert "its weights are damaged; it is run again" in stderr
-    assert "its weights are gone; it is run again" in stderr
+    assert "its weights are damaged; it does not count" in stderr
+    assert "its weights are gone; it does not count" in stderr
     assert len(list((finished / "cases").glob("*.json"))) == 2
-
-
-FLAKY = """
-    import os
-    import torch
-
-    class Flaky(torch.nn.Linear):
-        def forward(self, x):
-            if os.path.exists(os.environ["SEQBENCH_TEST"] + "/bad"):
-                raise ValueError("bad weather")
-            return super().forward(x)
-    """
-FLAKY_SPEC = """
-    import seqbench
-
-    @seqbench.hookimpl
-    def seqbench_models():
-        return [seqbench.ModelSpec("flaky", build="flaky_layer:Flaky",
-                                   parameters={"out_features": 4})]
-    """
-
-
-@pytest.mark.usefixtures("suite")
-def test_failed_trials_are_kept_unless_asked_for(
-    site: Path, suite: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
-) -> None:
-    install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": FLAKY}, "flaky = flaky")
-    suite.write_text(suite.read_text().replace("models: [", "models: [flaky, "))
-    (tmp_path / "bad").touch()
-    assert seqbench_cli("run", suite, "--seeds", 1).returncode == 1
-    (tmp_path / "bad").unlink()
-    assert seqbench_cli("run", suite, "--seeds", 1, "--resume").returncode == 1
-    plan = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed", "--dry-run")
-    assert "it was failed: retried" in plan.stdout
-    assert "1 of 3 trials would run" in plan.stdout
-    again = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed", "--json")
-    assert again.returncode == 0, again.stdout
-    assert "going on with results/small/" in again.stderr
-    assert ": 2 trials are kept" in again.stderr
-    (before,) = next(t["attempts"] for t in json.loads(again.stdout)["trials"] if t["attempts"])
-    assert before["status"] == "failed"
-    assert before["reason"].startswith("ValueError: bad weather")
-    alone = seqbench_cli("run", suite, "--retry-failed")
-    assert alone.returncode == 2
-    assert "--retry-failed goes with --resume" in alone.stderr
-
-
-@pytest.fixture
-def slow_run(site: Path, suite: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run one of whose trials has ended while others take their time."""
-    slow = FLAKY.replace('raise ValueError("bad weather")', "import time; time.sleep(0.2)")
-    install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": slow}, "flaky = flaky")
-    (tmp_path / "bad").touch()
-    suite.write_text(suite.read_text().replace("{gru: {hidden_size: 4}}", "flaky"))
-    process = start(tmp_path)
-    try:
-        wait_for(lambda: list(tmp_path.glob("results/small/*/trials/rnn-*.json")), process)
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_an_interrupted_run_says_how_to_go_on_and_that_works(
-    slow_run: subprocess.Popen[str], tmp_path: Path
-) -> None:
-    slow_run.send_signal(signal.SIGTERM)
-    stdout, stderr = slow_run.communicate(timeout=30)
-    assert slow_run.returncode == 130
-    assert "interrupted" in stdout
-    (line,) = [line for line in stderr.splitlines() if line.startswith("to go on: ")]
-    (run,) = tmp_path.glob("results/small/*")
-    earned = begun(run)
-    command = line.partition("seqbench ")[2].split()
-    assert command[-2:] == ["--resume", str(run.relative_to(tmp_path))]
-    (tmp_path / "bad").unlink()
-    done = subprocess.run(
-        [sys.executable, "-m", "seqbench", *command], cwd=tmp_path, capture_output=True, text=True,
-        env=runner_environment(tmp_path), timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    after = begun(run)
-    assert len(after) == 6
-    assert {name: after[name] for name in earned} == earned
-
-
-def test_a_second_runner_is_kept_out(slow_run: subprocess.Popen[str], tmp_path: Path) -> None:
-    process = start(tmp_path, "--resume")
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "is being run by another process: wait for it, or end it" in stderr
-    assert slow_run.poll() is None
 
 
 def test_a_results_folder_that_vanishes_is_named(
@@ -417,52 +227,13 @@ def test_a_full_disk_keeps_what_was_earned(suite: Path, tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_run_is_gone_on_with_only_as_what_it_was(finished: Path, tmp_path: Path) -> None:
-    before = {path: path.read_bytes() for path in finished.glob("*.json")}
-
-    def refused(*arguments: str) -> str:
-        process = start(tmp_path, "--resume", str(finished), *arguments)
-        _, stderr = process.communicate(timeout=60)
-        assert process.returncode == 2
-        assert "Traceback" not in stderr
-        return stderr
-
-    assert "is a run of 'small', not of 'other'" in refused("--set", "name=other")
-    assert "was run with --model (all)" in refused("--model", "gru")
-    assert before == {path: path.read_bytes() for path in finished.glob("*.json")}
-    environment = json.loads((finished / "environment.json").read_text())
-    (finished / "environment.json").write_text(json.dumps({**environment, "cpu": "Other 9000"}))
-    assert "was run with cpu Other 9000, here it is" in refused()
-
-
-@pytest.mark.usefixtures("finished")
-def test_other_settings_than_before_are_named(
-    tmp_path: Path, seqbench_cli: Callable[..., Any]
-) -> None:
-    process = start(tmp_path, "--resume", "--set", "train.epochs=1", "--seeds", "1", "--json")
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 0, stderr
-    assert "was last run with --set (none), now with train.epochs=1" in stderr
-    assert json.loads(stdout)["unplanned"] == 6
-    assert "6 trials of an earlier plan" in " ".join(seqbench_cli("show").stdout.split())
-
-
-def test_a_newer_format_is_refused(finished: Path, tmp_path: Path) -> None:
-    state = json.loads((finished / "run.json").read_text())
-    (finished / "run.json").write_text(json.dumps({**state, "format": 99}))
-    process = start(tmp_path, "--resume")
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "has format 99; this seqbench reads formats up to" in stderr
-
-
 def test_a_place_that_cannot_be_written_is_named(suite: Path, tmp_path: Path) -> None:
     """Whoever runs this may be allowed to write anywhere, but to no folder below a file."""
     (tmp_path / "file").touch()
     process = start(tmp_path, "--out", "file/results")
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "error: cannot make file/results/small/" in stderr
+    assert "error: cannot make file/results: " in stderr
     assert "Not a directory; name another place with --out" in stderr
     assert "Traceback" not in stderr
 

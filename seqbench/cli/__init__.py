@@ -16,6 +16,7 @@ from seqbench.cli.listing import datasets, devices, models, plugins
 from seqbench.cli.results import list_runs, show
 from seqbench.cli.run import run, schema, validate
 from seqbench.cli.selftest import selftest
+from seqbench.cli.terminal import wrapped
 from seqbench.errors import SeqbenchError, UsageError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -66,6 +67,8 @@ def main() -> None:
         if "--debug" in sys.argv:
             traceback.print_exc()
         _say_error(str(error))
+        if error.hint:
+            click.echo(error.hint, err=True)
     except BrokenPipeError:  # `seqbench show | head`
         sys.stderr.close()
         code = FAILED
@@ -79,10 +82,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _say_warning(message: Warning | str, *more: object) -> None:
     """One line; where in the code it comes from is of no use to a user."""
     click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
-    click.echo(" ".join(str(message).split()), err=True)
+    click.echo(wrapped(" ".join(str(message).split()), len("warning: ")), err=True)
 
 
 def _say_error(text: str) -> None:
     for line in text.splitlines():
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(line, err=True)
+        click.echo(wrapped(line, len("error: ")), err=True)

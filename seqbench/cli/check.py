@@ -19,7 +19,7 @@ def check() -> None:
     """Examines the machine and prints what was found. Raises ClickException if it cannot."""
     from seqbench.executors import Listener
     from seqbench.executors.local import LocalExecutor
-    from seqbench.runner import doctor_job
+    from seqbench.measuring import doctor_job
 
     click.echo(f"checking for {SECONDS:g} s; leave the machine alone", err=True)
     executor = LocalExecutor()

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from seqbench import runner
 from seqbench.report.numbers import duration
 from seqbench.report.text import clean
+from seqbench.work import Progress as Listener
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from seqbench.api import Resumed
     from seqbench.executors import Job, Outcome
-    from seqbench.store import RunFolder
 
 PHASES = {
     "prepare": "preparing data",
@@ -67,16 +67,15 @@ class Display:
     ) -> None:
         self.live.stop()
 
-    def progress(self) -> runner.Progress:
+    def progress(self) -> Listener:
         """What the runner calls."""
-        return runner.Progress(
+        return Listener(
             started=self._started, told=self._told, phase=self._phase, ended=self._ended
         )
 
-    def resumed(self, folder: RunFolder, kept: int) -> None:
+    def resumed(self, resumed: Resumed) -> None:
         """What an earlier attempt at the run has left."""
-        trials = f"{kept} trial{'s are' if kept != 1 else ' is'}"
-        self._say(f"going on with {folder.path}: {trials} kept")
+        self._say(str(resumed))
 
     def _phase(self, name: str, jobs: Sequence[Job]) -> None:
         if self.overall is not None:
@@ -97,6 +96,8 @@ class Display:
     def _told(self, job: Job, message: Mapping[str, Any]) -> None:
         if "say" in message and job.kind == "prepare":
             self._say(f"  {message['say']}")
+        if "out" in message:
+            self._say_end(message["status"], f"{message['out']}: {message['reason']}")
         if job.id not in self.lines:
             return
         state = message.get("say", "")
@@ -128,9 +129,12 @@ class Display:
         self.took[job.id] = outcome.seconds
         self._advance()
         if job.kind in ("train", "prepare") or outcome.status != "ok":
-            text = Text(f"  {outcome.status} ", style=STYLES.get(outcome.status, "red"))
-            text.append(clean(f"{job.title}: {_result(outcome)}"), style="default")
-            self.console.print(text, soft_wrap=not self.console.is_terminal)
+            self._say_end(outcome.status, f"{job.title}: {_result(outcome)}")
+
+    def _say_end(self, status: str, what: str) -> None:
+        text = Text(f"  {status} ", style=STYLES.get(status, "red"))
+        text.append(clean(what), style="default")
+        self.console.print(text, soft_wrap=not self.console.is_terminal)
 
     def _advance(self) -> None:
         if self.overall is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,8 @@ from seqbench.cli.terminal import console
 from seqbench.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from seqbench.api import Again, Selection
+    from seqbench.api import Again, Intentions, Selection
     from seqbench.plan import Plan
-    from seqbench.resume import Decision
 
 #: Stands for the latest run of the suite.
 LATEST = ""
@@ -138,7 +137,7 @@ def run(
     again = _again(suite, selection, out, resume, retry_failed)
     if dry_run:
         if again is not None:
-            _print_decisions(api.decisions(suite, selection, again))
+            _print_intentions(api.intentions(suite, selection, again))
         elif as_json:
             click.echo(json.dumps(_plan(suite, selection).to_dict(), indent=1))
         else:
@@ -163,14 +162,16 @@ def run(
     except KeyboardInterrupt:
         if folders:
             _report(api.Run.open(folders[0].path).document, as_json)
-            _say_how_to_go_on(folders[0].path)
+            click.echo(f"to go on: {_command(folders[0].path)}", err=True)
         raise
-    except StoreError:
+    except StoreError as error:
         if folders:
-            _say_how_to_go_on(folders[0].path)
+            error.hint = f"to go on: {_command(folders[0].path)}"
         raise
     _report(result.document, as_json)
     if not result.ok:
+        command = _command(result.path, "--retry-failed")
+        click.echo(f"to try again what did not end well: {command}", err=True)
         sys.exit(1)
 
 
@@ -187,25 +188,25 @@ def _again(
     return Again(RunFolder.open(find_run(out, which)), retry_failed)
 
 
-def _say_how_to_go_on(folder: Path) -> None:
+def _command(folder: Path, *more: str) -> str:
     """The command as it was given, with the run to go on with."""
-    given = sys.argv[1:]
+    given = [word for word in sys.argv[1:] if word != "--retry-failed"]
     if "--resume" in given:
         place = given.index("--resume")
         named = given[place + 1 : place + 2]
         taken = bool(named) and not named[0].startswith("-")
         del given[place : place + 1 + taken]
-    command = shlex.join(["seqbench", *given, "--resume", str(folder)])
-    click.echo(f"to go on: {command}", err=True)
+    return shlex.join(["seqbench", *given, "--resume", str(folder), *more])
 
 
-def _print_decisions(decisions: Iterable[Decision]) -> None:
-    """Which trials will run and which will not, each with the reason."""
+def _print_intentions(intended: Intentions) -> None:
+    """Which trials will run and which will not, each with the reason; and what will be measured."""
     from rich.cells import cell_len
 
     from seqbench.report.text import clean
 
-    found = list(decisions)
+    click.echo(f"{intended.resumed}\n")
+    found = intended.decisions
     titles = [clean(f"{one.trial.case.name}, seed {one.trial.seed}") for one in found]
     width = max(map(cell_len, titles), default=0)
     # Plain lines: of ten thousand rows, a table would take longer to lay out than they to decide.
@@ -213,10 +214,23 @@ def _print_decisions(decisions: Iterable[Decision]) -> None:
         what = "keep" if one.record is not None else "run "
         click.echo(f"{title}{' ' * (width - cell_len(title))}  {what}  {clean(one.why)}")
     runs = sum(one.record is None for one in found)
-    click.echo(
-        f"\n{runs} of {len(found)} trials would run, then what is missing of memory and latency; "
-        "nothing was run"
-    )
+    click.echo(f"\n{runs} of {len(found)} trials would run")
+    click.echo(f"cost and memory: {len(intended.memory)} of {intended.of_memory} would be measured")
+    if intended.of_latency:
+        _print_contests(intended)
+    click.echo("nothing was run")
+
+
+def _print_contests(intended: Intentions) -> None:
+    from seqbench.report.text import clean
+
+    terminal = console()
+    for one in intended.latency:
+        why = f" ({one.why})" * bool(one.why)
+        line = clean(f"latency: {one.job.title} would be timed{why}")
+        terminal.print(line, markup=False, soft_wrap=not terminal.is_terminal)
+    if not intended.latency:
+        click.echo("latency: nothing would be timed")
 
 
 def _report(document: dict[str, Any], as_json: bool) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +14,19 @@ if TYPE_CHECKING:
 
 #: Output that goes to a file or a pipe has no width of its own.
 PLAIN_WIDTH = 120
+
+
+def wrapped(text: str, lead: int = 0) -> str:
+    """Text for stderr, broken between words where that is a terminal.
+
+    Args:
+        lead: so many columns of the first line are taken.
+    """
+    if not sys.stderr.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    lines = textwrap.wrap(" " * lead + text, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)[lead:]
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -37,8 +37,8 @@ Tell = Callable[[Mapping[str, Any]], None]
 class _Entrant:
     """One case in the contest: its process of the moment, and all that was found so far."""
 
-    def __init__(self, case: Mapping[str, Any]):
-        self.case = case
+    def __init__(self, case: Mapping[str, Any], tell: Tell):
+        self.case, self.tell = case, tell
         self.worker: _Server | None = None
         self.ready: list[Mapping[str, Any]] = []
         self.samples = figures.Samples()
@@ -65,13 +65,13 @@ def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
             there may be ``memory`` (bytes that each process may hold) and ``unfinished`` (as
             :class:`seqbench.measure.unfinished.Unfinished`, which keeps the contest should it be
             interrupted).
-        tell: called with progress.
+        tell: called with progress, and with ``out``, ``status`` and ``reason`` where a case fails.
 
     Returns:
         ``{"cases": {id: [measurement, …]}, "comparisons": […]}``, each as
         :class:`seqbench.records.Measurement` and :class:`seqbench.records.Comparison`.
     """
-    entrants = [_Entrant(case) for case in job["cases"]]
+    entrants = [_Entrant(case, tell) for case in job["cases"]]
     unfinished = Unfinished.of(job.get("unfinished"))
     done = _go_on(entrants, unfinished)
     try:
@@ -272,6 +272,8 @@ def _guarded(entrant: _Entrant, action: Callable[..., None], *arguments: Any) ->
         action(entrant, *arguments)
     except Failed as failure:
         entrant.failure = failure
+        title = f"{entrant.case['label']}, while it was timed"
+        entrant.tell({"out": title, "status": failure.status, "reason": str(failure)})
         entrant.end()
 
 

@@ -46,6 +46,7 @@ def document(
     return {
         "format": FORMAT,
         "suite": state["suite"],
+        "file": state.get("file"),
         "run": run,
         "status": state["status"],
         "started": state.get("started"),

@@ -53,7 +53,8 @@ def print_report(document: Document, console: Console) -> None:
 def report(document: Document, width: int) -> Iterator[RenderableType]:
     """Everything that is printed but the last line, part by part, for ``width`` columns."""
     if not document["trials"]:
-        yield from _with_space([Text(f"No trial has ended: this run is {document['status']}.")])
+        yield Text("No trial has ended.")
+        yield from _with_space([Group(*_warned(document))])
         return
     tables = result_tables(document)
     shown: list[Column] = []
@@ -68,9 +69,12 @@ def report(document: Document, width: int) -> Iterator[RenderableType]:
     noted = [Text(line) for line in notes.user_notes(document)]
     if noted:
         yield from _with_space([Group(*noted)])
-    warned = [_hanging("! ", line, "bold") for line in warnings(document)]
     explained = [*notes.explanations(document, shown, BEST, TIED), *_left_out(left_out, width)]
-    yield from _with_space([Group(*warned, *(Text(line, "dim") for line in explained))])
+    yield from _with_space([Group(*_warned(document), *(Text(line, "dim") for line in explained))])
+
+
+def _warned(document: Document) -> list[RenderableType]:
+    return [_hanging("! ", line, "bold") for line in warnings(document)]
 
 
 def _with_space(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:

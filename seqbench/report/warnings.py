@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,15 +18,21 @@ HOW_ENDED = {
 }
 
 
+def how_to_go_on(document: Document) -> str:
+    """The command; what was chosen for the run is taken over."""
+    file = document.get("file") or "SUITE"
+    return shlex.join(["seqbench", "run", str(file), "--resume", str(document["run"])])
+
+
 def warnings(document: Document) -> list[str]:
     """What the reader must know before believing the figures."""
     lines = []
     if document["status"] != "finished":
         how = HOW_ENDED.get(document["status"], "did not come to its end")
-        lines.append(
-            f"This run {how}: the figures are of what had ended by then. "
-            f"`seqbench run SUITE --resume {clean(document['run'])}` goes on with it."
-        )
+        figures = ": the figures are of what had ended by then" * bool(document["trials"])
+        lines.append(f"This run {how}{figures}.")
+        if document["status"] != "running":
+            lines[-1] += f" `{clean(how_to_go_on(document))}` goes on with it."
     if unplanned := document.get("unplanned"):
         lines.append(
             f"{unplanned} trial{'s' * (unplanned != 1)} of an earlier plan of this run "

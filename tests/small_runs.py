@@ -1,0 +1,138 @@
+"""Runs of a small suite, to be interrupted, damaged and gone on with; a plugin for pytest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import install, runner_environment
+
+from seqbench.store import RunFolder
+
+SUITE = """
+    name: small
+    datasets: [{parity: {length: 4, train_size: 400, validation_size: 50, test_size: 50}}]
+    models: [{rnn: {hidden_size: 4}}, {gru: {hidden_size: 4}}]
+    train: {epochs: 3, batch_size: 20}
+    seeds: 3
+    measure: {accuracy: , memory: {batch_size: 8}}
+    """
+
+
+TIMED_SUITE = SUITE.replace(
+    "memory: {batch_size: 8}",
+    "memory: {batch_size: 8}, latency: {batch_sizes: [1], budget: 1s, processes: 3, warm_up: 10ms}",
+)
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(textwrap.dedent(SUITE))
+    return path
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "seqbench", "run", "small.yaml", *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=runner_environment(folder), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def finish(folder: Path, *arguments: str) -> Path:
+    """Runs to the end; returns the run's folder."""
+    process = start(folder, "--json", *arguments)
+    stdout, stderr = process.communicate(timeout=240)
+    assert process.returncode == 0, stderr
+    assert "Traceback" not in stderr
+    return folder / str(json.loads(stdout)["run"])
+
+
+def begun(run: Path) -> dict[str, str]:
+    """When each recorded trial was started."""
+    return {p.stem: json.loads(p.read_text())["started"] for p in (run / "trials").glob("*.json")}
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "small.yaml").write_text(textwrap.dedent(SUITE))
+    return finish(folder)
+
+
+@pytest.fixture(scope="session")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``undisturbed``, and latency as well."""
+    folder = tmp_path_factory.mktemp("timed")
+    (folder / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
+    return finish(folder)
+
+
+@pytest.fixture
+def finished(undisturbed: Path, suite: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run beside its suite."""
+    copy = tmp_path / "results" / "small" / undisturbed.name
+    shutil.copytree(undisturbed, copy)
+    return copy
+
+
+def wait_until_at_work(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Until a runner holds its folder."""
+    wait_for(
+        lambda: any(RunFolder(run).at_work() for run in folder.glob("results/small/*")), process
+    )
+
+
+def wait_for(what: Callable[[], Any], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+FLAKY = """
+    import os
+    import torch
+
+    class Flaky(torch.nn.Linear):
+        def forward(self, x):
+            if os.path.exists(os.environ["SEQBENCH_TEST"] + "/bad"):
+                raise ValueError("bad weather")
+            return super().forward(x)
+    """
+
+
+FLAKY_SPEC = """
+    import seqbench
+
+    @seqbench.hookimpl
+    def seqbench_models():
+        return [seqbench.ModelSpec("flaky", build="flaky_layer:Flaky",
+                                   parameters={"out_features": 4})]
+    """
+
+
+@pytest.fixture
+def slow_run(site: Path, suite: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run one of whose trials has ended while others take their time."""
+    slow = FLAKY.replace('raise ValueError("bad weather")', "import time; time.sleep(0.2)")
+    install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": slow}, "flaky = flaky")
+    (tmp_path / "bad").touch()
+    suite.write_text(suite.read_text().replace("{gru: {hidden_size: 4}}", "flaky"))
+    process = start(tmp_path)
+    try:
+        wait_for(lambda: list(tmp_path.glob("results/small/*/trials/rnn-*.json")), process)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,283 @@
+"""Going on with a run: what is kept, done again or refused, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import install, processes_of, runner_environment
+from small_runs import (
+    FLAKY,
+    FLAKY_SPEC,
+    TIMED_SUITE,
+    begun,
+    finish,
+    start,
+)
+
+from seqbench.store import RunFolder
+
+
+def test_a_finished_run_has_nothing_left_to_do(finished: Path, tmp_path: Path) -> None:
+    before, done = begun(finished), (finished / "run.log").read_text().count(" to do")
+    assert finish(tmp_path, "--resume") == finished
+    assert begun(finished) == before
+    assert (finished / "run.log").read_text().count(" to do") == done
+
+
+def test_only_what_has_changed_is_run_again(finished: Path, suite: Path, tmp_path: Path) -> None:
+    before = begun(finished)
+    suite.write_text(
+        suite.read_text().replace("{gru: {hidden_size: 4}}", "{gru: {hidden_size: 5}}, lstm")
+    )
+    seen = subprocess.run(
+        [sys.executable, "-m", "seqbench", "run", "small.yaml", "--resume", "--dry-run"],
+        cwd=tmp_path, env=runner_environment(tmp_path), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert seen.stdout.count("ok: kept") == 3, seen.stderr
+    assert seen.stdout.count("what defines it has changed") == 6
+    assert "going on with results/small/" in seen.stdout
+    assert "6 of 9 trials would run" in seen.stdout
+    assert "cost and memory: 6 of 9 would be measured" in seen.stdout
+    run = finish(tmp_path, "--resume", finished.name, "--seeds", "2")
+    assert run == finished
+    after = begun(finished)
+    assert len(after) == len(before) + 4
+    assert {name: after[name] for name in before} == before
+    shown = json.loads((finished / "plan.json").read_text())
+    assert [case["model"]["name"] for case in shown["cases"]] == ["rnn", "gru", "lstm"]
+
+
+@pytest.mark.usefixtures("suite")
+def test_failed_trials_are_kept_unless_asked_for(
+    site: Path, suite: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": FLAKY}, "flaky = flaky")
+    suite.write_text(suite.read_text().replace("models: [", "models: [flaky, "))
+    (tmp_path / "bad").touch()
+    failed = seqbench_cli("run", suite, "--seeds", 1)
+    assert failed.returncode == 1
+    assert "to try again what did not end well: seqbench run small.yaml --seeds 1 --resume " \
+        in failed.stderr.replace(f"{tmp_path}/", "")  # fmt: skip
+    (tmp_path / "bad").unlink()
+    assert seqbench_cli("run", suite, "--seeds", 1, "--resume").returncode == 1
+    plan = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed", "--dry-run")
+    assert "it was failed: retried" in plan.stdout
+    assert "1 of 3 trials would run" in plan.stdout
+    kept = seqbench_cli("run", suite, "--resume", "--dry-run").stdout
+    assert "failed: kept (--retry-failed runs it again)" in kept
+    assert "0 of 3 trials would run" in kept  # --seeds 1 is taken over
+    again = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed", "--json")
+    assert again.returncode == 0, again.stdout
+    assert "going on with results/small/" in again.stderr
+    assert " (with --seeds 1): 2 of 3 trials kept" in again.stderr
+    (before,) = next(t["attempts"] for t in json.loads(again.stdout)["trials"] if t["attempts"])
+    assert before["status"] == "failed"
+    assert before["reason"].startswith("ValueError: bad weather")
+    alone = seqbench_cli("run", suite, "--retry-failed")
+    assert alone.returncode == 2
+    assert "--retry-failed goes with --resume" in alone.stderr
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_that_works(
+    slow_run: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    slow_run.send_signal(signal.SIGTERM)
+    stdout, stderr = slow_run.communicate(timeout=30)
+    assert slow_run.returncode == 130
+    assert "interrupted" in stdout
+    (line,) = [line for line in stderr.splitlines() if line.startswith("to go on: ")]
+    (run,) = tmp_path.glob("results/small/*")
+    earned = begun(run)
+    command = line.partition("seqbench ")[2].split()
+    assert command[-2:] == ["--resume", str(run.relative_to(tmp_path))]
+    (tmp_path / "bad").unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "seqbench", *command], cwd=tmp_path, capture_output=True, text=True,
+        env=runner_environment(tmp_path), timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    after = begun(run)
+    assert len(after) == 6
+    assert {name: after[name] for name in earned} == earned
+
+
+def test_a_second_runner_is_kept_out(slow_run: subprocess.Popen[str], tmp_path: Path) -> None:
+    process = start(tmp_path, "--resume")
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "is being run by another process: wait for it, or end it" in stderr
+    assert slow_run.poll() is None
+
+
+def test_a_run_is_gone_on_with_only_as_what_it_was(finished: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in finished.glob("*.json")}
+
+    def refused(*arguments: str) -> str:
+        """The error, the same in a dry run."""
+        said = []
+        for way in ((), ("--dry-run",)):
+            process = start(tmp_path, "--resume", str(finished), *arguments, *way)
+            _, stderr = process.communicate(timeout=60)
+            assert process.returncode == 2
+            assert "Traceback" not in stderr
+            said.append(stderr.splitlines()[-1])
+        assert said[0] == said[1]
+        return said[0]
+
+    assert "is a run of 'small', not of 'other'" in refused("--set", "name=other")
+    assert "was run with --model (all)" in refused("--model", "gru")
+    assert before == {path: path.read_bytes() for path in finished.glob("*.json")}
+    environment = json.loads((finished / "environment.json").read_text())
+    (finished / "environment.json").write_text(json.dumps({**environment, "cpu": "Other 9000"}))
+    assert "was run with cpu Other 9000, here it is" in refused()
+
+
+@pytest.mark.usefixtures("finished")
+def test_other_settings_than_before_are_named(
+    tmp_path: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    process = start(tmp_path, "--resume", "--set", "train.epochs=1", "--seeds", "1", "--json")
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert "was last run with --set (none), now with train.epochs=1" in stderr
+    assert json.loads(stdout)["unplanned"] == 6
+    assert "6 trials of an earlier plan" in " ".join(seqbench_cli("show").stdout.split())
+
+
+def test_a_newer_format_is_refused(finished: Path, tmp_path: Path) -> None:
+    state = json.loads((finished / "run.json").read_text())
+    (finished / "run.json").write_text(json.dumps({**state, "format": 99}))
+    process = start(tmp_path, "--resume")
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "has format 99; this seqbench reads formats up to" in stderr
+
+
+def test_without_options_a_run_goes_on_with_those_it_had(
+    suite: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    options = ("--model", "rnn", "--set", "train.epochs=1", "--seeds", "1", "--set",
+               "measure=[accuracy]")  # fmt: skip
+    run = finish(tmp_path, *options)
+    before = begun(run)
+    (path,) = (run / "trials").glob("*.json")
+    path.unlink()
+    RunFolder(run).set_state("interrupted")
+    banner = " ".join(seqbench_cli("show").stdout.split())
+    assert f"`seqbench run small.yaml --resume {run.relative_to(tmp_path)}` goes on" in banner
+    process = start(tmp_path, "--resume", str(run), "--json")
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    taken = "--set train.epochs=1 --set 'measure=[accuracy]' --model rnn --seeds 1"
+    assert f"going on with {run} (with {taken}): 0 of 1 trials kept" in stderr
+    assert "warning" not in stderr
+    assert begun(run).keys() == before.keys()
+    assert json.loads(stdout)["unplanned"] == 0
+
+
+def test_limits_change_no_figure_and_are_not_warned_of(finished: Path, tmp_path: Path) -> None:
+    before = begun(finished)
+    process = start(tmp_path, "--resume", "--set", "limits.time=5m")
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "warning" not in stderr
+    assert begun(finished) == before
+
+
+def intended(folder: Path) -> str:
+    """What a dry run says of latency."""
+    process = start(folder, "--resume", "--dry-run")
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    return next(line for line in stdout.splitlines() if line.startswith("latency: "))
+
+
+def test_latency_is_timed_again_only_where_cases_have_not_met(timed: Path, tmp_path: Path) -> None:
+    shutil.copytree(timed, tmp_path / "results" / "small" / timed.name)
+    (run,) = tmp_path.glob("results/small/*")
+    suite = tmp_path / "small.yaml"
+    suite.write_text(textwrap.dedent(TIMED_SUITE))
+    assert intended(tmp_path) == "latency: nothing would be timed"
+    suite.write_text(textwrap.dedent(TIMED_SUITE).replace(", {gru: {hidden_size: 4}}", ""))
+    assert intended(tmp_path) == "latency: nothing would be timed"
+    assert finish(tmp_path, "--resume") == run
+    assert (run / "run.log").read_text().count("latency: 1 to do") == 1
+    suite.write_text(textwrap.dedent(TIMED_SUITE))
+    assert intended(tmp_path) == "latency: nothing would be timed"
+    suite.write_text(textwrap.dedent(TIMED_SUITE).replace("models: [", "models: [lstm, "))
+    assert intended(tmp_path) == (
+        "latency: 3 cases taking turns on cpu would be timed (again: lstm is not measured yet)"
+    )
+
+
+@pytest.mark.parametrize("name", ["run.json", "plan.json", "environment.json"])
+def test_a_run_of_which_a_file_is_gone_can_be_reached(
+    finished: Path, tmp_path: Path, seqbench_cli: Callable[..., Any], name: str
+) -> None:
+    before = begun(finished)
+    (finished / name).unlink()
+    assert finished.name in "".join(seqbench_cli("list").stdout.split())
+    assert finish(tmp_path, "--resume") == finished
+    assert begun(finished) == before
+    assert (finished / name).exists()
+
+
+def test_a_run_at_work_is_not_said_to_need_a_command(
+    finished: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    folder = RunFolder(finished)
+    folder.set_state("running")
+    with folder.locked():
+        shown = seqbench_cli("show").stdout
+    assert "This run is not finished" in shown
+    assert "--resume" not in shown
+
+
+def test_the_log_tells_how_a_run_went(slow_run: subprocess.Popen[str], tmp_path: Path) -> None:
+    slow_run.send_signal(signal.SIGINT)
+    slow_run.communicate(timeout=30)
+    (tmp_path / "bad").unlink()
+    log = (finish(tmp_path, "--resume") / "run.log").read_text()
+    told = [line.partition(" ")[2] for line in log.splitlines()]
+    assert told[0] == "begun"
+    assert told[-1] == "finished"
+    middle = told.index("interrupted")
+    assert told[middle + 1].startswith("going on with results/small/")
+
+
+def test_seconds_of_a_runner_that_was_killed_count(
+    slow_run: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    (run,) = tmp_path.glob("results/small/*")
+    time.sleep(1)
+    slow_run.kill()
+    slow_run.communicate()
+    before = RunFolder(run).seconds()
+    assert before > 0
+    (tmp_path / "bad").unlink()
+    assert finish(tmp_path, "--resume") == run
+    assert json.loads((run / "run.json").read_text())["seconds"] > before
+
+
+def test_ctrl_c_while_torch_loads_prints_no_traceback(suite: Path, tmp_path: Path) -> None:
+    """As a terminal sends it: to the runner and to what it is starting."""
+    for seconds in (0.3, 0.6, 1.0, 1.5):
+        process = start(tmp_path)
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 130, stderr
+        assert "Traceback" not in stderr
+        assert "Fatal" not in stderr
+        assert processes_of(tmp_path) == []
