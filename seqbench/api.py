@@ -242,7 +242,7 @@ def start(
             stack.enter_context(again.folder.locked())
         else:
             RunFolder.try_place(out)
-        environment = _environment(executor)
+        environment = _environment(executor, progress)
         plan = plan_suite(suite, selection, registry, environment["devices"])
         source, planned = suite.read_text("utf-8-sig"), plan.to_dict()
         if again is None:
@@ -283,10 +283,11 @@ class Resumed:
         return f"going on with {self.path}{changed}: {self.kept} of {self.trials} trials kept"
 
 
-def _environment(executor: Executor) -> dict[str, Any]:
+def _environment(executor: Executor, progress: Progress) -> dict[str, Any]:
     """The machine as a worker sees it. Raises WorkerError."""
     from seqbench import runner
 
+    progress.phase("start", ())
     environment = runner.environment(executor)
     if "error" in environment:
         raise WorkerError(f"torch does not work here: {environment['error']}")
@@ -414,7 +415,7 @@ class Intentions:
     of_latency: int
 
 
-def intentions(suite: Path, selection: Selection, again: Again) -> Intentions:
+def intentions(suite: Path, selection: Selection, again: Again, progress: Progress) -> Intentions:
     """What going on with a run would do. Does nothing.
 
     Raises:
@@ -422,16 +423,16 @@ def intentions(suite: Path, selection: Selection, again: Again) -> Intentions:
     """
     from seqbench import runner
     from seqbench.executors.local import LocalExecutor
-    from seqbench.work import Progress, Work
+    from seqbench.work import Work
 
     folder, executor, registry = again.folder, LocalExecutor(), plugins.load()
     selection = _as_before(selection, folder)
     plan_suite(suite, selection, registry)
-    environment = _environment(executor)
+    environment = _environment(executor, progress)
     plan = plan_suite(suite, selection, registry, environment["devices"])
     earned = _earned(again, plan, selection, environment)
     work = Work(
-        plan, folder, executor, Progress(), None, environment["devices"], earned.trials,
+        plan, folder, executor, progress, None, environment["devices"], earned.trials,
         earned.cases, earned.earlier, again.retry_failed,
     )  # fmt: skip
     asked = runner.intended(work)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqbench import alone
+from seqbench.data import cache_dir
 from seqbench.executors import Executor, Job, Outcome
 from seqbench.measure.unfinished import Unfinished
 from seqbench.records import Case, CaseRecord, Comparison, Measurement, TrialRecord, fingerprint
@@ -53,7 +55,7 @@ class Measuring:
         subjects = {
             case.id: {
                 "id": case.id,
-                "label": case.label,
+                "label": case.name,
                 "model": dataclasses.asdict(case.model),
                 "data": str(ready[dataset_key(case.dataset)]),
                 "device": case.device,
@@ -113,7 +115,15 @@ def measure(work: Work, trained: Sequence[TrialRecord], ready: Mapping[str, Path
         ledgers[outcome.job.group].enter(key, _measurements(outcome, reason_of(outcome, work)))
     contests = [_entitled(missing) for missing in asked.missing_contests()]
     if contests:
-        _check_machine(work)
+        with alone.timing(cache_dir()):
+            _check_machine(work)
+            _time(contests, ledgers, work)
+    for ledger in ledgers.values():
+        ledger.settle()
+    work.folder.keep_contests(job.id for job in asked.contests)
+
+
+def _time(contests: Iterable[Job], ledgers: Mapping[str, Ledger], work: Work) -> None:
     for job in contests:
         for outcome in work.do("latency", [job]):  # one contest after the other: each alone
             compared = [Comparison(**one) for one in outcome.result["comparisons"]]
@@ -122,9 +132,6 @@ def measure(work: Work, trained: Sequence[TrialRecord], ready: Mapping[str, Path
                 found = [Measurement(**timing) for timing in timings]
                 met = job.payload["unfinished"]["fingerprint"]
                 ledgers[case_id].enter(job.id, found, met=met)
-    for ledger in ledgers.values():
-        ledger.settle()
-    work.folder.keep_contests(job.id for job in asked.contests)
 
 
 def _entitled(missing: Missing) -> Job:

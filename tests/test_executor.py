@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from conftest import runner_environment
 
 from seqbench import orphans, process
 from seqbench.executors import Job, Outcome
@@ -50,3 +55,23 @@ def test_every_case_has_its_turn_and_the_longest_go_first() -> None:
     assert names(queue) == ["c0", "b1", "a1", "c1", "b2", "a2"]
     queue.heed(Outcome(queue.jobs.pop(0), "timeout", seconds=99.0))
     assert names(queue) == ["b1", "a1", "c1", "b2", "a2"]
+
+
+def test_a_fork_whose_runner_is_lost_says_nothing(tmp_path: Path) -> None:
+    script = """
+        import os
+        from multiprocessing import forkserver
+        from seqbench import process
+
+        process._start_server(process._context())
+        said, said_to = forkserver.connect_to_new_process([])
+        os.close(said_to)
+        forkserver.read_signed(said)  # its number
+        print("ended as", forkserver.read_signed(said))
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True,
+        env=runner_environment(tmp_path), timeout=60,
+    )  # fmt: skip
+    assert "ended as 1" in done.stdout
+    assert done.stderr == ""

@@ -25,6 +25,8 @@ from small_runs import (
     start,
 )
 
+from seqbench.alone import timing
+from seqbench.data import cache_dir
 from seqbench.store import RunFolder
 
 
@@ -217,7 +219,7 @@ def test_latency_is_timed_again_only_where_cases_have_not_met(timed: Path, tmp_p
     assert intended(tmp_path) == "latency: nothing would be timed"
     suite.write_text(textwrap.dedent(TIMED_SUITE).replace("models: [", "models: [lstm, "))
     assert intended(tmp_path) == (
-        "latency: 3 cases taking turns on cpu would be timed (again: lstm is not measured yet)"
+        "latency: 3 cases taking turns on cpu would be timed (again: lstm on parity is not measured yet)"
     )
 
 
@@ -281,3 +283,15 @@ def test_ctrl_c_while_torch_loads_prints_no_traceback(suite: Path, tmp_path: Pat
         assert "Traceback" not in stderr
         assert "Fatal" not in stderr
         assert processes_of(tmp_path) == []
+
+
+def test_two_runs_that_time_at_once_are_warned(timed: Path, tmp_path: Path) -> None:
+    shutil.copytree(timed, tmp_path / "results" / "small" / timed.name)
+    (tmp_path / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
+    for path in tmp_path.glob("results/small/*/cases/*.json"):
+        path.unlink()
+    with timing(cache_dir()):  # tests and the runs they start share a cache
+        process = start(tmp_path, "--resume")
+        _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert "another run of seqbench is timing on this machine" in stderr

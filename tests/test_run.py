@@ -193,7 +193,10 @@ def test_one_case_alone_is_measured_too(
 
 
 def test_a_case_that_dies_while_it_is_timed_is_out_and_the_others_go_on(
-    site: Path, write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
+    site: Path,
+    write_suite: Callable[..., Path],
+    seqbench_cli: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
     code = """
         import os
@@ -223,6 +226,10 @@ def test_a_case_that_dies_while_it_is_timed_is_out_and_the_others_go_on(
     assert {one["reason"] for one in mortal["unmeasured"]} == {
         "the process ended by itself with exit code 9"
     }
+    line = "faulty:dies on parity, while it was timed"
+    assert f"  crashed {line}: the process ended by itself with exit code 9" in done.stderr
+    (log,) = tmp_path.glob("results/*/*/run.log")
+    assert f" {line}: crashed: the process ended by itself with exit code 9" in log.read_text()
 
 
 def test_an_absent_device_is_skipped_with_the_reason(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seqbench.executors import Job, Outcome
 
 PHASES = {
+    "start": "starting workers (loading torch)",
     "prepare": "preparing data",
     "train": "training",
     "memory": "cost and memory",
@@ -56,7 +57,6 @@ class Display:
 
     def __enter__(self) -> Display:
         self.live.start()
-        self._say("starting workers (loading torch)")
         return self
 
     def __exit__(
@@ -78,6 +78,9 @@ class Display:
         self._say(str(resumed))
 
     def _phase(self, name: str, jobs: Sequence[Job]) -> None:
+        if name == "start":
+            self._say(PHASES[name])
+            return
         if self.overall is not None:
             self.live.remove_task(self.overall)
         self.shares = dict.fromkeys((job.id for job in jobs), 0.0)

@@ -137,7 +137,7 @@ def run(
     again = _again(suite, selection, out, resume, retry_failed)
     if dry_run:
         if again is not None:
-            _print_intentions(api.intentions(suite, selection, again))
+            _print_intentions(_intentions(suite, selection, again))
         elif as_json:
             click.echo(json.dumps(_plan(suite, selection).to_dict(), indent=1))
         else:
@@ -197,6 +197,14 @@ def _command(folder: Path, *more: str) -> str:
         taken = bool(named) and not named[0].startswith("-")
         del given[place : place + 1 + taken]
     return shlex.join(["seqbench", *given, "--resume", str(folder), *more])
+
+
+def _intentions(suite: Path, selection: Selection, again: Again) -> Intentions:
+    from seqbench import api
+    from seqbench.cli.progress import Display
+
+    with Display(console(stderr=True)) as display:
+        return api.intentions(suite, selection, again, display.progress())
 
 
 def _print_intentions(intended: Intentions) -> None:
