@@ -219,7 +219,8 @@ def test_latency_is_timed_again_only_where_cases_have_not_met(timed: Path, tmp_p
     assert intended(tmp_path) == "latency: nothing would be timed"
     suite.write_text(textwrap.dedent(TIMED_SUITE).replace("models: [", "models: [lstm, "))
     assert intended(tmp_path) == (
-        "latency: 3 cases taking turns on cpu would be timed (again: lstm on parity is not measured yet)"
+        "latency: 3 cases taking turns on cpu would be timed "
+        "(again: lstm on parity is not measured yet)"
     )
 
 
