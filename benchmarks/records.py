@@ -30,6 +30,17 @@ READ = """
 import json, pathlib, sys
 for path in pathlib.Path(sys.argv[1]).glob("trials/*.json"): json.loads(path.read_bytes())
 """
+#: What a resume does before anything is run, torch and the machine aside.
+SCAN = """
+import pathlib, sys
+from seqbench import api, plugins
+from seqbench.resume import decide
+from seqbench.store import RunFolder
+suite, folder = map(pathlib.Path, sys.argv[1:])
+plan = api.plan_suite(suite, api.Selection(allow_many=True), plugins.load())
+kept = sum(d.record is not None for d in decide(plan, RunFolder(folder), retry_failed=False))
+assert kept == len(plan.trials)
+"""
 
 
 def main() -> None:
@@ -50,7 +61,8 @@ def main() -> None:
         commands = {
             "read as JSON": [PYTHON, "-c", READ, str(folder.path)],
             "plan (validate)": [*seqbench, "validate", "--yes", str(suite)],
-            "scan (run --dry-run --resume)": [
+            "resume scan": [PYTHON, "-c", SCAN, str(suite), str(folder.path)],
+            "run --dry-run --resume, torch too": [
                 *seqbench, "run", "--yes", "--dry-run",
                 "--resume", str(folder.path), *out, str(suite)
             ],
@@ -78,7 +90,7 @@ def _suite(models: int, datasets: int, seeds: int) -> str:
     return (
         f"name: many\ndatasets: [{{parity: {{length: {lengths}}}}}]\n"
         f"models: [{{lstm: {{hidden_size: {sizes}}}}}]\ntrain: {{epochs: {EPOCHS}}}\n"
-        f"seeds: {seeds}\n"
+        f"seeds: {seeds}\ndevices: [cpu]\n"
     )
 
 

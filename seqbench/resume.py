@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,13 +40,14 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
     """
     known = {path.stem: path for path in folder.trial_files()}
     planned = folder.planned()
+    records, digests = _read(folder, [known[t.id] for t in plan.trials if t.id in known])
     for trial in plan.trials:
         if trial.id not in known:
             new = trial.id not in planned
             yield Decision(trial, None, "new, or what defines it has changed" if new else "not run")
             continue
-        record = folder.trial(known[trial.id])
-        why = _why_again(record, folder.path, retry_failed)
+        record = records[trial.id]
+        why = _why_again(record, digests.get(trial.id), retry_failed)
         if record is not None and not why:
             hint = "" if record.status == "ok" else " (--retry-failed runs it again)"
             yield Decision(trial, record, f"{record.status}: kept{hint}")
@@ -53,19 +56,47 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
             yield Decision(trial, None, why, earlier=record if failed else None)
 
 
-def _why_again(record: TrialRecord | None, folder: Path, retry_failed: bool) -> str:
-    """Why a recorded trial is run again, or ``""``."""
+def _read(
+    folder: RunFolder, paths: Iterable[Path]
+) -> tuple[dict[str, TrialRecord | None], dict[str, str | None]]:
+    """Records, None where one is damaged, and digests of the weights of those that ended well, None
+    where they cannot be read; by trial.
+
+    Digests are made while records are read: both take about as long.
+    """
+    records: dict[str, TrialRecord | None] = {}
+    digests: dict[str, Future[str | None]] = {}
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for path in paths:
+            record = records[path.stem] = folder.trial(path)
+            if record is not None and record.status == "ok":
+                digests[path.stem] = pool.submit(_digest_of, folder.path / record.weights)
+    return records, {trial: found.result() for trial, found in digests.items()}
+
+
+def _digest_of(weights: Path) -> str | None:
+    try:
+        return digest(weights)
+    except OSError:
+        return None
+
+
+def _why_again(record: TrialRecord | None, weights: str | None, retry_failed: bool) -> str:
+    """Why a recorded trial is run again, or ``""``.
+
+    Args:
+        weights: digest of what lies there as its weights.
+    """
     if record is None:
         return "its record is damaged"
     if record.status == "skipped":
         return "it was skipped"
     if record.status != "ok":
         return f"it was {record.status}: retried" if retry_failed else ""
-    weights = folder / record.weights
     why = ""
-    if not weights.is_file():
+    if weights is None:
         why = "its weights are gone"
-    elif record.weights_sha256 and digest(weights) != record.weights_sha256:
+    elif record.weights_sha256 and weights != record.weights_sha256:
         why = "its weights are damaged"
     if why:
         warnings.warn(f"{record.id}: {why}; it does not count", DamagedRecord, stacklevel=2)

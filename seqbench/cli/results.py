@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -74,6 +75,10 @@ def show(
         from seqbench.report.terminal import print_report
 
         print_report(document, console())
+    elif form == "json":
+        from seqbench.report.export import write_json
+
+        write_json(document, sys.stdout)
     else:
         from seqbench.report.export import FORMATS as exports
 

@@ -243,7 +243,9 @@ def _print_contests(intended: Intentions) -> None:
 
 def _report(document: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(document, indent=1))
+        from seqbench.report.export import write_json
+
+        write_json(document, sys.stdout)
         return
     from seqbench.report.terminal import print_report
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TextIO
 
 from seqbench.report import notes
 from seqbench.report.column import Case, Column, Document
@@ -18,9 +19,10 @@ from seqbench.report.warnings import warnings
 Escape = Callable[[str], str]
 
 
-def to_json(document: Document) -> str:
-    """The document itself, in SI units and full precision."""
-    return json.dumps(document, indent=1) + "\n"
+def write_json(document: Document, stream: TextIO) -> None:
+    """The document itself, in SI units and full precision; piece by piece, for it may be large."""
+    stream.writelines(json.JSONEncoder(indent=1).iterencode(document))
+    stream.write("\n")
 
 
 # ---------------------------------------------------------------------------------------- CSV
@@ -240,10 +242,9 @@ def _figure(column: Column, number: int, bold: str, letters: str, escape: Escape
     return text + (letters.format(letters_of) if letters_of else "")
 
 
-#: What ``seqbench show --format`` offers beside the table.
+#: What ``seqbench show --format`` offers beside the table and JSON.
 FORMATS: dict[str, Callable[[Document], str]] = {
     "markdown": to_markdown,
     "csv": to_csv,
-    "json": to_json,
     "latex": to_latex,
 }
