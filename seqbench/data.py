@@ -88,26 +88,36 @@ def prepare(
     path = prepared_path(choice, cache)
     if is_prepared(choice, cache):
         return path
-    from seqbench.models import check_call
-
     downloads = cache / "downloads"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         downloads.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _not_writable(cache, error) from error
-    context = DataContext(data_dir, downloads, say, progress)
-    load = _load(choice)
-    check_call(choice, load, context, **choice.params)
-    loaded = load(context, **choice.params)
+    task, tensors = load(choice, DataContext(data_dir, downloads, say, progress))
+    _store(tensors, task, path)
+    return path
+
+
+def load(choice: Choice, context: DataContext) -> tuple[Task, dict[str, Tensor]]:
+    """What the plugin's ``load`` returns, held against its own task: the tensors of each split as
+    ``train_x``, ``train_y``, ``test_x``, …
+
+    Raises:
+        PluginError, DataError, Exception: as :func:`prepare`.
+    """
+    from seqbench.models import check_call
+
+    function = _load(choice)
+    check_call(choice, function, context, **choice.params)
+    loaded = function(context, **choice.params)
     try:
         tensors = _checked_tensors(loaded)
     except _Flaw as flaw:
         raise DataError(
             f"dataset {choice.name!r} of {choice.distribution} {choice.version}: {flaw}"
         ) from None
-    _store(tensors, loaded.task, path)
-    return path
+    return loaded.task, tensors
 
 
 def open_splits(path: Path) -> Splits:

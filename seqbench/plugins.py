@@ -101,6 +101,22 @@ class Registry:
         """
         return self._look_up("dataset", name, self._datasets)
 
+    def offer(self, name: str) -> Offer[Any]:
+        """The model or, where none is called so, the dataset ``name`` or ``distribution:name``.
+
+        Raises:
+            UnknownName: no working plugin offers it, or more than one does.
+        """
+        short = name.rpartition(":")[2]
+        if short in self._models:
+            return self.model(name)
+        if short in self._datasets:
+            return self.dataset(name)
+        both = {**self._models, **self._datasets}
+        raise UnknownName(
+            f"no model and no dataset is called {name!r}{self._hint('model', name, short, both)}"  # type: ignore[arg-type]
+        )
+
     def clashes(self, plugin: Plugin) -> list[str]:
         """One line for each name of ``plugin`` that another distribution offers as well."""
         lines = []

@@ -53,6 +53,7 @@ PARTS: Mapping[str, type | tuple[type, ...]] = {
     "say": str, "bytes": int, "total_bytes": int, "epoch": int, "epochs": int, "step": int,
     "steps": int, "train_loss": float, "validation": float, "seconds": float, "loaded": dict,
     "ready": list, "ns": list, "samples": int, "done": dict,
+    **dict.fromkeys(("check", "asks", "result", "expected", "came", "example", "note"), str),
 }  # fmt: skip
 TOGETHER = ({"bytes", "total_bytes"}, {"epoch", "epochs", "train_loss"}, {"step", "steps"})
 DONE = {"status", "reason", "result"}

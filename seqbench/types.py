@@ -18,6 +18,14 @@ TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 ENCODER_PARAMETERS: Mapping[str, Param]
 
 
+#: Every kind of task: what goes in, and what is asked for (see :class:`Task`).
+TASK_KINDS = tuple(
+    f"{given}/{wanted}"
+    for given in ("features", "tokens")
+    for wanted in ("label", "value", "label_per_step")
+)
+
+
 @dataclass(frozen=True)
 class Task:
     """What a model is asked to do with a dataset.
@@ -116,6 +124,8 @@ class ModelSpec:
         parameters: each parameter with its default, or a :class:`Param`.
         kind: ``"encoder"`` or ``"model"``.
         description: one line.
+        tasks: the kinds of task that it can answer, as ``"features/label"`` (see
+            :data:`TASK_KINDS`); ``seqbench check`` examines it on these.
     """
 
     name: str
@@ -123,12 +133,19 @@ class ModelSpec:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     kind: Literal["encoder", "model"] = "encoder"
     description: str = ""
+    tasks: Sequence[str] = TASK_KINDS
 
     def __post_init__(self) -> None:
         _check_spec("model", self.name, self.build)
         if self.kind not in ("encoder", "model"):
             raise ValueError(
                 f"model {self.name!r}: kind is {self.kind!r}, not 'encoder' or 'model'"
+            )
+        unknown = [kind for kind in self.tasks if kind not in TASK_KINDS]
+        if unknown or not self.tasks:
+            raise ValueError(
+                f"model {self.name!r}: tasks names {', '.join(map(repr, unknown)) or 'none'}; "
+                f"there are: {', '.join(TASK_KINDS)}"
             )
         own = _as_params(self.parameters)
         shared = ENCODER_PARAMETERS if self.kind == "encoder" else {}

@@ -284,6 +284,16 @@ def _serve(job: Job, channel: Channel) -> dict[str, Any]:
     return latency.serve(job, channel)
 
 
+def _check(job: Job, channel: Channel) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from seqbench.conformance.job import examine
+
+    for finding in examine(job, lambda name: channel.send({"say": name})):
+        channel.send(asdict(finding))
+    return {}
+
+
 _KINDS: dict[str, Callable[[Job, Channel], dict[str, Any]]] = {
     "environment": _environment,
     "prepare": _prepare,
@@ -292,4 +302,5 @@ _KINDS: dict[str, Callable[[Job, Channel], dict[str, Any]]] = {
     "cost": _cost,
     "serve": _serve,
     "doctor": _doctor,
+    "check": _check,
 }

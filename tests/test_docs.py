@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, runner_environment
 
 from seqbench import plugins
 from seqbench.cli import cli
@@ -92,6 +92,19 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
     pip_install(site, model, data)
     listed = seqbench_cli("plugins").stdout
     assert "my-model 0.1.0" in listed
+    for checked in ("leaky", "first"):
+        done = seqbench_cli("check", checked)
+        assert done.returncode == 0, done.stdout
+    (tmp_path / "test_leaky.py").write_text(files["test_leaky.py"][0])
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_leaky.py"]
+    tests = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=runner_environment(tmp_path, site),
+        capture_output=True,
+        text=True,
+    )
+    assert "15 passed, 2 skipped" in tests.stdout
     done = seqbench_cli("run", "leaky.yaml", "--seeds", "1")
     assert done.returncode == 0, done.stderr
     assert "leaky keep=0.9" in done.stdout

@@ -28,6 +28,9 @@ ALLOWED = {
     "plan": {"suite", "labels", "plugins", "parameters", "records", "types", "errors"},
     "runner": {"data", "executors", "records", "store", "errors", "work", "measuring"},
     "alone": set(),
+    "conformance": {"conformance", "data", "measure", "models", "plugins", "records", "training",
+                    "types", "worker"},
+    "testing": {"conformance", "plugins"},
     "measuring": {"alone", "data", "executors", "measure", "records", "work"},
     "work": {"data", "executors", "records", "store"},
     "server": set(),
@@ -44,7 +47,7 @@ ALLOWED = {
     "measure": {"measure", "data", "models", "training", "types", "records", "errors", "stats",
                 "comparing", "process", "worker", "channel", "nvidia"},
     "worker": {"channel", "orphans", "data", "environment", "errors", "measure", "models",
-               "records", "training", "doctor"},
+               "records", "training", "doctor", "conformance"},
     "process": {"worker", "channel", "logs", "orphans", "errors"},
     "executors": {"executors", "process", "records", "errors", "measure", "system"},
 }  # fmt: skip

@@ -12,6 +12,7 @@ from types import FrameType
 import click
 
 import seqbench
+from seqbench.cli.conformance import check
 from seqbench.cli.listing import datasets, devices, models, plugins
 from seqbench.cli.results import list_runs, show
 from seqbench.cli.run import run, schema, validate
@@ -38,7 +39,7 @@ def cli(debug: bool) -> None:
 
 
 COMMANDS = (
-    run, validate, show, list_runs, models, datasets, devices, plugins, schema, selftest
+    run, validate, show, list_runs, models, datasets, devices, plugins, check, schema, selftest
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

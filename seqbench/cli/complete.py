@@ -20,6 +20,10 @@ def dataset(context: click.Context, parameter: click.Parameter, text: str) -> li
     return _matching(text, [offer.spec.name for offer in plugins.load().datasets])
 
 
+def offer(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
+    return model(context, parameter, text) + dataset(context, parameter, text)
+
+
 def run(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
     from seqbench.store import find_runs
 

@@ -1,0 +1,152 @@
+"""``seqbench check``: whether a plugin's model or dataset is right."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seqbench.cli import complete
+from seqbench.cli.terminal import console
+from seqbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from seqbench.plugins import Offer
+
+#: Seconds that all checks of one model or dataset may take.
+LIMIT = 600.0
+LONGEST = 2000
+STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim", "no": "yellow"}
+
+
+@click.command("check")
+@click.argument("name", shell_complete=complete.offer)
+@click.option(
+    "--param",
+    "given",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A parameter other than its default. May be given again.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Where a model is examined.")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    envvar="SEQBENCH_DATA",
+    show_envvar=True,
+    help="Folder where datasets already lie.",
+)
+def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None) -> None:
+    """Check that the model or dataset NAME keeps to what seqbench relies on.
+
+    Exit code: 0 all is well, 1 some check failed.
+    """
+    from seqbench import plugins
+    from seqbench.conformance.job import job_for
+
+    offer = plugins.load().offer(name)
+    payload = job_for(offer, _parameters(offer, given), device, data_dir)
+    click.echo(f"{name}, {offer.source}", err=True)
+    found, ended = _run(payload)
+    terminal = console()
+    terminal.print(_table(found))
+    failed = [one for one in found if one["result"] == "failed"]
+    for one in failed:
+        terminal.print(_failure(one))
+    if ended:
+        terminal.print(_plain(f"\n{ended}", "bold red"))
+    count = sum(one["result"] in ("ok", "failed") for one in found)
+    click.echo(f"\n{count - len(failed)} of {count} checks passed")
+    if failed or ended:
+        sys.exit(1)
+
+
+def _parameters(offer: Offer[Any], given: Sequence[str]) -> dict[str, Any]:
+    """``("hidden_size=8",)`` as values. Raises UsageError."""
+    import yaml
+
+    from seqbench.parameters import completed, nearest, problem_with
+
+    declared, values = offer.spec.parameters, {}
+    for one in given:
+        key, equals, text = one.partition("=")
+        if not equals or key not in declared:
+            raise UsageError(
+                f"--param {one}: {offer.spec.name} has no parameter {key!r}; "
+                f"{nearest(key, declared) or 'it has none'}"
+            )
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--param {one}: {' '.join(str(error).split())}") from error
+        problem = problem_with(value, declared[key])
+        if problem:
+            raise UsageError(f"--param {one}: {problem}")
+        values[key] = value
+    return completed(values, {key: declared[key] for key in values})
+
+
+def _run(payload: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """Findings, and how the process ended if that was not as it should."""
+    from seqbench.executors import Job, Listener
+    from seqbench.executors.local import LocalExecutor
+    from seqbench.report.text import clean
+
+    at, found = [""], []
+
+    def told(job: Job, message: Mapping[str, Any]) -> None:
+        at[0] = message.get("say", at[0])
+        if "result" in message:
+            found.append(dict(message))
+
+    executor = LocalExecutor()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "check.log"
+        job = Job("check", "check", "check", payload, log, device=payload["device"], limit=LIMIT)
+        outcome = next(iter(executor.run([job], Listener(told=told))))
+    if outcome.status == "ok":
+        return found, ""
+    lines = "".join(f"\n  | {clean(line)}" for line in outcome.lines)
+    return found, f"{outcome.status} during `{at[0]}`: {outcome.reason}{lines}"
+
+
+def _table(found: Sequence[Mapping[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for header in ("check", "result", "what is asked"):
+        table.add_column(header, overflow="fold")
+    for one in found:
+        asked = one["asks"] + (f" ({one['note']})" if one["note"] else "")
+        table.add_row(
+            _plain(one["check"]), _plain(one["result"], STYLES[one["result"]]), _plain(asked)
+        )
+    return table
+
+
+def _failure(one: Mapping[str, Any]) -> Text:
+    """What was expected, what came, and the smallest input that does it."""
+    from seqbench.report.text import clean
+
+    text = _plain(f"\n{one['check']}", "bold red")
+    for lead, key in (("expected", "expected"), ("came", "came"), ("with", "example")):
+        if one[key]:
+            text.append(f"\n  {lead:<9}", "bold")
+            text.append(clean(one[key], LONGEST))
+    return text
+
+
+def _plain(text: str, style: str = "") -> Text:
+    """Text from a plugin: no markup, no control characters."""
+    from rich.text import Text
+
+    from seqbench.report.text import clean
+
+    return Text("\n".join(clean(line, LONGEST) for line in text.split("\n")), style)

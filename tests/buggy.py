@@ -1,0 +1,192 @@
+"""Encoders and datasets with one bug each, planted for the checks to find."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seqbench import DataContext, Splits, Task
+
+SIZE = 8
+
+
+class Sound(nn.Module):
+    """A layer without a bug, and the base of those with one."""
+
+    def __init__(self, input_size: int):
+        super().__init__()
+        self.inner = nn.Linear(input_size, SIZE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.inner(x)).cumsum(1)
+
+
+class MixesRows(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = super().forward(x)
+        return hidden - hidden.mean(dim=0, keepdim=True)
+
+
+class KeepsState(Sound):
+    state: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = super().forward(x)
+        if self.state is not None and self.state.shape == hidden[:, -1:].shape:
+            hidden = hidden + self.state
+        self.state = hidden[:, -1:].detach()
+        return hidden
+
+
+class Noisy(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (1 + 0.01 * random.random())
+
+
+class AlwaysDrops(Sound):
+    def __init__(self, input_size: int, dropout: float):
+        super().__init__(input_size)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.dropout(super().forward(x), self.dropout)
+
+
+class NeverDrops(AlwaysDrops):
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.dropout(Sound.forward(self, x), self.dropout, training=False)
+
+
+class UnusedParameter(Sound):
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        self.spare = nn.Linear(SIZE, SIZE)
+
+
+class Unstable(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + (0.0 * self.inner.weight.sum()).sqrt()
+
+
+class DoublePrecision(Sound):
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.double())
+
+
+class NoShortSequences(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + functional.max_pool1d(x.mean(2), 2).mean()
+
+
+class NoBatchOfOne(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.squeeze(0))
+
+
+class Overwrites(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.requires_grad:
+            x -= x.mean(dim=1, keepdim=True)
+        return super().forward(x)
+
+
+class OwnSeed(Sound):
+    def __init__(self, input_size: int):
+        torch.manual_seed(42)
+        super().__init__(input_size)
+
+
+class NoSeed(Sound):
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        with torch.no_grad():
+            self.inner.weight.mul_(random.random())
+
+
+class PlainTensor(Sound):
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        self.scale = torch.full((SIZE,), 2.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.scale
+
+
+class Unsaved(Sound):
+    """What it has drawn for itself is lost with the process."""
+
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        self.factor = float(torch.rand(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.factor
+
+
+class ChangesThreads(Sound):
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        torch.set_num_threads(torch.get_num_threads() + 1)
+
+
+class WrongStep(Sound):
+    """Forgets all but the last step."""
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return torch.tanh(self.inner(x)), ()
+
+
+class LearnsNothing(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return 0.0 * super().forward(x)
+
+
+def leaks(context: DataContext, seed: int) -> Splits:
+    x, y = _drawn(seed)
+    return Splits(TASK, (x, y), (x[:50], y[:50]))
+
+
+def drifts(context: DataContext, seed: int) -> Splits:
+    drawn = _drawn(random.randrange(10**9))
+    return Splits(TASK, drawn, _drawn(seed + 1))
+
+
+def one_seed(context: DataContext, seed: int) -> Splits:
+    return Splits(TASK, _drawn(0), _drawn(1))
+
+
+def lacks_a_class(context: DataContext, seed: int) -> Splits:
+    x, y = _drawn(seed)
+    return Splits(TASK, (x, y.clamp(max=1)), _drawn(seed + 1))
+
+
+def out_of_range(context: DataContext, seed: int) -> Splits:
+    x, y = _drawn(seed)
+    return Splits(TASK, (x, y + 1), _drawn(seed + 1))
+
+
+def not_a_number(context: DataContext, seed: int) -> Splits:
+    x, y = _drawn(seed)
+    x[3, 1, 0] = float("nan")
+    return Splits(TASK, (x, y), _drawn(seed + 1))
+
+
+def reseeds(context: DataContext, seed: int) -> Splits:
+    torch.manual_seed(seed)
+    return Splits(TASK, _drawn(seed), _drawn(seed + 1))
+
+
+TASK = Task("features", 2, "label", 3, 4)
+
+
+def _drawn(seed: int) -> tuple[Tensor, Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(200, 4, 2, generator=draw), torch.randint(0, 3, (200,), generator=draw)

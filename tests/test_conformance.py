@@ -1,0 +1,168 @@
+"""What `seqbench check` asks: sound plugins pass, every planted bug is caught by name."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import install
+
+from seqbench import DataContext, plugins
+from seqbench.conformance import datasets, models
+from seqbench.conformance.candidate import Candidate
+from seqbench.conformance.findings import Check, findings
+from seqbench.conformance.job import examine, job_for
+from seqbench.records import Choice
+
+#: Each planted bug with the check that must find it, and words of what it says.
+BUGS = {
+    "MixesRows": ("rows", "with another second row, the answer to the first changes by"),
+    "KeepsState": ("memory", "after a call with another input the answer changes by"),
+    "Noisy": ("noise", "something random is not off after .eval()"),
+    "AlwaysDrops": ("noise", "something random is not off after .eval()"),
+    "NeverDrops": ("dropout", "the answers of two calls are the same"),
+    "UnusedParameter": ("gradients", "none reaches encoder.spare.weight, encoder.spare.bias"),
+    "Unstable": ("gradients", "that of encoder.inner.weight is not"),
+    "DoublePrecision": ("answer", "Double"),
+    "NoShortSequences": ("sizes", "Invalid computed output size"),
+    "NoBatchOfOne": ("build", ""),
+    "Overwrites": ("input", "it was changed in place"),
+    "OwnSeed": ("globals", "building the model sets a seed of its own"),
+    "NoSeed": ("seed", "encoder.inner.weight differ"),
+    "PlainTensor": ("device", "register_buffer moves it along"),
+    "Unsaved": ("weights", "something that matters is no parameter and no buffer"),
+    "ChangesThreads": ("globals", "torch.get_num_threads()"),
+    "WrongStep": ("step", "answers differ by"),
+    "LearnsNothing": ("learns", "it went from"),
+}  # fmt: skip
+DATASET_BUGS = {
+    "leaks": ("disjoint", "50 of its 50 stand there as well"),
+    "drifts": ("repeatable", "train_x, train_y differ"),
+    "one_seed": ("seed", "they are the same"),
+    "lacks_a_class": ("classes", "there is none of 2"),
+    "out_of_range": ("load", "holds class 3, but task.output_size 3 allows 0 to 2"),
+    "not_a_number": ("load", "NaN"),
+    "reseeds": ("globals", "use a torch.Generator"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def candidate(name: str) -> Candidate:
+    params: dict[str, Any] = {"readout": "last", "embedding_size": 5}
+    if name.endswith("Drops"):
+        params["dropout"] = 0.1
+    return Candidate(Choice(name, params, f"buggy:{name}", "seqbench", "0", "encoder"))
+
+
+def named(checks: tuple[Check, ...], *names: str) -> list[Check]:
+    return [check for check in checks if not names or check.name in names]
+
+
+def test_a_sound_model_passes_every_check() -> None:
+    random.seed(0)
+    found = list(findings(models.CHECKS, candidate("Sound")))
+    assert {one.check for one in found if one.result == "failed"} == set(), found
+    assert {one.check for one in found if one.result == "skipped"} == {"dropout", "step"}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_caught_by_name(bug: str) -> None:
+    wanted, words = BUGS[bug]
+    found = {one.check: one for one in findings(models.CHECKS, candidate(bug))}
+    caught = found[wanted]
+    assert caught.result == "failed", found
+    assert words in caught.came
+    assert caught.expected
+
+
+def test_the_smallest_input_is_shown() -> None:
+    (found,) = findings(named(models.CHECKS, "rows"), candidate("MixesRows"))
+    assert "features/label, an input of shape (2, 1, 3): [[[" in found.example
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_our_own_models_pass(name: str) -> None:
+    found = list(examine(job_for(plugins.load().model(name), {"hidden_size": 8})))
+    assert [one for one in found if one.result == "failed"] == []
+    assert {one.check for one in found if one.result == "no"} <= {"compiles", "exports"}
+
+
+@pytest.mark.parametrize("name", ["adding", "parity"])
+def test_our_own_datasets_pass(name: str) -> None:
+    found = list(examine(job_for(plugins.load().dataset(name), {})))
+    assert [one for one in found if one.result == "failed"] == []
+
+
+@pytest.mark.parametrize("bug", DATASET_BUGS)
+def test_a_bug_in_a_dataset_is_caught_by_name(bug: str, tmp_path: Path) -> None:
+    wanted, words = DATASET_BUGS[bug]
+    choice = Choice(bug, {"seed": 3}, f"buggy:{bug}", "seqbench", "0")
+    holding = datasets.Holding(choice, DataContext(None, tmp_path, lambda text: None))
+    found = {one.check: one for one in findings(datasets.CHECKS, holding)}
+    assert found[wanted].result == "failed", found
+    assert words in found[wanted].came
+
+
+EAGER = """
+    import seqbench
+    import torch
+
+    class Eager(torch.nn.Linear):
+        pass
+
+    @seqbench.hookimpl
+    def seqbench_models():
+        return [seqbench.ModelSpec("eager", build="eager:Eager", parameters={"out_features": 4})]
+    """
+
+
+def test_check_reports_and_exits_1_where_something_failed(
+    site: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    install(site, "eager", {"eager": EAGER}, "eager = eager")
+    done = seqbench_cli("check", "eager")
+    assert done.returncode == 1
+    assert "that declaring the plugin imports no torch" in done.stdout
+    assert "16 of 17 checks passed" in " ".join(done.stdout.split()), done.stdout
+    sound = seqbench_cli("check", "lstm", "--param", "hidden_size=8")
+    assert sound.returncode == 0, sound.stdout
+    assert "18 of 18 checks passed" in sound.stdout
+
+
+MORTAL = EAGER.replace("        pass", """        def forward(self, x):
+            import os
+            if len(x) == 5:
+                os.abort()
+            return super().forward(x)""")  # fmt: skip
+
+
+def test_a_model_that_dies_while_it_is_checked_says_where(
+    site: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    install(site, "eager", {"eager": MORTAL}, "eager = eager")
+    done = seqbench_cli("check", "eager")
+    assert done.returncode == 1
+    assert "crashed during `sizes`: the process was killed by SIGABRT" in done.stdout
+    assert "answer" in done.stdout
+
+
+def test_check_names_what_it_does_not_know(seqbench_cli: Callable[..., Any]) -> None:
+    unknown = seqbench_cli("check", "lstmm")
+    assert unknown.returncode == 2
+    assert "no model and no dataset is called 'lstmm'; did you mean 'lstm'?" in unknown.stderr
+    parameter = seqbench_cli("check", "lstm", "--param", "hiden_size=3")
+    assert parameter.returncode == 2
+    assert "lstm has no parameter 'hiden_size'; did you mean 'hidden_size'?" in parameter.stderr
+    value = seqbench_cli("check", "lstm", "--param", "hidden_size=many")
+    assert value.returncode == 2
+    assert "--param hidden_size=many: 'many' is text" in value.stderr
