@@ -10,20 +10,23 @@ import contextlib
 import difflib
 import importlib.metadata
 import inspect
+import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import pluggy
 
 from seqbench import hookspecs
-from seqbench.errors import UnknownName
+from seqbench.errors import PluginError, UnknownName, UsageError
 from seqbench.types import DatasetSpec, ModelSpec
 
 GROUP = "seqbench"
+#: Variables that the command line's --no-plugin and --strict set, for this process and its workers.
+DISABLE, STRICT = "SEQBENCH_DISABLE_PLUGINS", "SEQBENCH_STRICT_PLUGINS"
 
 Spec = TypeVar("Spec", ModelSpec, DatasetSpec)
 
@@ -38,6 +41,11 @@ class Source:
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}"
+
+    @property
+    def normal_name(self) -> str:
+        """Of the distribution: the form in which two spellings of it are equal."""
+        return _normal(self.distribution)
 
 
 @dataclass(frozen=True)
@@ -55,12 +63,15 @@ class Offer(Generic[Spec]):
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point: what it offers, or why it does not work."""
+    """One entry point: what it offers, or why it does not work; one that is ``disabled`` is not
+    even imported.
+    """
 
     source: Source
     models: tuple[Offer[ModelSpec], ...] = ()
     datasets: tuple[Offer[DatasetSpec], ...] = ()
     error: str = ""
+    disabled: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,16 +176,55 @@ class Registry:
         if near:
             return f"; did you mean {near[0]!r}?"
         broken = [str(plugin.source) for plugin in self.plugins if plugin.error]
+        off = [str(plugin.source) for plugin in self.plugins if plugin.disabled]
         hint = f"; there are: {', '.join(sorted(table)) or 'none'} (see `seqbench {kind}s`)"
         if broken:
             hint += f"; broken plugins: {', '.join(broken)} (see `seqbench plugins`)"
+        if off:
+            hint += f"; disabled plugins: {', '.join(off)}"
         return hint
 
 
 def load() -> Registry:
-    """Finds and loads every plugin installed. Never raises for a broken one."""
+    """Finds and loads every plugin installed, but those that ``SEQBENCH_DISABLE_PLUGINS`` names (by
+    entry point or distribution, separated by commas).
+
+    Raises:
+        UsageError: none is called so.
+        PluginError: one is broken, and ``SEQBENCH_STRICT_PLUGINS`` is set to something; without
+            it, a broken one is never an error here.
+    """
+    found = list(_entry_points())
+    disabled = _disabled([source for source, _ in found])
     with contextlib.redirect_stdout(sys.stderr):  # what a plugin prints is not our output
-        return Registry(_without_twins([_load_one(*found) for found in _entry_points()]))
+        plugins = [
+            Plugin(source, disabled=True) if source in disabled else _load_one(source, entry_point)
+            for source, entry_point in found
+        ]
+    registry = Registry(_without_twins(plugins))
+    if os.environ.get(STRICT):
+        _refuse_broken(registry)
+    return registry
+
+
+def _disabled(sources: Sequence[Source]) -> set[Source]:
+    """Those that the user does without. Raises UsageError."""
+    chosen: set[Source] = set()
+    for name in filter(None, map(str.strip, os.environ.get(DISABLE, "").split(","))):
+        named = {s for s in sources if name == s.entry_point or _normal(name) == s.normal_name}
+        if not named:
+            known = [name for s in sources for name in (s.entry_point, s.distribution)]
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "see `seqbench plugins`"
+            raise UsageError(f"no plugin is called {name!r}, so it cannot be disabled; {hint}")
+        chosen |= named
+    return chosen
+
+
+def _refuse_broken(registry: Registry) -> None:
+    broken = [f"plugin {p.source} is broken: {p.error}" for p in registry.plugins if p.error]
+    if broken:
+        raise PluginError("\n".join(broken))
 
 
 def _without_twins(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import install
@@ -160,3 +163,32 @@ def test_what_a_plugin_prints_does_not_reach_stdout(site: Path, seqbench_cli) ->
     done = seqbench_cli("schema")
     assert done.stdout.startswith("{")
     assert "noisy at import" in done.stderr
+
+
+def test_a_disabled_plugin_is_not_even_imported(
+    site: Path, seqbench_cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    code = textwrap.dedent(GOOD) + 'open("imported", "w")\n'
+    install(site, "good-models", {"good": code}, "good = good")
+    for name in ("good", "Good_Models"):
+        listed = seqbench_cli("--no-plugin", name, "plugins").stdout
+        assert "disabled" in listed
+        assert not (tmp_path / "imported").exists()
+    missing = seqbench_cli("--no-plugin", "good", "check", "nice")
+    assert "disabled plugins: good-models 1.0" in missing.stderr
+    wrong = seqbench_cli("--no-plugin", "goood", "plugins")
+    assert wrong.returncode == 2
+    assert "no plugin is called 'goood', so it cannot be disabled; did you mean 'good'?" \
+        in wrong.stderr  # fmt: skip
+    seqbench_cli("plugins")
+    assert (tmp_path / "imported").exists()
+
+
+def test_strict_makes_a_broken_plugin_an_error(
+    site: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    install(site, "broken", {"broken": "import nowhere"}, "broken = broken")
+    assert seqbench_cli("models").returncode == 0
+    done = seqbench_cli("--strict", "models")
+    assert done.returncode == 1
+    assert "plugin broken 1.0 is broken: ModuleNotFoundError" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 import traceback
@@ -26,7 +27,15 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(seqbench.__version__, message="seqbench %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug: bool) -> None:
+@click.option(
+    "--no-plugin",
+    "without",
+    metavar="NAME",
+    multiple=True,
+    help="Do without this plugin package. May be given again.",
+)
+@click.option("--strict", is_flag=True, help="Any broken plugin is an error.")
+def cli(debug: bool, without: tuple[str, ...], strict: bool) -> None:
     """Benchmark sequence models: accuracy, latency and memory of the same trained models.
 
     \b
@@ -36,6 +45,11 @@ def cli(debug: bool) -> None:
 
     Completion: eval "$(_SEQBENCH_COMPLETE=bash_source seqbench)" (or zsh_source, fish_source).
     """
+    if without:
+        given = os.environ.get("SEQBENCH_DISABLE_PLUGINS", "")
+        os.environ["SEQBENCH_DISABLE_PLUGINS"] = ",".join([*filter(None, [given]), *without])
+    if strict:
+        os.environ["SEQBENCH_STRICT_PLUGINS"] = "1"
 
 
 COMMANDS = (

@@ -74,6 +74,8 @@ def plugins() -> None:
         offers += [offer.spec.name for offer in plugin.datasets]
         clashes = registry.clashes(plugin)
         status, style = ("broken", "red") if plugin.error else ("ok", "green")
+        if plugin.disabled:
+            status, style = "disabled", "dim"
         if clashes:
             status, style = "clash", "yellow"
         table.add_row(
