@@ -168,7 +168,9 @@ def test_what_a_plugin_prints_does_not_reach_stdout(site: Path, seqbench_cli) ->
 def test_a_disabled_plugin_is_not_even_imported(
     site: Path, seqbench_cli: Callable[..., Any], tmp_path: Path
 ) -> None:
-    code = textwrap.dedent(GOOD) + f"open({str(tmp_path / 'imported')!r}, 'w')\n"
+    code = (
+        textwrap.dedent(GOOD.format(name="nice")) + f"open({str(tmp_path / 'imported')!r}, 'w')\n"
+    )
     install(site, "good-models", {"good": code}, "good = good")
     for name in ("good", "Good_Models"):
         listed = seqbench_cli("--no-plugin", name, "plugins").stdout
