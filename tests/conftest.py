@@ -125,3 +125,11 @@ def write_suite(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return write
+
+
+def pip_install(site: Path, *packages: Path) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    done = subprocess.run(
+        [*command, "--target", str(site), *map(str, packages)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, runner_environment
+from conftest import ROOT, pip_install, runner_environment
 
 from seqbench import plugins
 from seqbench.cli import cli
@@ -135,14 +135,6 @@ def test_the_sample_package_installs_with_pip_and_runs_by_name(
         capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(site)},
     )  # fmt: skip
     assert own.returncode == 0, own.stdout
-
-
-def pip_install(site: Path, *packages: Path) -> None:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    done = subprocess.run(
-        [*command, "--target", str(site), *map(str, packages)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_every_test_that_a_promise_names_is_there() -> None:

@@ -30,6 +30,7 @@ ALLOWED = {
     "alone": set(),
     "conformance": {"conformance", "data", "measure", "models", "plugins", "records", "training",
                     "types", "worker"},
+    "new": {"types", "errors"},
     "testing": {"conformance", "plugins"},
     "measuring": {"alone", "data", "executors", "measure", "records", "work"},
     "work": {"data", "executors", "records", "store"},

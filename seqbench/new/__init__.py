@@ -1,0 +1,1 @@
+"""Packages to begin with: templates, and how they are filled in."""

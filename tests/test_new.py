@@ -1,0 +1,71 @@
+"""`seqbench new`: what it writes installs, passes its own tests and runs as it is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import pip_install
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqbench.errors import UsageError
+from seqbench.new import package
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "passed"),
+    [("model", "leaky-One", "16 passed, 1 skipped"), ("dataset", "first.token", "7 passed")],
+)
+def test_a_new_package_passes_its_tests_and_runs(
+    kind: str,
+    name: str,
+    passed: str,
+    site: Path,
+    seqbench_cli: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    made = seqbench_cli("new", kind, name)
+    assert made.returncode == 0, made.stderr
+    folder = tmp_path / package._words(name)["distribution"]
+    assert f"next: cd {folder.name}" in made.stdout
+    pip_install(site, folder)
+    own = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(site)},
+    )  # fmt: skip
+    assert passed in own.stdout, own.stdout
+    quick = ("--seeds", "1", "--set", "train.epochs=1", "--set", "measure=[accuracy]")
+    done = seqbench_cli("run", folder / "suite.yaml", *quick)
+    assert done.returncode == 0, done.stderr
+    assert name in done.stdout
+    again = seqbench_cli("new", kind, name)
+    assert again.returncode == 2
+    assert "is offered by" in again.stderr
+
+
+def test_nothing_is_overwritten(seqbench_cli: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "seqbench-mine").mkdir()
+    done = seqbench_cli("new", "model", "mine")
+    assert done.returncode == 2
+    assert "seqbench-mine is there already, and nothing is overwritten" in done.stderr
+    assert list((tmp_path / "seqbench-mine").iterdir()) == []
+    taken = seqbench_cli("new", "model", "LSTM")
+    assert "a model 'lstm' is offered by seqbench" in taken.stderr
+
+
+@given(name=st.text(max_size=80) | st.from_regex(r"[A-Za-z][\w.-]{0,20}", fullmatch=True))
+def test_any_name_is_refused_or_makes_an_importable_module(name: str) -> None:
+    try:
+        words = package._words(name)
+    except UsageError:
+        return
+    assert words["module"].isidentifier()
+    assert words["class_name"].isidentifier()
+    assert f"test_{words['identifier']}".isidentifier()
+    assert "/" not in words["distribution"]
