@@ -49,6 +49,7 @@ def prepared_path(choice: Choice, cache: Path) -> Path:
         "params": dict(choice.params),
         "distribution": choice.distribution,
         "version": choice.version,
+        "source": choice.source,
         "format": DATA_FORMAT,
     }
     name = re.sub(r"[^\w.-]", "_", choice.name)

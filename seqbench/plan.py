@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from seqbench import provenance
 from seqbench.errors import UsageError
 from seqbench.labels import Labels, dataset_labels, numbered
 from seqbench.parameters import nearest
@@ -128,8 +129,9 @@ def _choices(
 ) -> Iterator[Choice]:
     spec, source = offer.spec, offer.source
     target, kind = (spec.build, spec.kind) if isinstance(spec, ModelSpec) else (spec.load, "")
+    digest = provenance.source_of(target)
     for params in grids.combinations(grids.axes(entry.params, spec.parameters)):
-        yield Choice(spec.name, params, target, source.distribution, source.version, kind)
+        yield Choice(spec.name, params, target, source.distribution, source.version, kind, digest)
 
 
 def _size(

@@ -23,7 +23,9 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 @dataclass(frozen=True)
 class Choice:
-    """A model or dataset as a suite chose it: with all its parameters, and where it came from."""
+    """A model or dataset as a suite chose it: with all its parameters, and where it came from;
+    ``source`` is the fingerprint of its package's source (:mod:`seqbench.provenance`).
+    """
 
     name: str
     params: Mapping[str, Any]
@@ -31,6 +33,7 @@ class Choice:
     distribution: str
     version: str
     kind: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class TrialRecord:
         started: UTC time, ISO 8601. seconds: wall time, under whatever load there was.
         weights, log: files inside the run folder. weights_sha256: of the weights' bytes.
         lines: the last of its log, if it did not end well.
+        source: fingerprint of the model's source as it was trained (see :class:`Choice`).
         attempts: those before, that were lost or did not end well: ``status``, ``reason``,
             ``seconds``.
     """
@@ -117,6 +121,7 @@ class TrialRecord:
     log: str = ""
     lines: tuple[str, ...] = ()
     attempts: tuple[Mapping[str, Any], ...] = ()
+    source: str = ""
     format: int = FORMAT
 
 

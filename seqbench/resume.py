@@ -49,6 +49,8 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
             continue
         record = records[trial.id]
         why = _why_again(record, digests.get(trial.id), retry_failed)
+        if record is not None and record.source != trial.case.model.source and record.source:
+            why = "its model's source was edited before it was trained"
         if record is not None and not why:
             hint = "" if record.status == "ok" else " (--retry-failed runs it again)"
             yield Decision(trial, record, f"{record.status}: kept{hint}")

@@ -156,6 +156,7 @@ def _record(trial: Trial, outcome: Outcome, earlier: TrialRecord | None) -> Tria
         lines=outcome.lines,
         attempts=(*_attempts(earlier), *outcome.attempts),
         log=f"logs/{trial.id}.log",
+        source=result.get("source", "") if ok else "",
     )
 
 

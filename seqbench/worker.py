@@ -194,7 +194,7 @@ def _prepare(job: Job, channel: Channel) -> dict[str, Any]:
 def _train(job: Job, channel: Channel) -> dict[str, Any]:
     import torch
 
-    from seqbench import data, models, training
+    from seqbench import data, models, provenance, training
     from seqbench.measure import accuracy
     from seqbench.records import Choice
 
@@ -204,7 +204,9 @@ def _train(job: Job, channel: Channel) -> dict[str, Any]:
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(job["seed"])
-    model = models.build(Choice(**job["model"]), splits.task).to(device)
+    choice = Choice(**job["model"])
+    source = provenance.source_of(choice.target)
+    model = models.build(choice, splits.task).to(device)
     trained = training.train(
         model, splits, job["train"], device=device, seed=job["seed"], tell=channel.send
     )
@@ -216,6 +218,7 @@ def _train(job: Job, channel: Channel) -> dict[str, Any]:
         "metrics": metrics,
         "curve": trained.curve,
         "weights_sha256": digest,
+        "source": source,
     }
 
 

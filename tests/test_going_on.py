@@ -296,3 +296,40 @@ def test_two_runs_that_time_at_once_are_warned(timed: Path, tmp_path: Path) -> N
         _, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
     assert "another run of seqbench is timing on this machine" in stderr
+
+
+def test_a_plugin_edited_without_another_version_is_run_again(
+    site: Path, suite: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": FLAKY}, "flaky = flaky")
+    suite.write_text(suite.read_text().replace("models: [", "models: [flaky, "))
+    options = ("--seeds", "1", "--set", "measure=[accuracy]")
+    run = finish(tmp_path, *options)
+    before = begun(run)
+    (site / "flaky_layer.py").write_text(textwrap.dedent(FLAKY) + "# mended\n")
+    dry = seqbench_cli("run", suite, "--resume", "--dry-run").stdout
+    assert "1 of 3 trials would run" in dry
+    assert finish(tmp_path, "--resume") == run
+    after = begun(run)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + 1
+
+
+def test_a_plugin_edited_while_the_suite_runs_is_told_apart(
+    slow_run: subprocess.Popen[str],
+    site: Path,
+    tmp_path: Path,
+    seqbench_cli: Callable[..., Any],
+) -> None:
+    layer = site / "flaky_layer.py"
+    text = layer.read_text()
+    layer.write_text(text + "# edited\n")
+    (tmp_path / "bad").unlink()  # the others end soon
+    slow_run.communicate(timeout=60)
+    shown = " ".join(seqbench_cli("show").stdout.split())
+    assert "The source of a model was edited while the suite ran: flaky" in shown
+    layer.write_text(text)
+    dry = seqbench_cli("run", "small.yaml", "--resume", "--dry-run").stdout
+    assert "its model's source was edited before it was trained" in dry
+    finish(tmp_path, "--resume")
+    assert "The source of a model" not in seqbench_cli("show").stdout

@@ -117,6 +117,8 @@ def _case(
         "params": dict(case["model"]["params"]),
         "distribution": case["model"]["distribution"],
         "version": case["model"]["version"],
+        "source": case["model"].get("source", ""),
+        "edited": _edited(case["model"].get("source", ""), trials),
         "dataset": case["dataset"]["name"],
         "dataset_params": dict(case["dataset"]["params"]),
         "dataset_label": case.get("dataset_label") or case["dataset"]["name"],
@@ -133,6 +135,11 @@ def _case(
         "target": towards(target, trials, _step_time(found, case)) if target and trials else None,
         **_measured(found),
     }
+
+
+def _edited(source: str, trials: Sequence[TrialRecord]) -> list[int]:
+    """Seeds that were trained with another source of the model than the one that was planned."""
+    return [record.seed for record in trials if record.source and record.source != source]
 
 
 def _metric(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:

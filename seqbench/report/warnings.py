@@ -38,6 +38,12 @@ def warnings(document: Document) -> list[str]:
             f"{unplanned} trial{'s' * (unplanned != 1)} of an earlier plan of this run "
             f"{'are' if unplanned != 1 else 'is'} in its folder, and not shown."
         )
+    edited = [case_name(case, document) for case in document["cases"] if case.get("edited")]
+    if edited:
+        lines.append(
+            f"The source of a model was edited while the suite ran: {some(edited)} did not train "
+            "with one and the same. --resume trains anew what is not of the source of now."
+        )
     shaky = [
         f"{case_name(case, document)} ({some(places, '; ')})"
         for case in document["cases"]
