@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 FILE = "timing.lock"
+WARNING = "another run of seqbench is timing on this machine: the latency of both suffers"
 
 
 @contextlib.contextmanager
-def timing(folder: Path) -> Iterator[None]:
-    """Marks that something is timed; warns if something else is.
+def timing(folder: Path) -> Iterator[bool]:
+    """Marks that something is timed, for as long as that takes; False if something else is.
 
     Args:
         folder: the user's cache; where it cannot be written, nothing is marked.
     """
     with contextlib.ExitStack() as stack:
+        alone = True
         try:
             folder.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context((folder / FILE).open("a"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            warnings.warn(
-                "another run of seqbench is timing on this machine: the latency of both suffers",
-                stacklevel=3,
-            )
+            alone = False
         except OSError:
             pass
-        yield
+        yield alone

@@ -244,7 +244,9 @@ def start(
             RunFolder.try_place(out)
         environment = _environment(executor, progress)
         plan = plan_suite(suite, selection, registry, environment["devices"])
-        source, planned = suite.read_text("utf-8-sig"), plan.to_dict()
+        source = suite.read_text("utf-8-sig")
+        # Beside the plan, too: whatever becomes of one file, the other tells what was chosen.
+        planned = {**plan.to_dict(), "selection": asdict(selection)}
         if again is None:
             folder, earned = RunFolder.create(out, plan.suite.name, source, planned), _Earned()
             stack.enter_context(folder.locked())
@@ -370,8 +372,9 @@ def _check_again(
         raise UsageError(
             f"{folder.path} is a run of {state.get('suite')!r}, not of {plan.suite.name!r}"
         )
-    if "selection" in state:
-        _check_selection(folder, Selection.of(state["selection"]), selection)
+    chosen = folder.selection()
+    if chosen is not None:
+        _check_selection(folder, Selection.of(chosen), selection)
     before = folder.environment()
     for name in MACHINE:
         if name in before and before[name] != environment.get(name):
@@ -414,6 +417,19 @@ class Intentions:
     latency: Sequence[Missing]
     of_latency: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        trials = [
+            {"id": one.trial.id, "case": one.trial.case.id, "seed": one.trial.seed,
+             "keep": one.record is not None, "why": one.why}
+            for one in self.decisions
+        ]  # fmt: skip
+        measured = {
+            name: [{"what": one.job.title, "why": one.why} for one in missing]
+            for name, missing in (("memory", self.memory), ("latency", self.latency))
+        }
+        return {"run": str(self.resumed.path), "trials": trials, **measured}
+
 
 def intentions(suite: Path, selection: Selection, again: Again, progress: Progress) -> Intentions:
     """What going on with a run would do. Does nothing.
@@ -428,6 +444,7 @@ def intentions(suite: Path, selection: Selection, again: Again, progress: Progre
     folder, executor, registry = again.folder, LocalExecutor(), plugins.load()
     selection = _as_before(selection, folder)
     plan_suite(suite, selection, registry)
+    folder.check_free()
     environment = _environment(executor, progress)
     plan = plan_suite(suite, selection, registry, environment["devices"])
     earned = _earned(again, plan, selection, environment)
@@ -447,7 +464,7 @@ def _as_before(selection: Selection, folder: RunFolder) -> Selection:
     """Where nothing is chosen, what was chosen for the run holds."""
     if selection:
         return selection
-    before = Selection.of(folder.state().get("selection"))
+    before = Selection.of(folder.selection())
     return replace(before, allow_many=before.allow_many or selection.allow_many)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ class Measuring:
                 met = {self.ledgers[case["id"]].met(job.id) for case in cases}
                 if len(met) == 1 and self._work.folder.has_comparisons(job.log.stem):
                     continue
-                again = ["they have not met before"]
+                again = ["how they compare is not known"]
             begun = Unfinished.of(job.payload["unfinished"]).read()[0]
             if begun:
                 why = f"going on after {begun} process{'es' * (begun != 1)}"
@@ -115,7 +116,10 @@ def measure(work: Work, trained: Sequence[TrialRecord], ready: Mapping[str, Path
         ledgers[outcome.job.group].enter(key, _measurements(outcome, reason_of(outcome, work)))
     contests = [_entitled(missing) for missing in asked.missing_contests()]
     if contests:
-        with alone.timing(cache_dir()):
+        with alone.timing(cache_dir()) as is_alone:
+            if not is_alone:
+                work.folder.log(alone.WARNING)
+                warnings.warn(alone.WARNING, stacklevel=2)
             _check_machine(work)
             _time(contests, ledgers, work)
     for ledger in ledgers.values():
@@ -205,7 +209,7 @@ class Ledger:
     def _why_again(self, key: str, retry_failed: bool) -> str:
         part = self._parts[key]
         if part.fingerprint != self._prints[key]:
-            return "has changed"
+            return "is of other weights or settings now"
         if retry_failed and any(one.status != "ok" for one in part.measurements):
             return "did not end well"
         samples = {one.samples for one in part.measurements} - {""}

@@ -54,20 +54,20 @@ def end_orphans(folder: str) -> None:
             _end(pid)
 
 
-def watch(folder: str) -> subprocess.Popen[bytes]:
+def watch(*folders: str) -> subprocess.Popen[bytes]:
     """Starts a program that waits for this one to end, however that comes to be, and then ends all
-    that descends from it and removes ``folder``.
+    that descends from it and removes ``folders``.
 
     It knows by its standard input, which nobody but this process holds open.
     """
-    command = [sys.executable, "-I", "-S", __file__, mark(), folder]
+    command = [sys.executable, "-I", "-S", __file__, mark(), *folders]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         cwd="/", start_new_session=True,
     )  # fmt: skip
 
 
-def _watch(of: str, folder: str) -> None:
+def _watch(of: str, *folders: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
@@ -78,7 +78,8 @@ def _watch(of: str, folder: str) -> None:
         for pid in found:
             _end(pid)
         time.sleep(PAUSE)
-    shutil.rmtree(folder, ignore_errors=True)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _descendants(of: str) -> Iterator[tuple[int, int, set[bytes]]]:

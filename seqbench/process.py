@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
@@ -195,6 +196,7 @@ class _Place:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._made: tuple[str, subprocess.Popen[bytes]] | None = None
+        self._forked = False
         os.register_at_fork(after_in_child=self._forget)
 
     def folder(self) -> str:
@@ -203,12 +205,16 @@ class _Place:
             if self._made is None:
                 resource_tracker.ensure_running()  # beforehand: it is none of the workers'
                 folder = mkdtemp(prefix="seqbench-")
-                self._made = folder, orphans.watch(folder)
+                # Multiprocessing has one, too, which stays where this process is killed; a fork
+                # shares that of its parent.
+                theirs = [] if self._forked else [get_temp_dir()]
+                self._made = folder, orphans.watch(folder, *theirs)
             return self._made[0]
 
     def _forget(self) -> None:
         """In a fork: whoever watches the parent must see that it ends."""
         self._lock = threading.Lock()
+        self._forked = True
         if self._made is not None and self._made[1].stdin is not None:
             self._made[1].stdin.close()
         self._made = None

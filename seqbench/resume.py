@@ -44,8 +44,7 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
     digests = _digests(folder.path, records.values())
     for trial in plan.trials:
         if trial.id not in known:
-            new = trial.id not in planned
-            yield Decision(trial, None, "new, or what defines it has changed" if new else "not run")
+            yield Decision(trial, None, _why_new(trial, planned))
             continue
         record = records[trial.id]
         why = _why_again(record, digests.get(trial.id), retry_failed)
@@ -53,7 +52,7 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
             why = "its model's source was edited before it was trained"
         if record is not None and not why:
             hint = "" if record.status == "ok" else " (--retry-failed runs it again)"
-            yield Decision(trial, record, f"{record.status}: kept{hint}")
+            yield Decision(trial, record, f"{record.status.replace('_', ' ')}: kept{hint}")
         else:
             failed = record is not None and record.status not in ("ok", "skipped")
             yield Decision(trial, None, why, earlier=record if failed else None)
@@ -78,6 +77,14 @@ def _digest_of(weights: Path) -> str | None:
         return None
 
 
+def _why_new(trial: Trial, planned: Iterable[str]) -> str:
+    if trial.id in planned:
+        return "not run"
+    if any(other.startswith(f"{trial.case.id}-s") for other in planned):
+        return "a new seed"
+    return "new, or what defines it has changed"
+
+
 def _why_again(record: TrialRecord | None, weights: str | None, retry_failed: bool) -> str:
     """Why a recorded trial is run again, or ``""``.
 
@@ -89,7 +96,7 @@ def _why_again(record: TrialRecord | None, weights: str | None, retry_failed: bo
     if record.status == "skipped":
         return "it was skipped"
     if record.status != "ok":
-        return f"it was {record.status}: retried" if retry_failed else ""
+        return f"{record.status.replace('_', ' ')}: retried" if retry_failed else ""
     why = ""
     if weights is None:
         why = "its weights are gone"

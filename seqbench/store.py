@@ -28,6 +28,7 @@ RUN_FILE = "run.json"
 OWN = (RUN_FILE, "plan.json", "suite.yaml")
 FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs")
 UNFINISHED = ".unfinished.json.gz"
+BUSY = "{} is being run by another process: wait for it, or end it"
 
 
 class DamagedRecord(UserWarning):
@@ -135,6 +136,11 @@ class RunFolder:
         except Damaged as error:
             raise Damaged(f"{error}; `seqbench run SUITE --resume {self.path}` mends it") from error
 
+    def selection(self) -> Any:
+        """What was chosen for the run, as it was written down; None where that is not known."""
+        kept = self.state().get("selection")
+        return kept if kept is not None else self._sound("plan.json", {}).get("selection")
+
     def planned(self) -> set[str]:
         """Ids of the trials in the plan; none where it is damaged."""
         return {trial["id"] for trial in self._sound("plan.json", {"trials": []})["trials"]}
@@ -161,19 +167,23 @@ class RunFolder:
     def comparisons(self) -> Iterator[Comparison]:
         """Every pair of cases that were timed against each other so far."""
         for path in sorted((self.path / "comparisons").glob("*.json")):
-            try:
-                items = self._read_json(f"comparisons/{path.name}").get("comparisons", ())
-                found = [_as(Comparison, item, path) for item in items]
-            except Damaged as error:
-                self._set_aside(path, error)
-                continue
-            yield from found
+            yield from self._compared(path) or ()
 
     def has_comparisons(self, name: str) -> bool:
         """Whether those of a contest are there, and sound."""
-        known = {path.stem for path in (self.path / "comparisons").glob("*.json")}
-        list(self.comparisons())  # sets aside what is not
-        return name in known and (self.path / f"comparisons/{name}.json").exists()
+        path = self.path / f"comparisons/{name}.json"
+        return path.exists() and self._compared(path) is not None
+
+    def _compared(self, path: Path) -> list[Comparison] | None:
+        """The pairs of one contest; None if they are damaged, and then they are set aside."""
+        try:
+            value = self._read_json(f"comparisons/{path.name}")
+            if not isinstance(value.get("comparisons"), list):
+                raise Damaged(f"{path} holds no comparisons")
+            return [_as(Comparison, item, path) for item in value["comparisons"]]
+        except Damaged as error:
+            self._set_aside(path, error)
+            return None
 
     def unfinished(self, contest: str) -> Path:
         """The file that keeps what a contest has come to, should it be interrupted."""
@@ -184,6 +194,8 @@ class RunFolder:
         path = self.path / name
         try:
             with gzip.open(path) as file:
+                if not file.read(1 << 20):
+                    raise EOFError("it is empty")
                 while file.read(1 << 20):
                     pass
         except (OSError, EOFError, zlib.error) as error:
@@ -271,6 +283,15 @@ class RunFolder:
                 except OSError as error:
                     raise StoreError(f"cannot remove {path}: {error.strerror}") from error
 
+    def check_free(self) -> None:
+        """Whether a runner could go on with this run. Raises StoreError."""
+        if self.at_work():
+            raise StoreError(BUSY.format(self.path))
+        if not os.access(self.path, os.W_OK):
+            raise StoreError(
+                f"{self.path} may not be written to, or lies on a disk that may only be read"
+            )
+
     def at_work(self) -> bool:
         """Whether a runner is at work in this folder."""
         try:
@@ -294,9 +315,7 @@ class RunFolder:
             _lock_file(file)
             self._locked = file
         except BlockingIOError:
-            raise StoreError(
-                f"{self.path} is being run by another process: wait for it, or end it"
-            ) from None
+            raise StoreError(BUSY.format(self.path)) from None
         except OSError as error:
             raise StoreError(f"cannot lock {path}: {error.strerror}") from error
 

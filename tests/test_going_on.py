@@ -74,7 +74,7 @@ def test_failed_trials_are_kept_unless_asked_for(
     (tmp_path / "bad").unlink()
     assert seqbench_cli("run", suite, "--seeds", 1, "--resume").returncode == 1
     plan = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed", "--dry-run")
-    assert "it was failed: retried" in plan.stdout
+    assert "failed: retried" in plan.stdout
     assert "1 of 3 trials would run" in plan.stdout
     kept = seqbench_cli("run", suite, "--resume", "--dry-run").stdout
     assert "failed: kept (--retry-failed runs it again)" in kept
@@ -296,6 +296,8 @@ def test_two_runs_that_time_at_once_are_warned(timed: Path, tmp_path: Path) -> N
         _, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
     assert "another run of seqbench is timing on this machine" in stderr
+    (log,) = tmp_path.glob("results/small/*/run.log")
+    assert "another run of seqbench is timing on this machine" in log.read_text()
 
 
 def test_a_plugin_edited_without_another_version_is_run_again(
@@ -333,3 +335,55 @@ def test_a_plugin_edited_while_the_suite_runs_is_told_apart(
     assert "its model's source was edited before it was trained" in dry
     finish(tmp_path, "--resume")
     assert "The source of a model" not in seqbench_cli("show").stdout
+
+
+def test_a_dry_run_refuses_what_a_resume_refuses(
+    slow_run: subprocess.Popen[str], seqbench_cli: Callable[..., Any]
+) -> None:
+    assert slow_run.poll() is None
+    dry = seqbench_cli("run", "small.yaml", "--resume", "--dry-run")
+    assert dry.returncode == 1
+    assert "is being run by another process" in dry.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("samples/gru-*.json.gz", "", "gru on parity has lost its samples"),
+        ("comparisons/latency-cpu.json", "{}", "how they compare is not known"),
+        ("comparisons/latency-cpu.json", "{", "how they compare is not known"),
+    ],
+)
+def test_what_is_empty_or_damaged_is_timed_again(
+    timed: Path, tmp_path: Path, name: str, content: str, why: str
+) -> None:
+    shutil.copytree(timed, tmp_path / "results" / "small" / timed.name)
+    (run,) = tmp_path.glob("results/small/*")
+    (tmp_path / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
+    (path,) = run.glob(name)
+    path.write_text(content)
+    expected = f"2 cases taking turns on cpu would be timed (again: {why})"
+    assert intended(tmp_path) == f"latency: {expected}"
+    finish(tmp_path, "--resume")
+    assert f"2 cases taking turns on cpu (again: {why}): ok" in (run / "run.log").read_text()
+
+
+def test_a_dry_run_as_json(finished: Path, seqbench_cli: Callable[..., Any]) -> None:
+    told = json.loads(seqbench_cli("run", "small.yaml", "--resume", "--dry-run", "--json").stdout)
+    assert told["run"].endswith(finished.name)
+    assert [trial["keep"] for trial in told["trials"]] == [True] * 6
+    assert told["memory"] == told["latency"] == []
+
+
+def test_what_was_chosen_outlives_run_json(tmp_path: Path, suite: Path) -> None:
+    run = finish(tmp_path, "--model", "rnn", "--seeds", "1", "--set", "measure=[accuracy]")
+    before = begun(run)
+    (run / "run.json").unlink()
+    assert finish(tmp_path, "--resume") == run
+    assert begun(run) == before
+
+
+def test_records_that_are_gone_are_missed(finished: Path, seqbench_cli: Callable[..., Any]) -> None:
+    next((finished / "trials").iterdir()).unlink()
+    shown = " ".join(seqbench_cli("show").stdout.split())
+    assert "Of 1 trial there is no record: `seqbench run small.yaml --resume" in shown

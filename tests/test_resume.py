@@ -97,6 +97,7 @@ def test_whatever_the_moment_of_a_kill_the_records_are_those_of_an_undisturbed_r
         assert "Traceback" not in stderr
         assert processes_of(tmp_path) == []
         assert not list(tmp_path.glob("tmp/seqbench-*"))
+        assert not list(tmp_path.glob("tmp/pymp-*"))
         runs = [path.parent for path in tmp_path.glob("results/small/*/run.json")]
         if not runs:
             continue
@@ -296,3 +297,21 @@ def test_a_run_whose_own_files_are_torn_is_gone_on_with(
         json.loads((finished / name).read_text())
     assert json.loads(stdout)["status"] == "finished"
     assert begun(finished) == begun(undisturbed)
+
+
+def test_a_results_folder_that_vanishes_while_it_is_timed_is_no_fault_of_a_model(
+    timed: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(timed, tmp_path / "results" / "small" / timed.name)
+    (run,) = tmp_path.glob("results/small/*")
+    (tmp_path / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
+    for path in (run / "cases").glob("*.json"):
+        path.unlink()
+    process = start(tmp_path, "--resume")
+    wait_for((run / "samples" / "latency-cpu.unfinished.json.gz").exists, process)
+    (tmp_path / "results").rename(tmp_path / "away")
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "while it was timed" not in stderr
+    assert "to go on" not in stderr
+    assert not (tmp_path / "results").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ PHASES = {
 }
 #: Where there is no live display, a job that takes long says how far it is once in so many seconds.
 QUIET_SECONDS = 30.0
+LONGEST_WARNING = 2000
 STYLES = {"ok": "green", "skipped": "yellow", "diverged": "yellow"}
 
 
@@ -57,6 +59,8 @@ class Display:
 
     def __enter__(self) -> Display:
         self.live.start()
+        self.before = warnings.showwarning
+        warnings.showwarning = self._warned  # type: ignore[assignment]
         return self
 
     def __exit__(
@@ -66,6 +70,13 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         self.live.stop()
+        warnings.showwarning = self.before
+
+    def _warned(self, message: Warning | str, *more: object) -> None:
+        """Above the bars, which would wipe out what is printed among them."""
+        text = Text("warning: ", "bold yellow")
+        text.append(clean(message, LONGEST_WARNING), "not bold default")
+        self.console.print(text, soft_wrap=not self.console.is_terminal)
 
     def progress(self) -> Listener:
         """What the runner calls."""
@@ -165,7 +176,7 @@ class Display:
         return f"  {duration(work / max(1, len(self.lines)))} left"
 
     def _say(self, text: str) -> None:
-        self.console.print(Text(clean(text)), soft_wrap=True)
+        self.console.print(Text(clean(text)), soft_wrap=not self.console.is_terminal)
 
 
 def _what(phase: str, jobs: Sequence[Job]) -> str:

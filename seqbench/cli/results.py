@@ -97,7 +97,11 @@ def list_runs(out: Path) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("run", "status", "trials", "started (UTC)"):
-        table.add_column(header, overflow="fold", justify="right" if header == "trials" else "left")
+        table.add_column(
+            header, overflow="fold", no_wrap=header == "run",
+            justify="right" if header == "trials" else "left",
+        )  # fmt: skip
+    unreadable = []
     runs = find_runs(out)
     for path in runs:
         try:
@@ -108,9 +112,12 @@ def list_runs(out: Path) -> None:
             trials = f"{ok} of {len(planned)} ok" + f", {lacking} not measured" * bool(lacking)
             cells = (state["status"], trials, state.get("started", "")[:16])
         except (StoreError, KeyError) as error:
-            cells = ("unreadable", "", str(error))
+            cells = ("unreadable", "", "")
+            unreadable.append(f"{path.parent.name}/{path.name}: {error}")
         table.add_row(*(Text(cell) for cell in (f"{path.parent.name}/{path.name}", *cells)))
     if runs:
         console().print(table)
+        for line in unreadable:
+            click.echo(line)
     else:
         click.echo(f"no runs under {out}/ yet: `seqbench run SUITE` makes one")

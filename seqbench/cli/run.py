@@ -137,7 +137,11 @@ def run(
     again = _again(suite, selection, out, resume, retry_failed)
     if dry_run:
         if again is not None:
-            _print_intentions(_intentions(suite, selection, again))
+            intended = _intentions(suite, selection, again)
+            if as_json:
+                click.echo(json.dumps(intended.to_dict(), indent=1))
+            else:
+                _print_intentions(intended)
         elif as_json:
             click.echo(json.dumps(_plan(suite, selection).to_dict(), indent=1))
         else:
@@ -165,7 +169,7 @@ def run(
             click.echo(f"to go on: {_command(folders[0].path)}", err=True)
         raise
     except StoreError as error:
-        if folders:
+        if folders and folders[0].path.is_dir():
             error.hint = f"to go on: {_command(folders[0].path)}"
         raise
     _report(result.document, as_json)
@@ -212,6 +216,7 @@ def _print_intentions(intended: Intentions) -> None:
     from rich.cells import cell_len
 
     from seqbench.report.text import clean
+    from seqbench.work import count
 
     click.echo(f"{intended.resumed}\n")
     found = intended.decisions
@@ -222,10 +227,12 @@ def _print_intentions(intended: Intentions) -> None:
         what = "keep" if one.record is not None else "run "
         click.echo(f"{title}{' ' * (width - cell_len(title))}  {what}  {clean(one.why)}")
     runs = sum(one.record is None for one in found)
-    click.echo(f"\n{runs} of {len(found)} trials would run")
+    click.echo(f"\n{runs} of {count(found, 'trial')} would run")
     click.echo(f"cost and memory: {len(intended.memory)} of {intended.of_memory} would be measured")
     if intended.of_latency:
         _print_contests(intended)
+    if runs and any(one.why for one in (*intended.memory, *intended.latency)):
+        click.echo("(what is trained again and comes out as it was is not measured again)")
     click.echo("nothing was run")
 
 

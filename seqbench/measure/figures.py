@@ -149,7 +149,7 @@ def settings_of(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_compressed(path: Path, value: Mapping[str, Any]) -> None:
     """Writes plain data as compressed JSON, whole or not at all. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)  # where a whole run has vanished, it stays so
     partial = path.with_suffix(".partial")
     partial.unlink(missing_ok=True)  # it may be a link to somewhere else
     with partial.open("wb") as file:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.channel import GARBLED
-from seqbench.errors import WorkerError
+from seqbench.errors import StoreError, WorkerError
 from seqbench.measure import figures, rounds
 from seqbench.measure.unfinished import Failed, Unfinished
 from seqbench.process import WorkerProcess, interrupts_wait
@@ -37,8 +37,8 @@ Tell = Callable[[Mapping[str, Any]], None]
 class _Entrant:
     """One case in the contest: its process of the moment, and all that was found so far."""
 
-    def __init__(self, case: Mapping[str, Any], tell: Tell):
-        self.case, self.tell = case, tell
+    def __init__(self, case: Mapping[str, Any], folder: str, tell: Tell):
+        self.case, self.folder, self.tell = case, Path(folder), tell
         self.worker: _Server | None = None
         self.ready: list[Mapping[str, Any]] = []
         self.samples = figures.Samples()
@@ -71,7 +71,7 @@ def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         ``{"cases": {id: [measurement, …]}, "comparisons": […]}``, each as
         :class:`seqbench.records.Measurement` and :class:`seqbench.records.Comparison`.
     """
-    entrants = [_Entrant(case, tell) for case in job["cases"]]
+    entrants = [_Entrant(case, job["folder"], tell) for case in job["cases"]]
     unfinished = Unfinished.of(job.get("unfinished"))
     done = _go_on(entrants, unfinished)
     try:
@@ -265,12 +265,18 @@ class _Server(WorkerProcess):
 
 
 def _guarded(entrant: _Entrant, action: Callable[..., None], *arguments: Any) -> None:
-    """A case that fails is out of the contest; the others go on."""
+    """A case that fails is out of the contest; the others go on.
+
+    Raises:
+        StoreError: the run's folder is gone, and that is what it failed of.
+    """
     if entrant.failure is not None:
         return
     try:
         action(entrant, *arguments)
     except Failed as failure:
+        if not entrant.folder.is_dir():
+            raise StoreError(f"{entrant.folder} is gone") from failure
         entrant.failure = failure
         title = f"{entrant.case['label']}, while it was timed"
         entrant.tell({"out": title, "status": failure.status, "reason": str(failure)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +60,18 @@ class Unfinished:
         """What :meth:`keep` wrote: processes, and of each case its samples, or its failure. Nothing
         where that is not there, damaged, of another contest, or to be tried again.
         """
-        with contextlib.suppress(OSError, ValueError, EOFError, KeyError, TypeError):
-            held = read_compressed(self.path) if self.path is not None else {}
+        if self.path is None or not self.path.exists():
+            return 0, {}, {}
+        try:
+            held = read_compressed(self.path)
             if held.get("fingerprint") == self.fingerprint:
                 samples = {case: Samples(**one) for case, one in held["samples"].items()}
                 failures = {case: Failed(*one) for case, one in held["failures"].items()}
                 if not (failures and self.retry_failed):
                     return int(held["processes"]), samples, failures
+        except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
+            what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            warnings.warn(
+                f"{self.path} is damaged ({what}): what has been timed is timed again", stacklevel=2
+            )
         return 0, {}, {}

@@ -56,6 +56,7 @@ def document(
         "target": plan.get("target"),
         "environment": dict(environment),
         "unplanned": len(found_trials) - len(ended),
+        "missing": len(plan["trials"]) - len(ended),
         "trials": [_trial(record, planned[record.case]) for record in ended],
         "cases": found,
         "comparisons": [

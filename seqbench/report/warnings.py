@@ -15,6 +15,7 @@ HOW_ENDED = {
     "running": "is not finished",
     "interrupted": "was interrupted",
     "killed": "was killed",
+    "damaged": "may not have come to its end (its run.json cannot be read)",
 }
 
 
@@ -33,6 +34,11 @@ def warnings(document: Document) -> list[str]:
         lines.append(f"This run {how}{figures}.")
         if document["status"] != "running":
             lines[-1] += f" `{clean(how_to_go_on(document))}` goes on with it."
+    if (missing := document.get("missing")) and document["status"] == "finished":
+        lines.append(
+            f"Of {missing} trial{'s' * (missing != 1)} there is no record: "
+            f"`{clean(how_to_go_on(document))}` runs {'them' if missing != 1 else 'it'} again."
+        )
     if unplanned := document.get("unplanned"):
         lines.append(
             f"{unplanned} trial{'s' * (unplanned != 1)} of an earlier plan of this run "
