@@ -32,7 +32,7 @@ def main() -> None:
     torch.manual_seed(0)
     worker._keep_freed_memory()
     x, y = torch.rand(BATCH, 28, 28), torch.randint(0, 10, (BATCH,))
-    batches = [(x, y)] * (options.steps // PARTS)
+    batches = [(x, y)] * max(1, options.steps // PARTS)
     print(json.dumps({name: _seconds(Classifier(name), batches) for name in MODELS}))
 
 

@@ -11,8 +11,9 @@ The share of GEMM: multiply-accumulates of the trainings (forward, and twice as 
 evaluation) over the time of the whole program, against a large fp32 matrix product on all cores,
 measured before and after.
 
-The bound is what no order of the trials can undercut: bare steps (bare_steps.py) of one thread, as
-many processes at once as there are cores, times the number of steps, over the cores.
+The bound is what no order of the trials could undercut, were each step as quick as here: bare steps
+(bare_steps.py) of one thread, as many processes at once as there are cores, times the number of
+steps, over the cores.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def bound(options: argparse.Namespace) -> float:
     cores = len(os.sched_getaffinity(0))
     command = [sys.executable, str(HERE / "bare_steps.py")]
     programs = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(cores)]
-    found = [json.loads(program.communicate()[0]) for program in programs]
+    found = [json.loads(program.communicate()[0].splitlines()[-1]) for program in programs]
     steps = TRAINING_IMAGES / BATCH * options.epochs * options.seeds
     return sum(mean(one[model] for one in found) for model in found[0]) * steps / cores
 

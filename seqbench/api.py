@@ -8,7 +8,7 @@ import shlex
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ class Selection:
         """As ``run.json`` has it; what no seqbench has written there is left out."""
         told = told if isinstance(told, dict) else {}
         lists = {name: told[name] for name in LISTS if isinstance(told.get(name), list)}
-        seeds = told["seeds"] if isinstance(told.get("seeds"), int) else None
+        seeds = told["seeds"] if type(told.get("seeds")) is int else None
         texts = {name: tuple(map(str, values)) for name, values in lists.items()}
         return cls(**texts, seeds=seeds, allow_many=told.get("allow_many") is True)
 
@@ -204,6 +204,16 @@ def plan_suite(
     )
 
 
+def latest(suite: Path, selection: Selection, out: Path) -> RunFolder:
+    """The latest run of a suite. Raises StoreError: there is none."""
+    from seqbench.store import latest_run
+    from seqbench.suite import load_suite
+
+    overrides = _as_overrides(selection)
+    name = load_suite(suite, registry=plugins.load(), overrides=overrides).name
+    return RunFolder.open(latest_run(out, name))
+
+
 def start(
     suite: Path,
     selection: Selection,
@@ -250,16 +260,15 @@ def start(
         if again is None:
             folder, earned = RunFolder.create(out, plan.suite.name, source, planned), _Earned()
             stack.enter_context(folder.locked())
-            folder.log("begun")
         else:
             folder = again.folder
             earned = _earned(again, plan, selection, environment)
             folder.plan_again(source, planned)
             resumed = Resumed(folder.path, len(earned.trials), len(plan.trials), selection)
-            folder.log(str(resumed))
             on_resume(resumed)
-        folder.begin(file=str(suite), selection=asdict(selection))
-        folder.write_environment({**earned.doctor, **environment})
+        folder.begin(earned.seconds, file=str(suite), selection=asdict(selection))
+        folder.log("begun" if again is None else str(resumed))
+        folder.write_environment({**earned.noted, **environment})
         on_folder(folder)
         work = Work(
             plan, folder, executor, progress, data_dir, environment["devices"], earned.trials,
@@ -324,15 +333,15 @@ def _carry_out(work: Work, before: float, clock: float) -> None:
 
 @dataclass(frozen=True)
 class _Earned:
-    """What an earlier attempt at a run has left: records, seconds, the check of the machine.
-    ``earlier`` are the records of trials that are made again.
+    """What an earlier attempt at a run has left: records, seconds, what was ``noted`` of the
+    machine. ``earlier`` are the records of trials that are made again.
     """
 
     trials: Mapping[str, TrialRecord] = field(default_factory=dict)
     earlier: Mapping[str, TrialRecord] = field(default_factory=dict)
     cases: Mapping[str, CaseRecord] = field(default_factory=dict)
     seconds: float = 0.0
-    doctor: Mapping[str, Any] = field(default_factory=dict)
+    noted: Mapping[str, Any] = field(default_factory=dict)
     decisions: Sequence[Decision] = ()
 
 
@@ -349,11 +358,13 @@ def _earned(
         {one.trial.id: one.earlier for one in decisions if one.earlier is not None},
         {record.case: record for record in folder.cases()},
         folder.seconds(),
-        {name: found for name, found in folder.environment().items() if name == "doctor"},
+        {name: found for name, found in folder.environment().items() if name in KEPT},
         decisions,
     )
 
 
+#: What a run notes beside its environment when it times.
+KEPT = ("doctor", "disturbed")
 #: What must not change while a run goes on: figures of different machines are never mixed.
 MACHINE = ("cpu", "cores", "torch", "seqbench")
 NONE = "(none)"
@@ -390,7 +401,7 @@ def _check_selection(folder: RunFolder, before: Selection, now: Selection) -> No
         if sorted(given) != sorted(getattr(now, name)):
             raise UsageError(
                 f"{folder.path} was run with {option} {', '.join(given) or '(all)'}: "
-                f"give the same {option} to go on with it, or no option at all"
+                f"give the same {option} to go on with it, or none"
             )
     sets = [" ".join(o for o in each.overrides if not _limits(o)) for each in (before, now)]
     if sets[0] != sets[1]:
@@ -403,7 +414,7 @@ def _check_selection(folder: RunFolder, before: Selection, now: Selection) -> No
 
 def _limits(override: str) -> bool:
     """Whether it changes nothing but when a trial is ended."""
-    return override.strip().startswith("limits")
+    return _setting(override).partition(".")[0] == "limits"
 
 
 @dataclass(frozen=True)
@@ -452,7 +463,7 @@ def intentions(suite: Path, selection: Selection, again: Again, progress: Progre
         plan, folder, executor, progress, None, environment["devices"], earned.trials,
         earned.cases, earned.earlier, again.retry_failed,
     )  # fmt: skip
-    asked = runner.intended(work)
+    asked = runner.intended(work, earned.decisions)
     return Intentions(
         Resumed(folder.path, len(earned.trials), len(plan.trials), selection), earned.decisions,
         asked.missing_static(), len(asked.static),
@@ -461,11 +472,23 @@ def intentions(suite: Path, selection: Selection, again: Again, progress: Progre
 
 
 def _as_before(selection: Selection, folder: RunFolder) -> Selection:
-    """Where nothing is chosen, what was chosen for the run holds."""
-    if selection:
-        return selection
+    """What was chosen for the run holds, but for what is chosen now: of settings each by itself."""
     before = Selection.of(folder.selection())
-    return replace(before, allow_many=before.allow_many or selection.allow_many)
+    now = {_setting(override) for override in selection.overrides}
+    kept = [override for override in before.overrides if _setting(override) not in now]
+    return Selection(
+        overrides=(*kept, *selection.overrides),
+        models=selection.models or before.models,
+        datasets=selection.datasets or before.datasets,
+        devices=selection.devices or before.devices,
+        seeds=before.seeds if selection.seeds is None else selection.seeds,
+        allow_many=before.allow_many or selection.allow_many,
+    )
+
+
+def _setting(override: str) -> str:
+    """Its key: that of ``"train.epochs=2"`` is ``train.epochs``."""
+    return override.partition("=")[0].strip()
 
 
 def _as_overrides(selection: Selection) -> list[str]:

@@ -92,10 +92,10 @@ class Measuring:
             again = [f"{label} {why}" for label, why in whys.items() if why]
             if not again:
                 met = {self.ledgers[case["id"]].met(job.id) for case in cases}
-                if len(met) == 1 and self._work.folder.has_comparisons(job.log.stem):
+                if met == {self._work.folder.compared(job.log.stem)}:
                     continue
                 again = ["how they compare is not known"]
-            begun = Unfinished.of(job.payload["unfinished"]).read()[0]
+            begun = Unfinished.of(job.payload["unfinished"]).read()[1]
             if begun:
                 why = f"going on after {begun} process{'es' * (begun != 1)}"
             elif set(whys.values()) == {NEW}:
@@ -116,26 +116,40 @@ def measure(work: Work, trained: Sequence[TrialRecord], ready: Mapping[str, Path
         ledgers[outcome.job.group].enter(key, _measurements(outcome, reason_of(outcome, work)))
     contests = [_entitled(missing) for missing in asked.missing_contests()]
     if contests:
-        with alone.timing(cache_dir()) as is_alone:
-            if not is_alone:
-                work.folder.log(alone.WARNING)
-                warnings.warn(alone.WARNING, stacklevel=2)
+        with alone.timing(cache_dir()) as mark:
+            _note_others(mark, work, anew=len(contests) == len(asked.contests))
             _check_machine(work)
             _time(contests, ledgers, work)
+            _note_others(mark, work)
     for ledger in ledgers.values():
         ledger.settle()
     work.folder.keep_contests(job.id for job in asked.contests)
 
 
+def _note_others(mark: alone.Mark, work: Work, *, anew: bool = False) -> None:
+    """Says, and keeps beside the environment, that another run was timing at the same time.
+
+    Args:
+        anew: whether nothing is left of what was timed before.
+    """
+    known = work.folder.environment()
+    before = bool(known.get("disturbed")) and not anew
+    if mark.others() and not before:
+        work.folder.log(alone.WARNING)
+        warnings.warn(alone.WARNING, stacklevel=2)
+    work.folder.write_environment({**known, "disturbed": before or mark.others()})
+
+
 def _time(contests: Iterable[Job], ledgers: Mapping[str, Ledger], work: Work) -> None:
     for job in contests:
         for outcome in work.do("latency", [job]):  # one contest after the other: each alone
-            compared = [Comparison(**one) for one in outcome.result["comparisons"]]
-            work.folder.write_comparisons(job.log.stem, compared)
+            met = outcome.result["met"]
             for case_id, timings in outcome.result["cases"].items():
                 found = [Measurement(**timing) for timing in timings]
-                met = job.payload["unfinished"]["fingerprint"]
                 ledgers[case_id].enter(job.id, found, met=met)
+            # Last: until all of it is written, the contest counts as not made.
+            compared = [Comparison(**one) for one in outcome.result["comparisons"]]
+            work.folder.write_comparisons(job.log.stem, met, compared)
 
 
 def _entitled(missing: Missing) -> Job:
@@ -173,8 +187,8 @@ def _portable(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Part:
-    """What came of one job: the fingerprint of what it rests on, that of the contest in which its
-    figures met those of others (``""`` where it is none), and the measurements.
+    """What came of one job: the fingerprint of what it rests on, the contest in which its figures
+    met those of others (``""`` where it is none), and the measurements.
     """
 
     fingerprint: str
@@ -213,7 +227,7 @@ class Ledger:
         if retry_failed and any(one.status != "ok" for one in part.measurements):
             return "did not end well"
         samples = {one.samples for one in part.measurements} - {""}
-        sound = [self._folder.samples_are_sound(name) for name in sorted(samples)]
+        sound = [self._folder.samples_are_sound(name, part.met) for name in sorted(samples)]
         if not all(sound):
             return "has lost its samples"
         return ""
@@ -225,7 +239,7 @@ class Ledger:
         return self._why[key]
 
     def met(self, key: str) -> str:
-        """The fingerprint of the contest that it was."""
+        """Which contest it was."""
         return self._parts[key].met
 
     def enter(self, key: str, found: Sequence[Measurement], met: str = "") -> None:

@@ -276,6 +276,7 @@ def _start_server(context: Any) -> None:
     """
     if context.get_start_method() != "forkserver":
         return
+    resource_tracker.ensure_running()  # beforehand: as it starts, it lets Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the server inherits it
     try:
         forkserver.ensure_running()

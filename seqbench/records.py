@@ -164,6 +164,7 @@ class Comparison:
         verdict: what ``a`` is, held against ``b``.
         n: how many independent pairs it rests on (processes, seeds).
         needed: seeds that would probably tell, where that is known.
+        met: the contest in which their processes took turns.
     """
 
     quantity: str
@@ -178,6 +179,7 @@ class Comparison:
     n: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     needed: int | None = None
+    met: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,8 @@ class CaseRecord:
 
     Args:
         jobs: what the measurements come from, in their order: ``key`` and ``fingerprint`` (of all
-            that the figures depend on) of each job, and how many of them are its, ``n``.
+            that the figures depend on) of each job, how many of them are its, ``n``, and the
+            contest in which they were timed, ``met`` (``""`` for others).
     """
 
     case: str

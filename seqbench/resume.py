@@ -23,12 +23,14 @@ class Decision:
         record: what an earlier attempt left and is kept; None where the trial is to be run.
         why: in a few words.
         earlier: the record of an earlier attempt that ended, but is to be made again.
+        comes_out: digest of the weights that it had, and will have again; "" if that is not known.
     """
 
     trial: Trial
     record: TrialRecord | None
     why: str
     earlier: TrialRecord | None = None
+    comes_out: str = ""
 
 
 def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Decision]:
@@ -48,14 +50,16 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
             continue
         record = records[trial.id]
         why = _why_again(record, digests.get(trial.id), retry_failed)
-        if record is not None and record.source != trial.case.model.source and record.source:
+        source = trial.case.model.source
+        if record is not None and record.source not in ("", source):
             why = "its model's source was edited before it was trained"
         if record is not None and not why:
             hint = "" if record.status == "ok" else " (--retry-failed runs it again)"
             yield Decision(trial, record, f"{record.status.replace('_', ' ')}: kept{hint}")
         else:
             failed = record is not None and record.status not in ("ok", "skipped")
-            yield Decision(trial, None, why, earlier=record if failed else None)
+            sha256 = record.weights_sha256 if record is not None and record.source == source else ""
+            yield Decision(trial, None, why, record if failed else None, sha256)
 
 
 def _digests(folder: Path, records: Iterable[TrialRecord | None]) -> dict[str, str | None]:

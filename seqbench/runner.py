@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqbench import data
 from seqbench.errors import StoreError
@@ -14,6 +14,9 @@ from seqbench.executors import Executor, Job, Listener, Outcome
 from seqbench.measuring import Measuring, measure
 from seqbench.records import Choice, Trial, TrialRecord
 from seqbench.work import Work, dataset_key, reason_of
+
+if TYPE_CHECKING:
+    from seqbench.resume import Decision
 
 #: Preparing a dataset may mean a download.
 PREPARE_LIMIT = 3600.0
@@ -39,14 +42,18 @@ def carry_out(work: Work) -> None:
     measure(work, trained, ready)
 
 
-def intended(work: Work) -> Measuring:
+def intended(work: Work, decisions: Iterable[Decision]) -> Measuring:
     """What is to be measured once every trial that is not kept has been trained."""
     trained = [record for record in work.kept.values() if record.status == "ok"]
-    trained += [
-        TrialRecord(trial.id, trial.case.id, trial.seed, "ok", weights=_weights(trial.id))
-        for trial in work.plan.trials
-        if trial.id not in work.kept
-    ]
+    for decision in decisions:
+        trial = decision.trial
+        if trial.id not in work.kept and trial.case.device in work.available:
+            trained.append(
+                TrialRecord(
+                    trial.id, trial.case.id, trial.seed, "ok", weights=_weights(trial.id),
+                    weights_sha256=decision.comes_out,
+                )
+            )  # fmt: skip
     return Measuring(work, trained, {dataset_key(case.dataset): "" for case in work.plan.cases})
 
 

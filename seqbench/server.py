@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import traceback
 from types import TracebackType
 
 
@@ -11,7 +12,9 @@ def _say_nothing_of_a_lost_runner(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """A fork whose runner was killed before it had said what to do ends, and nobody need know."""
-    if not issubclass(kind, EOFError | pickle.UnpicklingError):
+    frames = traceback.extract_tb(trace)
+    receiving = bool(frames) and "multiprocessing" in frames[-1].filename
+    if not (receiving and issubclass(kind, EOFError | pickle.UnpicklingError)):
         sys.__excepthook__(kind, error, trace)
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import fcntl
 import gzip
 import json
+import math
 import os
 import secrets
 import tempfile
@@ -24,10 +25,16 @@ from seqbench.logs import append
 from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialRecord
 
 RUN_FILE = "run.json"
-#: Every run has these; a folder with one of them is that of a run.
-OWN = (RUN_FILE, "plan.json", "suite.yaml")
+LOCK_FILE = "run.lock"
+#: Every run has these; what was being written to one of them when its runner was killed goes.
+OWN = (RUN_FILE, "plan.json", "suite.yaml", "environment.json")
 FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs")
 UNFINISHED = ".unfinished.json.gz"
+#: The kind of value that each entry of run.json has.
+STATE: Mapping[str, Any] = {
+    "format": int, "suite": str, "status": str, "started": str, "seconds": (int, float),
+    "leg": str, "file": str, "selection": dict,
+}  # fmt: skip
 BUSY = "{} is being run by another process: wait for it, or end it"
 
 
@@ -60,7 +67,9 @@ class RunFolder:
         _make(folder.path)
         folder._write("suite.yaml", source)
         folder._write_json("plan.json", plan)
-        folder.set_state("running", suite=suite, started=now.isoformat(timespec="seconds"))
+        state = {"format": FORMAT, "suite": suite, "status": "running"}
+        started = now.isoformat(timespec="seconds")
+        folder._write_json(RUN_FILE, {**state, "started": started})
         return folder
 
     @staticmethod
@@ -83,7 +92,7 @@ class RunFolder:
         """
         folder = cls(path)
         if not is_run(path):
-            raise StoreError(f"{path} is not a run folder: it holds none of {', '.join(OWN)}")
+            raise StoreError(f"{path} is not a run folder: it has no {RUN_FILE}")
         state = folder.state()
         if state.get("format", 0) > FORMAT:
             raise StoreError(
@@ -97,28 +106,38 @@ class RunFolder:
         it says running and no runner is at work), ``started``, …
         """
         unknown = {"format": FORMAT, "suite": self.path.absolute().parent.name, "status": "damaged"}
-        state = {**unknown, **self._sound(RUN_FILE, otherwise={})}
+        state = {**unknown, **self._own_state()}
         if state["status"] == "running" and not self.at_work():
             state["status"] = "killed"
         return state
 
+    def _own_state(self) -> dict[str, Any]:
+        """What ``run.json`` holds; what is of a wrong kind, or no number, is left out."""
+        state = self._sound(RUN_FILE, otherwise={})
+        return {
+            name: value
+            for name, value in state.items()
+            if isinstance(value, STATE.get(name, object))
+            and not (isinstance(value, float) and not math.isfinite(value))
+            and not (name in ("seconds", "format") and isinstance(value, bool))
+        }
+
     def set_state(self, status: str, **more: Any) -> None:
         """Changes the status and adds to what is said of the run."""
-        known = self.state() if is_run(self.path, RUN_FILE) else {"format": FORMAT}
-        self._write_json(RUN_FILE, {**known, **more, "status": status})
+        self._write_json(RUN_FILE, {**self.state(), **more, "status": status})
 
-    def begin(self, **more: Any) -> None:
-        """A runner starts, or goes on."""
+    def begin(self, seconds: float, **more: Any) -> None:
+        """A runner starts, or goes on after so many seconds of others."""
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        taken = {"seconds": self.seconds()} if self.seconds() else {}
+        taken = {"seconds": seconds} if seconds else {}
         self.set_state("running", **taken, leg=now, **more)
 
     def seconds(self) -> float:
         """What earlier runners have taken; one that was killed, to the last line of the log. To be
         asked by one who holds the folder and has not begun.
         """
-        state = self._sound(RUN_FILE, otherwise={})
-        known = state["seconds"] if isinstance(state.get("seconds"), (int, float)) else 0.0
+        state = self._own_state()
+        known = state.get("seconds") or 0.0
         if state.get("status") == "running" and "leg" in state:
             with contextlib.suppress(OSError, ValueError, TypeError):
                 last = (self.path / "run.log").stat().st_mtime
@@ -159,20 +178,25 @@ class RunFolder:
     def write_case(self, record: CaseRecord) -> None:
         self._write_json(f"cases/{record.case}.json", dataclasses.asdict(record))
 
-    def write_comparisons(self, name: str, comparisons: Iterable[Comparison]) -> None:
-        """Keeps what came of one contest; ``name`` is the contest's."""
+    def write_comparisons(self, name: str, met: str, comparisons: Iterable[Comparison]) -> None:
+        """Keeps what came of a contest ``met``; ``name`` is the job's."""
         found = [dataclasses.asdict(comparison) for comparison in comparisons]
-        self._write_json(f"comparisons/{name}.json", {"format": FORMAT, "comparisons": found})
+        value = {"format": FORMAT, "met": met, "comparisons": found}
+        self._write_json(f"comparisons/{name}.json", value)
 
     def comparisons(self) -> Iterator[Comparison]:
         """Every pair of cases that were timed against each other so far."""
         for path in sorted((self.path / "comparisons").glob("*.json")):
             yield from self._compared(path) or ()
 
-    def has_comparisons(self, name: str) -> bool:
-        """Whether those of a contest are there, and sound."""
+    def compared(self, name: str) -> str | None:
+        """The contest that the comparisons of that name are of; None where there are none that are
+        sound.
+        """
         path = self.path / f"comparisons/{name}.json"
-        return path.exists() and self._compared(path) is not None
+        if not path.exists() or self._compared(path) is None:
+            return None
+        return str(self._read_json(f"comparisons/{path.name}").get("met", ""))
 
     def _compared(self, path: Path) -> list[Comparison] | None:
         """The pairs of one contest; None if they are damaged, and then they are set aside."""
@@ -189,13 +213,15 @@ class RunFolder:
         """The file that keeps what a contest has come to, should it be interrupted."""
         return self.path / "samples" / f"{contest}{UNFINISHED}"
 
-    def samples_are_sound(self, name: str) -> bool:
-        """Whether a file of samples can be read; if it is damaged, that is said."""
+    def samples_are_sound(self, name: str, met: str) -> bool:
+        """Whether a file of samples can be read, and is of the contest ``met``; if not, that is
+        said.
+        """
         path = self.path / name
         try:
             with gzip.open(path) as file:
-                if not file.read(1 << 20):
-                    raise EOFError("it is empty")
+                if not file.read(1 << 20).startswith(f'{{"met": "{met}", '.encode()):
+                    raise EOFError("it is empty, or of another contest")
                 while file.read(1 << 20):
                     pass
         except (OSError, EOFError, zlib.error) as error:
@@ -276,7 +302,9 @@ class RunFolder:
                 self._locked = None
 
     def _clear_leftovers(self) -> None:
-        for pattern in (".*.*", "*/.*.*", "*/*.partial"):
+        patterns = [f".{name}.*" for name in OWN]
+        patterns += [f"{name}/{what}" for name in FOLDERS for what in (".*.json.*", "*.partial")]
+        for pattern in patterns:
             for path in self.path.glob(pattern):
                 try:
                     path.unlink()
@@ -295,7 +323,7 @@ class RunFolder:
     def at_work(self) -> bool:
         """Whether a runner is at work in this folder."""
         try:
-            with (self.path / "run.lock").open("rb") as file:
+            with (self.path / LOCK_FILE).open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -304,7 +332,7 @@ class RunFolder:
         return False
 
     def _lock(self) -> None:
-        path = self.path / "run.lock"
+        path = self.path / LOCK_FILE
         links = [name for name in FOLDERS if (self.path / name).is_symlink()]
         if links:
             raise StoreError(
@@ -330,7 +358,7 @@ class RunFolder:
         """
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         with contextlib.suppress(OSError), append(self.path / "run.log") as file:
-            file.write(f"{now} {line}\n".encode())
+            file.write(f"{now} {' '.join(line.split())}\n".encode())
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         try:
@@ -379,9 +407,17 @@ class RunFolder:
         return value
 
 
-def is_run(path: Path, *names: str) -> bool:
-    """Whether a folder is that of a run: it has one of its files, whatever has become of others."""
-    return any((path / name).is_file() for name in names or OWN)
+def is_run(path: Path) -> bool:
+    """Whether a folder is that of a run, also if its ``run.json`` is gone."""
+    return (path / RUN_FILE).is_file() or (path / LOCK_FILE).is_file()
+
+
+def latest_run(results: Path, suite: str) -> Path:
+    """A suite's latest run. Raises StoreError: there is none."""
+    of_suite = [run for run in find_runs(results) if run.parent.name == suite]
+    if not of_suite:
+        raise StoreError(f"there is no run of {suite!r} under {results}/ (see `seqbench list`)")
+    return of_suite[-1]
 
 
 def find_runs(results: Path) -> list[Path]:

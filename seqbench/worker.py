@@ -69,6 +69,8 @@ def _settle(output: Connection, job: Job, kept: Collection[int]) -> None:
     with contextlib.suppress(OSError):
         os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides what Ctrl-C means
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # what plugins start may heed it
+    sys.excepthook = sys.__excepthook__  # see seqbench.server
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         os.dup2(output.fileno(), number)
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in their order

@@ -90,7 +90,9 @@ def test_the_smallest_input_is_shown() -> None:
     assert "features/label, an input of shape (2, 1, 3): [[[" in found.example
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize(
+    "name", ["gru", *(pytest.param(name, marks=pytest.mark.slow) for name in ("rnn", "lstm"))]
+)
 def test_our_own_models_pass(name: str) -> None:
     found = list(examine(job_for(plugins.load().model(name), {"hidden_size": 8})))
     assert [one for one in found if one.result == "failed"] == []

@@ -20,7 +20,10 @@ from seqbench.new import package
 
 @pytest.mark.parametrize(
     ("kind", "name", "passed"),
-    [("model", "leaky-One", "16 passed, 1 skipped"), ("dataset", "first.token", "7 passed")],
+    [
+        pytest.param("model", "leaky-One", "16 passed, 1 skipped", marks=pytest.mark.slow),
+        ("dataset", "first.token", "7 passed"),
+    ],
 )
 def test_a_new_package_passes_its_tests_and_runs(
     kind: str,

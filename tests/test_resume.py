@@ -59,7 +59,8 @@ def measured(run: Path) -> dict[str, Any]:
         n = record["jobs"][-1]["n"]
         stored = record["measurements"][-n:]
         assert json.loads(json.dumps([asdict(one) for one in figures])) == stored
-        found[path.name] = record["jobs"], [
+        jobs = [{**job, "met": bool(job["met"])} for job in record["jobs"]]
+        found[path.name] = jobs, [
             (one["quantity"], one["settings"], one["status"],
              one["values"] if one["quantity"] == "cost" else sorted(one["values"]))
             for one in record["measurements"]

@@ -21,7 +21,10 @@ from seqbench.cli.run import run, schema, validate
 from seqbench.cli.selftest import selftest
 from seqbench.cli.terminal import wrapped
 from seqbench.errors import SeqbenchError, UsageError
+from seqbench.report.text import clean
 
+#: What is said of an error or a warning, at most.
+LONGEST = 5000
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
@@ -98,10 +101,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _say_warning(message: Warning | str, *more: object) -> None:
     """One line; where in the code it comes from is of no use to a user."""
     click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
-    click.echo(wrapped(" ".join(str(message).split()), len("warning: ")), err=True)
+    click.echo(wrapped(clean(message, LONGEST), len("warning: ")), err=True)
 
 
 def _say_error(text: str) -> None:
     for line in text.splitlines():
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(wrapped(line, len("error: ")), err=True)
+        click.echo(wrapped(clean(line, LONGEST), len("error: ")), err=True)

@@ -183,18 +183,19 @@ def _again(
     suite: Path, selection: Selection, out: Path, resume: str | None, retry_failed: bool
 ) -> Again | None:
     """The run that ``--resume`` names."""
-    from seqbench.api import Again
+    from seqbench.api import Again, latest
     from seqbench.store import RunFolder, find_run
 
     if resume is None:
         return None
-    which = _plan(suite, selection).suite.name if resume == LATEST else resume
-    return Again(RunFolder.open(find_run(out, which)), retry_failed)
+    if resume == LATEST:
+        return Again(latest(suite, selection, out), retry_failed)
+    return Again(RunFolder.open(find_run(out, resume)), retry_failed)
 
 
 def _command(folder: Path, *more: str) -> str:
     """The command as it was given, with the run to go on with."""
-    given = [word for word in sys.argv[1:] if word != "--retry-failed"]
+    given = [word for word in sys.argv[1:] if word not in more]
     if "--resume" in given:
         place = given.index("--resume")
         named = given[place + 1 : place + 2]

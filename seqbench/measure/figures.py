@@ -46,9 +46,11 @@ class Samples:
         held = read_compressed(path)
         return cls(**{name: held[name] for name in ("cells", "blocks", "windows", "cold")})
 
-    def keep(self, path: Path) -> None:
-        """Writes everything, whole or not at all. Raises OSError."""
-        write_compressed(path, {"unit": "ns", "dropped": DROPPED, **self.__dict__})
+    def keep(self, path: Path, met: str = "") -> None:
+        """Writes everything, whole or not at all; first of which contest it is (see
+        :meth:`seqbench.store.RunFolder.samples_are_sound`). Raises OSError.
+        """
+        write_compressed(path, {"met": met, "unit": "ns", "dropped": DROPPED, **self.__dict__})
 
     def enter(self, cells: Sequence[Mapping[str, Any]], cold: Mapping[str, float]) -> None:
         """A new process has loaded the case."""

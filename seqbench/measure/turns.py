@@ -13,7 +13,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +68,13 @@ def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         tell: called with progress, and with ``out``, ``status`` and ``reason`` where a case fails.
 
     Returns:
-        ``{"cases": {id: [measurement, …]}, "comparisons": […]}``, each as
-        :class:`seqbench.records.Measurement` and :class:`seqbench.records.Comparison`.
+        ``{"met": …, "cases": {id: [measurement, …]}, "comparisons": […]}``, each as
+        :class:`seqbench.records.Measurement` and :class:`seqbench.records.Comparison`; ``met`` is
+        this contest's alone.
     """
     entrants = [_Entrant(case, job["folder"], tell) for case in job["cases"]]
     unfinished = Unfinished.of(job.get("unfinished"))
-    done = _go_on(entrants, unfinished)
+    met, done = _go_on(entrants, unfinished)
     try:
         while done < job["settings"]["processes"] and (
             done < LEAST_PROCESSES or not _precise(entrants, job["settings"]["precision"])
@@ -82,24 +83,27 @@ def measure(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
             done += 1
             samples = {entrant.case["id"]: entrant.samples for entrant in entrants}
             failures = {e.case["id"]: e.failure for e in entrants if e.failure is not None}
-            unfinished.keep(done, samples, failures)
+            unfinished.keep(met, done, samples, failures)
     finally:
         for entrant in entrants:
             entrant.end()
-    found = {e.case["id"]: _measurements(e, job) for e in entrants}
+    found = {e.case["id"]: _measurements(e, met, job) for e in entrants}
     timed = {e.case["id"]: e.samples for e in entrants if e.failure is None}
     rivals = {e.case["id"]: e.case["data"] for e in entrants}
     comparisons = rounds.comparisons(timed, rivals)
-    return {"cases": found, "comparisons": [asdict(comparison) for comparison in comparisons]}
+    compared = [asdict(replace(comparison, met=met)) for comparison in comparisons]
+    return {"met": met, "cases": found, "comparisons": compared}
 
 
-def _go_on(entrants: Sequence[_Entrant], unfinished: Unfinished) -> int:
-    """Gives every case what it had when the contest was interrupted; after how many processes."""
-    done, samples, failures = unfinished.read()
+def _go_on(entrants: Sequence[_Entrant], unfinished: Unfinished) -> tuple[str, int]:
+    """Gives every case what it had when the contest was interrupted; which one, and after how many
+    processes that was.
+    """
+    met, done, samples, failures = unfinished.read()
     for entrant in entrants:
         entrant.samples = samples.get(entrant.case["id"], entrant.samples)
         entrant.failure = failures.get(entrant.case["id"])
-    return done
+    return met, done
 
 
 def _compete(entrants: list[_Entrant], number: int, job: Mapping[str, Any], tell: Tell) -> None:
@@ -287,13 +291,13 @@ def _samples_file(entrant: _Entrant, job: Mapping[str, Any]) -> Path:
     return Path(job["folder"]) / "samples" / f"{entrant.case['id']}.json.gz"
 
 
-def _measurements(entrant: _Entrant, job: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _measurements(entrant: _Entrant, met: str, job: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What came of one case. Samples that cannot be kept are no measurement."""
     try:
         if entrant.failure is not None:
             raise entrant.failure
         path = _samples_file(entrant, job)
-        entrant.samples.keep(path)
+        entrant.samples.keep(path, met)
         name = f"{path.parent.name}/{path.name}"
         found = entrant.samples.measurements(name, job["settings"]["precision"])
         return [asdict(measurement) for measurement in found]

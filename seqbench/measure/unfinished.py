@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,13 +42,18 @@ class Unfinished:
         return cls(**{**told, "path": Path(told["path"])}) if told else cls(None, "")
 
     def keep(
-        self, processes: int, samples: Mapping[str, Samples], failures: Mapping[str, Failed]
+        self,
+        met: str,
+        processes: int,
+        samples: Mapping[str, Samples],
+        failures: Mapping[str, Failed],
     ) -> None:
         """Writes what all cases have after so many processes. What cannot be written is measured
         again, should it come to that.
         """
         held = {
             "fingerprint": self.fingerprint,
+            "met": met,
             "processes": processes,
             "samples": {case: vars(one) for case, one in samples.items()},
             "failures": {case: [str(one), one.status] for case, one in failures.items()},
@@ -56,22 +62,24 @@ class Unfinished:
             if self.path is not None:
                 write_compressed(self.path, held)
 
-    def read(self) -> tuple[int, dict[str, Samples], dict[str, Failed]]:
-        """What :meth:`keep` wrote: processes, and of each case its samples, or its failure. Nothing
-        where that is not there, damaged, of another contest, or to be tried again.
+    def read(self) -> tuple[str, int, dict[str, Samples], dict[str, Failed]]:
+        """What :meth:`keep` wrote: which contest, how many processes, and of each case its samples,
+        or its failure. A new contest where that is not there, damaged, of other cases, or to be
+        tried again.
         """
+        new = secrets.token_hex(4), 0, {}, {}  # type: ignore[var-annotated]
         if self.path is None or not self.path.exists():
-            return 0, {}, {}
+            return new
         try:
             held = read_compressed(self.path)
             if held.get("fingerprint") == self.fingerprint:
                 samples = {case: Samples(**one) for case, one in held["samples"].items()}
                 failures = {case: Failed(*one) for case, one in held["failures"].items()}
                 if not (failures and self.retry_failed):
-                    return int(held["processes"]), samples, failures
+                    return str(held["met"]), int(held["processes"]), samples, failures
         except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
             what = f"{type(error).__name__}: {' '.join(str(error).split())}"
             warnings.warn(
                 f"{self.path} is damaged ({what}): what has been timed is timed again", stacklevel=2
             )
-        return 0, {}, {}
+        return new

@@ -62,9 +62,17 @@ def document(
         "comparisons": [
             dict(vars(each))
             for each in (*metric_comparisons(found, ended), *comparisons)
-            if each.a in planned and each.b in planned
+            if each.a in planned and each.b in planned and _of_now(each, measured)
         ],
     }
+
+
+def _of_now(comparison: Comparison, measured: Mapping[str, CaseRecord]) -> bool:
+    """Whether the figures of both cases are still those that were held against each other."""
+    if not comparison.met:
+        return True
+    pair = [measured.get(case, CaseRecord(case)) for case in (comparison.a, comparison.b)]
+    return all(comparison.met in [job.get("met") for job in case.jobs] for case in pair)
 
 
 def _in_plan_order(records: Iterable[TrialRecord], plan: Mapping[str, Any]) -> list[TrialRecord]:

@@ -63,6 +63,7 @@ def warnings(document: Document) -> list[str]:
     lines += [
         *_imprecise(document),
         *_too_many_threads(document),
+        *_disturbed(document),
         *_noisy_machine(document),
         *_slow_kernels(document),
     ]
@@ -112,6 +113,14 @@ def _too_many_threads(document: Document) -> list[str]:
         "`threads: all` takes as many as there are."
         for threads in sorted(found)
     ]
+
+
+def _disturbed(document: Document) -> list[str]:
+    line = (
+        "Another run of seqbench was timing on this machine at the same time: the latency of both "
+        "suffers. Run them one after the other."
+    )
+    return [line] * bool(document["environment"].get("disturbed"))
 
 
 def _noisy_machine(document: Document) -> list[str]:
