@@ -241,6 +241,7 @@ def test_a_run_on_a_noisy_machine_carries_a_warning(noise: float | None, lines: 
     assert warnings({**document, "measure": {}}) == []
 
 
+@pytest.mark.slow
 def test_the_program_prints_the_check_in_80_columns(
     seqbench_cli: Callable[..., CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -284,6 +284,7 @@ def test_ctrl_c_while_torch_loads_prints_no_traceback(suite: Path, tmp_path: Pat
         assert processes_of(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_two_runs_that_time_at_once_are_warned(timed: Path, tmp_path: Path) -> None:
     shutil.copytree(timed, tmp_path / "results" / "small" / timed.name)
     (tmp_path / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))

@@ -148,6 +148,7 @@ def test_a_schedule_has_steps_enough_for_every_pass(tmp_path: Path) -> None:
     assert measured(given)[0].status == "ok"
 
 
+@pytest.mark.slow
 @linux
 def test_memory_is_measured_at_every_length_and_quadratic_growth_shows(tmp_path: Path) -> None:
     given = job(tmp_path, "Pairs", "inference") | {"lengths": [12, 6, 3, 5]}

@@ -22,7 +22,7 @@ from seqbench.new import package
     ("kind", "name", "passed"),
     [
         pytest.param("model", "leaky-One", "16 passed, 1 skipped", marks=pytest.mark.slow),
-        ("dataset", "first.token", "7 passed"),
+        pytest.param("dataset", "first.token", "7 passed", marks=pytest.mark.slow),
     ],
 )
 def test_a_new_package_passes_its_tests_and_runs(
