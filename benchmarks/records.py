@@ -23,6 +23,7 @@ from seqbench import api, plugins
 from seqbench.plan import Plan
 from seqbench.records import Trial, TrialRecord
 from seqbench.resume import digest
+from seqbench.selection import Selection
 from seqbench.store import RunFolder
 
 CLASSES, EPOCHS = 10, 20
@@ -35,9 +36,10 @@ SCAN = """
 import pathlib, sys
 from seqbench import api, plugins
 from seqbench.resume import decide
+from seqbench.selection import Selection
 from seqbench.store import RunFolder
 suite, folder = map(pathlib.Path, sys.argv[1:])
-plan = api.plan_suite(suite, api.Selection(allow_many=True), plugins.load())
+plan = api.plan_suite(suite, Selection(allow_many=True), plugins.load())
 kept = sum(d.record is not None for d in decide(plan, RunFolder(folder), retry_failed=False))
 assert kept == len(plan.trials)
 """
@@ -50,7 +52,7 @@ def main() -> None:
         place = Path(name)
         suite = place / "many.yaml"
         suite.write_text(_suite(chosen.models, chosen.datasets, chosen.seeds))
-        plan = api.plan_suite(suite, api.Selection(allow_many=True), plugins.load())
+        plan = api.plan_suite(suite, Selection(allow_many=True), plugins.load())
         folder = RunFolder.create(place, plan.suite.name, suite.read_text(), plan.to_dict())
         seconds = list(_written(plan, folder, chosen.weights_kib * 1024))
         folder.set_state("finished", seconds=0.0, selection={})

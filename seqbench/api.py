@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqbench import plugins
-from seqbench.errors import StoreError, UsageError, WorkerError
+from seqbench.errors import StoreError, WorkerError
+from seqbench.selection import Selection
 from seqbench.store import RunFolder
 
 if TYPE_CHECKING:
@@ -26,52 +25,6 @@ if TYPE_CHECKING:
     from seqbench.work import Progress, Work
 
 RESULTS = Path("results")
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What the command line changes about a suite.
-
-    Args:
-        overrides: ``"train.epochs=2"`` and the like.
-        models, datasets: only these (names; for models also labels).
-        devices, seeds: instead of the suite's.
-        allow_many: plan more than 1,000 trials.
-    """
-
-    overrides: Sequence[str] = ()
-    models: Sequence[str] = ()
-    datasets: Sequence[str] = ()
-    devices: Sequence[str] = ()
-    seeds: int | None = None
-    allow_many: bool = False
-
-    @classmethod
-    def of(cls, told: Any) -> Selection:
-        """As ``run.json`` has it; what no seqbench has written there is left out."""
-        told = told if isinstance(told, dict) else {}
-        lists = {name: told[name] for name in LISTS if isinstance(told.get(name), list)}
-        seeds = told["seeds"] if type(told.get("seeds")) is int else None
-        texts = {name: tuple(map(str, values)) for name, values in lists.items()}
-        return cls(**texts, seeds=seeds, allow_many=told.get("allow_many") is True)
-
-    def __bool__(self) -> bool:
-        """Whether it changes anything."""
-        return self.seeds is not None or any(getattr(self, name) for name in LISTS)
-
-    def __str__(self) -> str:
-        """As one would write it on the command line."""
-        words = [
-            word for name, option in LISTS.items() for value in getattr(self, name)
-            for word in (option, value)
-        ]  # fmt: skip
-        return shlex.join(words + (["--seeds", str(self.seeds)] if self.seeds is not None else []))
-
-
-#: The fields of a selection that are lists, each with its option.
-LISTS = {
-    "overrides": "--set", "models": "--model", "datasets": "--dataset", "devices": "--device",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -239,11 +192,12 @@ def start(
         StoreError: a result cannot be written down, or another process is at work in that folder.
     """
     from seqbench.executors.local import LocalExecutor
+    from seqbench.resume import as_before
     from seqbench.work import Work
 
     registry = plugins.load()
     if again is not None:
-        selection = _as_before(selection, again.folder)
+        selection = as_before(selection, again.folder)
     plan_suite(suite, selection, registry)  # an invalid suite is said at once, before torch loads
     executor = executor or LocalExecutor()
     clock = time.monotonic()
@@ -348,10 +302,10 @@ class _Earned:
 def _earned(
     again: Again, plan: Plan, selection: Selection, environment: Mapping[str, Any]
 ) -> _Earned:
-    from seqbench.resume import decide
+    from seqbench.resume import check_again, decide
 
     folder = again.folder
-    _check_again(folder, plan, selection, environment)
+    check_again(folder, plan, selection, environment)
     decisions = list(decide(plan, folder, retry_failed=again.retry_failed))
     return _Earned(
         {one.trial.id: one.record for one in decisions if one.record is not None},
@@ -365,56 +319,6 @@ def _earned(
 
 #: What a run notes beside its environment when it times.
 KEPT = ("doctor", "disturbed")
-#: What must not change while a run goes on: figures of different machines are never mixed.
-MACHINE = ("cpu", "cores", "torch", "seqbench")
-NONE = "(none)"
-
-
-def _check_again(
-    folder: RunFolder, plan: Plan, selection: Selection, environment: Mapping[str, Any]
-) -> None:
-    """Whether a run may be gone on with: as the same study, on the same machine.
-
-    Raises:
-        UsageError: it may not.
-    """
-    state = folder.state()
-    if state.get("suite") != plan.suite.name:
-        raise UsageError(
-            f"{folder.path} is a run of {state.get('suite')!r}, not of {plan.suite.name!r}"
-        )
-    chosen = folder.selection()
-    if chosen is not None:
-        _check_selection(folder, Selection.of(chosen), selection)
-    before = folder.environment()
-    for name in MACHINE:
-        if name in before and before[name] != environment.get(name):
-            raise UsageError(
-                f"{folder.path} was run with {name} {before[name]}, here it is "
-                f"{environment.get(name)}: go on where it was begun, or run the suite anew"
-            )
-
-
-def _check_selection(folder: RunFolder, before: Selection, now: Selection) -> None:
-    for name in ("models", "datasets"):
-        given, option = getattr(before, name), LISTS[name]
-        if sorted(given) != sorted(getattr(now, name)):
-            raise UsageError(
-                f"{folder.path} was run with {option} {', '.join(given) or '(all)'}: "
-                f"give the same {option} to go on with it, or none"
-            )
-    sets = [" ".join(o for o in each.overrides if not _limits(o)) for each in (before, now)]
-    if sets[0] != sets[1]:
-        warnings.warn(
-            f"{folder.path} was last run with --set {sets[0] or NONE}, now with {sets[1] or NONE}: "
-            "what that changes is run anew",
-            stacklevel=2,
-        )
-
-
-def _limits(override: str) -> bool:
-    """Whether it changes nothing but when a trial is ended."""
-    return _setting(override).partition(".")[0] == "limits"
 
 
 @dataclass(frozen=True)
@@ -450,10 +354,11 @@ def intentions(suite: Path, selection: Selection, again: Again, progress: Progre
     """
     from seqbench import runner
     from seqbench.executors.local import LocalExecutor
+    from seqbench.resume import as_before
     from seqbench.work import Work
 
     folder, executor, registry = again.folder, LocalExecutor(), plugins.load()
-    selection = _as_before(selection, folder)
+    selection = as_before(selection, folder)
     plan_suite(suite, selection, registry)
     folder.check_free()
     environment = _environment(executor, progress)
@@ -469,26 +374,6 @@ def intentions(suite: Path, selection: Selection, again: Again, progress: Progre
         asked.missing_static(), len(asked.static),
         asked.missing_contests(), len(asked.contests),
     )  # fmt: skip
-
-
-def _as_before(selection: Selection, folder: RunFolder) -> Selection:
-    """What was chosen for the run holds, but for what is chosen now: of settings each by itself."""
-    before = Selection.of(folder.selection())
-    now = {_setting(override) for override in selection.overrides}
-    kept = [override for override in before.overrides if _setting(override) not in now]
-    return Selection(
-        overrides=(*kept, *selection.overrides),
-        models=selection.models or before.models,
-        datasets=selection.datasets or before.datasets,
-        devices=selection.devices or before.devices,
-        seeds=before.seeds if selection.seeds is None else selection.seeds,
-        allow_many=before.allow_many or selection.allow_many,
-    )
-
-
-def _setting(override: str) -> str:
-    """Its key: that of ``"train.epochs=2"`` is ``train.epochs``."""
-    return override.partition("=")[0].strip()
 
 
 def _as_overrides(selection: Selection) -> list[str]:

@@ -16,8 +16,9 @@ from seqbench.cli.terminal import console
 from seqbench.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from seqbench.api import Again, Intentions, Selection
+    from seqbench.api import Again, Intentions
     from seqbench.plan import Plan
+    from seqbench.selection import Selection
 
 #: Stands for the latest run of the suite.
 LATEST = ""
@@ -86,7 +87,7 @@ def _selection(
     seeds: int | None,
     yes: bool,
 ) -> Selection:
-    from seqbench.api import Selection
+    from seqbench.selection import Selection
 
     return Selection(overrides, models, datasets, devices, seeds, allow_many=yes)
 
