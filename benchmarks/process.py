@@ -24,6 +24,7 @@ from seqbench import api, data, plugins, worker
 from seqbench.executors import Job, Listener
 from seqbench.executors.local import LocalExecutor
 from seqbench.records import TrialRecord
+from seqbench.selection import Selection
 from seqbench.store import RunFolder
 
 SUITE = """
@@ -42,7 +43,7 @@ def main() -> None:
         place = Path(name)
         suite = place / "tiny.yaml"
         suite.write_text(SUITE)
-        plan = api.plan_suite(suite, api.Selection(devices=("cpu",)), plugins.load())
+        plan = api.plan_suite(suite, Selection(devices=("cpu",)), plugins.load())
         case = plan.cases[0]
         folder = RunFolder.create(place, "tiny", SUITE, plan.to_dict())
         prepared = data.prepare(case.dataset, cache=place, data_dir=None, say=lambda text: None)
