@@ -92,8 +92,10 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
     pip_install(site, model, data)
     listed = seqbench_cli("plugins").stdout
     assert "my-model 0.1.0" in listed
-    (tmp_path / "test_leaky.py").write_text(files["test_leaky.py"][0])
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_leaky.py"]
+    tests_of_its_own = ("test_leaky.py", "test_speed.py")
+    for name in tests_of_its_own:
+        (tmp_path / name).write_text(files[name][0])
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests_of_its_own]
     tests = subprocess.run(
         command,
         cwd=tmp_path,
@@ -101,7 +103,7 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
         capture_output=True,
         text=True,
     )
-    assert "15 passed, 2 skipped" in tests.stdout
+    assert "16 passed, 2 skipped" in tests.stdout
     done = seqbench_cli("run", "leaky.yaml", "--seeds", "1")
     assert done.returncode == 0, done.stderr
     assert "leaky keep=0.9" in done.stdout

@@ -33,6 +33,7 @@ ALLOWED = {
     "conformance": {"conformance", "data", "measure", "models", "plugins", "records", "training",
                     "types", "worker"},
     "new": {"types", "errors"},
+    "pytest_plugin": {"conformance", "measure", "models", "plugins", "training"},
     "testing": {"conformance", "plugins"},
     "measuring": {"alone", "data", "executors", "measure", "records", "work"},
     "work": {"data", "executors", "records", "store"},
