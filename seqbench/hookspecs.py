@@ -23,6 +23,11 @@ import pluggy
 
 from seqbench.types import DatasetSpec, ModelSpec
 
+#: Version of the hooks. A plugin that needs those of a later one says so, ``SEQBENCH_API = 2``
+#: beside its hooks; an older plugin keeps working, for a hook may gain arguments, which a plugin
+#: need not take, but loses none.
+API = 1
+
 hookspec = pluggy.HookspecMarker("seqbench")
 hookimpl = pluggy.HookimplMarker("seqbench")
 

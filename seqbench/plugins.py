@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 
 import pluggy
 
+import seqbench
 from seqbench import hookspecs
 from seqbench.errors import PluginError, UnknownName, UsageError
 from seqbench.types import DatasetSpec, ModelSpec
@@ -266,6 +267,7 @@ def _entry_points() -> Iterable[tuple[Source, importlib.metadata.EntryPoint]]:
 def _load_one(source: Source, entry_point: importlib.metadata.EntryPoint) -> Plugin:
     try:
         module = entry_point.load()
+        _refuse_newer(getattr(module, "SEQBENCH_API", hookspecs.API))
         manager = pluggy.PluginManager(GROUP)
         manager.add_hookspecs(hookspecs)
         manager.register(module)
@@ -283,6 +285,14 @@ def _load_one(source: Source, entry_point: importlib.metadata.EntryPoint) -> Plu
         tuple(Offer(spec, source) for spec in models),
         tuple(Offer(spec, source) for spec in datasets),
     )
+
+
+def _refuse_newer(wanted: object) -> None:
+    if not isinstance(wanted, int) or wanted > hookspecs.API:
+        raise ValueError(
+            f"it needs version {wanted!r} of seqbench's hooks, and seqbench {seqbench.__version__} "
+            f"has version {hookspecs.API}: upgrade seqbench"
+        )
 
 
 def _reject_misspelt_hooks(manager: pluggy.PluginManager, module: object) -> None:

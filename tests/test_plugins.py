@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pluggy
 import pytest
 from conftest import install
 
-from seqbench import plugins
+from seqbench import ModelSpec, plugins
 from seqbench.errors import UnknownName
+from seqbench.hookspecs import hookimpl, hookspec
 
 GOOD = """
     import seqbench
@@ -194,3 +196,47 @@ def test_strict_makes_a_broken_plugin_an_error(
     done = seqbench_cli("--strict", "models")
     assert done.returncode == 1
     assert "plugin broken 1.0 is broken: ModuleNotFoundError" in done.stderr
+
+
+def test_a_plugin_that_needs_later_hooks_says_so(
+    site: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    later = "SEQBENCH_API = 2\n" + textwrap.dedent(GOOD.format(name="later"))
+    same = "SEQBENCH_API = 1\n" + textwrap.dedent(GOOD.format(name="same"))
+    install(site, "later", {"later": later}, "later = later")
+    install(site, "same", {"same": same}, "same = same")
+    listed = " ".join(seqbench_cli("plugins").stdout.split())
+    assert "it needs version 2 of seqbench's hooks, and seqbench 0.1.0 has version 1" in listed
+    done = seqbench_cli("models")
+    assert "same" in done.stdout
+    assert "upgrade seqbench" in done.stderr
+
+
+def test_an_old_plugin_works_where_a_hook_has_gained_an_argument() -> None:
+    """What a later seqbench will do: its hook has an argument that the plugin does not know."""
+
+    class Later:
+        @staticmethod
+        @hookspec
+        def seqbench_models(context: str) -> list[ModelSpec]:
+            return []
+
+    class Old:
+        @staticmethod
+        @hookimpl
+        def seqbench_models() -> list[ModelSpec]:
+            return [ModelSpec("old", build="old:build")]
+
+    class New:
+        @staticmethod
+        @hookimpl
+        def seqbench_models(context: str) -> list[ModelSpec]:
+            return [ModelSpec(context, build="new:build")]
+
+    manager = pluggy.PluginManager(plugins.GROUP)
+    manager.add_hookspecs(Later)
+    manager.register(Old)
+    manager.register(New)
+    manager.check_pending()
+    found = manager.hook.seqbench_models(context="given")
+    assert sorted(spec.name for [spec] in found) == ["given", "old"]
