@@ -184,8 +184,8 @@ def start(
     Args:
         on_folder: is told the run's folder before the first trial.
         on_resume: if it is gone on with, before, with what.
-        again: a run to go on with; what it has earned is kept. Where ``selection`` changes nothing,
-            the one holds that the run had.
+        again: a run to go on with; what it has earned is kept, and what ``selection`` leaves open
+            is as it was chosen for that run.
 
     Raises:
         SuiteError: the suite is not valid.
