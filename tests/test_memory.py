@@ -159,9 +159,10 @@ def test_memory_is_measured_at_every_length_and_quadratic_growth_shows(tmp_path:
     assert failed.reason.startswith("IndexError: five steps are too odd")
     for measurement in found:
         steps = measurement.settings["length"]
-        assert measurement.values["working"] == pytest.approx(steps**2 * MIB, rel=0.02)
+        # Some of it may be had from what an earlier pass has freed.
+        assert measurement.values["working"] == pytest.approx(steps**2 * MIB, abs=0.4 * MIB)
     assert [entry["length"] for entry in lengths.at_each(found)] == [3, 6, 12]
-    assert lengths.exponents(found)["memory_inference"] == pytest.approx(2, abs=0.02)
+    assert lengths.exponents(found)["memory_inference"] == pytest.approx(2, abs=0.04)
     assert lengths.at_own(found) == found[:1]
 
 
