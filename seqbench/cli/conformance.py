@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqbench.cli import complete
+from seqbench.cli.run import DATA_DIR
 from seqbench.cli.terminal import console
 from seqbench.errors import UsageError
 
@@ -36,13 +37,7 @@ STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim", "no": "yellow"}
     help="A parameter other than its default. May be given again.",
 )
 @click.option("--device", default="cpu", show_default=True, help="Where a model is examined.")
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    envvar="SEQBENCH_DATA",
-    show_envvar=True,
-    help="Folder where datasets already lie.",
-)
+@DATA_DIR
 def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None) -> None:
     """Check that the model or dataset NAME keeps to what seqbench relies on.
 

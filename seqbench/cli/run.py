@@ -31,6 +31,13 @@ OUT = click.option(
     show_default=True,
     help="Folder that keeps the runs.",
 )
+DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    envvar="SEQBENCH_DATA",
+    show_envvar=True,
+    help="Folder where datasets already lie.",
+)
 
 
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,13 +103,7 @@ def _selection(
 @SUITE
 @selection_options
 @OUT
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    envvar="SEQBENCH_DATA",
-    show_envvar=True,
-    help="Folder where datasets already lie.",
-)
+@DATA_DIR
 @click.option(
     "--resume",
     metavar="[RUN]",

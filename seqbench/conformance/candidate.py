@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -71,11 +70,6 @@ def example(x: Tensor) -> str:
     """An input in words: its shape, and its values where they are few."""
     text = f"an input of shape {tuple(x.shape)}"
     return f"{text}: {x.tolist()}" if x.numel() <= 2 * FEATURES else text
-
-
-def tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters and buffers by name."""
-    return itertools.chain(model.named_parameters(), model.named_buffers())
 
 
 def unequal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:

@@ -20,7 +20,6 @@ from seqbench.conformance.candidate import (
     CLASSES,
     FEATURES,
     LENGTH,
-    VOCABULARY,
     Candidate,
     example,
     unequal,
@@ -349,7 +348,7 @@ def _lesson(candidate: Candidate, task: Task) -> tuple[Tensor, Tensor]:
     draw = torch.Generator().manual_seed(0)
     label = torch.arange(LEARNING_BATCH) % CLASSES
     if task.input == "tokens":
-        x = label.clamp(max=VOCABULARY - 1).unsqueeze(1).expand(-1, 3).contiguous()
+        x = label.unsqueeze(1).expand(-1, 3).contiguous()
     else:
         where = torch.randn(CLASSES, FEATURES, generator=draw)
         x = where[label].unsqueeze(1).expand(-1, 3, -1).contiguous()
