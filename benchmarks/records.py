@@ -21,6 +21,7 @@ from spending import PYTHON, in_turns, options, show
 
 from seqbench import api, plugins
 from seqbench.plan import Plan
+from seqbench.provenance import stamp
 from seqbench.records import Trial, TrialRecord
 from seqbench.resume import digest
 from seqbench.selection import Selection
@@ -103,7 +104,7 @@ def _written(plan: Plan, folder: RunFolder, size: int) -> Iterator[float]:
     for number, trial in enumerate(plan.trials):
         weights = folder.path / "weights" / f"{trial.id}.safetensors"
         weights.write_bytes(draw.randbytes(size))
-        record = _record(trial, digest(weights), draw)
+        record = _record(trial, weights, draw)
         clock = time.perf_counter()
         folder.write_trial(record)
         yield time.perf_counter() - clock
@@ -112,7 +113,7 @@ def _written(plan: Plan, folder: RunFolder, size: int) -> Iterator[float]:
     os.sync()  # what follows is not to wait for it
 
 
-def _record(trial: Trial, sha256: str, draw: random.Random) -> TrialRecord:
+def _record(trial: Trial, weights: Path, draw: random.Random) -> TrialRecord:
     """Like that of a classification with ``CLASSES`` classes."""
     figures = {
         name: draw.random() for name in ("value", "last", "best", "validation", "train_loss")
@@ -133,7 +134,8 @@ def _record(trial: Trial, sha256: str, draw: random.Random) -> TrialRecord:
     return TrialRecord(
         trial.id, trial.case.id, trial.seed, "ok", metric="accuracy", metrics=metrics, curve=curve,
         started="2000-01-01T00:00:00.000+00:00", seconds=1.0, log=f"logs/{trial.id}.log",
-        weights=f"weights/{trial.id}.safetensors", weights_sha256=sha256,
+        weights=f"weights/{trial.id}.safetensors", weights_sha256=digest(weights),
+        weights_stamp=stamp(weights),
     )  # fmt: skip
 
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seqbench.errors import SeqbenchError
-from seqbench.types import DataContext, DatasetSpec, ModelSpec, Param, Splits, Task
+from seqbench.types import (
+    DataContext,
+    DatasetSpec,
+    MetricSpec,
+    ModelSpec,
+    Param,
+    ReportSpec,
+    Splits,
+    Task,
+)
 
 if TYPE_CHECKING:
     from seqbench.api import Run, run
@@ -18,8 +27,10 @@ __version__ = "0.1.0"
 __all__ = [
     "DataContext",
     "DatasetSpec",
+    "MetricSpec",
     "ModelSpec",
     "Param",
+    "ReportSpec",
     "Run",
     "SeqbenchError",
     "Splits",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqbench import plugins
-from seqbench.errors import StoreError, WorkerError
+from seqbench.errors import PluginError, StoreError, WorkerError
 from seqbench.selection import Selection
 from seqbench.store import RunFolder
 
@@ -89,10 +90,11 @@ class Run:
         rows = []
         for trial in self.document["trials"]:
             case = cases[trial["case"]]
-            row = {key: value for key, value in trial.items() if key != "metrics"}
+            row = {k: v for k, v in trial.items() if k not in ("metrics", "scores")}
             row |= {f"model.{name}": value for name, value in case["params"].items()}
             row |= {f"dataset.{name}": value for name, value in case["dataset_params"].items()}
             flat = {k: v for k, v in trial["metrics"].items() if not isinstance(v, list)}
+            row |= {f"score.{name}": value for name, value in trial["scores"].items()}
             rows.append({**row, **flat})
         return rows
 
@@ -159,7 +161,7 @@ def plan_suite(
 
 def latest(suite: Path, selection: Selection, out: Path) -> RunFolder:
     """The latest run of a suite. Raises StoreError: there is none."""
-    from seqbench.store import latest_run
+    from seqbench.runs import latest_run
     from seqbench.suite import load_suite
 
     overrides = _as_overrides(selection)
@@ -229,7 +231,21 @@ def start(
             earned.cases, earned.earlier, again is not None and again.retry_failed,
         )  # fmt: skip
         _carry_out(work, earned.seconds, clock)
-    return Run.open(folder.path)
+        found = Run.open(folder.path)
+        _write_reports(work, found)
+    return found
+
+
+def _write_reports(work: Work, run: Run) -> None:
+    """The files that the suite asks for. One that cannot be made costs nothing but itself."""
+    from seqbench.report.rendering import render
+
+    for report in work.plan.reports:
+        try:
+            work.folder.write_report(report, render(report.choice, run.document))
+        except (PluginError, StoreError) as error:
+            work.folder.log(str(error))
+            warnings.warn(str(error), stacklevel=2)
 
 
 @dataclass(frozen=True)
@@ -329,6 +345,8 @@ class Intentions:
     decisions: Sequence[Decision]
     memory: Sequence[Missing]
     of_memory: int
+    scores: Sequence[str]
+    of_scores: int
     latency: Sequence[Missing]
     of_latency: int
 
@@ -343,7 +361,8 @@ class Intentions:
             name: [{"what": one.job.title, "why": one.why} for one in missing]
             for name, missing in (("memory", self.memory), ("latency", self.latency))
         }
-        return {"run": str(self.resumed.path), "trials": trials, **measured}
+        scores = list(self.scores)
+        return {"run": str(self.resumed.path), "trials": trials, "scores": scores, **measured}
 
 
 def intentions(suite: Path, selection: Selection, again: Again, progress: Progress) -> Intentions:
@@ -369,9 +388,11 @@ def intentions(suite: Path, selection: Selection, again: Again, progress: Progre
         earned.cases, earned.earlier, again.retry_failed,
     )  # fmt: skip
     asked = runner.intended(work, earned.decisions)
+    scores = runner.to_score(work, asked.trained)
     return Intentions(
         Resumed(folder.path, len(earned.trials), len(plan.trials), selection), earned.decisions,
         asked.missing_static(), len(asked.static),
+        list(scores), len(asked.trained) * bool(plan.metrics),
         asked.missing_contests(), len(asked.contests),
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqbench.errors import DataError, PluginError
 from seqbench.records import Choice, fingerprint
+from seqbench.targets import check_call, load_target
 from seqbench.types import DataContext, Splits, Task
 
 if TYPE_CHECKING:
@@ -107,8 +108,6 @@ def load(choice: Choice, context: DataContext) -> tuple[Task, dict[str, Tensor]]
     Raises:
         PluginError, DataError, Exception: as :func:`prepare`.
     """
-    from seqbench.models import check_call
-
     function = _load(choice)
     check_call(choice, function, context, **choice.params)
     loaded = function(context, **choice.params)
@@ -171,8 +170,6 @@ def _set_aside(path: Path) -> str:
 
 
 def _load(choice: Choice) -> Callable[..., Any]:
-    from seqbench.models import load_target
-
     try:
         return load_target(choice)
     except ImportError as error:

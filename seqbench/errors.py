@@ -16,8 +16,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class SeqbenchError(Exception):
@@ -90,3 +92,13 @@ class Diverged(SeqbenchError):
         self.step = step
         self.value = value
         super().__init__(f"{what} became {value} at step {step}")
+
+
+def reason_of(error: BaseException) -> str:
+    """One line: the error, and where it was raised unless it is one of seqbench's own."""
+    text = " ".join(str(error).split())
+    if isinstance(error, SeqbenchError):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text or 'no message'}{place}"

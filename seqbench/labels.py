@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from seqbench.plugins import Registry
-from seqbench.suite import ModelEntry, Suite, grids
+from seqbench.suite import Entry, ModelEntry, Suite, grids
 from seqbench.suite.settings import OPTIMIZERS
 
 
@@ -53,11 +53,15 @@ class Labels:
             self._suffix[id(entry)] = suffix
 
 
-def dataset_labels(suite: Suite, registry: Registry) -> Callable[[str, Mapping[str, Any]], str]:
-    """Labels for datasets: the name, with the parameters that vary among those of that name."""
+def entry_labels(
+    entries: Iterable[Entry], registry: Registry
+) -> Callable[[str, Mapping[str, Any]], str]:
+    """Labels for datasets, metrics or reports: the name, with the parameters that vary among those
+    of that name.
+    """
     groups: dict[str, list[grids.Keys]] = {}
-    for entry in suite.datasets:
-        axes = grids.axes(entry.params, registry.dataset(entry.name).spec.parameters)
+    for entry in entries:
+        axes = grids.axes(entry.params, registry.look_up(entry.kind, entry.name).spec.parameters)
         groups.setdefault(entry.name, []).append(grids.keys(axes))
     varying = {name: _varying(group) for name, group in groups.items()}
 

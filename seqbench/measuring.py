@@ -46,7 +46,7 @@ class Measuring:
     """
 
     def __init__(self, work: Work, trained: Sequence[TrialRecord], ready: Mapping[str, Path | str]):
-        self._work = work
+        self._work, self.trained = work, trained
         weights: dict[str, list[str]] = {}
         digests: dict[str, list[str]] = {}
         for record in sorted(trained, key=lambda record: record.seed):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +9,7 @@ from torch import Tensor, nn
 
 from seqbench.errors import PluginError
 from seqbench.records import Choice
+from seqbench.targets import check_call, load_target
 from seqbench.types import ENCODER_PARAMETERS, Task
 
 
@@ -119,50 +117,9 @@ def steps(model: Any, x: Tensor) -> tuple[list[Tensor], Any]:
     return answers, state
 
 
-def load_target(choice: Choice) -> Callable[..., Any]:
-    """The function behind a plugin's ``"package.module:function"``.
-
-    Raises:
-        PluginError: it does not exist. Errors raised while importing it pass through.
-    """
-    module_name, _, attribute = choice.target.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise PluginError(
-            f"{choice.name!r} of {choice.distribution} {choice.version}: "
-            f"cannot load {choice.target!r}: {error}"
-        ) from error
-    function: Callable[..., Any] = found
-    return function
-
-
-def check_call(
-    choice: Choice, function: Callable[..., Any], *arguments: Any, **parameters: Any
-) -> None:
-    """Checks that a plugin's function takes what its declaration promises.
-
-    Raises:
-        PluginError: it does not.
-    """
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # not every callable tells
-        return
-    try:
-        signature.bind(*arguments, **parameters)
-    except TypeError as error:
-        raise PluginError(
-            f"{choice.name!r} of {choice.distribution} {choice.version}: {choice.target} does not "
-            f"take the parameters that are declared for it: {error}"
-        ) from None
-
-
 def parameter_count(model: nn.Module) -> int:
-    """Number of trainable and fixed parameters, each shared one counted once."""
-    return sum(parameter.numel() for parameter in model.parameters())
+    """Number of parameters, trainable or not; a shared one counts once, a complex one twice."""
+    return sum(p.numel() * (2 if p.is_complex() else 1) for p in model.parameters())
 
 
 def _checked(choice: Choice, module: Any) -> nn.Module:

@@ -9,12 +9,11 @@ from typing import Any, TypeVar
 
 from seqbench import provenance
 from seqbench.errors import UsageError
-from seqbench.labels import Labels, dataset_labels, numbered
+from seqbench.labels import Labels, entry_labels, numbered
 from seqbench.parameters import nearest
 from seqbench.plugins import Offer, Registry
-from seqbench.records import FORMAT, Case, Choice, Trial
-from seqbench.suite import DatasetEntry, ModelEntry, Suite, grids
-from seqbench.types import DatasetSpec, ModelSpec
+from seqbench.records import FORMAT, Case, Choice, Metric, Report, Trial
+from seqbench.suite import Entry, ModelEntry, Suite, grids
 
 Item = TypeVar("Item")
 
@@ -32,6 +31,8 @@ class Plan:
     suite: Suite
     cases: tuple[Case, ...]
     trials: tuple[Trial, ...]
+    metrics: tuple[Metric, ...] = ()
+    reports: tuple[Report, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data: what ``plan.json`` holds."""
@@ -43,6 +44,8 @@ class Plan:
             "notes": suite.notes,
             "measure": suite.measure.model_dump(mode="json"),
             "target": dataclasses.asdict(suite.target) if suite.target else None,
+            "metrics": [{"id": m.id, **dataclasses.asdict(m)} for m in self.metrics],
+            "reports": [dataclasses.asdict(report) for report in self.reports],
             "limits": suite.limits.model_dump(mode="json"),
             "cases": [{"id": ids[id(case)], **dataclasses.asdict(case)} for case in self.cases],
             "trials": [
@@ -98,7 +101,33 @@ def plan(
     )
     cases = tuple(case for _, case in found)
     trials = tuple(Trial(case, seed) for case in cases for seed in chosen.seeds)
-    return Plan(suite, cases, trials)
+    return Plan(suite, cases, trials, _metrics(suite, registry), _reports(suite, registry))
+
+
+def _metrics(suite: Suite, registry: Registry) -> tuple[Metric, ...]:
+    chosen = _labelled(suite.metrics, registry)
+    return tuple(
+        Metric(label, choice, tuple(spec.targets), spec.higher_is_better, spec.share)
+        for label, choice, spec in chosen
+    )
+
+
+def _reports(suite: Suite, registry: Registry) -> tuple[Report, ...]:
+    chosen = _labelled(suite.reports, registry)
+    return tuple(Report(label, choice, spec.suffix) for label, choice, spec in chosen)
+
+
+def _labelled(entries: Sequence[Entry], registry: Registry) -> Iterator[tuple[str, Choice, Any]]:
+    """Every metric or report with its label and its declaration."""
+    label = entry_labels(entries, registry)
+    found = [
+        (entry.name, choice, offer.spec)
+        for entry in entries
+        for offer in [registry.look_up(entry.kind, entry.name)]
+        for choice in _choices(entry, offer)
+    ]
+    labels = numbered([label(name, choice.params) for name, choice, _ in found])
+    return ((label, choice, spec) for label, (_, choice, spec) in zip(labels, found, strict=True))
 
 
 def _expanded(
@@ -112,7 +141,7 @@ def _expanded(
         for choice in _choices(entry, registry.model(entry.name))
     ]
     unique = numbered([label for _, _, label, _ in models])
-    name_dataset = dataset_labels(suite, registry)
+    name_dataset = entry_labels(suite.datasets, registry)
     for dataset_entry in suite.datasets:
         for dataset in _choices(dataset_entry, registry.dataset(dataset_entry.name)):
             for device in suite.devices:
@@ -124,19 +153,13 @@ def _expanded(
                     yield entry, case
 
 
-def _choices(
-    entry: ModelEntry | DatasetEntry, offer: Offer[ModelSpec] | Offer[DatasetSpec]
-) -> Iterator[Choice]:
-    spec, source = offer.spec, offer.source
-    target, kind = (spec.build, spec.kind) if isinstance(spec, ModelSpec) else (spec.load, "")
-    digest = provenance.source_of(target)
-    for params in grids.combinations(grids.axes(entry.params, spec.parameters)):
-        yield Choice(spec.name, params, target, source.distribution, source.version, kind, digest)
+def _choices(entry: Entry, offer: Offer[Any]) -> Iterator[Choice]:
+    digest = provenance.source_of(offer.target, offer.source.distribution)
+    for params in grids.combinations(grids.axes(entry.params, offer.spec.parameters)):
+        yield Choice.of(offer, params, digest)
 
 
-def _size(
-    entries: Iterable[ModelEntry | DatasetEntry], look_up: Callable[[str], Offer[Any]]
-) -> int:
+def _size(entries: Iterable[Entry], look_up: Callable[[str], Offer[Any]]) -> int:
     return sum(grids.size(grids.axes(e.params, look_up(e.name).spec.parameters)) for e in entries)
 
 

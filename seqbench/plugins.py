@@ -23,13 +23,20 @@ import pluggy
 import seqbench
 from seqbench import hookspecs
 from seqbench.errors import PluginError, UnknownName, UsageError
-from seqbench.types import DatasetSpec, ModelSpec
+from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec
 
 GROUP = "seqbench"
+#: What is said of a plugin for a later seqbench.
+UPGRADE = f"seqbench {seqbench.__version__} has version {hookspecs.API}: upgrade seqbench"
 #: Variables that the command line's --no-plugin and --strict set, for this process and its workers.
 DISABLE, STRICT = "SEQBENCH_DISABLE_PLUGINS", "SEQBENCH_STRICT_PLUGINS"
 
-Spec = TypeVar("Spec", ModelSpec, DatasetSpec)
+Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec, ReportSpec)
+
+#: What a plugin can offer: each kind with its declaration; its hook is ``seqbench_<kind>s``.
+KINDS: Mapping[str, type[Any]] = {
+    "model": ModelSpec, "dataset": DatasetSpec, "metric": MetricSpec, "report": ReportSpec
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,22 @@ class Source:
 
 @dataclass(frozen=True)
 class Offer(Generic[Spec]):
-    """A model or dataset that a working plugin declares."""
+    """What a working plugin declares."""
 
     spec: Spec
     source: Source
+
+    @property
+    def kind(self) -> str:
+        """``model``, ``dataset``, ``metric`` or ``report``."""
+        return next(kind for kind, spec in KINDS.items() if isinstance(self.spec, spec))
+
+    @property
+    def target(self) -> str:
+        """``"package.module:function"`` of what is behind it."""
+        spec: Any = self.spec
+        function = {"dataset": "load", "report": "render"}.get(self.kind, "build")
+        return str(getattr(spec, function))
 
     @property
     def qualified_name(self) -> str:
@@ -69,10 +88,13 @@ class Plugin:
     """
 
     source: Source
-    models: tuple[Offer[ModelSpec], ...] = ()
-    datasets: tuple[Offer[DatasetSpec], ...] = ()
+    offers: tuple[Offer[Any], ...] = ()
     error: str = ""
     disabled: bool = False
+
+
+class NotOffered(UnknownName):
+    """No working plugin offers that name."""
 
 
 @dataclass(frozen=True)
@@ -80,22 +102,30 @@ class Registry:
     """All plugins found. Names are looked up here."""
 
     plugins: tuple[Plugin, ...] = ()
-    _models: Mapping[str, list[Offer[ModelSpec]]] = field(init=False, repr=False)
-    _datasets: Mapping[str, list[Offer[DatasetSpec]]] = field(init=False, repr=False)
+    #: For each kind its offers by name.
+    _tables: Mapping[str, dict[str, list[Offer[Any]]]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_models", _by_name(p.models for p in self.plugins))
-        object.__setattr__(self, "_datasets", _by_name(p.datasets for p in self.plugins))
+        tables: dict[str, dict[str, list[Offer[Any]]]] = {kind: {} for kind in KINDS}
+        for plugin in self.plugins:
+            for offer in plugin.offers:
+                tables[offer.kind].setdefault(offer.spec.name, []).append(offer)
+        object.__setattr__(self, "_tables", tables)
+
+    def all_of(self, kind: str) -> list[Offer[Any]]:
+        """Every model (``"model"``), dataset, metric or report offered, by name."""
+        table = self._tables[kind]
+        return [offer for name in sorted(table) for offer in table[name]]
 
     @property
     def models(self) -> list[Offer[ModelSpec]]:
         """Every model offered, by name."""
-        return [offer for name in sorted(self._models) for offer in self._models[name]]
+        return self.all_of("model")
 
     @property
     def datasets(self) -> list[Offer[DatasetSpec]]:
         """Every dataset offered, by name."""
-        return [offer for name in sorted(self._datasets) for offer in self._datasets[name]]
+        return self.all_of("dataset")
 
     def model(self, name: str) -> Offer[ModelSpec]:
         """The model called ``name`` or ``distribution:name``.
@@ -103,7 +133,7 @@ class Registry:
         Raises:
             UnknownName: no working plugin offers it, or more than one does.
         """
-        return self._look_up("model", name, self._models)
+        return self.look_up("model", name)
 
     def dataset(self, name: str) -> Offer[DatasetSpec]:
         """The dataset called ``name`` or ``distribution:name``.
@@ -111,7 +141,7 @@ class Registry:
         Raises:
             UnknownName: no working plugin offers it, or more than one does.
         """
-        return self._look_up("dataset", name, self._datasets)
+        return self.look_up("dataset", name)
 
     def offer(self, name: str) -> Offer[Any]:
         """The model or, where none is called so, the dataset ``name`` or ``distribution:name``.
@@ -120,33 +150,34 @@ class Registry:
             UnknownName: no working plugin offers it, or more than one does.
         """
         short = name.rpartition(":")[2]
-        if short in self._models:
-            return self.model(name)
-        if short in self._datasets:
-            return self.dataset(name)
-        both = {**self._models, **self._datasets}
+        for kind in ("model", "dataset"):
+            with contextlib.suppress(NotOffered):
+                return self.look_up(kind, name)
+        both = {**self._tables["model"], **self._tables["dataset"]}
         raise UnknownName(
-            f"no model and no dataset is called {name!r}{self._hint('model', name, short, both)}"  # type: ignore[arg-type]
+            f"no model and no dataset is called {name!r}{self._hint('model', name, short, both)}"
         )
 
     def clashes(self, plugin: Plugin) -> list[str]:
         """One line for each name of ``plugin`` that another distribution offers as well."""
         lines = []
-        for kind, offers, table in (
-            ("model", plugin.models, self._models),
-            ("dataset", plugin.datasets, self._datasets),
-        ):
-            for offer in offers:
-                others = [o for o in table[offer.spec.name] if o.source != offer.source]
-                if others:
-                    whose = ", ".join(str(other.source) for other in others)
-                    lines.append(
-                        f"{kind} {offer.spec.name!r} is offered by {whose} too: "
-                        f"write {offer.qualified_name!r}"
-                    )
+        for offer in plugin.offers:
+            same = self._tables[offer.kind][offer.spec.name]
+            whose = ", ".join(str(other.source) for other in same if other.source != offer.source)
+            if whose:
+                lines.append(
+                    f"{offer.kind} {offer.spec.name!r} is offered by {whose} too: "
+                    f"write {offer.qualified_name!r}"
+                )
         return lines
 
-    def _look_up(self, kind: str, name: str, table: Mapping[str, list[Offer[Spec]]]) -> Offer[Spec]:
+    def look_up(self, kind: str, name: str) -> Offer[Any]:
+        """What is called ``name`` or ``distribution:name`` among those of one kind.
+
+        Raises:
+            UnknownName: no working plugin offers it, or more than one does.
+        """
+        table = self._tables[kind]
         distribution, _, short = name.rpartition(":")
         offers = [
             offer
@@ -161,11 +192,9 @@ class Registry:
                 f"{kind} {short!r} is offered by {whose}: write {offers[0].qualified_name!r} "
                 f"or {offers[1].qualified_name!r}"
             )
-        raise UnknownName(f"no {kind} is called {name!r}{self._hint(kind, name, short, table)}")
+        raise NotOffered(f"no {kind} is called {name!r}{self._hint(kind, name, short, table)}")
 
-    def _hint(
-        self, kind: str, name: str, short: str, table: Mapping[str, list[Offer[Spec]]]
-    ) -> str:
+    def _hint(self, kind: str, name: str, short: str, table: Mapping[str, Any]) -> str:
         for plugin in self.plugins:
             said = {plugin.source.distribution, plugin.source.entry_point}
             if plugin.error and (
@@ -233,9 +262,8 @@ def _without_twins(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
     kept: list[Plugin] = []
     seen: dict[tuple[str, str], str] = {}
     for plugin in plugins:
-        names = [("model", offer.spec.name) for offer in plugin.models]
-        names += [("dataset", offer.spec.name) for offer in plugin.datasets]
-        keys = [(_normal(plugin.source.distribution), f"{kind} {name!r}") for kind, name in names]
+        names = [f"{offer.kind} {offer.spec.name!r}" for offer in plugin.offers]
+        keys = [(_normal(plugin.source.distribution), name) for name in names]
         twins = [f"{key[1]} is offered by {seen[key]!r} already" for key in keys if key in seen]
         if twins:
             kept.append(Plugin(plugin.source, error=twins[0]))
@@ -272,27 +300,22 @@ def _load_one(source: Source, entry_point: importlib.metadata.EntryPoint) -> Plu
         manager.add_hookspecs(hookspecs)
         manager.register(module)
         _reject_misspelt_hooks(manager, module)
-        models = _collect(manager.hook.seqbench_models(), ModelSpec, "seqbench_models")
-        datasets = _collect(manager.hook.seqbench_datasets(), DatasetSpec, "seqbench_datasets")
-        if not models and not datasets:
-            raise ValueError(f"{entry_point.value} offers no model and no dataset")
+        specs = [spec for kind in KINDS for spec in _collect(manager, kind)]
+        if not specs:
+            raise ValueError(f"{entry_point.value} offers no {', no '.join(KINDS)}")
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # a plugin may even call sys.exit() at import
-        return Plugin(source, error=_reason(error))
-    return Plugin(
-        source,
-        tuple(Offer(spec, source) for spec in models),
-        tuple(Offer(spec, source) for spec in datasets),
-    )
+        lacks = isinstance(error, ImportError) and (error.name or "").partition(".")[0] == GROUP
+        return Plugin(source, error=_reason(error) + f"; {UPGRADE}" * lacks)
+    return Plugin(source, tuple(Offer(spec, source) for spec in specs))
 
 
 def _refuse_newer(wanted: object) -> None:
-    if not isinstance(wanted, int) or wanted > hookspecs.API:
-        raise ValueError(
-            f"it needs version {wanted!r} of seqbench's hooks, and seqbench {seqbench.__version__} "
-            f"has version {hookspecs.API}: upgrade seqbench"
-        )
+    if not isinstance(wanted, int):
+        raise ValueError(f"SEQBENCH_API is {wanted!r}, not a whole number")
+    if wanted > hookspecs.API:
+        raise ValueError(f"it needs version {wanted} of seqbench's hooks, and {UPGRADE}")
 
 
 def _reject_misspelt_hooks(manager: pluggy.PluginManager, module: object) -> None:
@@ -317,18 +340,20 @@ def _unknown_hook(name: str, known: list[str]) -> str:
     return f"there is no hook {name!r}{meant}"
 
 
-def _collect(results: list[Any], kind: type[Spec], hook: str) -> list[Spec]:
-    """Flattens what a hook returned, after checking that it is what the hook promises."""
-    specs: list[Spec] = []
-    for result in results:
+def _collect(manager: pluggy.PluginManager, kind: str) -> list[Any]:
+    """What a plugin declares of one kind, after checking that it is what the hook promises."""
+    hook, wanted = f"seqbench_{kind}s", KINDS[kind]
+    specs: list[Any] = []
+    for result in getattr(manager.hook, hook)():
         if not isinstance(result, (list, tuple)):
             raise TypeError(
-                f"{hook} returned {type(result).__name__}, not a list of {kind.__name__}"
+                f"{hook} returned {type(result).__name__}, not a list of {wanted.__name__}"
             )
         for spec in result:
-            if not isinstance(spec, kind):
+            if not isinstance(spec, wanted):
                 raise TypeError(
-                    f"{hook} returned a list with {type(spec).__name__} in it, not {kind.__name__}"
+                    f"{hook} returned a list with {type(spec).__name__} in it, "
+                    f"not {wanted.__name__}"
                 )
             if any(spec.name == other.name for other in specs):
                 raise ValueError(f"{hook} names {spec.name!r} twice")
@@ -349,14 +374,6 @@ def _reason(error: BaseException) -> str:
     ]
     place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
     return f"{type(error).__name__}: {text}{place}"
-
-
-def _by_name(groups: Iterable[tuple[Offer[Spec], ...]]) -> dict[str, list[Offer[Spec]]]:
-    table: dict[str, list[Offer[Spec]]] = {}
-    for offers in groups:
-        for offer in offers:
-            table.setdefault(offer.spec.name, []).append(offer)
-    return table
 
 
 def _normal(distribution: str) -> str:

@@ -5,10 +5,15 @@ pytest finds it by itself once seqbench is installed. Imports nothing heavy unti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
+
+from seqbench.errors import UsageError
+from seqbench.types import TASK_KINDS
+
+MODES = ("inference", "training")
 
 
 @pytest.fixture
@@ -38,9 +43,10 @@ def _time(
     task: str = "features/label",
     batch_size: int = 1,
     length: int = 28,
-    mode: Literal["inference", "training"] = "inference",
+    mode: str = "inference",
     device: str = "cpu",
-    **params: Any,
+    params: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> None:
     """Times a forward pass or a training step, on one thread, with the device waited for.
 
@@ -49,11 +55,13 @@ def _time(
         name: of the model, as a suite calls it; its package must be installed.
         task: the kind of task, as ``"tokens/label"``; its inputs are small and random.
         batch_size, length: of the inputs.
-        mode: ``"training"``: forward, loss and backward.
-        params: those that are not to be the defaults.
+        mode: ``"inference"``, or ``"training"``: forward, loss and backward.
+        params, more: the model's, where they are not to be the defaults; in ``params`` those that
+            are called like something above.
 
     Raises:
         UnknownName: no working plugin offers the model.
+        UsageError: it has no such parameter, or there is no such mode or kind of task.
     """
     import torch
 
@@ -63,7 +71,14 @@ def _time(
     from seqbench.measure import cost
     from seqbench.measure.subject import synchronize
 
-    candidate, _ = subject_and_checks(job_for(plugins.load().model(name), params, device))
+    for given, known in ((mode, MODES), (task, TASK_KINDS)):
+        if given not in known:
+            raise UsageError(
+                f"{given!r} is none of {', '.join(known)}; a parameter of the model that is called "
+                "like one of time_model's goes into params={...}"
+            )
+    asked = {**(params or {}), **more}
+    candidate, _ = subject_and_checks(job_for(plugins.load().model(name), asked, device))
     kind = task_of(task)
     model = candidate.model(kind)
     x = candidate.inputs(kind, batch_size, length)

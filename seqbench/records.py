@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    from seqbench.plugins import Offer
 
 #: Version of the record format; its history stands in docs/results.md.
 FORMAT = 1
@@ -34,6 +38,50 @@ class Choice:
     version: str
     kind: str = ""
     source: str = ""
+
+    @classmethod
+    def of(cls, offer: Offer[Any], params: Mapping[str, Any], source: str = "") -> Choice:
+        """What a plugin offers, with all its parameters."""
+        spec, origin = offer.spec, offer.source
+        kind = getattr(spec, "kind", "")
+        return cls(
+            spec.name, params, offer.target, origin.distribution, origin.version, kind, source
+        )
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of a plugin as a suite chose it.
+
+    Args:
+        label: what tables call it.
+        targets, higher_is_better, share: as its plugin says (:class:`seqbench.MetricSpec`).
+    """
+
+    label: str
+    choice: Choice
+    targets: tuple[str, ...]
+    higher_is_better: bool
+    share: bool
+
+    @cached_property
+    def id(self) -> str:
+        """A hash of everything that can change a figure."""
+        return f"{self.choice.name}-{fingerprint(dataclasses.asdict(self.choice))}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report of a plugin as a suite chose it."""
+
+    label: str
+    choice: Choice
+    suffix: str
+
+    @property
+    def file(self) -> str:
+        """Inside the run folder."""
+        return f"reports/{re.sub(r'[^A-Za-z0-9_.-]+', '-', self.label)}.{self.suffix}"
 
 
 @dataclass(frozen=True)
@@ -100,8 +148,12 @@ class TrialRecord:
             ``steps`` (made by its end).
         started: UTC time, ISO 8601. seconds: wall time, under whatever load there was.
         weights, log: files inside the run folder. weights_sha256: of the weights' bytes.
+        weights_stamp: size in bytes and time of the last change (ns) of the file that has it.
         lines: the last of its log, if it did not end well.
         source: fingerprint of the model's source as it was trained (see :class:`Choice`).
+        version: of the model's distribution as it was trained.
+        scores: of each metric that the suite asked for beside ``metric``, by its id
+            (:class:`Metric`): ``status``, ``value`` and ``reason``.
         attempts: those before, that were lost or did not end well: ``status``, ``reason``,
             ``seconds``.
     """
@@ -118,10 +170,13 @@ class TrialRecord:
     seconds: float = 0.0
     weights: str = ""
     weights_sha256: str = ""
+    weights_stamp: tuple[int, ...] = ()
     log: str = ""
     lines: tuple[str, ...] = ()
     attempts: tuple[Mapping[str, Any], ...] = ()
     source: str = ""
+    version: str = ""
+    scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     format: int = FORMAT
 
 

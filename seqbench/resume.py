@@ -13,6 +13,7 @@ from typing import Any
 
 from seqbench.errors import UsageError
 from seqbench.plan import Plan
+from seqbench.provenance import stamp
 from seqbench.records import Trial, TrialRecord
 from seqbench.selection import LISTS, Selection, setting_of
 from seqbench.store import DamagedRecord, RunFolder
@@ -57,9 +58,11 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
             continue
         record = records[trial.id]
         why = _why_again(record, digests.get(trial.id), retry_failed)
-        source = trial.case.model.source
+        source, version = trial.case.model.source, trial.case.model.version
         if record is not None and record.source not in ("", source):
             why = "its model's source was edited before it was trained"
+        elif record is not None and record.version not in ("", version):
+            why = f"its model was trained as version {record.version}"
         if record is not None and not why:
             hint = "" if record.status == "ok" else " (--retry-failed runs it again)"
             yield Decision(trial, record, f"{record.status.replace('_', ' ')}: kept{hint}")
@@ -77,12 +80,16 @@ def _digests(folder: Path, records: Iterable[TrialRecord | None]) -> dict[str, s
     """
     good = [record for record in records if record is not None and record.status == "ok"]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        found = pool.map(_digest_of, [folder / record.weights for record in good])
+        found = pool.map(lambda record: _digest_of(record, folder), good)
         return dict(zip((record.id for record in good), found, strict=True))
 
 
-def _digest_of(weights: Path) -> str | None:
+def _digest_of(record: TrialRecord, folder: Path) -> str | None:
+    """That of the record where nobody has written the file since; else it is worked out."""
+    weights = folder / record.weights
     try:
+        if stamp(weights) == tuple(record.weights_stamp):
+            return record.weights_sha256
         return digest(weights)
     except OSError:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from seqbench import data
 from seqbench.errors import StoreError
 from seqbench.executors import Executor, Job, Listener, Outcome
 from seqbench.measuring import Measuring, measure
-from seqbench.records import Choice, Trial, TrialRecord
+from seqbench.records import Choice, Metric, Trial, TrialRecord
 from seqbench.work import Work, dataset_key, reason_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def carry_out(work: Work) -> None:
     """
     ready = _prepare(work)
     trained = _train(work, ready)
+    _score(work, trained, ready)
     measure(work, trained, ready)
 
 
@@ -104,6 +105,54 @@ def _train(work: Work, ready: Mapping[str, Path | str]) -> list[TrialRecord]:
     return good
 
 
+def to_score(work: Work, trained: Iterable[TrialRecord]) -> dict[str, list[Metric]]:
+    """For each trained trial the metrics of plugins that are yet to be asked about it."""
+    found = {}
+    for record in trained:
+        known = {
+            name
+            for name, score in record.scores.items()
+            if score["status"] in ("ok", "skipped") or not work.retry_failed
+        }
+        lacking = [metric for metric in work.plan.metrics if metric.id not in known]
+        if lacking:
+            found[record.id] = lacking
+    return found
+
+
+def _score(work: Work, trained: Sequence[TrialRecord], ready: Mapping[str, Path | str]) -> None:
+    """Asks the metrics of plugins about each trained model. A job of its own: whatever becomes of
+    it, the trial stands.
+    """
+    lacking, records = to_score(work, trained), {record.id: record for record in trained}
+    jobs = [
+        _scoring_job(trial, lacking[trial.id], work, ready)
+        for trial in work.plan.trials
+        if trial.id in lacking
+    ]
+    for outcome in work.do("score", jobs):
+        name = outcome.job.id
+        scores = outcome.result
+        if outcome.status != "ok":
+            none = {"status": outcome.status, "value": None, "reason": reason_of(outcome, work)}
+            scores = {metric.id: none for metric in lacking[name]}
+        record = records[name]
+        work.folder.write_trial(dataclasses.replace(record, scores={**record.scores, **scores}))
+
+
+def _scoring_job(
+    trial: Trial, metrics: Sequence[Metric], work: Work, ready: Mapping[str, Path | str]
+) -> Job:
+    training = _training_job(trial, work, ready)
+    asked = [{"id": metric.id, **dataclasses.asdict(metric)} for metric in metrics]
+    return dataclasses.replace(
+        training,
+        kind="score",
+        payload={**training.payload, "metrics": asked},
+        log=work.log(f"score-{trial.id}"),
+    )
+
+
 def _cannot_run(trial: Trial, work: Work, ready: Mapping[str, Path | str]) -> TrialRecord | None:
     device = trial.case.device
     if device not in work.available:
@@ -160,10 +209,12 @@ def _record(trial: Trial, outcome: Outcome, earlier: TrialRecord | None) -> Tria
         seconds=outcome.seconds,
         weights=_weights(trial.id) if ok else "",
         weights_sha256=result.get("weights_sha256", "") if ok else "",
+        weights_stamp=tuple(result.get("weights_stamp", ())) if ok else (),
         lines=outcome.lines,
         attempts=(*_attempts(earlier), *outcome.attempts),
         log=f"logs/{trial.id}.log",
         source=result.get("source", "") if ok else "",
+        version=result.get("version", "") if ok else "",
     )
 
 

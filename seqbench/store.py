@@ -22,13 +22,13 @@ from typing import Any
 
 from seqbench.errors import StoreError
 from seqbench.logs import append
-from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialRecord
+from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, Report, TrialRecord
 
 RUN_FILE = "run.json"
 LOCK_FILE = "run.lock"
 #: Every run has these; what was being written to one of them when its runner was killed goes.
 OWN = (RUN_FILE, "plan.json", "suite.yaml", "environment.json")
-FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs")
+FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs", "reports")
 UNFINISHED = ".unfinished.json.gz"
 #: The kind of value that each entry of run.json has.
 STATE: Mapping[str, Any] = {
@@ -239,6 +239,10 @@ class RunFolder:
         for path in (self.path / "samples").glob(f"*{UNFINISHED}"):
             path.unlink()
 
+    def write_report(self, report: Report, text: str) -> None:
+        """What a report made of the run. Raises StoreError."""
+        self._write(report.file, text)
+
     def trial_files(self) -> list[Path]:
         """One file for each trial recorded so far, in the order of their ids."""
         return sorted((self.path / "trials").glob("*.json"))
@@ -410,54 +414,6 @@ class RunFolder:
 def is_run(path: Path) -> bool:
     """Whether a folder is that of a run, also if its ``run.json`` is gone."""
     return (path / RUN_FILE).is_file() or (path / LOCK_FILE).is_file()
-
-
-def latest_run(results: Path, suite: str) -> Path:
-    """A suite's latest run. Raises StoreError: there is none."""
-    of_suite = [run for run in find_runs(results) if run.parent.name == suite]
-    if not of_suite:
-        raise StoreError(f"there is no run of {suite!r} under {results}/ (see `seqbench list`)")
-    return of_suite[-1]
-
-
-def find_runs(results: Path) -> list[Path]:
-    """Every run folder under ``results``, oldest first; reference results are no runs."""
-    runs = [path for path in results.glob("*/*") if is_run(path)]
-    runs = [path for path in runs if path.parent.name != "reference"]
-    return sorted(runs, key=lambda path: (path.name, str(path)))
-
-
-def find_run(results: Path, which: str | None) -> Path:
-    """The run that ``which`` names: a folder, ``suite/time-id``, ``time-id``, the id, or a suite
-    (its latest run); without it, the latest run of all.
-
-    Raises:
-        StoreError: there is none, or more than one.
-    """
-    if which is not None and is_run(Path(which)):
-        return Path(which)
-    runs = find_runs(results)
-    if not runs:
-        raise StoreError(
-            f"there are no runs under {results.absolute()}: `seqbench run SUITE` makes one, "
-            "--out names another folder"
-        )
-    if which is None:
-        return runs[-1]
-    suite = Path(which)
-    of_suite = [run for run in runs if run.parent.name == which or run.parent == suite]
-    if of_suite:
-        return of_suite[-1]
-    named = [
-        run
-        for run in runs
-        if which in (run.name, f"{run.parent.name}/{run.name}", run.name.rpartition("-")[2])
-    ]
-    if len(named) == 1:
-        return named[0]
-    if named:
-        raise StoreError(f"{which!r} names {len(named)} runs: {', '.join(map(str, named))}")
-    raise StoreError(f"no run is called {which!r} under {results}/ (see `seqbench list`)")
 
 
 def _make(folder: Path, *, exist_ok: bool = False) -> None:

@@ -26,6 +26,8 @@ def conformance(name: str, *, device: str = "cpu", **params: Any) -> Callable[..
 
     Raises:
         UnknownName: no working plugin offers it.
+        UsageError: it has no such parameter, or the parameter does not take that value.
+        DeviceError: the device is not there.
     """
     import pytest
 

@@ -13,17 +13,15 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+SUFFIX = re.compile(r"[a-z0-9]{1,8}")
 
 #: Parameters that seqbench itself gives to every encoder (see :class:`ModelSpec`).
 ENCODER_PARAMETERS: Mapping[str, Param]
 
 
-#: Every kind of task: what goes in, and what is asked for (see :class:`Task`).
-TASK_KINDS = tuple(
-    f"{given}/{wanted}"
-    for given in ("features", "tokens")
-    for wanted in ("label", "value", "label_per_step")
-)
+#: What can be asked for, and every kind of task: what goes in, and that (see :class:`Task`).
+TARGETS = ("label", "value", "label_per_step")
+TASK_KINDS = tuple(f"{given}/{wanted}" for given in ("features", "tokens") for wanted in TARGETS)
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,8 @@ class Task:
             ``"label_per_step"``: one class per step, targets (batch, time) int64.
         output_size: number of classes, or of values. A model returns (batch, output_size), or
             (batch, time, output_size) for ``"label_per_step"``.
-        length: number of steps of the longest sequence.
+        length: number of steps of the longest sequence. Where a suite asks for ``seq_lens``,
+            latency is measured at others, too, if the model takes them.
         class_names: names of the classes, where there are any.
     """
 
@@ -56,8 +55,16 @@ class Task:
         return "mse" if self.target == "value" else "accuracy"
 
 
-#: Whether more is better, for every metric a task can have.
+#: Whether more is better, for every metric that decides on a task (others come from plugins).
 HIGHER_IS_BETTER: Mapping[str, bool] = {"accuracy": True, "mse": False}
+
+#: Quantities that seqbench itself measures: no plugin's metric is called so.
+QUANTITIES = (
+    *HIGHER_IS_BETTER, "latency", "step", "training_step", "throughput", "cold", "memory", "macs",
+    "cost", "ops", "parameters",
+)  # fmt: skip
+#: What ``seqbench show --format`` calls seqbench's own: no plugin's report is called so.
+FORMATS = ("table", "json")
 
 
 @dataclass(frozen=True)
@@ -172,6 +179,76 @@ class DatasetSpec:
 
     def __post_init__(self) -> None:
         _check_spec("dataset", self.name, self.load)
+        object.__setattr__(self, "parameters", _as_params(self.parameters))
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """Declares a metric without importing it: what is asked of the trained models on the test
+    split, beside accuracy or the mean squared error, which decide on the best epoch.
+
+    Args:
+        name: what a suite calls it.
+        build: ``"package.module:function"`` (or a class), called as ``build(task, **parameters)``
+            once for each trained model. It returns an object in the manner of torchmetrics:
+            ``update(answers, targets)`` is called for each batch of the split, ``compute()`` once
+            after the last, and returns one number. Tensors are on the CPU: ``answers``
+            (n, output_size) float32 (for classes their scores before the softmax), ``targets``
+            (n,) int64, or (n, output_size) float32 for values. With one label per step each step
+            is a row.
+        parameters: each parameter with its default, or a :class:`Param`.
+        targets: the kinds of target that it can judge (:class:`Task`).
+        higher_is_better: which way is better.
+        share: whether it is a share of 1, shown in percent.
+        description: one line.
+    """
+
+    name: str
+    build: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    targets: Sequence[str] = ("label", "label_per_step")
+    higher_is_better: bool = True
+    share: bool = False
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        _check_spec("metric", self.name, self.build)
+        if self.name in QUANTITIES:
+            raise ValueError(f"metric {self.name!r}: seqbench itself calls something so")
+        unknown = [target for target in self.targets if target not in TARGETS]
+        if unknown or not self.targets:
+            raise ValueError(
+                f"metric {self.name!r}: targets names {', '.join(map(repr, unknown)) or 'none'}; "
+                f"there are: {', '.join(TARGETS)}"
+            )
+        object.__setattr__(self, "parameters", _as_params(self.parameters))
+
+
+@dataclass(frozen=True)
+class ReportSpec:
+    """Declares a report without importing it: a run as a text for other programs or readers.
+
+    Args:
+        name: what ``seqbench show --format`` and the key ``reports`` of a suite call it.
+        render: ``"package.module:function"``, called as ``render(document, **parameters)`` with the
+            run as one JSON document (docs/results.md); it returns the text.
+        parameters: each parameter with its default, or a :class:`Param`.
+        suffix: what the name of a file with it ends with, without the dot.
+        description: one line.
+    """
+
+    name: str
+    render: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    suffix: str = "txt"
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        _check_spec("report", self.name, self.render)
+        if self.name in FORMATS:
+            raise ValueError(f"report {self.name!r}: seqbench itself has one called so")
+        if not SUFFIX.fullmatch(self.suffix):
+            raise ValueError(f"report {self.name!r}: {self.suffix!r} is no suffix, as in 'md'")
         object.__setattr__(self, "parameters", _as_params(self.parameters))
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.channel import Channel
-from seqbench.errors import Diverged, SeqbenchError, StoreError
+from seqbench.errors import Diverged, StoreError, reason_of
 from seqbench.orphans import WORKER
 from seqbench.records import Status
 
@@ -167,16 +167,6 @@ def status_of(error: BaseException) -> Status:
     return "out_of_memory" if out_of_memory else "failed"
 
 
-def reason_of(error: BaseException) -> str:
-    """One line: the error, and where it was raised unless it is one of seqbench's own."""
-    text = " ".join(str(error).split())
-    if isinstance(error, SeqbenchError):
-        return text
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {text or 'no message'}{place}"
-
-
 def _prepare(job: Job, channel: Channel) -> dict[str, Any]:
     from seqbench import data
     from seqbench.records import Choice
@@ -207,12 +197,14 @@ def _train(job: Job, channel: Channel) -> dict[str, Any]:
         torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(job["seed"])
     choice = Choice(**job["model"])
-    source = provenance.source_of(choice.target)
+    source = provenance.source_of(choice.target, choice.distribution)
+    version = provenance.version_of(choice.distribution)
     model = models.build(choice, splits.task).to(device)
     trained = training.train(
         model, splits, job["train"], device=device, seed=job["seed"], tell=channel.send
     )
-    digest = _save(model, Path(job["weights"]))
+    weights = Path(job["weights"])
+    digest = _save(model, weights)
     classes = accuracy.by_class(model, *splits.test, task=splits.task, device=device)
     metrics = {**trained.metrics, **classes}
     return {
@@ -220,7 +212,9 @@ def _train(job: Job, channel: Channel) -> dict[str, Any]:
         "metrics": metrics,
         "curve": trained.curve,
         "weights_sha256": digest,
+        "weights_stamp": provenance.stamp(weights),
         "source": source,
+        "version": version,
     }
 
 
@@ -271,6 +265,12 @@ def _memory(job: Job, channel: Channel) -> dict[str, Any]:
     return memory.measure(job)
 
 
+def _score(job: Job, channel: Channel) -> dict[str, Any]:
+    from seqbench.measure import scores
+
+    return scores.measure(job)
+
+
 def _cost(job: Job, channel: Channel) -> dict[str, Any]:
     from seqbench.measure import cost
 
@@ -292,8 +292,12 @@ def _serve(job: Job, channel: Channel) -> dict[str, Any]:
 def _check(job: Job, channel: Channel) -> dict[str, Any]:
     from dataclasses import asdict
 
+    import torch
+
     from seqbench.conformance.job import examine
 
+    if job["device"].startswith("cuda"):  # as a training does
+        torch.use_deterministic_algorithms(True, warn_only=True)
     for finding in examine(job, lambda name: channel.send({"say": name})):
         channel.send(asdict(finding))
     return {}
@@ -303,6 +307,7 @@ _KINDS: dict[str, Callable[[Job, Channel], dict[str, Any]]] = {
     "environment": _environment,
     "prepare": _prepare,
     "train": _train,
+    "score": _score,
     "memory": _memory,
     "cost": _cost,
     "serve": _serve,

@@ -31,6 +31,13 @@ class MixesRows(Sound):
         return hidden - hidden.mean(dim=0, keepdim=True)
 
 
+class RunsAlongTheBatch(Sound):
+    """As a recurrent layer of torch without ``batch_first=True``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.inner(x)).cumsum(0)
+
+
 class KeepsState(Sound):
     state: Tensor | None = None
 
@@ -91,6 +98,11 @@ class NoBatchOfOne(Sound):
         return super().forward(x.squeeze(0))
 
 
+class NoLengthOfOne(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).squeeze(1)
+
+
 class Overwrites(Sound):
     def forward(self, x: Tensor) -> Tensor:
         if not x.requires_grad:
@@ -137,6 +149,31 @@ class ChangesThreads(Sound):
         torch.set_num_threads(torch.get_num_threads() + 1)
 
 
+class SetsThreads(Sound):
+    def __init__(self, input_size: int):
+        torch.set_num_threads(3)
+        super().__init__(input_size)
+
+
+class ReseedsInForward(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        torch.manual_seed(42)
+        return super().forward(x)
+
+
+class LooksAtValues(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if x.abs().max().item() < 1e9 else 0 * x)
+
+
+class OverwritesState(Sound):
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        hidden = torch.tanh(self.inner(x))
+        if state is None:
+            return hidden, hidden
+        return state.add_(hidden), state
+
+
 class WrongStep(Sound):
     """Forgets all but the last step."""
 
@@ -152,6 +189,17 @@ class LearnsNothing(Sound):
 def leaks(context: DataContext, seed: int) -> Splits:
     x, y = _drawn(seed)
     return Splits(TASK, (x, y), (x[:50], y[:50]))
+
+
+def validates_on_test(context: DataContext, seed: int) -> Splits:
+    test = _drawn(seed + 1)
+    return Splits(TASK, _drawn(seed), test, test)
+
+
+def in_the_order_of_a_set(context: DataContext, seed: int) -> Splits:
+    x, y = _drawn(seed)
+    order = [int(word) for word in {str(number) for number in range(len(x))}]
+    return Splits(TASK, (x[order], y), _drawn(seed + 1))
 
 
 def drifts(context: DataContext, seed: int) -> Splits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seqbench.plugins import Offer, Plugin, Registry, Source
-from seqbench.types import DatasetSpec, ModelSpec, Param
+from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, Param, ReportSpec
 
 SOURCE = Source("test", "seqbench", "0.1.0")
 SIZES = {"hidden_size": Param(128, minimum=1), "num_layers": Param(1, minimum=1),
@@ -22,12 +22,13 @@ DATASETS = (
     DatasetSpec("adding", "d:adding", {"length": 50, **SPLITS}),
     DatasetSpec("parity", "d:parity", {"length": Param(8, minimum=1), **SPLITS}),
 )
+METRICS = (MetricSpec("top_k", "m:top_k", {"k": Param(5, minimum=1)}, share=True),)
+REPORTS = (ReportSpec("winners", "r:winners", suffix="md"),)
 REGISTRY = Registry(
     (
         Plugin(
             SOURCE,
-            tuple(Offer(spec, SOURCE) for spec in MODELS),
-            tuple(Offer(spec, SOURCE) for spec in DATASETS),
+            tuple(Offer(spec, SOURCE) for spec in (*MODELS, *DATASETS, *METRICS, *REPORTS)),
         ),
     )
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from seqbench.conformance import datasets, models
 from seqbench.conformance.candidate import Candidate
 from seqbench.conformance.findings import Check, findings
 from seqbench.conformance.job import examine, job_for
+from seqbench.errors import UsageError
 from seqbench.records import Choice
+from seqbench.testing import conformance
 
 #: Each planted bug with the check that must find it, and words of what it says.
 BUGS = {
     "MixesRows": ("rows", "with another second row, the answer to the first changes by"),
+    "RunsAlongTheBatch": ("rows", "with another first row, the answer to the second changes by"),
     "KeepsState": ("memory", "after a call with another input the answer changes by"),
     "Noisy": ("noise", "something random is not off after .eval()"),
     "AlwaysDrops": ("noise", "something random is not off after .eval()"),
@@ -29,19 +33,25 @@ BUGS = {
     "Unstable": ("gradients", "that of encoder.inner.weight is not"),
     "DoublePrecision": ("answer", "Double"),
     "NoShortSequences": ("sizes", "Invalid computed output size"),
-    "NoBatchOfOne": ("build", ""),
+    "NoBatchOfOne": ("build", "for an input of shape (1, 2, "),
+    "NoLengthOfOne": ("sizes", "shape"),
     "Overwrites": ("input", "it was changed in place"),
     "OwnSeed": ("globals", "building the model sets a seed of its own"),
     "NoSeed": ("seed", "encoder.inner.weight differ"),
     "PlainTensor": ("device", "register_buffer moves it along"),
     "Unsaved": ("weights", "something that matters is no parameter and no buffer"),
+    "ReseedsInForward": ("globals", "calling the model sets a seed of its own"),
     "ChangesThreads": ("globals", "torch.get_num_threads()"),
+    "SetsThreads": ("globals", "torch.get_num_threads()"),
     "WrongStep": ("step", "answers differ by"),
+    "OverwritesState": ("step", "from the same state again, the answer differs by"),
     "LearnsNothing": ("learns", "it went from"),
 }  # fmt: skip
 DATASET_BUGS = {
     "leaks": ("disjoint", "50 of its 50 stand there as well"),
+    "validates_on_test": ("disjoint", "200 of its 200 stand there as well"),
     "drifts": ("repeatable", "train_x, train_y differ"),
+    "in_the_order_of_a_set": ("repeatable", "do not rely on the order of a set"),
     "one_seed": ("seed", "they are the same"),
     "lacks_a_class": ("classes", "there is none of 2"),
     "out_of_range": ("load", "holds class 3, but task.output_size 3 allows 0 to 2"),
@@ -167,4 +177,24 @@ def test_check_names_what_it_does_not_know(seqbench_cli: Callable[..., Any]) -> 
     assert "lstm has no parameter 'hiden_size'; did you mean 'hidden_size'?" in parameter.stderr
     value = seqbench_cli("check", "lstm", "--param", "hidden_size=many")
     assert value.returncode == 2
-    assert "--param hidden_size=many: 'many' is text" in value.stderr
+    assert "lstm, hidden_size: 'many' is text" in value.stderr
+    device = seqbench_cli("check", "lstm", "--device", "gpu")
+    assert (device.returncode, "--device gpu: there are cpu" in device.stderr) == (2, True)
+
+
+def test_a_model_for_labels_alone_has_its_step_examined_too() -> None:
+    wrong = replace(candidate("WrongStep"), kinds=("features/label",))
+    (found,) = findings(named(models.CHECKS, "step"), wrong)
+    assert "answers differ by" in found.came
+
+
+def test_a_model_that_looks_at_values_is_not_blamed_for_it() -> None:
+    found = {one.check: one for one in findings(models.CHECKS, candidate("LooksAtValues"))}
+    assert {one.check for one in found.values() if one.result == "failed"} == set()
+    for name in ("device", "macs"):
+        assert "it looks at values" in found[name].note
+
+
+def test_a_wrong_parameter_is_the_testers_and_not_the_plugins() -> None:
+    with pytest.raises(UsageError, match="gru has no parameter 'hiden_size'; did you mean"):
+        conformance("gru", hiden_size=8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
 import re
 import subprocess
@@ -13,9 +15,10 @@ from typing import Any
 import pytest
 from conftest import ROOT, pip_install, runner_environment
 
-from seqbench import plugins
+from seqbench import hookspecs, plugins
 from seqbench.cli import cli
 from seqbench.suite import load_suite
+from seqbench.types import TASK_KINDS
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -75,23 +78,25 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
 ) -> None:
     """Its files are written, installed with pip, and its suite is run."""
     files = named_blocks(ROOT / "docs" / "plugins.md")
-    model, data = tmp_path / "my-model", tmp_path / "my-copy"
-    (model / "my_model").mkdir(parents=True)
-    (data / "my_copy").mkdir(parents=True)
     project = files["pyproject.toml"][0]
-    (model / "pyproject.toml").write_text(project)
-    (data / "pyproject.toml").write_text(
-        project.replace("my-model", "my-copy").replace("my_model", "my_copy")
-    )
+    folders = set()
     for name, (code, *_) in files.items():
-        if name.endswith(".py"):
-            folder = model if name.startswith("my_model") else data
+        module, inside, _ = name.partition("/")
+        if inside:
+            distribution = module.replace("_", "-")
+            folder = tmp_path / distribution
+            (folder / module).mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(code)
+            own = project.replace("my-model", distribution).replace("my_model", module)
+            (folder / "pyproject.toml").write_text(own)
+            folders.add(folder)
     suite = files["leaky.yaml"][0].replace("datasets:", "datasets:\n  - first", 1)
-    (tmp_path / "leaky.yaml").write_text(suite)
-    pip_install(site, model, data)
+    asked = "metrics: [worst_recall]\nreports: [winners]\n"
+    (tmp_path / "leaky.yaml").write_text(suite + asked)
+    pip_install(site, *folders)
     listed = seqbench_cli("plugins").stdout
-    assert "my-model 0.1.0" in listed
+    for distribution in ("my-model", "my-copy", "my-recall", "my-winners"):
+        assert f"{distribution} 0.1.0" in listed
     tests_of_its_own = ("test_leaky.py", "test_speed.py")
     for name in tests_of_its_own:
         (tmp_path / name).write_text(files[name][0])
@@ -107,6 +112,37 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
     done = seqbench_cli("run", "leaky.yaml", "--seeds", "1")
     assert done.returncode == 0, done.stderr
     assert "leaky keep=0.9" in done.stdout
+    assert "worst_recall" in done.stdout
+    assert seqbench_cli("show", "--format", "winners").stdout.startswith("- first: ")
+    (written,) = (tmp_path / "results").rglob("reports/winners.md")
+    assert written.read_text("utf-8").startswith("- first: ")
+
+
+@pytest.mark.parametrize("kind", plugins.KINDS)
+def test_the_reference_of_the_hooks_is_that_of_the_code(kind: str) -> None:
+    """Each hook with its signature, each field of its declaration with its default."""
+    page = (ROOT / "docs" / "hooks.md").read_text("utf-8")
+    hook, spec = getattr(hookspecs, f"seqbench_{kind}s"), plugins.KINDS[kind]
+    heading = f"## `{hook.__name__}{inspect.signature(hook)}`".replace("'", "")
+    section = page.split(heading)[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| ?(.*?) ?\|", section, re.MULTILINE))
+    fields = {field.name: field for field in dataclasses.fields(spec)}
+    assert list(rows) == [spec.__name__, *fields]
+    for name, field in fields.items():
+        default = "" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
+        if field.default_factory is not dataclasses.MISSING:
+            default = f"`{field.default_factory()!r}`"
+        assert rows[name] == ("all six" if field.default is TASK_KINDS else default), name
+    (example,) = [code for language, code in BLOCK.findall(section) if language == "python"]
+    found: dict[str, Any] = {}
+    exec(example, found)
+    assert isinstance(found[hook.__name__]()[0], spec)
+
+
+def test_the_reference_says_which_version_of_the_hooks_it_is() -> None:
+    page = (ROOT / "docs" / "hooks.md").read_text("utf-8")
+    assert f"This is version {hookspecs.API} of the hooks." in page
+    assert f"`SEQBENCH_API = {hookspecs.API}`" in page
 
 
 @pytest.mark.slow

@@ -321,6 +321,25 @@ def test_a_plugin_edited_without_another_version_is_run_again(
 
 
 @pytest.mark.slow
+def test_a_plugin_installed_anew_while_the_suite_runs_is_told_apart(
+    slow_run: subprocess.Popen[str],
+    site: Path,
+    tmp_path: Path,
+    seqbench_cli: Callable[..., Any],
+) -> None:
+    info = site / "flaky-1.0.dist-info" / "METADATA"
+    info.write_text(info.read_text().replace("Version: 1.0", "Version: 2.0"))
+    (tmp_path / "bad").unlink()
+    slow_run.communicate(timeout=60)
+    shown = " ".join(seqbench_cli("show").stdout.split())
+    assert "flaky with flaky 2.0 instead of 1.0" in shown
+    assert (
+        "new, or what defines it has changed"
+        in seqbench_cli("run", "small.yaml", "--resume", "--dry-run").stdout
+    )
+
+
+@pytest.mark.slow
 def test_a_plugin_edited_while_the_suite_runs_is_told_apart(
     slow_run: subprocess.Popen[str],
     site: Path,

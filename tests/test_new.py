@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,9 @@ def test_nothing_is_overwritten(seqbench_cli: Callable[..., Any], tmp_path: Path
     assert list((tmp_path / "seqbench-mine").iterdir()) == []
     taken = seqbench_cli("new", "model", "LSTM")
     assert "a model 'lstm' is offered by seqbench" in taken.stderr
+    shadowing = seqbench_cli("new", "dataset", "images")
+    assert shadowing.returncode == 2
+    assert "a package seqbench_images is installed already" in shadowing.stderr
 
 
 @given(name=st.text(max_size=80) | st.from_regex(r"[A-Za-z][\w.-]{0,20}", fullmatch=True))
@@ -70,5 +74,6 @@ def test_any_name_is_refused_or_makes_an_importable_module(name: str) -> None:
         return
     assert words["module"].isidentifier()
     assert words["class_name"].isidentifier()
+    assert not iskeyword(words["class_name"])
     assert f"test_{words['identifier']}".isidentifier()
     assert "/" not in words["distribution"]

@@ -21,7 +21,8 @@ from seqbench.suite import load_suite, parse_suite
 from seqbench.suite.schema import json_schema
 from seqbench.suite.source import read
 
-SHIPPED = sorted((ROOT / "suites").glob("*.yaml"))
+#: Those that need no other package.
+SHIPPED = sorted(path for path in (ROOT / "suites").glob("*.yaml") if path.stem != "zoo")
 
 
 def planned(text: str, **options: Any) -> Plan:
@@ -200,8 +201,7 @@ def test_two_distributions_with_one_name_stay_apart() -> None:
     other = Source("other", "other-models", "2.0")
     registry = Registry(
         (
-            Plugin(SOURCE, tuple(Offer(m, SOURCE) for m in MODELS),
-                   tuple(Offer(d, SOURCE) for d in DATASETS)),
+            Plugin(SOURCE, tuple(Offer(spec, SOURCE) for spec in (*MODELS, *DATASETS))),
             Plugin(other, (Offer(MODELS[0], other),)),
         )
     )  # fmt: skip
@@ -237,7 +237,7 @@ def test_labels_and_ids_are_unique(entries: list[tuple[str, list[int], str, Any]
         result = planned(json.dumps({"datasets": ["parity", "adding"], "models": models}))
     except SuiteError as error:
         messages = {problem.message.partition(" as ")[0] for problem in error.problems}
-        assume(messages != {"the same case"})
+        assume(messages != {"the same"})
         raise
     for dataset in ("parity", "adding"):
         names = [case.label for case in result.cases if case.dataset.name == dataset]

@@ -84,7 +84,7 @@ BROKEN = {
         "returned a list with str in it, not ModelSpec",
     ),
     "bad name": (GOOD.format(name="a b"), "model name 'a b'"),
-    "offers nothing": ("import seqbench", "offers no model and no dataset"),
+    "offers nothing": ("import seqbench", "offers no model, no dataset, no metric, no report"),
 }
 
 
@@ -201,15 +201,41 @@ def test_strict_makes_a_broken_plugin_an_error(
 def test_a_plugin_that_needs_later_hooks_says_so(
     site: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
-    later = "SEQBENCH_API = 2\n" + textwrap.dedent(GOOD.format(name="later"))
-    same = "SEQBENCH_API = 1\n" + textwrap.dedent(GOOD.format(name="same"))
+    later = "SEQBENCH_API = 3\n" + textwrap.dedent(GOOD.format(name="later"))
+    same = "SEQBENCH_API = 2\n" + textwrap.dedent(GOOD.format(name="same"))
     install(site, "later", {"later": later}, "later = later")
     install(site, "same", {"same": same}, "same = same")
     listed = " ".join(seqbench_cli("plugins").stdout.split())
-    assert "it needs version 2 of seqbench's hooks, and seqbench 0.1.0 has version 1" in listed
+    assert "it needs version 3 of seqbench's hooks, and seqbench 0.1.0 has version 2" in listed
     done = seqbench_cli("models")
     assert "same" in done.stdout
     assert "upgrade seqbench" in done.stderr
+
+
+def test_a_plugin_that_imports_what_only_a_later_seqbench_has_is_told_to_upgrade(
+    site: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    install(site, "newer", {"newer": "from seqbench import NothingYet"}, "newer = newer")
+    install(site, "odd", {"odd": "import seqbench\nSEQBENCH_API = '2'"}, "odd = odd")
+    listed = " ".join(seqbench_cli("plugins").stdout.split())
+    assert "cannot import name 'NothingYet'" in listed
+    assert "seqbench 0.1.0 has version 2: upgrade seqbench" in listed
+    assert "SEQBENCH_API is '2', not a whole number" in listed
+
+
+def test_a_dataset_called_like_a_model_can_be_named(site: Path) -> None:
+    both = (
+        GOOD.format(name="twin")
+        + """
+    @seqbench.hookimpl
+    def seqbench_datasets():
+        return [seqbench.DatasetSpec("lstm", load="somewhere:load")]
+    """
+    )
+    install(site, "both", {"both": both}, "both = both")
+    registry = plugins.load()
+    assert registry.offer("both:lstm").kind == "dataset"
+    assert registry.offer("lstm").kind == "model"
 
 
 def test_an_old_plugin_works_where_a_hook_has_gained_an_argument() -> None:

@@ -8,7 +8,11 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
 from conftest import runner_environment
+
+from seqbench.errors import UsageError
+from seqbench.pytest_plugin import _time
 
 TESTS = """
     import pytest
@@ -40,3 +44,9 @@ def test_a_model_is_timed_through_pytest_benchmark(tmp_path: Path) -> None:
     assert told["parameter_bytes"] == 4 * told["parameters"]
     assert training["extra_info"]["mode"] == "training"
     assert training["stats"]["median"] > inference["stats"]["median"]
+
+
+@pytest.mark.parametrize("wrong", [{"mode": "pure"}, {"task": "features/labels"}])
+def test_what_cannot_be_timed_is_said(wrong: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=r"is none of .*; a parameter of the model"):
+        _time(None, "gru", **wrong)

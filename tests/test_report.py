@@ -21,9 +21,10 @@ from rich.console import Console
 from seqbench.report import notes, numbers
 from seqbench.report.column import Column
 from seqbench.report.columns import result_tables
-from seqbench.report.export import FORMATS, to_csv, to_latex, to_markdown, write_json
+from seqbench.report.export import to_csv, to_latex, to_markdown, write_json
 from seqbench.report.numbers import Estimate
 from seqbench.report.terminal import print_report, save_svg
+from seqbench.report.warnings import warnings
 
 SAMPLE = Path(__file__).parent / "data" / "document.json"
 HOSTILE = ["[red]x[/]", "=cmd()", "\x1b[31mred", "a|b", "x_y&%", "</text><script>", "\\input{x}"]
@@ -146,7 +147,7 @@ def test_all_cases_failed(document: dict[str, Any]) -> None:
         case.update(seeds={"crashed": 3}, status="crashed", parameters=None, macs=None)
     assert rendered(document).count("3 of 3 crashed") == 6
     assert "mse" in rendered(document)  # known from the trials
-    for export in FORMATS.values():
+    for export in (to_markdown, to_csv, to_latex):
         assert export(document)
 
 
@@ -155,11 +156,24 @@ def test_an_empty_run_says_so(document: dict[str, Any]) -> None:
     text = rendered(empty)
     assert "No trial has ended" in text
     assert "interrupted" in text
-    for export in FORMATS.values():
+    for export in (to_markdown, to_csv, to_latex):
         export(empty)
 
 
 # ------------------------------------------------------------------------------- what went wrong
+
+
+def test_rows_of_another_version_than_planned_are_named(document: dict[str, Any]) -> None:
+    for case in document["cases"]:
+        case.update(distribution="pack", version="1.0")
+    for trial in document["trials"]:
+        trial["version"] = "1.0"
+    assert not any("versions" in line for line in warnings(document))
+    document["trials"][0]["version"] = "2.0"
+    (line,) = [line for line in warnings(document) if "versions" in line]
+    label = next(c for c in document["cases"] if c["id"] == document["trials"][0]["case"])["label"]
+    assert f"{label} on " in line
+    assert "with pack 2.0 instead of 1.0" in line
 
 
 def test_failures_are_listed_but_not_without_end(document: dict[str, Any]) -> None:
@@ -384,7 +398,7 @@ def test_hostile_text_is_escaped_in_exports(document: dict[str, Any], name: str)
     assert r"\input" not in latex
     assert not re.search(r"\\\\\s*[\[*]", latex)
     assert not re.search(r"(?<!\\)[%#_]", latex)
-    for export in FORMATS.values():
+    for export in (to_markdown, to_csv, to_latex):
         assert "\x1b" not in export(sick)
 
 

@@ -30,7 +30,8 @@ from small_runs import (
 )
 
 from seqbench.measure.figures import Samples, read_compressed
-from seqbench.store import RunFolder, find_run, find_runs
+from seqbench.runs import find_run, find_runs
+from seqbench.store import RunFolder
 
 #: Fields of a record that tell of time, or of where it was.
 TIMED = ("started", "seconds", "attempts")

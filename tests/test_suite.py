@@ -21,7 +21,8 @@ from seqbench.suite import Suite, load_suite, parse_suite
 from seqbench.suite.settings import OPTIMIZERS, SCHEDULES
 
 MALFORMED = sorted((Path(__file__).parent / "suites" / "malformed").glob("*.yaml"))
-SHIPPED = sorted((ROOT / "suites").glob("*.yaml"))
+#: Those that need no other package.
+SHIPPED = sorted(path for path in (ROOT / "suites").glob("*.yaml") if path.stem != "zoo")
 TINY = "datasets: [parity]\nmodels: [rnn]\n"
 
 

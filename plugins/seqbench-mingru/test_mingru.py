@@ -1,6 +1,10 @@
 import torch
 from seqbench_mingru.layer import MinGRU
 
+from seqbench.testing import conformance
+
+test_conformance = conformance("mingru", hidden_size=8)
+
 
 def test_all_steps_at_once_equals_step_by_step():
     torch.manual_seed(0)

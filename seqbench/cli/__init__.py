@@ -14,7 +14,7 @@ import click
 
 import seqbench
 from seqbench.cli.conformance import check
-from seqbench.cli.listing import datasets, devices, models, plugins
+from seqbench.cli.listing import datasets, devices, metrics, models, plugins, reports
 from seqbench.cli.new import new
 from seqbench.cli.results import list_runs, show
 from seqbench.cli.run import run, schema, validate
@@ -57,7 +57,8 @@ def cli(debug: bool, without: tuple[str, ...], strict: bool) -> None:
 
 
 COMMANDS = (
-    run, validate, show, list_runs, models, datasets, devices, plugins, check, new, schema, selftest
+    run, validate, show, list_runs, models, datasets, metrics, reports, devices, plugins, check,
+    new, schema, selftest,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

@@ -20,12 +20,19 @@ def dataset(context: click.Context, parameter: click.Parameter, text: str) -> li
     return _matching(text, [offer.spec.name for offer in plugins.load().datasets])
 
 
+def report(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
+    from seqbench import plugins
+    from seqbench.types import FORMATS
+
+    return _matching(text, [*FORMATS, *(o.spec.name for o in plugins.load().all_of("report"))])
+
+
 def offer(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
     return model(context, parameter, text) + dataset(context, parameter, text)
 
 
 def run(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
-    from seqbench.store import find_runs
+    from seqbench.runs import find_runs
 
     out = Path(context.params.get("out") or "results")
     return _matching(text, [f"{path.parent.name}/{path.name}" for path in find_runs(out)])

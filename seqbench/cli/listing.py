@@ -19,21 +19,25 @@ if TYPE_CHECKING:
 @click.command()
 def models() -> None:
     """List the models: parameters with their defaults, and where each came from."""
-    from seqbench import plugins
-
-    registry = plugins.load()
-    _print_offers(registry.models)
-    _mention_broken(registry.plugins)
+    _print_kind("model")
 
 
 @click.command()
 def datasets() -> None:
     """List the datasets: parameters with their defaults, and where each came from."""
-    from seqbench import plugins
+    _print_kind("dataset")
 
-    registry = plugins.load()
-    _print_offers(registry.datasets)
-    _mention_broken(registry.plugins)
+
+@click.command()
+def metrics() -> None:
+    """List the metrics that a suite can ask for beside accuracy and mse."""
+    _print_kind("metric")
+
+
+@click.command()
+def reports() -> None:
+    """List the reports that a suite or `show --format` can name."""
+    _print_kind("report")
 
 
 @click.command()
@@ -70,8 +74,7 @@ def plugins() -> None:
     for header in ("plugin", "from", "status", "offers"):
         table.add_column(header, overflow="fold")
     for plugin in registry.plugins:
-        offers = [offer.spec.name for offer in plugin.models]
-        offers += [offer.spec.name for offer in plugin.datasets]
+        offers = [offer.spec.name for offer in plugin.offers]
         clashes = registry.clashes(plugin)
         status, style = ("broken", "red") if plugin.error else ("ok", "green")
         if plugin.disabled:
@@ -88,6 +91,14 @@ def plugins() -> None:
         console().print(table)
     else:
         click.echo("no plugins are installed, not even seqbench's own: install seqbench with pip")
+
+
+def _print_kind(kind: str) -> None:
+    from seqbench import plugins
+
+    registry = plugins.load()
+    _print_offers(registry.all_of(kind))
+    _mention_broken(registry.plugins)
 
 
 def _print_offers(offers: Sequence[Offer[Any]]) -> None:

@@ -25,6 +25,7 @@ PHASES = {
     "start": "starting workers (loading torch)",
     "prepare": "preparing data",
     "train": "training",
+    "score": "metrics",
     "memory": "cost and memory",
     "doctor": "checking the machine",
     "latency": "latency",
@@ -98,7 +99,7 @@ class Display:
         self.groups = {job.id: job.group for job in jobs}
         self.took = {}
         self.overall = self.live.add_task(PHASES[name], total=len(jobs), state="")
-        if name not in ("memory", "doctor"):
+        if name not in ("memory", "score", "doctor"):
             self._say(f"{PHASES[name]}: {_what(name, jobs)}")
 
     def _started(self, job: Job) -> None:
@@ -146,9 +147,12 @@ class Display:
             self._say_end(outcome.status, f"{job.title}: {_result(outcome)}")
 
     def _say_end(self, status: str, what: str) -> None:
-        text = Text(f"  {status} ", style=STYLES.get(status, "red"))
+        text = Text(f"{status} ", style=STYLES.get(status, "red"))
         text.append(clean(what), style="default")
-        self.console.print(text, soft_wrap=not self.console.is_terminal)
+        live = self.console.is_terminal
+        lines = text.wrap(self.console, self.console.width - 4) if live else [text]
+        for number, line in enumerate(lines):
+            self.console.print(Text("    " if number else "  ") + line, soft_wrap=True)
 
     def _advance(self) -> None:
         if self.overall is None:

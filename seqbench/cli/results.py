@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from seqbench.cli import complete
 from seqbench.cli.run import OUT
 from seqbench.cli.terminal import console
-from seqbench.errors import UsageError
+from seqbench.errors import UnknownName, UsageError
+from seqbench.types import FORMATS
 
-FORMATS = ("table", "markdown", "csv", "json", "latex")
+if TYPE_CHECKING:
+    from seqbench.records import Choice
 
 
 @click.command()
 @click.argument("run", required=False, shell_complete=complete.run)
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    metavar="NAME",
+    default="table",
+    show_default=True,
+    shell_complete=complete.report,
+    help="table, json, markdown, csv, latex, or another report (see `seqbench reports`).",
+)
 @click.option(
     "--svg",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -42,7 +53,7 @@ def show(
 ) -> None:
     """Show the tables of RUN: a folder, its name, or a suite's latest. Default: the latest run."""
     from seqbench.api import Run
-    from seqbench.store import find_run
+    from seqbench.runs import find_run
 
     asked = {
         f"--format {form}": form != "table", "--svg": svg is not None, "--memory": memory,
@@ -54,6 +65,7 @@ def show(
             f"{' and '.join(chosen)} do not go together: each shows something else; "
             "--format json holds everything"
         )
+    report = None if form in FORMATS else _report(form)
     document = Run.open(find_run(out, run)).document
     if svg:
         from seqbench.report.terminal import save_svg
@@ -79,10 +91,25 @@ def show(
         from seqbench.report.export import write_json
 
         write_json(document, sys.stdout)
-    else:
-        from seqbench.report.export import FORMATS as exports
+    elif report is not None:
+        from seqbench.report.rendering import render
 
-        click.echo(exports[form](document), nl=False)
+        click.echo(render(report, document), nl=False)
+
+
+def _report(form: str) -> Choice:
+    """The report called so, with its defaults. Raises UnknownName."""
+    from seqbench import parameters, plugins
+    from seqbench.records import Choice
+
+    try:
+        offer = plugins.load().look_up("report", form)
+    except UnknownName as error:
+        near = parameters.nearest(form, FORMATS)
+        if not near.startswith("did"):
+            raise
+        raise UsageError(f"--format {form}: {near}") from error
+    return Choice.of(offer, parameters.completed({}, offer.spec.parameters))
 
 
 @click.command("list")
@@ -93,7 +120,8 @@ def list_runs(out: Path) -> None:
     from rich.text import Text
 
     from seqbench.errors import StoreError
-    from seqbench.store import RunFolder, find_runs
+    from seqbench.runs import find_runs
+    from seqbench.store import RunFolder
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("run", "status", "trials", "started (UTC)"):

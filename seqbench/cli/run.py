@@ -186,7 +186,8 @@ def _again(
 ) -> Again | None:
     """The run that ``--resume`` names."""
     from seqbench.api import Again, latest
-    from seqbench.store import RunFolder, find_run
+    from seqbench.runs import find_run
+    from seqbench.store import RunFolder
 
     if resume is None:
         return None
@@ -232,6 +233,9 @@ def _print_intentions(intended: Intentions) -> None:
     runs = sum(one.record is None for one in found)
     click.echo(f"\n{runs} of {count(found, 'trial')} would run")
     click.echo(f"cost and memory: {len(intended.memory)} of {intended.of_memory} would be measured")
+    if intended.of_scores:
+        of = intended.of_scores
+        click.echo(f"metrics: of {len(intended.scores)} of {of} trials they would be asked")
     if intended.of_latency:
         _print_contests(intended)
     if runs and any(one.why for one in (*intended.memory, *intended.latency)):
@@ -317,6 +321,10 @@ def _print_plan(plan: Plan) -> None:
         terminal.print(Text(f"  about {seconds} for all cases unless precise before{more}"))
     if measure.memory is not None:
         terminal.print(Text(f"memory: batch {measure.memory.batch_size}"))
+    if plan.metrics:
+        terminal.print(Text(f"metrics: {', '.join(metric.label for metric in plan.metrics)}"))
+    if plan.reports:
+        terminal.print(Text(f"reports: {', '.join(report.file for report in plan.reports)}"))
     if plan.suite.target:
         terminal.print(Text(f"target: {plan.suite.target}"))
     limits = plan.suite.limits

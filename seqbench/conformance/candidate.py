@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +16,8 @@ from seqbench import models
 from seqbench.records import Choice
 from seqbench.types import TASK_KINDS, Task
 
+#: Beginnings of variables that pytest and torch themselves set as they go.
+NOT_THE_PLUGINS = ("PYTEST_", "TORCH")
 FEATURES, VOCABULARY, CLASSES, LENGTH = 3, 7, 4, 6
 
 
@@ -37,9 +42,15 @@ class Candidate:
 
     def model(self, task: Task, seed: int = 0, **params: Any) -> nn.Module:
         """A fresh model on the device, in evaluation mode; its weights are those of ``seed``."""
+        _ = self.before
         torch.manual_seed(seed)
         choice = replace(self.choice, params={**self.choice.params, **params})
         return models.build(choice, task).to(self.device).eval()
+
+    @cached_property
+    def before(self) -> dict[str, Any]:
+        """What the process was like before any of the plugin's code ran in it."""
+        return global_state()
 
     def inputs(self, task: Task, batch: int = 2, length: int = LENGTH, seed: int = 0) -> Tensor:
         """Random inputs, the same for the same ``seed``: (batch, length[, features])."""
@@ -64,6 +75,28 @@ def task_of(kind: str) -> Task:
     given, _, wanted = kind.partition("/")
     size = VOCABULARY if given == "tokens" else FEATURES
     return Task(given, size, wanted, CLASSES, LENGTH)  # type: ignore[arg-type]
+
+
+def global_state() -> dict[str, Any]:
+    """What belongs to the whole process and would change other trials in it."""
+    return {
+        "torch.get_num_threads()": torch.get_num_threads(),
+        "torch.get_default_dtype()": torch.get_default_dtype(),
+        "torch.get_default_device()": torch.get_default_device(),
+        "torch.is_grad_enabled()": torch.is_grad_enabled(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "anomaly detection": torch.is_anomaly_enabled(),
+        "TF32 (matmul)": torch.backends.cuda.matmul.allow_tf32,
+        "TF32 (cudnn)": torch.backends.cudnn.allow_tf32,
+        "cudnn.benchmark": torch.backends.cudnn.benchmark,
+        "float32 matmul precision": torch.get_float32_matmul_precision(),
+        "the working folder": Path.cwd(),
+        "environment variables": {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(NOT_THE_PLUGINS)
+        },
+    }
 
 
 def example(x: Tensor) -> str:

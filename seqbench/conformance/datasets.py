@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from seqbench import data
+from seqbench.conformance.declaring import declares_lightly
 from seqbench.conformance.findings import Check, Skipped, Violation
-from seqbench.conformance.models import declares_lightly
 from seqbench.records import Choice
 from seqbench.types import DataContext, Task
 
-#: Share of a split's sequences that may stand in the training split as well: small worlds repeat
-#: themselves, and real collections hold some pictures twice.
+#: Share of a split's sequences that may stand in another split as well: real collections hold some
+#: pictures twice.
 SHARED = 0.05
-OTHERS = ("validation", "test")
+#: Pairs of splits, the one that is to hold other sequences first.
+PAIRS = (("validation", "train"), ("test", "train"), ("test", "validation"))
+#: A world is small that has fewer possible sequences than so many times those that are there; what
+#: steps it knows is seen from so many sequences.
+SMALL, SEEN = 10, 1000
 
 Loaded = tuple[Task, Mapping[str, Tensor]]
 
@@ -59,24 +69,32 @@ def _loads(holding: Holding) -> str:
 
 def _disjoint(holding: Holding) -> str:
     _, tensors = holding.loaded
-    known = set(_rows(tensors["train_x"]))
-    if len(known) < len(tensors["train_x"]) / 2:
-        raise Skipped(f"a small world: the training split has {len(known):,} different sequences")
+    steps, possible = _possible(tensors["train_x"])
+    if possible < SMALL * sum(len(x) for name, x in tensors.items() if name.endswith("_x")):
+        raise Skipped(
+            f"a small world: at most {possible:,.0f} sequences of {steps} different steps"
+        )
+    rows = {name[:-2]: _rows(x) for name, x in tensors.items() if name.endswith("_x")}
     notes = []
-    for split in OTHERS:
-        if f"{split}_x" not in tensors:
-            continue
-        rows = _rows(tensors[f"{split}_x"])
-        twice = [number for number, row in enumerate(rows) if row in known]
-        if len(twice) > SHARED * len(rows):
+    for split, other in PAIRS:
+        known = set(rows.get(other, ()))
+        twice = [number for number, row in enumerate(rows.get(split, ())) if row in known]
+        if len(twice) > SHARED * len(rows.get(split, ())):
             raise Violation(
-                f"the {split} split to hold other sequences than the training split",
-                f"{len(twice):,} of its {len(rows):,} stand there as well",
+                f"the {split} split to hold other sequences than the {other} split",
+                f"{len(twice):,} of its {len(rows[split]):,} stand there as well",
                 f"{split} sequence {twice[0]}",
             )
         if twice:
-            notes.append(f"{len(twice):,} of {len(rows):,} {split} sequences are in train, too")
+            notes.append(f"{len(twice):,} of {len(rows[split]):,} {split} sequences are in {other}")
     return "; ".join(notes)
+
+
+def _possible(x: Tensor) -> tuple[int, float]:
+    """Different steps among the first sequences, and how many sequences can be made of them."""
+    seen = x[:SEEN].flatten(0, 1)
+    steps = len(torch.unique(seen, dim=0))
+    return steps, math.exp(min(x.shape[1] * math.log(steps), 700.0))
 
 
 def _every_class(holding: Holding) -> str:
@@ -93,14 +111,50 @@ def _every_class(holding: Holding) -> str:
     return f"the rarest has {int(counts.min()):,}, the most common {int(counts.max()):,}"
 
 
-def _repeatable(holding: Holding) -> None:
-    differ = _differing(holding.loaded, holding.again())
+def _repeatable(holding: Holding) -> str:
+    """Also in another process, whose sets have another order."""
+    here, there = digests(holding), _elsewhere(holding)
+    differ = [name for name in dict.fromkeys([*here, *there]) if here.get(name) != there.get(name)]
     if differ:
         raise Violation(
-            "the same data whenever it is loaded",
+            "the same data whenever it is loaded, in whatever process",
             f"{', '.join(differ)} differ from one load to the next: draw from a generator with a "
-            "seed of its own",
+            "seed of its own, and do not rely on the order of a set",
         )
+    return f"SHA-256 {hashlib.sha256(json.dumps(here).encode()).hexdigest()[:16]}…"
+
+
+def digests(holding: Holding) -> dict[str, str]:
+    """SHA-256 of each tensor."""
+    _, tensors = holding.loaded
+    return {name: hashlib.sha256(x.numpy().tobytes()).hexdigest() for name, x in tensors.items()}
+
+
+def _elsewhere(holding: Holding) -> dict[str, str]:
+    """Digests of what a fresh Python loads. Raises Violation: it loads nothing."""
+    code = (
+        "import json, pathlib, sys\n"
+        "from seqbench.conformance.datasets import Holding, digests\n"
+        "from seqbench.records import Choice\n"
+        "from seqbench.types import DataContext\n"
+        "choice, data_dir, cache_dir = json.loads(sys.argv[1])\n"
+        "data_dir = pathlib.Path(data_dir) if data_dir else None\n"
+        "context = DataContext(data_dir, pathlib.Path(cache_dir), lambda text: None)\n"
+        "print(json.dumps(digests(Holding(Choice(**choice), context))))\n"
+    )
+    context = holding.context
+    data_dir = str(context.data_dir) if context.data_dir else None
+    asked = json.dumps([asdict(holding.choice), data_dir, str(context.cache_dir)])
+    other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    changed = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": other}
+    done = subprocess.run(
+        [sys.executable, "-c", code, asked], capture_output=True, text=True,
+        env={**os.environ, **changed},
+    )  # fmt: skip
+    if done.returncode:
+        raise Violation("the data in another process", done.stderr.strip().rpartition("\n")[2])
+    found: dict[str, str] = json.loads(done.stdout.strip().rpartition("\n")[2])
+    return found
 
 
 def _seeded(holding: Holding) -> None:
@@ -125,7 +179,7 @@ def _globals(holding: Holding) -> None:
 CHECKS = (
     Check("import", "declaring it imports no torch", _imports_no_torch),
     Check("load", "shapes, types and ranges are as its task says", _loads, needed=True),
-    Check("disjoint", "splits share no sequences", _disjoint),
+    Check("disjoint", "splits share no sequences, but for 5 % at most", _disjoint),
     Check("classes", "every class is there to be learnt", _every_class),
     Check("repeatable", "loading again gives the same data", _repeatable),
     Check("seed", "another seed gives other data", _seeded),

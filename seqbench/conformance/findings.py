@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from seqbench.errors import reason_of
+
 #: ``no``: something that a plugin may do and this one does not.
 Result = Literal["ok", "failed", "skipped", "no"]
 
@@ -73,8 +75,6 @@ class Check:
         except No as error:
             return Finding(self.name, self.asks, "no", note=str(error))
         except Exception as error:
-            from seqbench.worker import reason_of
-
             return Finding(self.name, self.asks, "failed", "no error", reason_of(error))
         return Finding(self.name, self.asks, "ok", note=note)
 

@@ -7,11 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from seqbench import parameters
 from seqbench.conformance.findings import Check, Finding, findings
 from seqbench.data import cache_dir
+from seqbench.errors import DeviceError, UsageError
 from seqbench.plugins import Offer
 from seqbench.records import Choice
-from seqbench.types import DataContext, ModelSpec
+from seqbench.types import DataContext
 
 
 def job_for(
@@ -23,17 +25,21 @@ def job_for(
         params: those that are not to be the defaults.
         device: where a model is examined.
         data_dir: where a dataset may lie.
+
+    Raises:
+        UsageError: it has no such parameter, or the parameter does not take that value.
     """
-    spec, source = offer.spec, offer.source
-    model = isinstance(spec, ModelSpec)
-    every = {name: param.default for name, param in spec.parameters.items()}
-    target, kind = (spec.build, spec.kind) if model else (spec.load, "")
-    choice = Choice(
-        spec.name, {**every, **params}, target, source.distribution, source.version, kind
-    )
+    declared = offer.spec.parameters
+    for name, value in params.items():
+        if name not in declared:
+            hint = parameters.nearest(name, declared) or "it has none"
+            raise UsageError(f"{offer.spec.name} has no parameter {name!r}; {hint}")
+        if problem := parameters.problem_with(value, declared[name]):
+            raise UsageError(f"{offer.spec.name}, {name}: {problem}")
     return {
-        "choice": asdict(choice),
-        "kinds": list(spec.tasks) if model else [],
+        "subject": offer.kind,
+        "choice": asdict(Choice.of(offer, parameters.completed(params, declared))),
+        "tasks": list(getattr(offer.spec, "tasks", ())),
         "device": device,
         "data_dir": str(data_dir) if data_dir else None,
     }
@@ -51,7 +57,7 @@ def examine(
     from seqbench.conformance.models import OPTIONAL
 
     subject, checks = subject_and_checks(job)
-    return findings((*checks, *(OPTIONAL if job["kinds"] else ())), subject, tell)
+    return findings((*checks, *(OPTIONAL if job["subject"] == "model" else ())), subject, tell)
 
 
 def subject_and_checks(job: Mapping[str, Any]) -> tuple[Any, tuple[Check, ...]]:
@@ -59,17 +65,30 @@ def subject_and_checks(job: Mapping[str, Any]) -> tuple[Any, tuple[Check, ...]]:
 
     Args:
         job: as :func:`job_for` makes it.
+
+    Raises:
+        DeviceError: the device is not there.
     """
     import torch
 
     from seqbench.conformance import candidate, datasets, models
 
     choice = Choice(**job["choice"])
-    if job["kinds"]:
+    if job["subject"] == "model":
         device = torch.device(job["device"])
-        return candidate.Candidate(choice, tuple(job["kinds"]), device), models.CHECKS
+        _check_there(device)
+        return candidate.Candidate(choice, tuple(job["tasks"]), device), models.CHECKS
     downloads = cache_dir() / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     data_dir = Path(job["data_dir"]) if job["data_dir"] else None
     context = DataContext(data_dir, downloads, lambda text: None)
     return datasets.Holding(choice, context), datasets.CHECKS
+
+
+def _check_there(device: Any) -> None:
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceError(f"this machine has no device {str(device)!r}") from error

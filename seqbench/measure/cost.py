@@ -12,12 +12,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from seqbench import models
-from seqbench.errors import PluginError
+from seqbench.errors import PluginError, reason_of
 from seqbench.measure import kernels
 from seqbench.measure.subject import Subject
 from seqbench.records import Measurement
 from seqbench.types import Task
-from seqbench.worker import reason_of
 
 MACS_METHOD = "operator count of one forward pass at batch 1 on the meta device"
 

@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 from seqbench.channel import Channel
+from seqbench.errors import reason_of
 from seqbench.measure import cells
 from seqbench.measure.subject import Subject, synchronize
-from seqbench.worker import reason_of, status_of
+from seqbench.worker import status_of
 
 #: A block should last this long: short enough for many turns, long against the clock.
 BLOCK_SECONDS = 0.01

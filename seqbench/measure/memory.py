@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from seqbench import nvidia, training
-from seqbench.errors import DeviceError
+from seqbench.errors import DeviceError, reason_of
 from seqbench.measure import peaks
 from seqbench.measure.peaks import Pass, Work
 from seqbench.measure.subject import Subject
 from seqbench.records import Measurement
-from seqbench.worker import reason_of, status_of
+from seqbench.worker import status_of
 
 #: Batch normalization needs more than one.
 FEW = 2

@@ -12,6 +12,7 @@ from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from seqbench import data, models
+from seqbench.provenance import check_unchanged
 from seqbench.records import Choice
 from seqbench.types import Splits
 
@@ -24,13 +25,18 @@ class Subject:
             ``device``.
 
     ``cold`` holds the seconds that building it and loading its weights took.
+
+    Raises:
+        PluginError: the model's package is not the one that the run was planned with.
     """
 
     def __init__(self, job: Mapping[str, Any]):
+        choice = Choice(**job["model"])
+        check_unchanged(choice)  # the weights were trained with that
         self.device = torch.device(job["device"])
         self.splits: Splits = data.open_splits(Path(job["data"]))
         clock = time.perf_counter()
-        self.model: nn.Module = models.build(Choice(**job["model"]), self.splits.task)
+        self.model: nn.Module = models.build(choice, self.splits.task)
         built = time.perf_counter()
         load_model(self.model, job["weights"])
         self.model.to(self.device).eval()

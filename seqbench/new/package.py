@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from importlib.resources import files
+from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 from typing import Literal
@@ -38,6 +40,10 @@ def write(kind: Literal["model", "dataset"], name: str, where: Path) -> list[Pat
         UsageError: the name cannot be used, or the folder is there already.
     """
     words = _words(name)
+    if find_spec(words["module"]) is not None:
+        raise UsageError(
+            f"a package {words['module']} is installed already: choose another name than {name!r}"
+        )
     folder = where / words["distribution"]
     texts = {PLACES[place].format(**words): text for place, text in _templates(kind)}
     try:
@@ -63,18 +69,19 @@ def _templates(kind: str) -> Iterator[tuple[str, str]]:
 
 def _words(name: str) -> dict[str, str]:
     """What the placeholders stand for. Raises UsageError."""
-    if not NAME.fullmatch(name) or not name[0].isalpha():
+    identifier = re.sub(r"\W", "_", name).lower()
+    class_name = "".join(part.capitalize() for part in identifier.split("_") if part)
+    if not NAME.fullmatch(name) or not name[0].isalpha() or iskeyword(class_name):
         raise UsageError(
             f"{name!r} cannot be a name: use letters, digits, '_', '.', '-', at most 64 of them, "
-            "and a letter first"
+            "and a letter first; not one of Python's own words"
         )
-    identifier = re.sub(r"\W", "_", name).lower()
     module = f"seqbench_{identifier}"
     return {
         "name": name,
         "identifier": identifier,
         "module": module,
         "distribution": module.replace("_", "-").rstrip("-"),
-        "class_name": "".join(part.capitalize() for part in identifier.split("_") if part),
+        "class_name": class_name,
         "suite": re.sub(r"[^\w-]", "-", name),
     }

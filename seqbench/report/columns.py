@@ -16,6 +16,7 @@ from seqbench.report.groups import grouping
 from seqbench.report.numbers import INFINITE, MISSING, Estimate
 from seqbench.report.speed import speed_columns
 from seqbench.report.target import target_words
+from seqbench.report.text import clean
 
 #: The kernel's accounting is no finer than about this: closer figures of memory are equal.
 MEMORY_RESOLUTION = 2**20
@@ -45,6 +46,7 @@ def _table(cases: Sequence[Case], document: Document) -> ResultTable:
     metric, better = _metric(cases, document)
     columns = [
         *_quality(cases, metric, better),
+        *_scores(cases),
         *_target(cases, document.get("target")),
         *speed_columns(cases),
         *_memory(cases),
@@ -97,13 +99,9 @@ def _quality(cases: Sequence[Case], metric: str, better: Better) -> Iterable[Col
             return tuple(numbers.percentages(estimates, decimals))
         return tuple(numbers.figures_with_interval(estimates))
 
-    unit = "% ± 95 %" if share else "± 95 %"
+    unit = _unit(share)
     header = f"test {metric}"
-    yield Column(
-        metric, "", (header, "", unit), "quality", tuple(measured), texts(measured), better, True,
-        rivals=tuple("all" if set(case["seeds"]) <= {"ok"} else "" for case in cases),
-        compared=(metric, {}),
-    )  # fmt: skip
+    yield _over_seeds(cases, metric, (header, "", unit), measured, texts(measured), better, metric)
     for name, figures in ((metric, measured), (f"{metric}_last", last)):
         yield from _reference(cases, name, figures, texts)
     yield Column(
@@ -112,6 +110,55 @@ def _quality(cases: Sequence[Case], metric: str, better: Better) -> Iterable[Col
     )  # fmt: skip
     seeds = [exact(case["seeds"].get("ok", 0)) for case in cases]
     yield Column("seeds_ok", "", ("seeds", "", ""), "quality", tuple(seeds), whole(seeds))
+
+
+def _over_seeds(
+    cases: Sequence[Case],
+    name: str,
+    header: tuple[str, str, str],
+    measured: Sequence[Estimate | None],
+    texts: tuple[str, ...],
+    better: Better,
+    field: str,
+) -> Column:
+    """A figure over the seeds, compared in pairs. One that not all seeds have has no rival: those
+    that have it are the ones that survived.
+    """
+    whole = [
+        set(case["seeds"]) <= {"ok"}
+        and ("n" not in (own := _scored(case).get(name, {})) or own["n"] == case["seeds"]["ok"])
+        for case in cases
+    ]
+    rivals = tuple("all" if one else "" for one in whole)
+    return Column(
+        field, "", header, "quality", tuple(measured), texts, better, True,
+        rivals=rivals, compared=(name, {}),
+    )  # fmt: skip
+
+
+def _scored(case: Case) -> Mapping[str, Any]:
+    return case.get("scores") or {}
+
+
+def _unit(share: bool) -> str:
+    return "% ± 95 %" if share else "± 95 %"
+
+
+def _scores(cases: Sequence[Case]) -> Iterable[Column]:
+    """The metrics of plugins."""
+    every = [_scored(case) for case in cases]
+    for name in dict.fromkeys(name for scores in every for name in scores):
+        about = next(scores[name] for scores in every if name in scores)
+        measured = [interval(scores.get(name), "mean") for scores in every]
+        if about["share"]:
+            texts = numbers.percentages(measured, numbers.percent_decimals(measured))
+        else:
+            texts = numbers.figures_with_interval(measured)
+        head, _, params = clean(name).partition(" ")
+        header = (f"test {head}", params, _unit(about["share"]))
+        better: Better = "higher" if about["higher_is_better"] else "lower"
+        field = f"score_{name}"
+        yield _over_seeds(cases, name, header, measured, tuple(texts), better, field)
 
 
 def _target(cases: Sequence[Case], target: Mapping[str, Any] | None) -> Iterable[Column]:

@@ -39,8 +39,9 @@ def document(
     own: dict[str, list[TrialRecord]] = {}
     for record in ended:
         own.setdefault(record.case, []).append(record)
+    metrics = plan.get("metrics", ())
     found = [
-        _case(case, own.get(case["id"], []), measured.get(case["id"]), plan.get("target"))
+        _case(case, own.get(case["id"], []), measured.get(case["id"]), plan.get("target"), metrics)
         for case in plan["cases"]
     ]
     return {
@@ -57,11 +58,11 @@ def document(
         "environment": dict(environment),
         "unplanned": len(found_trials) - len(ended),
         "missing": len(plan["trials"]) - len(ended),
-        "trials": [_trial(record, planned[record.case]) for record in ended],
+        "trials": [_trial(record, planned[record.case], metrics) for record in ended],
         "cases": found,
         "comparisons": [
             dict(vars(each))
-            for each in (*metric_comparisons(found, ended), *comparisons)
+            for each in (*metric_comparisons(found, ended, metrics), *comparisons)
             if each.a in planned and each.b in planned and _of_now(each, measured)
         ],
     }
@@ -80,7 +81,9 @@ def _in_plan_order(records: Iterable[TrialRecord], plan: Mapping[str, Any]) -> l
     return sorted((r for r in records if r.id in order), key=lambda record: order[record.id])
 
 
-def _trial(record: TrialRecord, case: Mapping[str, Any]) -> dict[str, Any]:
+def _trial(
+    record: TrialRecord, case: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     return {
         "id": record.id,
         "case": record.case,
@@ -94,6 +97,12 @@ def _trial(record: TrialRecord, case: Mapping[str, Any]) -> dict[str, Any]:
         "reason": record.reason,
         "metric": record.metric,
         "metrics": dict(record.metrics),
+        "scores": {
+            metric["label"]: record.scores[metric["id"]]["value"]
+            for metric in metrics
+            if metric["id"] in record.scores
+        },
+        "version": record.version,
         "seconds": record.seconds,
         "log": record.log,
         "lines": list(record.lines),
@@ -106,6 +115,7 @@ def _case(
     trials: Sequence[TrialRecord],
     measured: CaseRecord | None,
     target: Mapping[str, Any] | None,
+    metrics: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     found = measured.measurements if measured else ()
     metric = _metric(trials)
@@ -115,10 +125,11 @@ def _case(
         for m in found
         if m.status != "ok"
     ]
+    unmeasured += _without_score(trials, metrics)
     reasons = [f"seed {record.seed}: {record.reason}" for record in bad]
     reasons += [f"{m['quantity']}: {m['reason']}" for m in unmeasured]
     statuses = [record.status for record in trials]
-    statuses += [m.status for m in found if m.status != "skipped"]
+    statuses += [one["status"] for one in unmeasured if one["status"] != "skipped"]
     return {
         "id": case["id"],
         "label": case["label"],
@@ -141,6 +152,7 @@ def _case(
         "seeds": _count(record.status for record in trials),
         "metric": metric,
         "accuracy": _only_accuracy(metric),
+        "scores": _scores(trials, metrics),
         "target": towards(target, trials, _step_time(found, case)) if target and trials else None,
         **_measured(found),
     }
@@ -164,6 +176,34 @@ def _metric(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
         "last": stats.mean_interval([record.metrics["last"] for record in good]),
         "at": "last epoch" if good[0].metrics["best"] is None else "best epoch by validation",
     }
+
+
+def _scores(
+    trials: Sequence[TrialRecord], metrics: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Each of the plugins' metrics over the seeds that ended well and have it."""
+    found = {}
+    for metric in metrics:
+        scores = [record.scores.get(metric["id"]) for record in trials if record.status == "ok"]
+        values = [score["value"] for score in scores if score and score["status"] == "ok"]
+        if values:
+            about = {name: metric[name] for name in ("higher_is_better", "share")}
+            found[metric["label"]] = {**about, **stats.mean_interval(values)}
+    return found
+
+
+def _without_score(
+    trials: Sequence[TrialRecord], metrics: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Where a plugin's metric gave no figure, and why; once for what all seeds share."""
+    found = {}
+    for metric in metrics:
+        for record in trials:
+            score = record.scores.get(metric["id"])
+            if score and score["status"] != "ok":
+                key = (metric["label"], score["status"], score["reason"])
+                found[key] = dict(zip(("quantity", "status", "reason"), key, strict=True))
+    return list(found.values())
 
 
 def _only_accuracy(metric: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -240,11 +240,3 @@ def _figure(column: Column, number: int, bold: str, letters: str, escape: Escape
     text = bold.format(text) if column.top[number] else text
     letters_of = column.letters[number] if column.letters else ""
     return text + (letters.format(letters_of) if letters_of else "")
-
-
-#: What ``seqbench show --format`` offers beside the table and JSON.
-FORMATS: dict[str, Callable[[Document], str]] = {
-    "markdown": to_markdown,
-    "csv": to_csv,
-    "latex": to_latex,
-}

@@ -243,13 +243,14 @@ def _metric_line(document: Document) -> list[str]:
     metrics = [case["metric"] for case in document["cases"] if case["metric"]]
     if not metrics:
         return []
-    names = " and ".join(dict.fromkeys(clean(metric["name"]) for metric in metrics))
+    names = [clean(metric["name"]) for metric in metrics]
+    names += [clean(name) for case in document["cases"] for name in case.get("scores") or ()]
+    told = " and ".join(dict.fromkeys(names))
     at = sorted({clean(metric["at"]) for metric in metrics if metric.get("at")})
     where = f" at the {' or '.join(at)}," if at else ""
     alone = "; one seed has none" if any(metric["n"] < 2 for metric in metrics) else ""
     return [
-        f"test {names}: mean of the seeds that ended well,{where} "
-        f"± half its 95 % t interval{alone}."
+        f"test {told}: mean of the seeds that ended well,{where} ± half its 95 % t interval{alone}."
     ]
 
 

@@ -81,7 +81,8 @@ def _title(found: Found, case: Case) -> str:
 
 def _table(some: Sequence[Found], cases: Mapping[str, Case]) -> Table:
     result = empty_table()
-    share = some[0]["quantity"] == "accuracy"
+    quantity, scores = some[0]["quantity"], cases[some[0]["a"]].get("scores") or {}
+    share = quantity == "accuracy" or scores.get(quantity, {}).get("share", False)
     scale = "a ÷ b" if some[0]["scale"] == "ratio" else "a - b, points" if share else "a - b"
     for header in ("a", "b"):
         result.add_column(Text(header, "bold"), overflow="fold")

@@ -50,6 +50,7 @@ def warnings(document: Document) -> list[str]:
             f"The source of a model was edited while the suite ran: {some(edited)} did not train "
             "with one and the same. --resume trains anew what is not of the source of now."
         )
+    lines += _versions(document)
     shaky = [
         f"{case_name(case, document)} ({some(places, '; ')})"
         for case in document["cases"]
@@ -68,6 +69,25 @@ def warnings(document: Document) -> list[str]:
         *_slow_kernels(document),
     ]
     return [*lines, *_graph_breaks(document)]
+
+
+def _versions(document: Document) -> list[str]:
+    """Rows that were trained with another version of their package than the plan was made with."""
+    cases = {case["id"]: case for case in document["cases"]}
+    found: dict[str, list[str]] = {}
+    for trial in document["trials"]:
+        case = cases.get(trial["case"], {})
+        version = trial.get("version")
+        if version and version != case.get("version"):
+            other = f"{case['distribution']} {version} instead of {case['version']}"
+            names = found.setdefault(clean(other), [])
+            name = case_name(case, document)
+            names += [name] * (name not in names)
+    told = "; ".join(f"{some(names)} with {other}" for other, names in found.items())
+    return [
+        "Different versions of a package are held against each other, since it was installed anew "
+        f"while the suite ran: {told}. --resume trains anew what is not of the version of now."
+    ] * bool(found)
 
 
 def _place(entry: Mapping[str, Any], case: Case) -> str:

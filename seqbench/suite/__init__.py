@@ -5,6 +5,13 @@ which keys there are, ``load`` checks it all against the plugins, ``words`` says
 """
 
 from seqbench.suite.load import load_suite, parse_suite
-from seqbench.suite.shape import DatasetEntry, ModelEntry, Suite, Training
+from seqbench.suite.shape import Entry, ModelEntry, Suite, Training
 
-__all__ = ["DatasetEntry", "ModelEntry", "Suite", "Training", "load_suite", "parse_suite"]
+__all__ = [
+    "Entry",
+    "ModelEntry",
+    "Suite",
+    "Training",
+    "load_suite",
+    "parse_suite",
+]

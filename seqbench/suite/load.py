@@ -17,7 +17,7 @@ from seqbench.suite import grids, settings, source
 from seqbench.suite.settings import OPTIMIZERS, SCHEDULES, Kind, Method
 from seqbench.suite.shape import (
     MAX_ENTRIES,
-    DatasetEntry,
+    Entry,
     EntryKeys,
     ModelEntry,
     Suite,
@@ -25,10 +25,13 @@ from seqbench.suite.shape import (
 )
 from seqbench.suite.words import in_words
 from seqbench.suite.yaml_source import Findings, KeyPath, Node, described, dotted, shown
-from seqbench.types import DatasetSpec, ModelSpec, Param
+from seqbench.types import Param
 
 #: Keys that hold one choice of several, so that another choice replaces the whole.
 ALTERNATIVES = ("optimizer", "schedule")
+
+#: Kinds of entries that are a name with its parameters; that of a model says more.
+PLAIN = ("dataset", "metric", "report")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -62,18 +65,19 @@ class _Check:
     root: Node
     findings: Findings
     registry: Registry
-    placed: list[tuple[KeyPath, DatasetEntry | ModelEntry]] = field(default_factory=list)
+    placed: list[tuple[KeyPath, Entry]] = field(default_factory=list)
 
     def suite(self, stem: str) -> Suite:
         raw = self.root.plain()
         raw.setdefault("name", _as_name(stem))
         if "train" in raw:
             raw["train"] = self.training(("train",))
-        datasets = [self.dataset(*entry) for entry in self.entries("datasets")]
-        models = [self.model(*entry) for entry in self.entries("models")]
         # Entries that are wrong were noted; the other keys are checked all the same.
-        if "datasets" in raw:
-            raw["datasets"] = tuple(e for e in datasets if e) or (DatasetEntry(""),)
+        for kind in PLAIN:
+            found = [self.entry(kind, *entry) for entry in self.entries(f"{kind}s")]
+            if f"{kind}s" in raw:
+                raw[f"{kind}s"] = tuple(e for e in found if e) or (Entry("", kind=kind),)
+        models = [self.model(*entry) for entry in self.entries("models")]
         if "models" in raw:
             raw["models"] = tuple(e for e in models if e) or (ModelEntry(""),)
         suite = self.validated(Suite, raw, ())
@@ -106,7 +110,7 @@ class _Check:
             return None
 
     def entries(self, key: str) -> Iterator[tuple[KeyPath, Node]]:
-        """The items of ``datasets`` or ``models``; of a mapping, each key as if in a list."""
+        """The items of ``datasets``, ``models``, …; of a mapping, each key as if in a list."""
         node = self.root.child(key)
         if node is None:
             return
@@ -123,22 +127,20 @@ class _Check:
         else:
             yield from (((key, number), item) for number, item in enumerate(node.value))
 
-    def dataset(self, path: KeyPath, node: Node) -> DatasetEntry | None:
+    def entry(self, kind: str, path: KeyPath, node: Node) -> Entry | None:
+        """A dataset, metric or report: a name, or one name with its parameters."""
         if isinstance(node.value, str):
-            return self.placed_dataset(path, node.value, path, Node({}, node.mark))
-        if not isinstance(node.value, dict) or len(node.value) != 1:
-            self.not_an_entry(path, node, "dataset")
+            name, at, params = node.value, path, Node({}, node.mark)
+        elif isinstance(node.value, dict) and len(node.value) == 1:
+            name, params = next(iter(node.value.items()))
+            at = (*path, name)
+        else:
+            self.not_an_entry(path, node, kind)
             return None
-        name, params = next(iter(node.value.items()))
-        return self.placed_dataset(path, name, (*path, name), params)
-
-    def placed_dataset(
-        self, path: KeyPath, name: str, at: KeyPath, params: Node
-    ) -> DatasetEntry | None:
-        offer = self.offer("dataset", name, at)
+        offer = self.offer(kind, name, at)
         if offer is None:
             return None
-        entry = DatasetEntry(name, self.params(at, params, offer.spec.parameters))
+        entry = Entry(name, self.params(at, params, offer.spec.parameters), kind)
         self.placed.append((at, entry))
         return entry
 
@@ -168,10 +170,10 @@ class _Check:
         entry = ModelEntry(
             name,
             self.params(at, params, offer.spec.parameters),
-            options.train,
-            options.label,
-            options.reference.model_dump(exclude_none=True),
-            options.note,
+            train=options.train,
+            label=options.label,
+            reference=options.reference.model_dump(exclude_none=True),
+            note=options.note,
         )
         self.placed.append((at, entry))
         return entry
@@ -218,14 +220,12 @@ class _Check:
         return True
 
     def offer(self, kind: str, name: str, at: KeyPath) -> Offer[Any] | None:
-        look_up = self.registry.model if kind == "model" else self.registry.dataset
         try:
-            found: Offer[ModelSpec] | Offer[DatasetSpec] = look_up(name)
+            return self.registry.look_up(kind, name)
         except UnknownName as error:
             text = str(error).replace(repr(name), shown(name))
             self.problem(at, "".join(c for c in text if c.isprintable()), at_key=True)
             return None
-        return found
 
     def params(self, at: KeyPath, node: Node, declared: Mapping[str, Param]) -> dict[str, Any]:
         """The parameters given under a plugin's name, grids and all."""
@@ -324,19 +324,17 @@ class _Check:
         """What shows only when all is put together: overrides laid on ``train``, cases twice."""
         seen: dict[str, list[tuple[KeyPath, grids.Keys]]] = {}
         for path, entry in self.placed:
+            offer = self.registry.look_up(entry.kind, entry.name)
+            same = f"{entry.kind} {offer.qualified_name}"
             if isinstance(entry, ModelEntry):
                 train = entry.train.over(base)
                 if entry.train.model_fields_set & set(ALTERNATIVES):
                     self.methods_fit(train, (*path[:-1], "train"))
-                offer: Offer[Any] = self.registry.model(entry.name)
-                same = f"model {offer.qualified_name} {grids.key(train.resolved())}"
-            else:
-                offer = self.registry.dataset(entry.name)
-                same = f"dataset {offer.qualified_name}"
+                same += f" {grids.key(train.resolved())}"
             keys = grids.keys(grids.axes(entry.params, offer.spec.parameters))
             for other, others in seen.setdefault(same, []):
                 if grids.overlap(keys, others):
-                    message = f"the same case as {dotted(other)}"
+                    message = f"the same as {dotted(other)}"
                     self.problem(path, message, "change a parameter, or leave one out", at_key=True)
                     break
             seen[same].append((path, keys))

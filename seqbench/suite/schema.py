@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqbench.plugins import Offer, Registry
+from seqbench.plugins import KINDS, Offer, Registry
 from seqbench.suite.settings import OPTIMIZERS, SCHEDULES, Kind
 from seqbench.suite.shape import EntryKeys, Suite
 from seqbench.types import NAME, Param
@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 
 
 def json_schema(registry: Registry) -> Schema:
-    """The schema (draft 2020-12): fixed keys, and the models and datasets of ``registry``.
+    """The schema (draft 2020-12): fixed keys, and what the plugins of ``registry`` offer.
 
     What only the whole file shows (a case twice, an ambiguous name) is left to
     ``seqbench validate``. ``datasets`` and ``models`` are not required, as ``include`` may bring
@@ -31,10 +31,10 @@ def json_schema(registry: Registry) -> Schema:
         "description": "other suites that this one changes, relative to this file",
         **_any_of({"type": "string"}, {"type": "array", "items": {"type": "string"}}),
     }
-    datasets = _plugins("dataset", registry.datasets, definitions)
-    models = _plugins("model", registry.models, definitions)
-    keys["datasets"] |= _entries(datasets, {})
-    keys["models"] |= _entries(models, beside["properties"])
+    for kind in KINDS:
+        offered = _plugins(kind, registry.all_of(kind), definitions)
+        more = beside["properties"] if kind == "model" else {}
+        keys[f"{kind}s"] |= _entries(offered, more)
     keys["name"]["pattern"] = f"^{NAME.pattern}$"
     definitions["Measure"] = _measure(definitions["Measure"])
     training = definitions["Training"]["properties"]

@@ -380,19 +380,21 @@ class EntryKeys(Keys):
 
 
 @dataclass(frozen=True)
-class DatasetEntry:
-    """A dataset as a suite names it; a parameter given as a list is a grid."""
+class Entry:
+    """What a plugin offers, as a suite names it: a dataset, metric or report, as ``kind`` says. A
+    parameter given as a list is a grid.
+    """
 
     name: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "dataset"
 
 
 @dataclass(frozen=True)
-class ModelEntry:
+class ModelEntry(Entry):
     """A model as a suite names it; ``train`` holds what it overrides."""
 
-    name: str
-    params: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "model"
     train: Training = field(default_factory=Training)
     label: str = ""
     reference: Mapping[str, float] = field(default_factory=dict)
@@ -406,11 +408,17 @@ class Suite(Keys):
         description="names the folder of the results; the file's name if left out"
     )
     notes: str = Field(default="", max_length=10_000, description="remarks under the table")
-    datasets: Annotated[tuple[InstanceOf[DatasetEntry], ...], WithJsonSchema({})] = Field(
+    datasets: Annotated[tuple[InstanceOf[Entry], ...], WithJsonSchema({})] = Field(
         min_length=1, description="what the models learn"
     )
     models: Annotated[tuple[InstanceOf[ModelEntry], ...], WithJsonSchema({})] = Field(
         min_length=1, description="what is compared"
+    )
+    metrics: Annotated[tuple[InstanceOf[Entry], ...], WithJsonSchema({})] = Field(
+        default=(), description="what is asked of the trained models beside accuracy or mse"
+    )
+    reports: Annotated[tuple[InstanceOf[Entry], ...], WithJsonSchema({})] = Field(
+        default=(), description="files about the run that are written into its folder at its end"
     )
     train: Training = Field(default_factory=Training, description="how every model is trained")
     seeds: Seeds = Field(default=(0, 1, 2), description="a number of seeds, or a list of them")

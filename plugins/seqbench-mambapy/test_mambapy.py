@@ -1,0 +1,3 @@
+from seqbench.testing import conformance
+
+test_mamba = conformance("mamba", hidden_size=8)

@@ -1,0 +1,28 @@
+import seqbench
+
+SIZE = seqbench.Param(64, minimum=1)
+
+
+@seqbench.hookimpl
+def seqbench_models():
+    return [
+        seqbench.ModelSpec(
+            "cfc",
+            build="seqbench_ncps.layers:cfc",
+            parameters={
+                "hidden_size": SIZE,
+                "mode": seqbench.Param("default", choices=("default", "pure", "no_gate")),
+                "backbone_size": seqbench.Param(128, minimum=1),
+            },
+            description="Closed-form continuous-time network (arXiv 2106.13898), of ncps",
+        ),
+        seqbench.ModelSpec(
+            "ltc",
+            build="seqbench_ncps.layers:ltc",
+            parameters={
+                "hidden_size": SIZE,
+                "unfolds": seqbench.Param(6, minimum=1, help="solver steps for each step"),
+            },
+            description="Liquid time-constant network (arXiv 2006.04439), of ncps",
+        ),
+    ]

@@ -1,0 +1,15 @@
+import seqbench
+
+SEQBENCH_API = 2
+
+
+@seqbench.hookimpl
+def seqbench_metrics():
+    return [
+        seqbench.MetricSpec(
+            "macro_f1",
+            build="seqbench_torchmetrics.meters:macro_f1",
+            share=True,
+            description="F1 of each class, all classes counting alike; of torchmetrics",
+        ),
+    ]

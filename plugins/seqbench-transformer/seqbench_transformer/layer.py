@@ -1,0 +1,41 @@
+import math
+
+import torch
+from torch import nn
+
+
+class Transformer(nn.Module):
+    """torch's own encoder layers, with sinusoidal positions, so that any length will do."""
+
+    def __init__(
+        self, input_size, hidden_size, num_layers, num_heads, feedforward_size, causal, dropout
+    ):
+        super().__init__()
+        self.causal = causal
+        self.inward = nn.Linear(input_size, hidden_size)
+        layer = nn.TransformerEncoderLayer(
+            hidden_size, num_heads, feedforward_size, dropout,
+            activation="gelu", batch_first=True, norm_first=True,
+        )  # fmt: skip
+        self.layers = nn.TransformerEncoder(
+            layer, num_layers, norm=nn.LayerNorm(hidden_size), enable_nested_tensor=False
+        )
+        for parameter in self.layers.parameters():
+            if parameter.dim() > 1:  # the layers are copies of one: make their weights differ
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(self, x):  # (batch, time, input) → (batch, time, hidden)
+        h = self.inward(x)
+        h = h + positions(h.shape[1], h.shape[2], h)
+        if not self.causal:
+            return self.layers(h)
+        mask = nn.Transformer.generate_square_subsequent_mask(h.shape[1], h.device, h.dtype)
+        return self.layers(h, mask=mask, is_causal=True)
+
+
+def positions(length, size, like):
+    """Sines and cosines of (time, size): section 3.5 of the paper."""
+    time = torch.arange(length, device=like.device, dtype=like.dtype)[:, None]
+    half = torch.arange((size + 1) // 2, device=like.device, dtype=like.dtype)
+    angles = time * torch.exp(-math.log(10_000) * 2 * half / size)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :size]

@@ -1,0 +1,25 @@
+"""The metrics that come with seqbench, beside those that decide on a task."""
+
+from __future__ import annotations
+
+import seqbench
+
+METERS = "seqbench_metrics.meters"
+
+
+@seqbench.hookimpl
+def seqbench_metrics() -> list[seqbench.MetricSpec]:
+    return [
+        seqbench.MetricSpec(
+            "cross_entropy", f"{METERS}:CrossEntropy", higher_is_better=False,
+            description="Mean negative log-likelihood of the right class, in nats",
+        ),
+        seqbench.MetricSpec(
+            "top_k", f"{METERS}:TopK", {"k": seqbench.Param(5, minimum=1)}, share=True,
+            description="How often the right class is among the k that score highest",
+        ),
+        seqbench.MetricSpec(
+            "mae", f"{METERS}:MeanAbsoluteError", targets=("value",), higher_is_better=False,
+            description="Mean absolute error",
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,47 @@
+"""Each meter sees every batch of a split and then says one number."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from seqbench import Task
+
+
+class Mean:
+    """The mean, in double precision, of what :meth:`of` says of each row."""
+
+    def __init__(self, task: Task) -> None:
+        self.total, self.count = 0.0, 0
+
+    def update(self, answers: Tensor, targets: Tensor) -> None:
+        figures = self.of(answers, targets)
+        self.total += figures.double().sum().item()
+        self.count += figures.numel()
+
+    def compute(self) -> float:
+        return self.total / self.count
+
+    def of(self, answers: Tensor, targets: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class CrossEntropy(Mean):
+    def of(self, answers: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(answers.double(), targets, reduction="none")
+
+
+class TopK(Mean):
+    """Of classes with equal scores those count that come first."""
+
+    def __init__(self, task: Task, k: int) -> None:
+        super().__init__(task)
+        self.k = min(k, task.output_size)
+
+    def of(self, answers: Tensor, targets: Tensor) -> Tensor:
+        return (answers.topk(self.k).indices == targets[:, None]).any(dim=1)
+
+
+class MeanAbsoluteError(Mean):
+    def of(self, answers: Tensor, targets: Tensor) -> Tensor:
+        return (answers.double() - targets.double()).abs()

@@ -1,0 +1,24 @@
+"""The reports that come with seqbench."""
+
+from __future__ import annotations
+
+import seqbench
+
+EXPORT = "seqbench.report.export"
+
+
+@seqbench.hookimpl
+def seqbench_reports() -> list[seqbench.ReportSpec]:
+    return [
+        seqbench.ReportSpec(
+            "markdown", f"{EXPORT}:to_markdown", suffix="md", description="The tables in Markdown"
+        ),
+        seqbench.ReportSpec(
+            "csv", f"{EXPORT}:to_csv", suffix="csv",
+            description="A row for each case, in full precision and SI units",
+        ),
+        seqbench.ReportSpec(
+            "latex", f"{EXPORT}:to_latex", suffix="tex",
+            description="The tables in LaTeX, in the manner of booktabs",
+        ),
+    ]  # fmt: skip
