@@ -87,8 +87,10 @@ def count_macs(model: nn.Module, task: Task, length: int | None = None) -> int:
     shape = (1, steps) if task.input == "tokens" else (1, steps, task.input_size)
     kind = torch.int64 if task.input == "tokens" else torch.float32
     x = torch.zeros(shape, dtype=kind, device="meta")
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model.to("meta").eval()(x)
+    # Moved in inference mode, weights that are computed from others could not be computed any more.
+    model.to("meta").eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(x)
     macs: int = counter.get_total_flops() // 2
     if macs == 0 and models.parameter_count(model):
         raise PluginError("no multiply-accumulate was counted although the model has parameters")
