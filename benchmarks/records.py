@@ -34,7 +34,8 @@ for path in pathlib.Path(sys.argv[1]).glob("trials/*.json"): json.loads(path.rea
 """
 #: What a resume does before anything is run, torch and the machine aside.
 SCAN = """
-import pathlib, sys
+import gc, pathlib, sys
+gc.set_threshold(50_000)  # as the command line does
 from seqbench import api, plugins
 from seqbench.resume import decide
 from seqbench.selection import Selection

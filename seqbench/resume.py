@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import warnings
@@ -75,21 +76,27 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
 def _digests(folder: Path, records: Iterable[TrialRecord | None]) -> dict[str, str | None]:
     """Of the weights of each trial that ended well; None where they cannot be read.
 
-    Side by side, and once all records are read: threads that need Python's lock for every block
-    would wait for it.
+    That of the record, where nobody has written the file since; the others are worked out side by
+    side, once all records are read: threads that need Python's lock for every block would wait.
     """
     good = [record for record in records if record is not None and record.status == "ok"]
+    found = {record.id: _digest_known(record, folder) for record in good}
+    rest = [record for record in good if found[record.id] is None]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        found = pool.map(lambda record: _digest_of(record, folder), good)
-        return dict(zip((record.id for record in good), found, strict=True))
+        worked_out = pool.map(_digest_of, [folder / record.weights for record in rest])
+        return {**found, **dict(zip((record.id for record in rest), worked_out, strict=True))}
 
 
-def _digest_of(record: TrialRecord, folder: Path) -> str | None:
-    """That of the record where nobody has written the file since; else it is worked out."""
-    weights = folder / record.weights
-    try:
-        if stamp(weights) == tuple(record.weights_stamp):
+def _digest_known(record: TrialRecord, folder: Path) -> str | None:
+    """That of the record, if the file is still the one that it was written for."""
+    with contextlib.suppress(OSError):
+        if stamp(folder / record.weights) == tuple(record.weights_stamp):
             return record.weights_sha256
+    return None
+
+
+def _digest_of(weights: Path) -> str | None:
+    try:
         return digest(weights)
     except OSError:
         return None

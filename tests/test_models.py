@@ -20,7 +20,7 @@ LABELS = Task("features", 28, "label", 10, 28)
 def choice(name: str, **params: Any) -> Choice:
     offer = plugins.load().model(name)
     values = completed(params, offer.spec.parameters)
-    return Choice(name, values, offer.spec.build, "seqbench", "0", offer.spec.kind)
+    return Choice.of(offer, values)
 
 
 @pytest.mark.parametrize(

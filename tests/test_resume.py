@@ -34,7 +34,7 @@ from seqbench.runs import find_run, find_runs
 from seqbench.store import RunFolder
 
 #: Fields of a record that tell of time, or of where it was.
-TIMED = ("started", "seconds", "attempts")
+TIMED = ("started", "seconds", "attempts", "weights_stamp")
 
 
 def records(run: Path) -> dict[str, Any]:

@@ -39,10 +39,17 @@ def result_tables(document: Document) -> list[ResultTable]:
     for case in document["cases"]:
         key = json.dumps([case["dataset"], case["dataset_params"]], sort_keys=True, default=str)
         groups.setdefault(key, []).append(case)
-    return [_table(cases, document) for cases in groups.values()]
+    home = {case["id"]: key for key, cases in groups.items() for case in cases}
+    compared: dict[str, list[Mapping[str, Any]]] = {key: [] for key in groups}
+    for each in document.get("comparisons") or ():
+        if each["a"] in home:
+            compared[home[each["a"]]].append(each)
+    return [_table(cases, document, compared[key]) for key, cases in groups.items()]
 
 
-def _table(cases: Sequence[Case], document: Document) -> ResultTable:
+def _table(
+    cases: Sequence[Case], document: Document, comparisons: Sequence[Mapping[str, Any]]
+) -> ResultTable:
     metric, better = _metric(cases, document)
     columns = [
         *_quality(cases, metric, better),
@@ -54,7 +61,7 @@ def _table(cases: Sequence[Case], document: Document) -> ResultTable:
         *_growth(cases),
     ]
     filled = tuple(
-        _lettered(column, cases, document.get("comparisons") or ())
+        _lettered(column, cases, comparisons)
         for column in columns
         if column.field == metric or any(column.estimates)
     )

@@ -75,7 +75,7 @@ def _versions(document: Document) -> list[str]:
     """Rows that were trained with another version of their package than the plan was made with."""
     cases = {case["id"]: case for case in document["cases"]}
     found: dict[str, list[str]] = {}
-    for trial in document["trials"]:
+    for trial in document.get("trials") or ():
         case = cases.get(trial["case"], {})
         version = trial.get("version")
         if version and version != case.get("version"):
