@@ -27,8 +27,8 @@ def main() -> None:
     commands = {name: [PYTHON, "-c", code] for name, code in YARDSTICKS.items()}
     commands |= {name: [*seqbench, name] for name in ("--help", "plugins")}
     commands["validate"] = [*seqbench, "validate", chosen.suite]
-    if any(chosen.results.glob("*/*/run.json")):
-        commands["show"] = [*seqbench, "show", "--out", str(chosen.results)]
+    if runs := sorted(chosen.results.glob("*/*/run.json")):
+        commands["show"] = [*seqbench, "show", str(runs[-1].parent)]
     found = in_turns(commands, chosen.rounds)
     python, libraries = (found[name].cpu for name in YARDSTICKS)
     rows = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import time
 import warnings
@@ -231,8 +232,8 @@ def start(
             earned.cases, earned.earlier, again is not None and again.retry_failed,
         )  # fmt: skip
         _carry_out(work, earned.seconds, clock)
-        found = Run.open(folder.path)
-        _write_reports(work, found)
+    found = Run.open(folder.path)
+    _write_reports(work, found)
     return found
 
 
@@ -242,7 +243,8 @@ def _write_reports(work: Work, run: Run) -> None:
 
     for report in work.plan.reports:
         try:
-            work.folder.write_report(report, render(report.choice, run.document))
+            document = copy.deepcopy(run.document)  # a report may sort or cut what it is given
+            work.folder.write_report(report, render(report.choice, document))
         except (PluginError, StoreError) as error:
             work.folder.log(str(error))
             warnings.warn(str(error), stacklevel=2)
@@ -345,7 +347,7 @@ class Intentions:
     decisions: Sequence[Decision]
     memory: Sequence[Missing]
     of_memory: int
-    scores: Sequence[str]
+    scores: int
     of_scores: int
     latency: Sequence[Missing]
     of_latency: int
@@ -361,8 +363,7 @@ class Intentions:
             name: [{"what": one.job.title, "why": one.why} for one in missing]
             for name, missing in (("memory", self.memory), ("latency", self.latency))
         }
-        scores = list(self.scores)
-        return {"run": str(self.resumed.path), "trials": trials, "scores": scores, **measured}
+        return {"run": str(self.resumed.path), "trials": trials, "scores": self.scores, **measured}
 
 
 def intentions(suite: Path, selection: Selection, again: Again, progress: Progress) -> Intentions:
@@ -392,7 +393,7 @@ def intentions(suite: Path, selection: Selection, again: Again, progress: Progre
     return Intentions(
         Resumed(folder.path, len(earned.trials), len(plan.trials), selection), earned.decisions,
         asked.missing_static(), len(asked.static),
-        list(scores), len(asked.trained) * bool(plan.metrics),
+        len(scores), len(asked.trained) * len(plan.metrics),
         asked.missing_contests(), len(asked.contests),
     )  # fmt: skip
 

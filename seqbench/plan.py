@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from seqbench import provenance
 from seqbench.errors import UsageError
-from seqbench.labels import Labels, entry_labels, numbered
+from seqbench.labels import Labels, as_text, entry_labels, numbered
 from seqbench.parameters import nearest
 from seqbench.plugins import Offer, Registry
 from seqbench.records import FORMAT, Case, Choice, Metric, Report, Trial
@@ -105,29 +105,30 @@ def plan(
 
 
 def _metrics(suite: Suite, registry: Registry) -> tuple[Metric, ...]:
-    chosen = _labelled(suite.metrics, registry)
+    """Each is labelled with all its parameters: without them a figure says nothing."""
     return tuple(
-        Metric(label, choice, tuple(spec.targets), spec.higher_is_better, spec.share)
-        for label, choice, spec in chosen
-    )
+        Metric(
+            " ".join([name, *(f"{key}={as_text(value)}" for key, value in choice.params.items())]),
+            choice, tuple(spec.targets), spec.higher_is_better, spec.share,
+        )
+        for name, choice, spec in _chosen(suite.metrics, registry)
+    )  # fmt: skip
 
 
 def _reports(suite: Suite, registry: Registry) -> tuple[Report, ...]:
-    chosen = _labelled(suite.reports, registry)
-    return tuple(Report(label, choice, spec.suffix) for label, choice, spec in chosen)
+    label = entry_labels(suite.reports, registry)
+    return tuple(
+        Report(label(name, choice.params), choice, spec.suffix)
+        for name, choice, spec in _chosen(suite.reports, registry)
+    )
 
 
-def _labelled(entries: Sequence[Entry], registry: Registry) -> Iterator[tuple[str, Choice, Any]]:
-    """Every metric or report with its label and its declaration."""
-    label = entry_labels(entries, registry)
-    found = [
-        (entry.name, choice, offer.spec)
-        for entry in entries
-        for offer in [registry.look_up(entry.kind, entry.name)]
-        for choice in _choices(entry, offer)
-    ]
-    labels = numbered([label(name, choice.params) for name, choice, _ in found])
-    return ((label, choice, spec) for label, (_, choice, spec) in zip(labels, found, strict=True))
+def _chosen(entries: Iterable[Entry], registry: Registry) -> Iterator[tuple[str, Choice, Any]]:
+    """Every metric or report: what the suite calls it, its choice and its declaration."""
+    for entry in entries:
+        offer = registry.look_up(entry.kind, entry.name)
+        for choice in _choices(entry, offer):
+            yield entry.name, choice, offer.spec
 
 
 def _expanded(

@@ -148,11 +148,15 @@ class Registry:
 
         Raises:
             UnknownName: no working plugin offers it, or more than one does.
+            UsageError: it is a metric or report.
         """
         short = name.rpartition(":")[2]
         for kind in ("model", "dataset"):
             with contextlib.suppress(NotOffered):
                 return self.look_up(kind, name)
+        for kind in ("metric", "report"):
+            if short in self._tables[kind]:
+                raise UsageError(f"{name!r} is a {kind}: only models and datasets can be checked")
         both = {**self._tables["model"], **self._tables["dataset"]}
         raise UnknownName(
             f"no model and no dataset is called {name!r}{self._hint('model', name, short, both)}"

@@ -15,7 +15,7 @@ from seqbench.records import Choice
 #: A package with more files than that is no plugin's own; its version has to do.
 MOST_FILES = 500
 #: What stays the same while a run goes on (seqbench.resume.MACHINE) is no part of a source.
-HELD = {"seqbench", "torch", "torchvision"}
+HELD = {"seqbench", "torch"}
 
 
 def source_of(target: str, distribution: str) -> str:

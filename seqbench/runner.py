@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 #: Preparing a dataset may mean a download.
 PREPARE_LIMIT = 3600.0
 ENVIRONMENT_LIMIT = 120.0
+#: Seconds for one metric of one trained model.
+SCORE_LIMIT = 600.0
 
 
 def environment(executor: Executor) -> dict[str, Any]:
@@ -39,8 +42,8 @@ def carry_out(work: Work) -> None:
     """
     ready = _prepare(work)
     trained = _train(work, ready)
-    _score(work, trained, ready)
     measure(work, trained, ready)
+    _score(work, trained, ready)
 
 
 def intended(work: Work, decisions: Iterable[Decision]) -> Measuring:
@@ -105,51 +108,56 @@ def _train(work: Work, ready: Mapping[str, Path | str]) -> list[TrialRecord]:
     return good
 
 
-def to_score(work: Work, trained: Iterable[TrialRecord]) -> dict[str, list[Metric]]:
-    """For each trained trial the metrics of plugins that are yet to be asked about it."""
-    found = {}
-    for record in trained:
-        known = {
-            name
-            for name, score in record.scores.items()
-            if score["status"] in ("ok", "skipped") or not work.retry_failed
-        }
-        lacking = [metric for metric in work.plan.metrics if metric.id not in known]
-        if lacking:
-            found[record.id] = lacking
-    return found
+def to_score(work: Work, trained: Iterable[TrialRecord]) -> list[tuple[TrialRecord, Metric]]:
+    """The metrics of plugins that are yet to be asked about trained models."""
+    return [
+        (record, metric)
+        for record in trained
+        for metric in work.plan.metrics
+        for score in [record.scores.get(metric.id)]
+        if score is None or (score["status"] not in ("ok", "skipped") and work.retry_failed)
+    ]
 
 
 def _score(work: Work, trained: Sequence[TrialRecord], ready: Mapping[str, Path | str]) -> None:
-    """Asks the metrics of plugins about each trained model. A job of its own: whatever becomes of
-    it, the trial stands.
+    """Asks the metrics of plugins about each trained model. Each in a job of its own: whatever
+    becomes of one, the trial and the other metrics stand.
     """
-    lacking, records = to_score(work, trained), {record.id: record for record in trained}
-    jobs = [
-        _scoring_job(trial, lacking[trial.id], work, ready)
-        for trial in work.plan.trials
-        if trial.id in lacking
-    ]
+    records = {record.id: record for record in trained}
+    trials = {trial.id: trial for trial in work.plan.trials}
+    jobs, asked, impossible = [], {}, set()
+    for record, metric in to_score(work, trained):
+        trial = trials[record.id]
+        problem = _cannot_run(trial, work, ready)
+        if problem is not None:
+            impossible.add(problem.reason)
+            continue
+        job = _scoring_job(trial, metric, work, ready)
+        jobs.append(job)
+        asked[job.id] = (record.id, metric)
+    for reason in sorted(impossible):  # a later attempt may find it
+        warnings.warn(f"not all metrics could be asked: {reason}", stacklevel=2)
     for outcome in work.do("score", jobs):
-        name = outcome.job.id
-        scores = outcome.result
+        name, metric = asked[outcome.job.id]
+        score = outcome.result
         if outcome.status != "ok":
-            none = {"status": outcome.status, "value": None, "reason": reason_of(outcome, work)}
-            scores = {metric.id: none for metric in lacking[name]}
-        record = records[name]
-        work.folder.write_trial(dataclasses.replace(record, scores={**record.scores, **scores}))
+            reason = reason_of(outcome, work)
+            score = {"status": outcome.status, "value": None, "reason": reason}
+        scores = {**records[name].scores, metric.id: score}
+        records[name] = dataclasses.replace(records[name], scores=scores)
+        work.folder.write_trial(records[name])
 
 
-def _scoring_job(
-    trial: Trial, metrics: Sequence[Metric], work: Work, ready: Mapping[str, Path | str]
-) -> Job:
+def _scoring_job(trial: Trial, metric: Metric, work: Work, ready: Mapping[str, Path | str]) -> Job:
     training = _training_job(trial, work, ready)
-    asked = [{"id": metric.id, **dataclasses.asdict(metric)} for metric in metrics]
     return dataclasses.replace(
         training,
+        id=f"{trial.id}-{metric.id}",
+        title=f"{metric.label} of {training.title}",
         kind="score",
-        payload={**training.payload, "metrics": asked},
-        log=work.log(f"score-{trial.id}"),
+        payload={**training.payload, "metric": dataclasses.asdict(metric)},
+        log=work.log(f"{trial.id}-{metric.id}"),
+        limit=SCORE_LIMIT,
     )
 
 

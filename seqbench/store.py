@@ -10,6 +10,7 @@ import json
 import math
 import os
 import secrets
+import shutil
 import tempfile
 import time
 import warnings
@@ -130,6 +131,7 @@ class RunFolder:
         """A runner starts, or goes on after so many seconds of others."""
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         taken = {"seconds": seconds} if seconds else {}
+        shutil.rmtree(self.path / "reports", ignore_errors=True)  # they are of what was there
         self.set_state("running", **taken, leg=now, **more)
 
     def seconds(self) -> float:
@@ -258,6 +260,8 @@ class RunFolder:
         """The record of one trial; None if it is damaged, and then it is set aside."""
         try:
             record: TrialRecord = _as(TrialRecord, self._read_json(f"trials/{path.name}"), path)
+            if not _is_sound(record):
+                raise Damaged(f"{path} does not hold what a record does")
             if record.id != path.stem:
                 raise Damaged(f"{path} holds the record of another trial, {record.id}")
         except Damaged as error:
@@ -423,6 +427,23 @@ def _make(folder: Path, *, exist_ok: bool = False) -> None:
         raise StoreError(
             f"cannot make {folder}: {error.strerror}; name another place with --out"
         ) from error
+
+
+def _is_sound(record: TrialRecord) -> bool:
+    """Whether what is nested in it is of the kinds that are relied on."""
+    scores, stamp = record.scores, record.weights_stamp
+    return (
+        isinstance(record.metrics, dict)
+        and isinstance(stamp, (list, tuple))
+        and isinstance(scores, dict)
+        and all(
+            isinstance(score, dict)
+            and isinstance(score.get("status"), str)
+            and isinstance(score.get("reason"), str)
+            and (isinstance(score.get("value"), (int, float)) or score["status"] != "ok")
+            for score in scores.values()
+        )
+    )
 
 
 def _as(kind: type[Any], value: dict[str, Any], path: Path) -> Any:

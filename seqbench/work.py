@@ -76,7 +76,7 @@ class Work:
 
 def reason_of(outcome: Outcome, work: Work) -> str:
     """Why a job did not end well, with the limit that it met and where that is set."""
-    if outcome.status == "timeout" and outcome.job.kind in ("train", "score"):
+    if outcome.status == "timeout" and outcome.job.kind == "train":
         return f"{outcome.reason} (limits.time)"
     if outcome.status == "out_of_memory" and outcome.job.device == "cpu":
         memory = outcome.job.memory or work.executor.memory

@@ -168,11 +168,13 @@ def status_of(error: BaseException) -> Status:
 
 
 def _prepare(job: Job, channel: Channel) -> dict[str, Any]:
-    from seqbench import data
+    from seqbench import data, provenance
     from seqbench.records import Choice
 
+    choice = Choice(**job["dataset"])
+    provenance.check_unchanged(choice)
     path = data.prepare(
-        Choice(**job["dataset"]),
+        choice,
         cache=Path(job["cache"]),
         data_dir=Path(job["data_dir"]) if job["data_dir"] else None,
         say=lambda text: channel.send({"say": str(text)}),

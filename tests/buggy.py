@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -36,6 +37,31 @@ class RunsAlongTheBatch(Sound):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(self.inner(x)).cumsum(0)
+
+
+class NumbersTheBatch(Sound):
+    """Positions along the wrong axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = super().forward(x)
+        return hidden + torch.arange(len(x), device=x.device)[:, None, None] - len(x)
+
+
+class ScalesWithTheBatch(Sound):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * 2 / len(x)
+
+
+class KeepsStateInTraining(Sound):
+    state: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = super().forward(x)
+        if self.training:
+            before, self.state = self.state, hidden[:, -1:].detach()
+            if before is not None and before.shape == hidden[:, -1:].shape:
+                hidden = hidden + before
+        return hidden
 
 
 class KeepsState(Sound):
@@ -189,6 +215,21 @@ class LearnsNothing(Sound):
 def leaks(context: DataContext, seed: int) -> Splits:
     x, y = _drawn(seed)
     return Splits(TASK, (x, y), (x[:50], y[:50]))
+
+
+_GENERATOR = torch.Generator().manual_seed(0)
+
+
+def goes_on_drawing(context: DataContext, seed: int) -> Splits:
+    x, y = torch.randn(400, 4, 2, generator=_GENERATOR), torch.arange(400) % 3
+    y = y[torch.randperm(400, generator=_GENERATOR)]
+    return Splits(TASK, (x[:200], y[:200]), (x[200:], y[200:]))
+
+
+def short_and_leaking(context: DataContext, seed: int) -> Splits:
+    x, y = _drawn(seed)
+    train = (x[:, :1], y)
+    return Splits(replace(TASK, length=1), train, train)
 
 
 def validates_on_test(context: DataContext, seed: int) -> Splits:

@@ -25,6 +25,9 @@ from seqbench.testing import conformance
 BUGS = {
     "MixesRows": ("rows", "with another second row, the answer to the first changes by"),
     "RunsAlongTheBatch": ("rows", "with another first row, the answer to the second changes by"),
+    "NumbersTheBatch": ("rows", "the answers change by"),
+    "ScalesWithTheBatch": ("rows", "alone, the answers change by"),
+    "KeepsStateInTraining": ("memory", "after a call with another input the answer changes by"),
     "KeepsState": ("memory", "after a call with another input the answer changes by"),
     "Noisy": ("noise", "something random is not off after .eval()"),
     "AlwaysDrops": ("noise", "something random is not off after .eval()"),
@@ -53,6 +56,8 @@ DATASET_BUGS = {
     "drifts": ("repeatable", "train_x, train_y differ"),
     "in_the_order_of_a_set": ("repeatable", "do not rely on the order of a set"),
     "one_seed": ("seed", "they are the same"),
+    "goes_on_drawing": ("repeatable", "train_x, train_y, test_x, test_y differ"),
+    "short_and_leaking": ("disjoint", "200 of its 200 stand there as well"),
     "lacks_a_class": ("classes", "there is none of 2"),
     "out_of_range": ("load", "holds class 3, but task.output_size 3 allows 0 to 2"),
     "not_a_number": ("load", "NaN"),

@@ -114,3 +114,20 @@ def choice_of_adding(**params: Any) -> Any:
     given = completed({"train_size": 20, "validation_size": 0, "test_size": 20} | params,
                       spec.parameters)  # fmt: skip
     return Choice("adding", given, spec.load, "seqbench", "0")
+
+
+class Turning(torch.nn.Module):
+    """One product with a matrix of complex numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix = torch.nn.Parameter(torch.zeros(3, 5, dtype=torch.complex64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x.to(torch.complex64) @ self.matrix).real
+
+
+def test_a_product_of_complex_numbers_counts_as_four_and_such_a_parameter_as_two() -> None:
+    task = Task("features", 3, "label_per_step", 5, 7)
+    assert cost.count_macs(Turning(), task) == 4 * 7 * 3 * 5
+    assert models.parameter_count(Turning()) == 2 * 3 * 5

@@ -14,8 +14,9 @@ import torch
 from conftest import install
 
 from seqbench import MetricSpec, ReportSpec, Task, plugins
-from seqbench.measure.scores import scores
-from seqbench.records import Choice, Metric
+from seqbench.errors import PluginError
+from seqbench.measure.scores import score
+from seqbench.records import Choice
 
 MORE = """
     import seqbench
@@ -26,6 +27,7 @@ MORE = """
     def seqbench_metrics():
         return [seqbench.MetricSpec(name, build=f"more_meters:{name}", **about) for name, about in (
             ("ones", {"share": True}), ("raises", {}), ("leaves", {}), ("writes", {}), ("nan", {}),
+            ("text", {}),
             ("nothing", {}), ("numbers", {"targets": ["value"]}),
         )]
 
@@ -54,11 +56,14 @@ METERS = """
         def compute(self): return 7
     class nan(Meter):
         def compute(self): return float("nan")
+    class text(Meter):
+        def compute(self): return "0.25"
     def nothing(task): return None
     def numbers(task): return Meter(task)
     """
 REPORTS = """
     def winner(document, word):
+        document["trials"].clear()  # nobody else's
         return f"{document['cases'][0]['label']} {word}\\n"
     def sick(document): raise KeyError("no such thing")
     def number(document): return 3
@@ -80,13 +85,9 @@ def more(site: Path) -> None:
     )
 
 
-def metric(name: str, **params: Any) -> dict[str, Any]:
-    """One that is installed, as a worker is given it."""
-    offer = plugins.load().look_up("metric", name)
-    spec = offer.spec
-    choice = Choice.of(offer, params)
-    found = Metric(name, choice, tuple(spec.targets), spec.higher_is_better, spec.share)
-    return {"id": name, "choice": vars(choice), "targets": found.targets}
+def metric(name: str, **params: Any) -> Choice:
+    """One that is installed."""
+    return Choice.of(plugins.load().look_up("metric", name), params)
 
 
 class Fixed(torch.nn.Module):
@@ -101,48 +102,49 @@ class EachStep(torch.nn.Module):
         return x
 
 
-def scored(answers: list[Any], targets: list[Any], kind: str, *asked: dict[str, Any]) -> Any:
-    """Figures of answers that are given: (n, outputs), or (n, time, outputs) for steps."""
+def scored(answers: list[Any], targets: list[Any], kind: str, asked: Choice) -> float:
+    """Of answers that are given: (n, outputs), or (n, time, outputs) for steps."""
     given, wanted = torch.tensor(answers), torch.tensor(targets)
     steps = kind == "label_per_step"
     inputs = given if steps else given[:, None]
     task = Task("features", given.shape[-1], kind, given.shape[-1], inputs.shape[1])  # type: ignore[arg-type]
-    found = scores(
-        EachStep() if steps else Fixed(), inputs, wanted,
-        task=task, device=torch.device("cpu"), metrics=asked,
-    )  # fmt: skip
-    return {name: (score["status"], score["value"]) for name, score in found.items()}
+    model = EachStep() if steps else Fixed()
+    device = torch.device("cpu")
+    found = score(model, inputs, wanted, task=task, device=device, choice=asked)
+    assert torch.equal(inputs, given if steps else given[:, None])
+    return found
 
 
 def test_cross_entropy_and_top_k_are_what_one_works_out_by_hand() -> None:
     answers = [[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]]
-    found = scored(answers, [0, 1], "label", metric("cross_entropy"), metric("top_k", k=2))
     bottom = math.log(math.exp(2) + math.e + 1)
-    assert found["cross_entropy"] == ("ok", pytest.approx((bottom - 2 + bottom - 1) / 2))
-    assert found["top_k"] == ("ok", 1.0)
-    assert scored(answers, [0, 1], "label", metric("top_k", k=1))["top_k"] == ("ok", 0.5)
-    assert scored(answers, [0, 0], "label", metric("top_k", k=9))["top_k"] == ("ok", 1.0)
+    expected = pytest.approx((bottom - 2 + bottom - 1) / 2)
+    assert scored(answers, [0, 1], "label", metric("cross_entropy")) == expected
+    for k, right, share in ((2, [0, 1], 1.0), (1, [0, 1], 0.5), (9, [0, 0], 1.0)):
+        assert scored(answers, right, "label", metric("top_k", k=k)) == share
 
 
-def test_each_step_is_a_row_and_a_metric_for_numbers_is_skipped() -> None:
+def test_each_step_is_a_row() -> None:
     answers = [[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [1.0, 0.0]]]
-    found = scored(answers, [[0, 1], [1, 0]], "label_per_step", metric("top_k", k=1), metric("mae"))
-    assert found == {"top_k": ("ok", 0.75), "mae": ("skipped", None)}
+    assert scored(answers, [[0, 1], [1, 0]], "label_per_step", metric("top_k", k=1)) == 0.75
 
 
 def test_mean_absolute_error() -> None:
     found = scored([[1.0], [2.0], [3.0]], [[1.5], [2.0], [1.0]], "value", metric("mae"))
-    assert found["mae"] == ("ok", pytest.approx(2.5 / 3))
+    assert found == pytest.approx(2.5 / 3)
 
 
-def test_a_metric_that_fails_costs_the_others_nothing(more: None) -> None:
-    names = ("writes", "raises", "leaves", "nan", "nothing", "ones")
-    answers = [[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 2.0]]
-    found = scored(answers, [0, 0, 1, 1], "label", *map(metric, names))
-    assert found["ones"] == ("ok", 0.75)
-    assert found["writes"] == ("ok", 7.0)
-    for name in ("raises", "leaves", "nan", "nothing"):
-        assert found[name] == ("failed", None)
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("nan", "nan came out as nan, which is no finite number"),
+        ("text", "text came out as '0.25', which is no finite number"),
+        ("nothing", "returned NoneType, which has no method update"),
+    ],
+)
+def test_what_is_no_metric_is_refused(more: None, name: str, reason: str) -> None:
+    with pytest.raises(PluginError, match=reason):
+        scored([[0.0, 1.0]], [0], "label", metric(name))
 
 
 def test_a_run_with_metrics_and_reports(
@@ -151,7 +153,7 @@ def test_a_run_with_metrics_and_reports(
     """Their figures stand in every output, one that fails is a line, both can be asked later."""
     suite = write_suite(SUITE)
     assert seqbench_cli("run", suite).returncode == 0
-    asked = "metrics: [ones, {top_k: {k: [1, 2]}}, raises, numbers]\n"
+    asked = "metrics: [writes, ones, {top_k: {k: [1, 2]}}, raises, leaves, numbers]\n"
     suite.write_text(f"{suite.read_text()}\n{asked}reports: [winner, sick, number, markdown]\n")
     done = seqbench_cli("run", suite, "--resume")
     assert done.returncode == 1  # one metric failed
@@ -162,13 +164,14 @@ def test_a_run_with_metrics_and_reports(
         assert case["scores"]["top_k k=2"]["mean"] == 1.0
         assert 0 <= case["scores"]["ones"]["low"] <= 1 or case["scores"]["ones"]["low"] < 0
         assert case["status"] == "failed"
-        assert [one["status"] for one in case["unmeasured"]] == ["failed", "skipped"]
+        assert [one["status"] for one in case["unmeasured"]] == ["failed", "failed", "skipped"]
     pairs = [each for each in document["comparisons"] if each["quantity"] == "ones"]
     assert [each["n"] for each in pairs] == [2]
     assert all(trial["scores"]["top_k k=2"] == 1.0 for trial in document["trials"])
     shown = done.stdout
     assert re.search(r"test top_k", shown)
-    assert "measuring raises: failed: RuntimeError: not today" in shown
+    assert "all: measuring raises: failed: RuntimeError: not today" in shown
+    assert "measuring leaves: failed: SystemExit: gone" in shown
     assert "it is for value, not for label" in shown
     assert "score_top_k k=1_low" in seqbench_cli("show", "--format", "csv").stdout
     assert "report 'sick' of more 1.0: KeyError" in done.stderr
@@ -181,9 +184,9 @@ def test_a_run_with_metrics_and_reports(
     ).stdout
     again = seqbench_cli("run", suite, "--resume", "--dry-run").stdout
     assert "0 of 4 trials would run" in again
-    assert "metrics: of 0 of 4 trials they would be asked" in again
+    assert "metrics: 0 of 28 would be asked" in again
     retried = seqbench_cli("run", suite, "--resume", "--retry-failed", "--dry-run").stdout
-    assert "metrics: of 4 of 4 trials they would be asked" in retried
+    assert "metrics: 8 of 28 would be asked" in retried
 
 
 def test_wrong_metrics_and_reports_of_a_suite_are_said_with_their_lines(

@@ -106,9 +106,8 @@ def _report(form: str) -> Choice:
         offer = plugins.load().look_up("report", form)
     except UnknownName as error:
         near = parameters.nearest(form, FORMATS)
-        if not near.startswith("did"):
-            raise
-        raise UsageError(f"--format {form}: {near}") from error
+        more = near if near.startswith("did") else f"{error}; {', '.join(FORMATS)} need no plugin"
+        raise UsageError(f"--format {form}: {more}") from error
     return Choice.of(offer, parameters.completed({}, offer.spec.parameters))
 
 
@@ -137,6 +136,11 @@ def list_runs(out: Path) -> None:
             state, planned = folder.state(), {trial["id"] for trial in folder.plan()["trials"]}
             ok = sum(one.status == "ok" for one in folder.trials() if one.id in planned)
             lacking = sum(m.status != "ok" for case in folder.cases() for m in case.measurements)
+            lacking += sum(
+                score["status"] not in ("ok", "skipped")
+                for trial in folder.trials()
+                for score in trial.scores.values()
+            )
             trials = f"{ok} of {len(planned)} ok" + f", {lacking} not measured" * bool(lacking)
             cells = (state["status"], trials, state.get("started", "")[:16])
         except (StoreError, KeyError) as error:

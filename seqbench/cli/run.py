@@ -234,8 +234,7 @@ def _print_intentions(intended: Intentions) -> None:
     click.echo(f"\n{runs} of {count(found, 'trial')} would run")
     click.echo(f"cost and memory: {len(intended.memory)} of {intended.of_memory} would be measured")
     if intended.of_scores:
-        of = intended.of_scores
-        click.echo(f"metrics: of {len(intended.scores)} of {of} trials they would be asked")
+        click.echo(f"metrics: {intended.scores} of {intended.of_scores} would be asked")
     if intended.of_latency:
         _print_contests(intended)
     if runs and any(one.why for one in (*intended.memory, *intended.latency)):

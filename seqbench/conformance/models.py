@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqbench import models
 from seqbench.conformance.answers import (
@@ -78,11 +78,27 @@ def _rows_apart(candidate: Candidate) -> None:
                 by = apart(answer(model, x)[row], answer(model, changed)[row])
                 if by:
                     raise Violation(
-                        "the answer to a sequence not to depend on the others in its batch",
+                        "the answer to a sequence not to depend on the others in its batch "
+                        "(layers of torch that take (batch, time, …) need batch_first=True)",
                         f"with another {words[0]} row, the answer to the {words[1]} changes by "
                         f"{by}",
                         f"{kind}, {example(x)}",
                     )
+            _place_apart(kind, model, candidate.inputs(task, 3, length))
+
+
+def _place_apart(kind: str, model: nn.Module, x: Tensor) -> None:
+    """Neither the size of the batch nor the place in it matters."""
+    whole = answer(model, x)
+    alone = torch.cat([answer(model, row) for row in torch.split(x, 1)])
+    for found, how in ((alone, "alone"), (answer(model, x.flip(0)).flip(0), "in another order")):
+        by = apart(whole, found)
+        if by:
+            raise Violation(
+                "the answer to a sequence not to depend on its batch",
+                f"of the same sequences {how}, the answers change by {by}",
+                f"{kind}, {example(x)}",
+            )
 
 
 def _no_noise(candidate: Candidate) -> None:
@@ -114,6 +130,21 @@ def _no_memory(candidate: Candidate) -> None:
                     f"after a call with another input the answer changes by {apart(first, again)}",
                     f"{kind}, {example(x)}",
                 )
+            _no_memory_in_training(kind, model, x, y)
+
+
+def _no_memory_in_training(kind: str, model: nn.Module, x: Tensor, y: Tensor) -> None:
+    """What it may keep for later lies in buffers, and those are put back here."""
+    fresh, used = copy.deepcopy(model).train(), copy.deepcopy(model).train()
+    answer(used, y)
+    used.load_state_dict(model.state_dict())
+    first, again = answer(fresh, x), answer(used, x)
+    if not torch.equal(first, again):
+        raise Violation(
+            "a call in training to leave nothing behind for the next one, buffers aside",
+            f"after a call with another input the answer changes by {apart(first, again)}",
+            f"{kind}, {example(x)}",
+        )
 
 
 def _input_unchanged(candidate: Candidate) -> None:
@@ -136,14 +167,20 @@ def _dropout(candidate: Candidate) -> str:
     if "num_layers" in candidate.choice.params:
         params["num_layers"] = 2  # where dropout stands between layers
     _, task = next(candidate.tasks())
-    model, x = candidate.model(task, **params), candidate.inputs(task)
+    try:
+        model, x = candidate.model(task, **params), candidate.inputs(task)
+    except Exception as error:
+        raise Skipped(f"it cannot be built with {params}: {reason_of(error)}") from error
     still = [answer(model, x, seed) for seed in (0, 1)]
     if not torch.equal(*still):
         raise Violation("no dropout in evaluation mode", "answers differ from call to call")
     model.train()
     if torch.equal(*(answer(model, x, seed) for seed in (0, 1))):
         raise Violation(
-            "dropout in training mode", "the answers of two calls are the same", f"{params}"
+            "dropout in training mode (where it stands between layers, call their number "
+            "num_layers: with that it is built)",
+            "the answers of two calls are the same",
+            f"{params}",
         )
     return "in training only"
 
@@ -195,7 +232,8 @@ def _device(candidate: Candidate) -> str:
         except Exception as error:
             if there.type == "meta" and looks_at_values(error):
                 raise Skipped(NO_VALUES) from error
-            hint = "is a tensor kept as a plain attribute? register_buffer moves it along"
+            kept = "is a tensor kept as a plain attribute? register_buffer moves it along"
+            hint = kept if "device" in str(error) else "on another device"
             raise Violation(
                 f"an answer on {there} after .to({str(there)!r})",
                 f"{reason_of(error)} ({hint})",
@@ -267,11 +305,14 @@ def _steps(candidate: Candidate) -> str:
                 answers, _ = models.steps(model, x)
             per_step = task.target == "label_per_step"
             found = torch.stack(answers, dim=1) if per_step else answers[-1]
-            by = apart(found, answer(model, x))
+            whole = answer(model, x)
+            by = apart(found, whole)
             if by:
+                first = [t for t in range(length) if per_step and apart(found[:, t], whole[:, t])]
+                at = f", at step {first[0]} for the first time (counted from 0)" if first else ""
                 raise Violation(
                     "`step`, one step after the other, to answer as the whole sequence does",
-                    f"answers differ by {by}", f"{kind}, {example(x)}",
+                    f"answers differ by {by}{at}", f"{kind}, {example(x)}",
                 )  # fmt: skip
         _state_left(kind, model, candidate.inputs(task, 2, 2))
     return ", ".join(candidate.kinds)

@@ -73,8 +73,9 @@ class LocalExecutor:
                     else:
                         yield replace(outcome, attempts=tuple(map(_attempt, before)))
         finally:
-            for one in running:
-                one.worker.kill()
+            with interrupts_wait():  # a second one would leave those after it running
+                for one in running:
+                    one.worker.kill()
 
     def _bounded(self, job: Job) -> Job:
         """Nothing on the CPU may take more memory than the machine has: it would stand still."""

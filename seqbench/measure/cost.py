@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from seqbench import models
 from seqbench.errors import PluginError, reason_of
@@ -74,6 +74,8 @@ def _macs(model: nn.Module, task: Task, lengths: Mapping[int, Any]) -> Iterator[
 def count_macs(model: nn.Module, task: Task, length: int | None = None) -> int:
     """Multiply-accumulates of the matrix products of one forward pass of one whole sequence.
 
+    A product of complex numbers counts as four.
+
     Counted on ``meta``, where ``model`` is moved to: on the CPU torch's counter misses the fused
     LSTM and says 0.
 
@@ -89,9 +91,21 @@ def count_macs(model: nn.Module, task: Task, length: int | None = None) -> int:
     x = torch.zeros(shape, dtype=kind, device="meta")
     # Moved in inference mode, weights that are computed from others could not be computed any more.
     model.to("meta").eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    formulas = {operator: _of_numbers(formula) for operator, formula in flop_registry.items()}
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=formulas) as counter:
         model(x)
     macs: int = counter.get_total_flops() // 2
     if macs == 0 and models.parameter_count(model):
         raise PluginError("no multiply-accumulate was counted although the model has parameters")
     return macs
+
+
+def _of_numbers(formula: Callable[..., int]) -> Callable[..., int]:
+    """torch's count of an operator, in products of real numbers: one of complex numbers is four."""
+
+    def count(*args: Any, out_val: Any = None, **more: Any) -> int:
+        found = formula(*args, out_val=out_val, **more)
+        return 4 * found if isinstance(out_val, Tensor) and out_val.is_complex() else found
+
+    count._get_raw = True  # type: ignore[attr-defined]  # it is given tensors, not their shapes
+    return count

@@ -18,6 +18,7 @@ from seqbench.types import NAME
 PLACES = {
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
+    "gitignore": ".gitignore",
     "suite.yaml": "suite.yaml",
     "module__init__.py": "{module}/__init__.py",
     "module_layer.py": "{module}/layer.py",

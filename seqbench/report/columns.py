@@ -128,23 +128,12 @@ def _over_seeds(
     better: Better,
     field: str,
 ) -> Column:
-    """A figure over the seeds, compared in pairs. One that not all seeds have has no rival: those
-    that have it are the ones that survived.
-    """
-    whole = [
-        set(case["seeds"]) <= {"ok"}
-        and ("n" not in (own := _scored(case).get(name, {})) or own["n"] == case["seeds"]["ok"])
-        for case in cases
-    ]
-    rivals = tuple("all" if one else "" for one in whole)
+    """A figure over the seeds, compared in pairs; that of mere survivors has no rival."""
+    rivals = tuple("all" if set(case["seeds"]) <= {"ok"} else "" for case in cases)
     return Column(
         field, "", header, "quality", tuple(measured), texts, better, True,
         rivals=rivals, compared=(name, {}),
     )  # fmt: skip
-
-
-def _scored(case: Case) -> Mapping[str, Any]:
-    return case.get("scores") or {}
 
 
 def _unit(share: bool) -> str:
@@ -153,7 +142,7 @@ def _unit(share: bool) -> str:
 
 def _scores(cases: Sequence[Case]) -> Iterable[Column]:
     """The metrics of plugins."""
-    every = [_scored(case) for case in cases]
+    every = [case.get("scores") or {} for case in cases]
     for name in dict.fromkeys(name for scores in every for name in scores):
         about = next(scores[name] for scores in every if name in scores)
         measured = [interval(scores.get(name), "mean") for scores in every]

@@ -98,7 +98,7 @@ def _trial(
         "metric": record.metric,
         "metrics": dict(record.metrics),
         "scores": {
-            metric["label"]: record.scores[metric["id"]]["value"]
+            metric["label"]: record.scores[metric["id"]].get("value")
             for metric in metrics
             if metric["id"] in record.scores
         },
@@ -181,12 +181,14 @@ def _metric(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
 def _scores(
     trials: Sequence[TrialRecord], metrics: Sequence[Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Each of the plugins' metrics over the seeds that ended well and have it."""
+    """Each of the plugins' metrics over the seeds that ended well; none where some of them lack it,
+    for it would be that of the others.
+    """
     found = {}
     for metric in metrics:
-        scores = [record.scores.get(metric["id"]) for record in trials if record.status == "ok"]
-        values = [score["value"] for score in scores if score and score["status"] == "ok"]
-        if values:
+        scores = [record.scores.get(metric["id"], {}) for record in trials if record.status == "ok"]
+        values = [score["value"] for score in scores if score.get("status") == "ok"]
+        if values and len(values) == len(scores):
             about = {name: metric[name] for name in ("higher_is_better", "share")}
             found[metric["label"]] = {**about, **stats.mean_interval(values)}
     return found

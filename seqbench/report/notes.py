@@ -69,12 +69,15 @@ def failures(document: Document, table: ResultTable) -> list[str]:
     for trial in document["trials"]:
         if trial["status"] != "ok":
             failed.setdefault(trial["case"], []).append(trial)
+    several = len(table.cases) > 1
+    shared = set.intersection(*(set(_unmeasured(case)) for case in table.cases)) if several else ()
     for case in table.cases:
         found = [f" {line}" for line in _failed_trials(failed.get(case["id"], ()))]
-        found += [f": {line}" for line in _unmeasured(case)]
+        found += [f": {line}" for line in _unmeasured(case) if line not in shared]
         if found:
             name = case_name(case, document)
             lines += [name + line for line in found]
+    lines += [f"all: {line}" for line in _unmeasured(table.cases[0]) if line in shared]
     if len(lines) > MOST_FAILURES:
         lines[MOST_FAILURES:] = [f"… and {len(lines) - MOST_FAILURES} more"]
     return lines
@@ -245,7 +248,7 @@ def _metric_line(document: Document) -> list[str]:
         return []
     names = [clean(metric["name"]) for metric in metrics]
     names += [clean(name) for case in document["cases"] for name in case.get("scores") or ()]
-    told = " and ".join(dict.fromkeys(names))
+    told = ", ".join(dict.fromkeys(names))
     at = sorted({clean(metric["at"]) for metric in metrics if metric.get("at")})
     where = f" at the {' or '.join(at)}," if at else ""
     alone = "; one seed has none" if any(metric["n"] < 2 for metric in metrics) else ""

@@ -146,6 +146,8 @@ class _Reader:
             return int(text)
         message = f"{dotted(done)} is a list and has no item {shown(text)}"
         hint = f"items are 0 to {len(items) - 1}" if items else "it is empty"
+        if any(item.value == text for item in items):
+            hint = f"write {dotted(done)} as a mapping, with `{text}:`, to reach into it"
         self.findings.add(mark, message, hint)
         return None
 
