@@ -93,7 +93,9 @@ def test_a_sound_model_passes_every_check() -> None:
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_caught_by_name(bug: str) -> None:
     wanted, words = BUGS[bug]
-    found = {one.check: one for one in findings(models.CHECKS, candidate(bug))}
+    found = {
+        one.check: one for one in findings(named(models.CHECKS, "build", wanted), candidate(bug))
+    }
     caught = found[wanted]
     assert caught.result == "failed", found
     assert words in caught.came
@@ -125,7 +127,7 @@ def test_a_bug_in_a_dataset_is_caught_by_name(bug: str, tmp_path: Path) -> None:
     wanted, words = DATASET_BUGS[bug]
     choice = Choice(bug, {"seed": 3}, f"buggy:{bug}", "seqbench", "0")
     holding = datasets.Holding(choice, DataContext(None, tmp_path, lambda text: None))
-    found = {one.check: one for one in findings(datasets.CHECKS, holding)}
+    found = {one.check: one for one in findings(named(datasets.CHECKS, "load", wanted), holding)}
     assert found[wanted].result == "failed", found
     assert words in found[wanted].came
 
