@@ -116,7 +116,7 @@ def test_our_own_models_pass(name: str) -> None:
     assert {one.check for one in found if one.result == "no"} <= {"compiles", "exports"}
 
 
-@pytest.mark.parametrize("name", ["adding", "parity"])
+@pytest.mark.parametrize("name", ["adding", pytest.param("parity", marks=pytest.mark.slow)])
 def test_our_own_datasets_pass(name: str) -> None:
     found = list(examine(job_for(plugins.load().dataset(name), {})))
     assert [one for one in found if one.result == "failed"] == []

@@ -211,6 +211,7 @@ def test_what_there_is_can_be_listed(seqbench_cli: Callable[..., Any]) -> None:
     assert "markdown" in seqbench_cli("reports").stdout
 
 
+@pytest.mark.slow
 def test_a_metric_that_kills_its_process_costs_the_trial_nothing(
     site: Path, seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path]
 ) -> None:

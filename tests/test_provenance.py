@@ -66,6 +66,7 @@ def test_a_stamp_changes_with_the_file(tmp_path: Path) -> None:
     assert stamp(path) != (4, 10**18)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_edited_once_it_is_trained_is_not_measured(
     site: Path, seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path]
 ) -> None:
