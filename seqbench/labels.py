@@ -56,9 +56,7 @@ class Labels:
 def entry_labels(
     entries: Iterable[Entry], registry: Registry
 ) -> Callable[[str, Mapping[str, Any]], str]:
-    """Labels for datasets, metrics or reports: the name, with the parameters that vary among those
-    of that name.
-    """
+    """Labels for datasets or reports: the name, with the parameters that vary among those of it."""
     groups: dict[str, list[grids.Keys]] = {}
     for entry in entries:
         axes = grids.axes(entry.params, registry.look_up(entry.kind, entry.name).spec.parameters)

@@ -93,10 +93,6 @@ class Plugin:
     disabled: bool = False
 
 
-class NotOffered(UnknownName):
-    """No working plugin offers that name."""
-
-
 @dataclass(frozen=True)
 class Registry:
     """All plugins found. Names are looked up here."""
@@ -152,7 +148,7 @@ class Registry:
         """
         short = name.rpartition(":")[2]
         for kind in ("model", "dataset"):
-            with contextlib.suppress(NotOffered):
+            if self._named(kind, name):
                 return self.look_up(kind, name)
         for kind in ("metric", "report"):
             if short in self._tables[kind]:
@@ -181,13 +177,7 @@ class Registry:
         Raises:
             UnknownName: no working plugin offers it, or more than one does.
         """
-        table = self._tables[kind]
-        distribution, _, short = name.rpartition(":")
-        offers = [
-            offer
-            for offer in table.get(short, [])
-            if not distribution or _normal(offer.source.distribution) == _normal(distribution)
-        ]
+        offers, short = self._named(kind, name), name.rpartition(":")[2]
         if len(offers) == 1:
             return offers[0]
         if offers:
@@ -196,7 +186,18 @@ class Registry:
                 f"{kind} {short!r} is offered by {whose}: write {offers[0].qualified_name!r} "
                 f"or {offers[1].qualified_name!r}"
             )
-        raise NotOffered(f"no {kind} is called {name!r}{self._hint(kind, name, short, table)}")
+        raise UnknownName(
+            f"no {kind} is called {name!r}{self._hint(kind, name, short, self._tables[kind])}"
+        )
+
+    def _named(self, kind: str, name: str) -> list[Offer[Any]]:
+        """Those of one kind that are called ``name`` or ``distribution:name``."""
+        distribution, _, short = name.rpartition(":")
+        return [
+            offer
+            for offer in self._tables[kind].get(short, [])
+            if not distribution or _normal(offer.source.distribution) == _normal(distribution)
+        ]
 
     def _hint(self, kind: str, name: str, short: str, table: Mapping[str, Any]) -> str:
         for plugin in self.plugins:
