@@ -20,7 +20,9 @@ from bare_steps import bare
 from torch import Tensor, nn
 from usual_script import BATCH, MODELS, Classifier
 
-from seqbench import Splits, Task, training, worker
+from seqbench import Splits, Task
+from seqbench.training.job import _keep_freed_memory
+from seqbench.training.loop import train_model
 
 TASK = Task("features", 28, "label", 10, 28)
 SETTINGS: dict[str, Any] = {
@@ -36,7 +38,7 @@ SEED = 0
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
-    worker._keep_freed_memory()
+    _keep_freed_memory()
     draw = torch.Generator().manual_seed(SEED)
     x = torch.rand(options.sequences, 28, 28, generator=draw)
     y = torch.randint(0, 10, (options.sequences,), generator=draw)
@@ -65,7 +67,7 @@ def compare(name: str, x: Tensor, y: Tensor, rounds: int) -> tuple[float, float]
 
 
 def _seqbench(model: nn.Module, splits: Splits) -> None:
-    training.train(model, splits, SETTINGS, device=torch.device("cpu"), seed=SEED)
+    train_model(model, splits, SETTINGS, device=torch.device("cpu"), seed=SEED)
 
 
 def _seconds(work: Callable[[], None]) -> float:

@@ -20,12 +20,15 @@ from typing import Any
 
 from spending import options, show
 
-from seqbench import api, data, plugins, worker
-from seqbench.executors import Job, Listener
+from seqbench.executors.base import Job, Listener
 from seqbench.executors.local import LocalExecutor
+from seqbench.plugins.discovery import load_plugins
 from seqbench.records import TrialRecord
-from seqbench.selection import Selection
-from seqbench.store import RunFolder
+from seqbench.runner.start import plan_suite
+from seqbench.store.run_folder import RunFolder
+from seqbench.suite.selection import Selection
+from seqbench.training.data import prepare_dataset
+from seqbench.training.job import train_job
 
 SUITE = """
 name: tiny
@@ -43,10 +46,10 @@ def main() -> None:
         place = Path(name)
         suite = place / "tiny.yaml"
         suite.write_text(SUITE)
-        plan = api.plan_suite(suite, Selection(devices=("cpu",)), plugins.load())
+        plan = plan_suite(suite, Selection(devices=("cpu",)), load_plugins())
         case = plan.cases[0]
         folder = RunFolder.create(place, "tiny", SUITE, plan.to_dict())
-        prepared = data.prepare(case.dataset, cache=place, data_dir=None, say=lambda text: None)
+        prepared = prepare_dataset(case.dataset, cache=place, data_dir=None, say=lambda text: None)
         payload = {
             "model": asdict(case.model), "train": case.train, "device": "cpu", "seed": 0,
             "data": str(prepared), "weights": str(folder.path / "weights" / "tiny.safetensors"),
@@ -91,7 +94,7 @@ def here(payload: Mapping[str, Any]) -> None:
     import torch
 
     torch.set_num_threads(1)  # as in a worker
-    worker._train(payload, _Silence())  # type: ignore[arg-type]
+    train_job(payload, _Silence())  # type: ignore[arg-type]
 
 
 class _Silence:

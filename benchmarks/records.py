@@ -19,13 +19,15 @@ from tempfile import TemporaryDirectory
 
 from spending import PYTHON, in_turns, options, show
 
-from seqbench import api, plugins
-from seqbench.plan import Plan
-from seqbench.provenance import stamp
-from seqbench.records import Trial, TrialRecord
-from seqbench.resume import digest
-from seqbench.selection import Selection
-from seqbench.store import RunFolder
+from seqbench.plan.cases import Trial
+from seqbench.plan.expand import Plan
+from seqbench.plugins.discovery import load_plugins
+from seqbench.records import TrialRecord
+from seqbench.runner.resume.trials import digest
+from seqbench.runner.start import plan_suite
+from seqbench.store.files import stamp
+from seqbench.store.run_folder import RunFolder
+from seqbench.suite.selection import Selection
 
 CLASSES, EPOCHS = 10, 20
 READ = """
@@ -54,7 +56,7 @@ def main() -> None:
         place = Path(name)
         suite = place / "many.yaml"
         suite.write_text(_suite(chosen.models, chosen.datasets, chosen.seeds))
-        plan = api.plan_suite(suite, Selection(allow_many=True), plugins.load())
+        plan = plan_suite(suite, Selection(allow_many=True), load_plugins())
         folder = RunFolder.create(place, plan.suite.name, suite.read_text(), plan.to_dict())
         seconds = list(_written(plan, folder, chosen.weights_kib * 1024))
         folder.set_state("finished", seconds=0.0, selection={})

@@ -26,12 +26,12 @@ from statistics import mean, median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from seqbench import stats
-from seqbench.comparing import ALPHA
-from seqbench.measure.figures import Samples
-from seqbench.measure.rounds import comparisons
-from seqbench.process import WorkerProcess
-from seqbench.selftest.workshop import SETTINGS, Workshop, choice
+from seqbench.measure.latency.comparisons import compare_cases
+from seqbench.measure.latency.samples import Samples
+from seqbench.stats.intervals import quantile
+from seqbench.stats.paired import ALPHA
+from seqbench.testing.selftest.rig import SETTINGS, Rig, choice
+from seqbench.workers.process import WorkerProcess
 
 STEPS = {"model": 100, "the same": 100, "2 % more": 102, "5 % more": 105}
 TRUTH = {name: STEPS["model"] / steps for name, steps in STEPS.items() if name != "model"}
@@ -46,7 +46,7 @@ def main() -> None:
     if options.load:
         multiprocessing.get_context("spawn").Process(target=disturb, daemon=True).start()
     with TemporaryDirectory() as name, options.out.open("a") as out:
-        workshop = Workshop(Path(name))
+        workshop = Rig(Path(name))
         cases = {
             name: workshop.subject(name, choice("Elman", steps=steps))
             for name, steps in STEPS.items()
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def in_turns(
-    workshop: Workshop, cases: Mapping[str, Any], options: argparse.Namespace
+    workshop: Rig, cases: Mapping[str, Any], options: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
     """Ratio, interval and verdict of each pair with the first model."""
     workshop.contest(
@@ -77,13 +77,13 @@ def _pair(folder: Path, a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str,
     timed = {
         case["id"]: Samples.read(folder / "samples" / f"{case['id']}.json.gz") for case in (a, b)
     }
-    found = comparisons(timed, dict.fromkeys(timed, ""))[0]
+    found = compare_cases(timed, dict.fromkeys(timed, ""))[0]
     verdict = found.verdict
     return {"ratio": found.effect, "low": found.low, "high": found.high, "verdict": verdict}
 
 
 def one_after_the_other(
-    workshop: Workshop, cases: Mapping[str, Any], options: argparse.Namespace
+    workshop: Rig, cases: Mapping[str, Any], options: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
     """Ratio of means and verdict of a t test on pooled calls, as most benchmarks do it."""
     pooled = {name: _calls(case, workshop.folder, options) for name, case in cases.items()}
@@ -156,7 +156,7 @@ def _rows(lines: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
             right = ("better", "worse") if truth == 1 else ("better",)
             called = sum(one["verdict"] in right for one in found)
             ratios = sorted(one["ratio"] for one in found)
-            ends = [stats.quantile(ratios, share) for share in (0.05, 0.95)]
+            ends = [quantile(ratios, share) for share in (0.05, 0.95)]
             inside = [one["low"] <= truth <= one["high"] for one in found if "low" in one]
             yield (
                 machine, words, name, f"{called} of {len(found)}",

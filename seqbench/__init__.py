@@ -18,12 +18,13 @@ from seqbench.types import (
     Splits,
     Task,
 )
+from seqbench.version import __version__
 
 if TYPE_CHECKING:
-    from seqbench.api import Run, run
-    from seqbench.hookspecs import hookimpl
+    from seqbench.api import run
+    from seqbench.plugins.hookspecs import hookimpl
+    from seqbench.summary.run import Run
 
-__version__ = "0.1.0"
 __all__ = [
     "DataContext",
     "DatasetSpec",
@@ -41,7 +42,9 @@ __all__ = [
 ]
 
 # Loaded when first used, so that the command line starts at once.
-_LAZY = {"Run": "seqbench.api", "run": "seqbench.api", "hookimpl": "seqbench.hookspecs"}
+_LAZY = {
+    "Run": "seqbench.summary.run", "run": "seqbench.api", "hookimpl": "seqbench.plugins.hookspecs"
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

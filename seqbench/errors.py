@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqbench.records import Status
+
 
 class SeqbenchError(Exception):
     """Base of all errors below; its text is one line made for the user.
@@ -102,3 +104,13 @@ def reason_of(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {text or 'no message'}{place}"
+
+
+def status_of(error: BaseException) -> Status:
+    """``out_of_memory``, or ``failed``."""
+    out_of_memory = (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+    return "out_of_memory" if out_of_memory else "failed"

@@ -2,132 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
-
-if TYPE_CHECKING:
-    from seqbench.plugins import Offer
+from typing import Any, Literal, get_args
 
 #: Version of the record format; its history stands in docs/results.md.
 FORMAT = 1
 
-#: Version of the way seqbench trains and measures. Part of every case's identity: figures of two
-#: protocols are never mixed.
-PROTOCOL = 2
-
 Status = Literal["ok", "diverged", "failed", "timeout", "out_of_memory", "crashed", "skipped"]
+
 STATUSES: tuple[Status, ...] = get_args(Status)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A model or dataset as a suite chose it: with all its parameters, and where it came from;
-    ``source`` is the fingerprint of its package's source (:mod:`seqbench.provenance`).
-    """
-
-    name: str
-    params: Mapping[str, Any]
-    target: str
-    distribution: str
-    version: str
-    kind: str = ""
-    source: str = ""
-
-    @classmethod
-    def of(cls, offer: Offer[Any], params: Mapping[str, Any], source: str = "") -> Choice:
-        """What a plugin offers, with all its parameters."""
-        spec, origin = offer.spec, offer.source
-        kind = getattr(spec, "kind", "")
-        return cls(
-            spec.name, params, offer.target, origin.distribution, origin.version, kind, source
-        )
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric of a plugin as a suite chose it.
-
-    Args:
-        label: what tables call it.
-        targets, higher_is_better, share: as its plugin says (:class:`seqbench.MetricSpec`).
-    """
-
-    label: str
-    choice: Choice
-    targets: tuple[str, ...]
-    higher_is_better: bool
-    share: bool
-
-    @cached_property
-    def id(self) -> str:
-        """A hash of everything that can change a figure."""
-        return f"{self.choice.name}-{fingerprint(dataclasses.asdict(self.choice))}"
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report of a plugin as a suite chose it."""
-
-    label: str
-    choice: Choice
-    suffix: str
-
-    @property
-    def file(self) -> str:
-        """Inside the run folder."""
-        return f"reports/{re.sub(r'[^A-Za-z0-9_.-]+', '-', self.label)}.{self.suffix}"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One model with its parameters × one dataset × one training setting × one device."""
-
-    label: str
-    model: Choice
-    dataset: Choice
-    train: Mapping[str, Any]
-    device: str
-    reference: Mapping[str, float] = field(default_factory=dict)
-    note: str = ""
-    dataset_label: str = ""
-
-    @property
-    def name(self) -> str:
-        """What to call it where it stands alone: ``lstm on adding length=50``."""
-        return f"{self.label} on {self.dataset_label or self.dataset.name}"
-
-    @cached_property
-    def id(self) -> str:
-        """The model's name and a hash of everything that can change a figure.
-
-        Labels, reference and note are not part of it: they change what is said, not what is.
-        """
-        identity = {
-            "protocol": PROTOCOL,
-            "model": dataclasses.asdict(self.model),
-            "dataset": dataclasses.asdict(self.dataset),
-            "train": self.train,
-            "device": self.device,
-        }
-        return f"{self.model.name}-{fingerprint(identity)}"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One case with one seed: the unit that is run and that can fail."""
-
-    case: Case
-    seed: int
-
-    @property
-    def id(self) -> str:
-        return f"{self.case.id}-s{self.seed}"
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
 SUFFIX = re.compile(r"[a-z0-9]{1,8}")
 
 #: Parameters that seqbench itself gives to every encoder (see :class:`ModelSpec`).
 ENCODER_PARAMETERS: Mapping[str, Param]
 
-
 #: What can be asked for, and every kind of task: what goes in, and that (see :class:`Task`).
 TARGETS = ("label", "value", "label_per_step")
+
 TASK_KINDS = tuple(f"{given}/{wanted}" for given in ("features", "tokens") for wanted in TARGETS)
 
 
@@ -63,6 +65,7 @@ QUANTITIES = (
     *HIGHER_IS_BETTER, "latency", "step", "training_step", "throughput", "cold", "memory", "macs",
     "cost", "ops", "parameters",
 )  # fmt: skip
+
 #: What ``seqbench show --format`` calls seqbench's own: no plugin's report is called so.
 FORMATS = ("table", "json")
 

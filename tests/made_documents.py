@@ -11,13 +11,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from suite_registry import REGISTRY
 
-from seqbench.plan import plan
+from seqbench.plan.expand import make_plan
 from seqbench.records import Comparison, TrialRecord
-from seqbench.report.column import Column
-from seqbench.report.columns import result_tables
-from seqbench.report.document import document as made_document
-from seqbench.report.terminal import print_report
-from seqbench.suite import parse_suite
+from seqbench.report.columns.column import Column
+from seqbench.report.columns.table import result_tables
+from seqbench.report.terminal.report import print_report
+from seqbench.suite.validate import parse_suite
+from seqbench.summary.document import build_document as made_document
 
 #: Far apart, close, and far below: 8 seeds tell 3 pairs apart where all differences point one way.
 FIGURES = {
@@ -44,7 +44,7 @@ def made(
     suite = parse_suite(textwrap.dedent(text), registry=REGISTRY)
     seeds = max((len(some) for some in figures.values()), default=0)
     suite = suite.model_copy(update={"seeds": tuple(range(seeds))})
-    planned = plan(suite, REGISTRY, devices={"auto": "cpu"}, datasets=[dataset])
+    planned = make_plan(suite, REGISTRY, devices={"auto": "cpu"}, datasets=[dataset])
     trials = []
     for trial in planned.trials:
         value = figures[trial.case.model.name][trial.seed]

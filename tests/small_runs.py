@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from conftest import install, runner_environment
 
-from seqbench.store import RunFolder
+from seqbench.store.run_folder import RunFolder
 
 SUITE = """
     name: small

@@ -15,15 +15,19 @@ import torch
 from made_documents import FIGURES, TINY, column, made, shown
 from torch import nn
 
-from seqbench import training
 from seqbench.errors import UsageError
-from seqbench.measure import accuracy
 from seqbench.records import Comparison
 from seqbench.report import notes
-from seqbench.report.columns import result_tables
-from seqbench.report.confusion import confusions, print_confusion
-from seqbench.report.export import to_csv, to_latex, to_markdown
-from seqbench.report.pair_tables import print_pairs, verdict_words
+from seqbench.report.columns.table import result_tables
+from seqbench.report.exports.csv import to_csv
+from seqbench.report.exports.latex import to_latex
+from seqbench.report.exports.markdown import to_markdown
+from seqbench.report.terminal.confusion import confusions, print_confusion
+from seqbench.report.terminal.pairs import print_pairs, verdict_words
+from seqbench.training import loop
+from seqbench.training.confusion import by_class
+from seqbench.training.evaluation import evaluate
+from seqbench.training.loop import train_model
 from seqbench.types import Splits, Task
 
 CPU = torch.device("cpu")
@@ -193,7 +197,7 @@ class Says(nn.Module):
 def test_the_confusion_matrix_and_recall_by_hand() -> None:
     task = Task("features", 3, "label", 3, 1, ("x", "y", "z"))
     answers = nn.functional.one_hot(torch.tensor([0, 1, 1, 1, 0]), 3).float()[:, None]
-    found = accuracy.by_class(Says(), answers, torch.tensor([0, 0, 0, 1, 1]), task=task, device=CPU)
+    found = by_class(Says(), answers, torch.tensor([0, 0, 0, 1, 1]), task=task, device=CPU)
     assert found["confusion"] == [[1, 2, 0], [1, 1, 0], [0, 0, 0]]
     assert found["recall"] == [pytest.approx(1 / 3), 0.5, None]
     assert found["classes"] == ["x", "y", "z"]
@@ -203,7 +207,7 @@ def test_with_a_label_per_step_every_step_counts() -> None:
     task = Task("features", 2, "label_per_step", 2, 3)
     targets = torch.tensor([[0, 1, 1], [1, 0, 0]])
     answers = nn.functional.one_hot(torch.tensor([[0, 1, 0], [1, 1, 0]]), 2).float()
-    found = accuracy.by_class(Says(per_step=True), answers, targets, task=task, device=CPU)
+    found = by_class(Says(per_step=True), answers, targets, task=task, device=CPU)
     assert found["confusion"] == [[2, 1], [1, 2]]
     assert found["classes"] == ["0", "1"]
 
@@ -211,9 +215,9 @@ def test_with_a_label_per_step_every_step_counts() -> None:
 def test_numbers_have_no_classes_and_thousands_of_classes_no_matrix() -> None:
     x, y = torch.zeros(2, 1, 3), torch.zeros(2, dtype=torch.int64)
     value = Task("features", 3, "value", 3, 1)
-    assert accuracy.by_class(Says(), x, y, task=value, device=CPU) == {}
+    assert by_class(Says(), x, y, task=value, device=CPU) == {}
     many = Task("features", 3, "label", 5000, 1)
-    found = accuracy.by_class(Says(), x, y, task=many, device=CPU)
+    found = by_class(Says(), x, y, task=many, device=CPU)
     assert list(found) == ["confusion_reason"]
 
 
@@ -278,19 +282,19 @@ def test_no_figure_is_the_best_on_test(monkeypatch: pytest.MonkeyPatch) -> None:
     noise = torch.randint(0, 2, (30,), generator=draw)
     parts = Splits(Task("features", 2, "label", 2, 4), (x[:30], y[:30]), (x[30:60], noise),
                    (x[60:], y[60:]))  # fmt: skip
-    real, seen = training.evaluate, []
+    seen = []
 
-    def evaluate(model: nn.Module, inputs: torch.Tensor, *rest: Any, **options: Any) -> float:
-        figure = real(model, inputs, *rest, **options)
+    def watched(model: nn.Module, inputs: torch.Tensor, *rest: Any, **options: Any) -> float:
+        figure = evaluate(model, inputs, *rest, **options)
         seen.append(("test" if inputs is parts.test[0] else "validation", figure))
         return figure
 
-    monkeypatch.setattr(training, "evaluate", evaluate)
+    monkeypatch.setattr(loop, "evaluate", watched)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(8, 2))
     settings = {"epochs": 8, "batch_size": 5, "optimizer": {"name": "sgd", "params": {"lr": 2.0}},
                 "schedule": None, "clip_norm": None}  # fmt: skip
-    trained = training.train(model, parts, settings, device=CPU, seed=0)
+    trained = train_model(model, parts, settings, device=CPU, seed=0)
     assert [what for what, _ in seen[:8]] == ["validation"] * 8
     on_test = [figure for what, figure in seen if what == "test"]
     assert len(on_test) == len(seen) - 8 <= 2

@@ -13,10 +13,11 @@ from conftest import ROOT, install_encoder
 from test_models import choice
 from torch import Tensor, nn
 
-from seqbench import models
 from seqbench.errors import PluginError
-from seqbench.measure import cells
-from seqbench.models import SequenceModel
+from seqbench.measure.stepping import bytes_of, check_steps
+from seqbench.runtimes.check import check_equal, relative_error
+from seqbench.training.model import SequenceModel, build_model
+from seqbench.training.stepping import can_step, run_steps
 from seqbench.types import Task
 
 FEATURES = Task("features", 5, "label", 3, 7)
@@ -39,12 +40,12 @@ def test_step_by_step_gives_what_the_whole_sequence_gives(
 ) -> None:
     torch.manual_seed(0)
     chosen = choice(name, hidden_size=6, num_layers=layers, readout=readout)
-    model = models.build(chosen, task).eval()
-    assert models.can_step(model)
+    model = build_model(chosen, task).eval()
+    assert can_step(model)
     with torch.inference_mode():
         x = inputs(task)
-        cells.check_steps(model, x, per_step=task.target == "label_per_step")
-        answers, _ = models.steps(model, x)
+        check_steps(model, x, per_step=task.target == "label_per_step")
+        answers, _ = run_steps(model, x)
         expected = model(x) if task.target != "label_per_step" else model(x)[:, -1]
     torch.testing.assert_close(answers[-1], expected)
 
@@ -56,23 +57,23 @@ def test_the_sample_plugin_steps_too(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     model = SequenceModel(FEATURES, MinGRU(5, 16), 5, "last").eval()
     with torch.inference_mode():
-        cells.check_steps(model, inputs(FEATURES), per_step=False)
-        _, state = models.steps(model, inputs(FEATURES, batch=1))
-    assert cells.bytes_of(state) == 16 * 4
+        check_steps(model, inputs(FEATURES), per_step=False)
+        _, state = run_steps(model, inputs(FEATURES, batch=1))
+    assert bytes_of(state) == 16 * 4
 
 
 @pytest.mark.parametrize(
     ("name", "layers", "floats"), [("rnn", 1, 6), ("gru", 2, 12), ("lstm", 1, 12), ("lstm", 2, 24)]
 )
 def test_the_size_of_the_state(name: str, layers: int, floats: int) -> None:
-    model = models.build(choice(name, hidden_size=6, num_layers=layers), FEATURES)
-    _, state = models.steps(model, inputs(FEATURES, batch=1))
-    assert cells.bytes_of(state) == 4 * floats
+    model = build_model(choice(name, hidden_size=6, num_layers=layers), FEATURES)
+    _, state = run_steps(model, inputs(FEATURES, batch=1))
+    assert bytes_of(state) == 4 * floats
 
 
 def test_what_reads_backwards_or_has_no_step_cannot_step() -> None:
-    assert not models.can_step(models.build(choice("lstm", bidirectional=True), FEATURES))
-    assert not models.can_step(nn.Linear(2, 2))
+    assert not can_step(build_model(choice("lstm", bidirectional=True), FEATURES))
+    assert not can_step(nn.Linear(2, 2))
 
 
 class Forgetful(nn.Module):
@@ -88,26 +89,26 @@ class Forgetful(nn.Module):
 def test_a_wrong_step_is_found_with_the_size_of_the_error() -> None:
     model = SequenceModel(FEATURES, Forgetful(), 5, "last")
     with pytest.raises(PluginError, match=r"step by step: .* by \d.*; step 2 of 7 is the first"):
-        cells.check_steps(model, inputs(FEATURES), per_step=False)
+        check_steps(model, inputs(FEATURES), per_step=False)
 
 
 def test_the_error_is_a_share_of_the_largest_value() -> None:
     expected = torch.tensor([1.0, -4.0])
-    assert cells.relative_error(torch.tensor([1.0, -3.0]), expected) == 0.25
-    cells.check_equal(expected + 3e-4, expected, "compile")
+    assert relative_error(torch.tensor([1.0, -3.0]), expected) == 0.25
+    check_equal(expected + 3e-4, expected, "compile")
     with pytest.raises(PluginError, match=r"compile: .* by 0\.00012 of the largest value"):
-        cells.check_equal(expected + 5e-4, expected, "compile")
+        check_equal(expected + 5e-4, expected, "compile")
     with pytest.raises(PluginError, match="by nan"):
-        cells.check_equal(expected * float("nan"), expected, "compile")
+        check_equal(expected * float("nan"), expected, "compile")
     with pytest.raises(PluginError, match=r"shape \(1,\), not \(2,\)"):
-        cells.check_equal(expected[:1], expected, "compile")
+        check_equal(expected[:1], expected, "compile")
 
 
 def test_half_precision_is_allowed_more() -> None:
     expected = torch.tensor([1.0], dtype=torch.bfloat16)
-    cells.check_equal(expected * 1.01, expected, "compile")
+    check_equal(expected * 1.01, expected, "compile")
     with pytest.raises(PluginError):
-        cells.check_equal(expected.float() * 1.01, expected.float(), "compile")
+        check_equal(expected.float() * 1.01, expected.float(), "compile")
 
 
 @pytest.mark.slow

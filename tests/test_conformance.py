@@ -12,14 +12,16 @@ import pytest
 import torch
 from conftest import install
 
-from seqbench import DataContext, plugins
-from seqbench.conformance import datasets, models
-from seqbench.conformance.candidate import Candidate
-from seqbench.conformance.findings import Check, findings
-from seqbench.conformance.job import examine, job_for
+from seqbench import DataContext
 from seqbench.errors import UsageError
-from seqbench.records import Choice
+from seqbench.plugins.choice import Choice
+from seqbench.plugins.discovery import load_plugins
 from seqbench.testing import conformance
+from seqbench.testing.plugin_checks.candidate import Candidate
+from seqbench.testing.plugin_checks.datasets import DATASET_CHECKS, Holding
+from seqbench.testing.plugin_checks.job import job_for, run_checks
+from seqbench.testing.plugin_checks.models import MODEL_CHECKS
+from seqbench.testing.plugin_checks.results import Check, check_results
 
 #: Each planted bug with the check that must find it, and words of what it says.
 BUGS = {
@@ -85,7 +87,7 @@ def named(checks: tuple[Check, ...], *names: str) -> list[Check]:
 
 def test_a_sound_model_passes_every_check() -> None:
     random.seed(0)
-    found = list(findings(models.CHECKS, candidate("Sound")))
+    found = list(check_results(MODEL_CHECKS, candidate("Sound")))
     assert {one.check for one in found if one.result == "failed"} == set(), found
     assert {one.check for one in found if one.result == "skipped"} == {"dropout", "step"}
 
@@ -94,7 +96,8 @@ def test_a_sound_model_passes_every_check() -> None:
 def test_a_planted_bug_is_caught_by_name(bug: str) -> None:
     wanted, words = BUGS[bug]
     found = {
-        one.check: one for one in findings(named(models.CHECKS, "build", wanted), candidate(bug))
+        one.check: one
+        for one in check_results(named(MODEL_CHECKS, "build", wanted), candidate(bug))
     }
     caught = found[wanted]
     assert caught.result == "failed", found
@@ -103,7 +106,7 @@ def test_a_planted_bug_is_caught_by_name(bug: str) -> None:
 
 
 def test_the_smallest_input_is_shown() -> None:
-    (found,) = findings(named(models.CHECKS, "rows"), candidate("MixesRows"))
+    (found,) = check_results(named(MODEL_CHECKS, "rows"), candidate("MixesRows"))
     assert "features/label, an input of shape (2, 1, 3): [[[" in found.example
 
 
@@ -111,14 +114,14 @@ def test_the_smallest_input_is_shown() -> None:
     "name", ["gru", *(pytest.param(name, marks=pytest.mark.slow) for name in ("rnn", "lstm"))]
 )
 def test_our_own_models_pass(name: str) -> None:
-    found = list(examine(job_for(plugins.load().model(name), {"hidden_size": 8})))
+    found = list(run_checks(job_for(load_plugins().model(name), {"hidden_size": 8})))
     assert [one for one in found if one.result == "failed"] == []
     assert {one.check for one in found if one.result == "no"} <= {"compiles", "exports"}
 
 
 @pytest.mark.parametrize("name", ["adding", pytest.param("parity", marks=pytest.mark.slow)])
 def test_our_own_datasets_pass(name: str) -> None:
-    found = list(examine(job_for(plugins.load().dataset(name), {})))
+    found = list(run_checks(job_for(load_plugins().dataset(name), {})))
     assert [one for one in found if one.result == "failed"] == []
 
 
@@ -126,8 +129,10 @@ def test_our_own_datasets_pass(name: str) -> None:
 def test_a_bug_in_a_dataset_is_caught_by_name(bug: str, tmp_path: Path) -> None:
     wanted, words = DATASET_BUGS[bug]
     choice = Choice(bug, {"seed": 3}, f"buggy:{bug}", "seqbench", "0")
-    holding = datasets.Holding(choice, DataContext(None, tmp_path, lambda text: None))
-    found = {one.check: one for one in findings(named(datasets.CHECKS, "load", wanted), holding)}
+    holding = Holding(choice, DataContext(None, tmp_path, lambda text: None))
+    found = {
+        one.check: one for one in check_results(named(DATASET_CHECKS, "load", wanted), holding)
+    }
     assert found[wanted].result == "failed", found
     assert words in found[wanted].came
 
@@ -191,12 +196,12 @@ def test_check_names_what_it_does_not_know(seqbench_cli: Callable[..., Any]) -> 
 
 def test_a_model_for_labels_alone_has_its_step_examined_too() -> None:
     wrong = replace(candidate("WrongStep"), kinds=("features/label",))
-    (found,) = findings(named(models.CHECKS, "step"), wrong)
+    (found,) = check_results(named(MODEL_CHECKS, "step"), wrong)
     assert "answers differ by" in found.came
 
 
 def test_a_model_that_looks_at_values_is_not_blamed_for_it() -> None:
-    found = {one.check: one for one in findings(models.CHECKS, candidate("LooksAtValues"))}
+    found = {one.check: one for one in check_results(MODEL_CHECKS, candidate("LooksAtValues"))}
     assert {one.check for one in found.values() if one.result == "failed"} == set()
     for name in ("device", "macs"):
         assert "it looks at values" in found[name].note

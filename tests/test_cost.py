@@ -13,22 +13,24 @@ from safetensors.torch import save_model
 from test_models import choice
 from torch import Tensor, nn
 
-from seqbench import data, models
-from seqbench.measure import cost, kernels
+from seqbench.measure import operators
+from seqbench.measure.cost import count_macs, measure_cost
 from seqbench.records import Measurement
-from seqbench.report.lengths import exponents
-from seqbench.report.warnings import warnings as warnings_below
+from seqbench.report.caveats import caveats as warnings_below
+from seqbench.summary.lengths import exponents
+from seqbench.training.data import open_splits, prepare_dataset
+from seqbench.training.model import build_model, parameter_count
 from seqbench.types import Task
 
 PIXELS = Task("features", 28, "label", 10, 28)
 
 
 def built(name: str, **params: Any) -> nn.Module:
-    return models.build(choice(name, hidden_size=16, **params), PIXELS).eval()
+    return build_model(choice(name, hidden_size=16, **params), PIXELS).eval()
 
 
 def ops(model: nn.Module) -> dict[str, int]:
-    found = kernels.run_by(model, torch.zeros(1, 28, 28))["ops"]
+    found = operators.run_by(model, torch.zeros(1, 28, 28))["ops"]
     return {op["name"]: op["count"] for op in found}
 
 
@@ -62,7 +64,7 @@ class Scattered(nn.Module):
 
 
 def test_scattered_weights_are_flagged_and_noted() -> None:
-    found = kernels.run_by(Scattered(), torch.zeros(1, 2, 2))
+    found = operators.run_by(Scattered(), torch.zeros(1, 2, 2))
     assert found["ops"] == [{"name": "aten::bmm", "count": 1}]
     (warning,) = found["warnings"]
     assert "flatten_parameters" in warning
@@ -73,16 +75,16 @@ def test_scattered_weights_are_flagged_and_noted() -> None:
 
 def test_macs_are_counted_at_each_length_beside_the_datasets_own(tmp_path: Path) -> None:
     dataset = choice_of_adding(length=10)
-    path = data.prepare(dataset, cache=tmp_path, data_dir=None, say=lambda text: None)
-    task = data.open_splits(path).task
+    path = prepare_dataset(dataset, cache=tmp_path, data_dir=None, say=lambda text: None)
+    task = open_splits(path).task
     model = choice("rnn", hidden_size=8)
     weights = tmp_path / "weights.safetensors"
-    save_model(models.build(model, task), str(weights))
+    save_model(build_model(model, task), str(weights))
     job = {
         "model": dataclasses.asdict(model), "data": str(path), "weights": str(weights),
         "device": "cpu", "lengths": [40, 10],
     }  # fmt: skip
-    found = [Measurement(**each) for each in cost.measure(job)["measurements"]]
+    found = [Measurement(**each) for each in measure_cost(job)["measurements"]]
     assert [m.quantity for m in found] == ["cost", "ops", "macs", "macs"]
     assert found[1].settings["length"] == 10
     counted = {m.settings["length"]: m.values["macs"] for m in found[2:]}
@@ -101,16 +103,16 @@ def test_attention_costs_the_square_of_the_length() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return (x @ x.mT @ x).mean(dim=(1, 2)) * self.weight
 
-    counted = [cost.count_macs(Attention(), PIXELS, length) for length in (28, 56)]
+    counted = [count_macs(Attention(), PIXELS, length) for length in (28, 56)]
     assert counted == [2 * 28 * 28**2, 2 * 28 * 56**2]
 
 
 def choice_of_adding(**params: Any) -> Any:
-    from seqbench import plugins
-    from seqbench.parameters import completed
-    from seqbench.records import Choice
+    from seqbench.plugins.choice import Choice
+    from seqbench.plugins.discovery import load_plugins
+    from seqbench.plugins.parameters import completed
 
-    spec = plugins.load().dataset("adding").spec
+    spec = load_plugins().dataset("adding").spec
     given = completed({"train_size": 20, "validation_size": 0, "test_size": 20} | params,
                       spec.parameters)  # fmt: skip
     return Choice("adding", given, spec.load, "seqbench", "0")
@@ -129,5 +131,5 @@ class Turning(torch.nn.Module):
 
 def test_a_product_of_complex_numbers_counts_as_four_and_such_a_parameter_as_two() -> None:
     task = Task("features", 3, "label_per_step", 5, 7)
-    assert cost.count_macs(Turning(), task) == 4 * 7 * 3 * 5
-    assert models.parameter_count(Turning()) == 2 * 3 * 5
+    assert count_macs(Turning(), task) == 4 * 7 * 3 * 5
+    assert parameter_count(Turning()) == 2 * 3 * 5

@@ -15,9 +15,17 @@ import numpy
 import pytest
 import torch
 
-from seqbench import DataContext, Splits, Task, data
+from seqbench import DataContext, Splits, Task
 from seqbench.errors import DataError, PluginError
-from seqbench.records import Choice
+from seqbench.plugins.choice import Choice
+from seqbench.training.data import (
+    cache_dir,
+    is_prepared,
+    open_splits,
+    prepare_dataset,
+    prepared_path,
+)
+from seqbench.training.data_checks import SPLITS
 
 FEATURES = Task("features", input_size=3, target="label", output_size=4, length=5)
 TOKENS = Task("tokens", input_size=7, target="label_per_step", output_size=4, length=5)
@@ -62,15 +70,15 @@ def splits(task: Task = FEATURES, **changes: Any) -> Splits:
 def prepare(cache: Path, result: Any, **params: Any) -> Path:
     global answer, calls
     answer, calls = result, 0
-    return data.prepare(choice(**params), cache=cache, data_dir=None, say=lambda text: None)
+    return prepare_dataset(choice(**params), cache=cache, data_dir=None, say=lambda text: None)
 
 
 @pytest.mark.parametrize("task", [FEATURES, TOKENS, VALUES])
 def test_what_was_loaded_comes_back(tmp_path: Path, task: Task) -> None:
     given = splits(task)
-    opened = data.open_splits(prepare(tmp_path, given))
+    opened = open_splits(prepare(tmp_path, given))
     assert opened.task == task
-    for split in data.SPLITS:
+    for split in SPLITS:
         for before, after in zip(getattr(given, split), getattr(opened, split), strict=True):
             assert torch.equal(before, after)
             assert before.dtype == after.dtype
@@ -79,7 +87,7 @@ def test_what_was_loaded_comes_back(tmp_path: Path, task: Task) -> None:
 
 def test_class_names_and_no_validation(tmp_path: Path) -> None:
     task = dataclasses.replace(FEATURES, class_names=("a", "b", "c", "ö"))
-    opened = data.open_splits(prepare(tmp_path, splits(task, validation=None)))
+    opened = open_splits(prepare(tmp_path, splits(task, validation=None)))
     assert opened.task.class_names == ("a", "b", "c", "ö")
     assert opened.validation is None
 
@@ -87,7 +95,7 @@ def test_class_names_and_no_validation(tmp_path: Path) -> None:
 def test_arrays_are_converted(tmp_path: Path) -> None:
     x = numpy.linspace(0, 1, 6 * 5 * 3).reshape(6, 5, 3)[::-1]  # float64, backwards
     y = numpy.array([0, 1, 2, 3, 0, 1], dtype=numpy.uint8)
-    opened = data.open_splits(prepare(tmp_path, splits(train=(x, y))))
+    opened = open_splits(prepare(tmp_path, splits(train=(x, y))))
     assert numpy.array_equal(opened.train[0].numpy(), x.astype(numpy.float32))
     assert opened.train[1].tolist() == [0, 1, 2, 3, 0, 1]
     assert opened.train[1].dtype == torch.int64
@@ -95,7 +103,7 @@ def test_arrays_are_converted(tmp_path: Path) -> None:
 
 def test_splits_may_share_memory(tmp_path: Path) -> None:
     pair = splits().train
-    opened = data.open_splits(prepare(tmp_path, splits(train=pair, test=pair)))
+    opened = open_splits(prepare(tmp_path, splits(train=pair, test=pair)))
     assert torch.equal(opened.train[0], opened.test[0])
 
 
@@ -116,9 +124,9 @@ def test_the_file_depends_on_what_can_change_its_content(tmp_path: Path) -> None
         dataclasses.replace(one, distribution="other"),
         dataclasses.replace(one, name="toy2"),
     ]
-    paths = {data.prepared_path(each, tmp_path) for each in [one, *others]}
+    paths = {prepared_path(each, tmp_path) for each in [one, *others]}
     assert len(paths) == 5
-    assert not data.is_prepared(one, tmp_path)
+    assert not is_prepared(one, tmp_path)
 
 
 def test_what_the_plugin_raises_comes_through_and_leaves_nothing(tmp_path: Path) -> None:
@@ -209,26 +217,26 @@ def test_a_flaw_is_named_with_its_plugin(
 @pytest.mark.parametrize("target", ["no_such_module:load", f"{__name__}:no_such_function"])
 def test_a_target_that_does_not_exist(tmp_path: Path, target: str) -> None:
     with pytest.raises(PluginError, match=r"toy-package 1\.2.*no_such"):
-        data.prepare(choice(target), cache=tmp_path, data_dir=None, say=print)
+        prepare_dataset(choice(target), cache=tmp_path, data_dir=None, say=print)
 
 
 def test_a_target_that_cannot_be_imported(tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "half_baked.py").write_text("from seqbench import no_such_thing\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(PluginError, match=r"toy-package 1\.2: cannot import 'half_baked:load'"):
-        data.prepare(choice("half_baked:load"), cache=tmp_path, data_dir=None, say=print)
+        prepare_dataset(choice("half_baked:load"), cache=tmp_path, data_dir=None, say=print)
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -1])
 def test_a_truncated_file_is_noticed_set_aside_and_replaced(tmp_path: Path, keep: int) -> None:
     path = prepare(tmp_path, splits())
     path.write_bytes(path.read_bytes()[:keep])
-    assert not data.is_prepared(choice(), tmp_path)
+    assert not is_prepared(choice(), tmp_path)
     with pytest.raises(DataError, match=r"damaged.*set aside as toy-.*\.corrupt; run again"):
-        data.open_splits(path)
+        open_splits(path)
     assert not path.exists()
     prepare(tmp_path, splits())
-    assert torch.equal(data.open_splits(path).train[0], splits().train[0])
+    assert torch.equal(open_splits(path).train[0], splits().train[0])
 
 
 def test_a_truncated_file_is_prepared_anew_without_being_opened(tmp_path: Path) -> None:
@@ -236,7 +244,7 @@ def test_a_truncated_file_is_prepared_anew_without_being_opened(tmp_path: Path) 
     path.write_bytes(path.read_bytes()[:-1])
     prepare(tmp_path, splits())
     assert calls == 1
-    assert data.is_prepared(choice(), tmp_path)
+    assert is_prepared(choice(), tmp_path)
 
 
 def test_a_file_without_a_task_is_damaged(tmp_path: Path) -> None:
@@ -244,12 +252,12 @@ def test_a_file_without_a_task_is_damaged(tmp_path: Path) -> None:
 
     save_file({"train_x": numpy.zeros(3)}, tmp_path / "x.safetensors")
     with pytest.raises(DataError, match="damaged"):
-        data.open_splits(tmp_path / "x.safetensors")
+        open_splits(tmp_path / "x.safetensors")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
-        data.open_splits(tmp_path / "x.safetensors")
+        open_splits(tmp_path / "x.safetensors")
 
 
 def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
@@ -265,8 +273,8 @@ def test_two_at_once_do_not_harm_each_other(tmp_path: Path) -> None:
 
     def work() -> None:
         try:
-            path = data.prepare(choice(), cache=tmp_path, data_dir=None, say=print)
-            assert torch.equal(data.open_splits(path).train[0], splits().train[0])
+            path = prepare_dataset(choice(), cache=tmp_path, data_dir=None, say=print)
+            assert torch.equal(open_splits(path).train[0], splits().train[0])
         except BaseException as error:
             problems.append(error)
 
@@ -289,7 +297,7 @@ def test_opening_shares_pages_instead_of_copying(tmp_path: Path) -> None:
     train = torch.rand(n, 5, 3), torch.zeros(n).long()
     path = prepare(tmp_path, splits(train=train))
     before = private_kib()
-    opened = data.open_splits(path)
+    opened = open_splits(path)
     assert opened.train[0].sum() > 0  # every page is read
     assert private_kib() - before < 2_000
 
@@ -298,8 +306,8 @@ def test_paths_cost_no_torch(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
-from seqbench import data
-from seqbench.records import Choice
+from seqbench.plugins.choice import Choice
+from seqbench.training import data
 choice = Choice("toy", {}, "toy:load", "toy", "1")
 assert not data.is_prepared(choice, Path(sys.argv[1]))
 data.cache_dir()
@@ -312,6 +320,6 @@ assert not heavy, heavy
 
 def test_cache_dir(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("SEQBENCH_CACHE", str(tmp_path))
-    assert data.cache_dir() == tmp_path
+    assert cache_dir() == tmp_path
     monkeypatch.setenv("SEQBENCH_CACHE", "")
-    assert "seqbench" in str(data.cache_dir())
+    assert "seqbench" in str(cache_dir())

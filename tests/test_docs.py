@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from conftest import ROOT, pip_install, runner_environment
 
-from seqbench import hookspecs, plugins
 from seqbench.cli import cli
-from seqbench.suite import load_suite
+from seqbench.plugins import hookspecs
+from seqbench.plugins.discovery import load_plugins
+from seqbench.plugins.registry import KINDS
+from seqbench.suite.validate import load_suite
 from seqbench.types import TASK_KINDS
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -61,7 +63,7 @@ def test_every_command_in_the_docs_exists(page: Path) -> None:
 
 
 def test_suites_in_the_docs_are_valid(tmp_path: Path) -> None:
-    registry, count = plugins.load(), 0
+    registry, count = load_plugins(), 0
     for page in (ROOT / "README.md", ROOT / "docs" / "suites.md"):
         for text in blocks(page, "yaml"):
             if text.startswith("# not run"):
@@ -118,11 +120,11 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
     assert written.read_text("utf-8").startswith("- first: ")
 
 
-@pytest.mark.parametrize("kind", plugins.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_reference_of_the_hooks_is_that_of_the_code(kind: str) -> None:
     """Each hook with its signature, each field of its declaration with its default."""
     page = (ROOT / "docs" / "hooks.md").read_text("utf-8")
-    hook, spec = getattr(hookspecs, f"seqbench_{kind}s"), plugins.KINDS[kind]
+    hook, spec = getattr(hookspecs, f"seqbench_{kind}s"), KINDS[kind]
     heading = f"## `{hook.__name__}{inspect.signature(hook)}`".replace("'", "")
     section = page.split(heading)[1].split("\n## ")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \| ?(.*?) ?\|", section, re.MULTILINE))

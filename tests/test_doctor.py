@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqbench import doctor, nvidia, system
+from seqbench.devices import nvidia
 from seqbench.errors import DeviceError
-from seqbench.measure import steadiness
-from seqbench.report.warnings import warnings
-from seqbench.system import Limits, Moment
+from seqbench.machine import linux, steadiness
+from seqbench.machine.doctor import clock_resolution, examine_machine, steadiness_verdict
+from seqbench.machine.linux import Limits, Moment
+from seqbench.report.caveats import caveats
 
 CPU = "sys/devices/system/cpu"
 
@@ -30,16 +31,16 @@ def lay(root: Path, files: dict[str, str]) -> Path:
 
 
 def test_nothing_is_known_where_there_are_no_files(tmp_path: Path) -> None:
-    assert system.load(tmp_path) is None
-    assert system.governors(tmp_path) is None
-    assert system.turbo(tmp_path) is None
-    assert system.throttled(tmp_path) is None
-    assert system.limits(tmp_path) is None
-    assert system.memory_info(tmp_path) == {}
-    nothing = system.moment(tmp_path)
+    assert linux.load(tmp_path) is None
+    assert linux.governors(tmp_path) is None
+    assert linux.turbo(tmp_path) is None
+    assert linux.throttled(tmp_path) is None
+    assert linux.limits(tmp_path) is None
+    assert linux.memory_info(tmp_path) == {}
+    nothing = linux.moment(tmp_path)
     assert nothing == Moment()
-    assert system.busy(nothing, nothing, 1.0, 1) is None
-    assert system.share(nothing, nothing, "steal") is None
+    assert linux.busy(nothing, nothing, 1.0, 1) is None
+    assert linux.share(nothing, nothing, "steal") is None
 
 
 def test_frequency_turbo_and_heat(tmp_path: Path) -> None:
@@ -53,15 +54,15 @@ def test_frequency_turbo_and_heat(tmp_path: Path) -> None:
         f"{CPU}/cpu1/thermal_throttle/core_throttle_count": "5\n",
         "proc/loadavg": "1.58 0.82 0.54 3/97 7295\n",
     })  # fmt: skip
-    assert system.governors(tmp_path) == ["performance", "powersave"]
-    assert system.turbo(tmp_path) is True
-    assert system.throttled(tmp_path) == 12
-    assert system.load(tmp_path) == 1.58
+    assert linux.governors(tmp_path) == ["performance", "powersave"]
+    assert linux.turbo(tmp_path) is True
+    assert linux.throttled(tmp_path) == 12
+    assert linux.load(tmp_path) == 1.58
 
 
 @pytest.mark.parametrize(("boost", "on"), [("1", True), ("0", False)])
 def test_turbo_as_amd_tells_it(tmp_path: Path, boost: str, on: bool) -> None:
-    assert system.turbo(lay(tmp_path, {f"{CPU}/cpufreq/boost": boost})) is on
+    assert linux.turbo(lay(tmp_path, {f"{CPU}/cpufreq/boost": boost})) is on
 
 
 def test_limits_of_control_groups_2(tmp_path: Path) -> None:
@@ -74,8 +75,8 @@ def test_limits_of_control_groups_2(tmp_path: Path) -> None:
         f"{group}/memory.max": "1073741824\n",
         f"{group}/memory.current": "536870912\n",
     })  # fmt: skip
-    assert system.limits(tmp_path) == Limits(1.5, 2**30, 2**29)
-    assert system.moment(tmp_path).quota == 7
+    assert linux.limits(tmp_path) == Limits(1.5, 2**30, 2**29)
+    assert linux.moment(tmp_path).quota == 7
 
 
 def test_control_groups_2_without_limits(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_control_groups_2_without_limits(tmp_path: Path) -> None:
         "sys/fs/cgroup/cpu.max": "max 100000\n",
         "sys/fs/cgroup/memory.max": "max\n",
     })  # fmt: skip
-    assert system.limits(tmp_path) == Limits()
+    assert linux.limits(tmp_path) == Limits()
 
 
 def test_limits_of_control_groups_1(tmp_path: Path) -> None:
@@ -99,8 +100,8 @@ def test_limits_of_control_groups_1(tmp_path: Path) -> None:
         "sys/fs/cgroup/memory/m/memory.limit_in_bytes": "9223372036854771712\n",
         "sys/fs/cgroup/memory/m/memory.usage_in_bytes": "4096\n",
     })  # fmt: skip
-    assert system.limits(tmp_path) == Limits(2.0, None, 4096)
-    assert system.moment(tmp_path).quota == 2
+    assert linux.limits(tmp_path) == Limits(2.0, None, 4096)
+    assert linux.moment(tmp_path).quota == 2
 
 
 def stat(pid: int, name: str, user: int, kernel: int) -> dict[str, str]:
@@ -113,13 +114,13 @@ def test_who_was_busy_between_two_moments(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("os.sysconf", lambda name: 100)
     lay(tmp_path, {"proc/stat": "cpu  100 0 100 500 5 0 0 10 0 0\ncpu0 1 1\n",
                    **stat(7, "a (b) c", 5, 5), **stat(8, "own", 0, 0)})  # fmt: skip
-    before = system.moment(tmp_path)
+    before = linux.moment(tmp_path)
     lay(tmp_path, {"proc/stat": "cpu  190 0 120 770 5 0 0 30 0 0\ncpu0 1 1\n",
                    **stat(7, "a (b) c", 60, 10), **stat(8, "own", 40, 0)})  # fmt: skip
-    after = system.moment(tmp_path)
-    assert system.busy(before, after, 2.0, own=8) == pytest.approx(70 / 200)
-    assert system.busiest(before, after, 2.0, own=8) == [("a (b) c (7)", pytest.approx(60 / 200))]
-    assert system.share(before, after, "steal") == pytest.approx(20 / 400)
+    after = linux.moment(tmp_path)
+    assert linux.busy(before, after, 2.0, own=8) == pytest.approx(70 / 200)
+    assert linux.busiest(before, after, 2.0, own=8) == [("a (b) c (7)", pytest.approx(60 / 200))]
+    assert linux.share(before, after, "steal") == pytest.approx(20 / 400)
 
 
 def test_the_drivers_list_of_gpu_processes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,16 +174,16 @@ def test_noise_is_a_share_of_whatever_the_unit(blocks: list[float], unit: float)
 
 
 def test_the_verdict() -> None:
-    assert doctor.verdict(0.019).startswith("Steady enough for ±2 %")
-    assert doctor.verdict(0.021).startswith("Not steady enough for ±2 %")
-    assert "budget" in doctor.verdict(0.021)
-    assert doctor.verdict(0.04, 0.05).startswith("Steady enough for ±5 %")
+    assert steadiness_verdict(0.019).startswith("Steady enough for ±2 %")
+    assert steadiness_verdict(0.021).startswith("Not steady enough for ±2 %")
+    assert "budget" in steadiness_verdict(0.021)
+    assert steadiness_verdict(0.04, 0.05).startswith("Steady enough for ±5 %")
 
 
 def judged(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, str]]:
     """All findings with the files under ``root``, by name."""
     monkeypatch.setattr(steadiness, "blocks", lambda seconds: [1.0, 1.0, 1.0])
-    return {finding["name"]: finding for finding in doctor.examine(0.0, root)["findings"]}
+    return {finding["name"]: finding for finding in examine_machine(0.0, root)["findings"]}
 
 
 def test_every_warning_has_a_remedy_in_one_line(
@@ -222,7 +223,7 @@ def test_what_nobody_can_tell_is_not_available(
 
 
 def test_the_clock_moves_on_and_reading_it_costs_something() -> None:
-    step, cost = doctor.timer()
+    step, cost = clock_resolution()
     assert 0 < step < 10**8
     assert cost > 0
 
@@ -234,11 +235,11 @@ def test_a_run_on_a_noisy_machine_carries_a_warning(noise: float | None, lines: 
         "status": "finished", "cases": [], "environment": environment,
         "measure": {"latency": {"precision": 0.02}},
     }  # fmt: skip
-    found = warnings(document)
+    found = caveats(document)
     assert len(found) == lines
     assert not found or "too noisy for latency to ±2 %" in found[0]
-    assert warnings({**document, "measure": {"latency": None}}) == []
-    assert warnings({**document, "measure": {}}) == []
+    assert caveats({**document, "measure": {"latency": None}}) == []
+    assert caveats({**document, "measure": {}}) == []
 
 
 @pytest.mark.slow

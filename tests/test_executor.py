@@ -12,27 +12,28 @@ from pathlib import Path
 
 from conftest import runner_environment
 
-from seqbench import orphans, process
-from seqbench.executors import Job, Outcome
-from seqbench.executors.local import _Queue
+from seqbench.executors.base import Job, Outcome
+from seqbench.executors.order import Queue
+from seqbench.workers import orphans
+from seqbench.workers.process import _PLACE
 
 
 def job(name: str) -> Job:
     return Job(name, name, "train", {}, Path("log"), group=name[0])
 
 
-def names(queue: _Queue) -> list[str]:
+def names(queue: Queue) -> list[str]:
     return [one.id for one in queue.jobs]
 
 
 def test_a_fork_of_a_runner_is_a_runner_of_its_own(tmp_path: Path) -> None:
     """Or else it would end the other's workers."""
-    place, mark = process._PLACE.folder(), orphans.mark()
+    place, mark = _PLACE.folder(), orphans.mark()
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(lambda _: process._PLACE.folder(), range(8))) == {place}
+        assert set(pool.map(lambda _: _PLACE.folder(), range(8))) == {place}
     child = os.fork()
     if child == 0:
-        told = process._PLACE.folder(), orphans.mark()
+        told = _PLACE.folder(), orphans.mark()
         (tmp_path / "told").write_text("\n".join(told))
         os._exit(0)
     os.waitpid(child, 0)
@@ -47,7 +48,7 @@ def test_a_fork_of_a_runner_is_a_runner_of_its_own(tmp_path: Path) -> None:
 
 
 def test_every_case_has_its_turn_and_the_longest_go_first() -> None:
-    queue = _Queue([job(name) for name in ("a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1")])
+    queue = Queue([job(name) for name in ("a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1")])
     assert names(queue) == ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2"]
     for number, seconds in enumerate((1.0, 9.0)):  # a0, then b0; of c nothing is known so far
         queue.heed(Outcome(queue.jobs.pop(0), "ok", seconds=seconds))
@@ -61,7 +62,7 @@ def test_a_fork_whose_runner_is_lost_says_nothing(tmp_path: Path) -> None:
     script = """
         import os
         from multiprocessing import forkserver
-        from seqbench import process
+        from seqbench.workers import process
 
         process._start_server(process._context())
         said, said_to = forkserver.connect_to_new_process([])

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from conftest import install, processes_of, runner_environment
 
-from seqbench.logs import BEGINNING, END
+from seqbench.workers.logs import BEGINNING, END
 
 SECONDS = 6.0
 #: Beyond its limit a trial has a second to end by itself; the rest is for a slow machine.

@@ -27,9 +27,9 @@ from small_runs import (
 )
 
 from seqbench import Run
-from seqbench.alone import timing
-from seqbench.data import cache_dir
-from seqbench.store import RunFolder
+from seqbench.machine.other_runs import timing
+from seqbench.store.run_folder import RunFolder
+from seqbench.training.data import cache_dir
 
 
 def test_a_finished_run_has_nothing_left_to_do(finished: Path, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqbench.report.column import Column
-from seqbench.report.groups import grouping
+from seqbench.report.columns.column import Column
+from seqbench.report.columns.letters import grouping
 from seqbench.report.numbers import Estimate
 
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from test_suite import KEYS, TINY, TREES, parse
 
 from seqbench.errors import SuiteError
-from seqbench.suite import Suite
+from seqbench.suite.keys import Suite
 
 START = "datasets: [parity]\nmodels: [rnn]\n"
 BILLION_LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

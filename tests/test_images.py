@@ -22,9 +22,10 @@ import torch
 from seqbench_images import debian, idx, load, sources
 from seqbench_images.catalog import FASHION_MNIST, KMNIST, MNIST, Collection
 
-from seqbench import DataContext, Splits, data
+from seqbench import DataContext, Splits
 from seqbench.errors import DataError
-from seqbench.records import Choice
+from seqbench.plugins.choice import Choice
+from seqbench.training.data import open_splits, prepare_dataset
 
 #: A folder of data that may lie beside the checkout.
 BESIDE = Path(__file__).parents[2] / "shared" / "data"
@@ -47,12 +48,12 @@ def real(tmp_path_factory: Any) -> Iterator[tuple[Path, Path]]:
     named = os.environ.get("SEQBENCH_DATA")
     data_dir = Path(named) if named else BESIDE if BESIDE.is_dir() else None
     cache = tmp_path_factory.mktemp("cache")
-    yield cache, data.prepare(fashion_choice(), cache=cache, data_dir=data_dir, say=print)
+    yield cache, prepare_dataset(fashion_choice(), cache=cache, data_dir=data_dir, say=print)
     shutil.rmtree(cache)
 
 
 def test_real_images(real: tuple[Path, Path]) -> None:
-    splits = data.open_splits(real[1])
+    splits = open_splits(real[1])
     assert splits.validation is not None
     for (x, y), n in ((splits.train, 55_000), (splits.validation, 5_000), (splits.test, 10_000)):
         assert x.shape == (n, 28, 28)
@@ -68,9 +69,9 @@ def test_second_preparation_needs_neither_plugin_nor_torchvision(real: tuple[Pat
     program = f"""
 import sys
 from pathlib import Path
-from seqbench import data
-from seqbench.records import Choice
-path = data.prepare({fashion_choice()!r}, cache=Path(sys.argv[1]), data_dir=None, say=print)
+from seqbench.plugins.choice import Choice
+from seqbench.training import data
+path = data.prepare_dataset({fashion_choice()!r}, cache=Path(sys.argv[1]), data_dir=None, say=print)
 splits = data.open_splits(path)
 print(tuple(splits.train[0].shape))
 assert not {{"torchvision", "seqbench_images"}} & set(sys.modules)

@@ -13,55 +13,28 @@ from conftest import ROOT
 import seqbench
 
 PACKAGE = ROOT / "seqbench"
-#: For each part of the core, the parts it may import (directly).
-ALLOWED = {
-    "errors": set(),
-    "types": {"errors"},
-    "hookspecs": {"types"},
-    "plugins": {"hookspecs", "types", "errors"},
-    "parameters": {"types"},
-    "records": {"types", "errors"},
-    "stats": set(),
-    "comparing": {"stats", "records"},
-    "suite": {"suite", "plugins", "parameters", "types", "errors"},
-    "labels": {"suite", "plugins"},
-    "provenance": {"records", "errors"},
-    "plan": {"provenance", "suite", "labels", "plugins", "parameters", "records", "types",
-             "errors"},
-    "runner": {"data", "executors", "records", "store", "errors", "work", "measuring"},
-    "alone": set(),
-    "conformance": {"conformance", "data", "errors", "measure", "models", "parameters", "plugins",
-                    "records", "training", "types"},
-    "new": {"types", "errors"},
-    "pytest_plugin": {"conformance", "errors", "measure", "models", "plugins", "training", "types"},
-    "testing": {"conformance", "plugins"},
-    "measuring": {"alone", "data", "executors", "measure", "records", "work"},
-    "work": {"data", "executors", "records", "store"},
-    "server": set(),
-    "logs": set(),
-    "store": {"logs", "records", "errors"},
-    "runs": {"store", "errors"},
-    "selection": set(),
-    "resume": {"plan", "provenance", "records", "selection", "store", "errors"},
-    "report": {"types", "stats", "comparing", "records", "errors", "report", "targets"},
-    "targets": {"records", "errors"},
-    "data": {"types", "records", "errors", "targets"},
-    "models": {"types", "records", "errors", "targets"},
-    "training": {"types", "errors"},
-    "nvidia": {"errors"},
-    "system": set(),
-    "doctor": {"nvidia", "system", "measure", "errors"},
-    "measure": {"measure", "data", "models", "training", "types", "records", "errors", "stats",
-                "targets", "provenance", "comparing", "process", "worker", "channel", "nvidia"},
-    "worker": {"provenance", "channel", "orphans", "data", "environment", "errors", "measure",
-               "models", "records", "training", "doctor", "conformance"},
-    "process": {"worker", "channel", "logs", "orphans", "errors"},
-    "executors": {"executors", "process", "records", "errors", "measure", "system"},
-}  # fmt: skip
+#: The parts of the core, upper ones first: a part may import from lower lines only, and parts on one
+#: line do not import each other (see CONTRIBUTING.md).
+ORDER = (
+    "cli",
+    "api testing",
+    "runner",
+    "executors",
+    "measure machine",
+    "training report",
+    "workers summary",
+    "store",
+    "plan",
+    "suite",
+    "plugins devices runtimes",
+    "types errors",
+    "records quantities stats version",
+)
+LEVEL = {part: level for level, line in enumerate(ORDER) for part in line.split()}
 
 
-def imported_parts(path: Path) -> set[str]:
-    """The parts of seqbench that a module imports anywhere, TYPE_CHECKING blocks aside."""
+def imported_modules(path: Path) -> set[str]:
+    """The modules of seqbench that a module imports anywhere, TYPE_CHECKING blocks aside."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped = {
         inner
@@ -76,16 +49,27 @@ def imported_parts(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    inside = {name.split(".")[1] for name in names if name.startswith("seqbench.")}
-    return {
-        part for part in inside if (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").exists()
-    }
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                names.add(whole if whole in MODULES else node.module)
+    return names & MODULES
+
+
+def imported_parts(path: Path) -> set[str]:
+    """The parts of seqbench that a module imports."""
+    return {name.split(".")[1] for name in imported_modules(path) if name != "seqbench"}
+
+
+def module_name(path: Path) -> str:
+    name = ".".join(("seqbench", *path.relative_to(PACKAGE).with_suffix("").parts))
+    return name.removesuffix(".__init__")
 
 
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
+
+
+MODULES = {module_name(path) for path in modules()}
 
 
 def part_of(path: Path) -> str:
@@ -93,14 +77,29 @@ def part_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_follow_the_arrows(path: Path) -> None:
-    part, imported = part_of(path), imported_parts(path)
-    if part in ALLOWED:
-        assert imported <= ALLOWED[part]
-    if part not in ("cli", "__main__"):
-        assert "cli" not in imported
-    if part == "report":
-        assert "runner" not in imported
+def test_imports_point_down(path: Path) -> None:
+    part = part_of(path)
+    if part in ("__init__", "__main__"):
+        return
+    for other in imported_parts(path) - {part}:
+        assert LEVEL[part] < LEVEL[other], f"{part} must not import {other}"
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    graph = {module_name(path): imported_modules(path) for path in modules()}
+    waiting = dict(graph)
+    while waiting:
+        free = [name for name, needed in waiting.items() if not needed & waiting.keys() - {name}]
+        assert free, f"an import circle among {', '.join(sorted(waiting))}"
+        for name in free:
+            del waiting[name]
+
+
+def test_the_top_level_stays_small() -> None:
+    files = [path for path in PACKAGE.glob("*.py") if path.name != "py.typed"]
+    folders = [path for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
+    assert len(files) <= 10
+    assert len(folders) <= 18
 
 
 def test_the_core_imports_nothing_under_plugins() -> None:

@@ -50,11 +50,3 @@ def test_wrong_settings_of_latency_are_named(given: str, word: str) -> None:
         parse(f"{TINY}measure: {{latency: {{{given}}}}}")
     assert given.partition(":")[0] in str(raised.value)
     assert word in str(raised.value)
-
-
-def test_the_estimate_of_the_time_rests_on_what_measuring_does() -> None:
-    from seqbench.cli import timing
-    from seqbench.measure import latency, turns
-
-    assert timing.LEAST_ROUNDS == turns.LEAST_ROUNDS
-    assert timing.BLOCK_SECONDS == latency.BLOCK_SECONDS

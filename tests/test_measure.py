@@ -9,9 +9,9 @@ import torch
 from test_models import choice
 from torch import nn
 
-from seqbench import models
 from seqbench.errors import PluginError
-from seqbench.measure import cost
+from seqbench.measure.cost import count_macs
+from seqbench.training.model import build_model
 from seqbench.types import Task
 
 LABELS = Task("features", 28, "label", 10, 28)
@@ -37,14 +37,14 @@ LABELS = Task("features", 28, "label", 10, 28)
 def test_multiply_accumulates_are_those_worked_out_by_hand(
     name: str, params: dict[str, Any], macs: int
 ) -> None:
-    model = models.build(choice(name, hidden_size=100, **params), LABELS)
-    assert cost.count_macs(model, LABELS) == macs
+    model = build_model(choice(name, hidden_size=100, **params), LABELS)
+    assert count_macs(model, LABELS) == macs
 
 
 def test_tokens_cost_no_product_in_the_embedding() -> None:
     task = Task("tokens", 50, "label", 2, 12)
-    model = models.build(choice("rnn", hidden_size=8, embedding_size=4), task)
-    assert cost.count_macs(model, task) == 12 * 8 * (4 + 8) + 8 * 2
+    model = build_model(choice("rnn", hidden_size=8, embedding_size=4), task)
+    assert count_macs(model, task) == 12 * 8 * (4 + 8) + 8 * 2
 
 
 def test_a_count_of_zero_for_a_model_with_parameters_is_an_error() -> None:
@@ -57,4 +57,4 @@ def test_a_count_of_zero_for_a_model_with_parameters_is_an_error() -> None:
             return x + self.weight
 
     with pytest.raises(PluginError, match="no multiply-accumulate was counted"):
-        cost.count_macs(Adds(), LABELS)
+        count_macs(Adds(), LABELS)

@@ -13,14 +13,20 @@ from rich.console import Console
 from safetensors.torch import save_model
 from torch import Tensor, nn
 
-from seqbench import data, models
+from seqbench.devices import memory as device_memory
+from seqbench.devices.base import PASSES, Pass
+from seqbench.devices.cpu import CLEAR_REFS, SO_FAR, so_far
+from seqbench.devices.memory import memory_passes
 from seqbench.errors import DeviceError
-from seqbench.measure import memory, peaks
-from seqbench.measure.peaks import Pass
-from seqbench.records import CaseRecord, Choice, Measurement
-from seqbench.report import lengths
-from seqbench.report.document import document
-from seqbench.report.memory import print_memory
+from seqbench.measure import memory
+from seqbench.measure.memory import measure_memory, memory_figures
+from seqbench.plugins.choice import Choice
+from seqbench.records import CaseRecord, Measurement
+from seqbench.report.terminal.memory import print_memory
+from seqbench.summary import lengths
+from seqbench.summary.document import build_document
+from seqbench.training.data import prepare_dataset
+from seqbench.training.model import build_model
 from seqbench.types import DataContext, Splits, Task
 
 MIB = 2**20
@@ -31,7 +37,7 @@ TRAIN = {
     "clip_norm": None,
     "epochs": 1,
 }
-linux = pytest.mark.skipif(not peaks.CLEAR_REFS.exists(), reason="needs Linux")
+linux = pytest.mark.skipif(not CLEAR_REFS.exists(), reason="needs Linux")
 
 
 def zeros(context: DataContext) -> Splits:
@@ -92,9 +98,9 @@ def job(folder: Path, name: str, mode: str, **params: Any) -> dict[str, Any]:
     """What a worker is given."""
     model = Choice(name, params, f"{__name__}:{name}", "tests", "0", "model")
     dataset = Choice("zeros", {}, f"{__name__}:zeros", "tests", "0")
-    path = data.prepare(dataset, cache=folder, data_dir=None, say=lambda text: None)
+    path = prepare_dataset(dataset, cache=folder, data_dir=None, say=lambda text: None)
     weights = folder / "weights.safetensors"
-    save_model(models.build(model, TASK), str(weights))
+    save_model(build_model(model, TASK), str(weights))
     return {
         "model": dataclasses.asdict(model),
         "data": str(path),
@@ -107,7 +113,7 @@ def job(folder: Path, name: str, mode: str, **params: Any) -> dict[str, Any]:
 
 
 def measured(given: dict[str, Any]) -> list[Measurement]:
-    return [Measurement(**found) for found in memory.measure(given)["measurements"]]
+    return [Measurement(**found) for found in measure_memory(given)["measurements"]]
 
 
 @linux
@@ -120,7 +126,7 @@ def test_what_is_in_use_at_the_peak_and_freed_before_the_end_is_measured(
     assert found.status == "ok"
     assert found.settings == {"mode": mode, "batch_size": 2, "length": TASK.length}
     values = found.values
-    assert len(values["peaks"]) == peaks.PASSES
+    assert len(values["peaks"]) == PASSES
     assert values["working"] == pytest.approx(size * MIB, rel=0.02)
     assert values["peak"] - values["baseline"] == values["working"]
     assert values["low"] <= values["total"] <= values["high"]
@@ -170,7 +176,7 @@ def test_figures_of_passes_that_differ() -> None:
     """Worked out by hand: working 10, 30, 20, so the median is the last pass."""
     passes = [Pass(100, 110), Pass(100, 130), Pass(105, 125)]
     held = {"parameters": 7, "buffers": 1, "gradients": 7, "optimizer": 14}
-    found = memory.figures(held, passes)
+    found = memory_figures(held, passes)
     assert (found["working"], found["baseline"], found["peak"]) == (20, 105, 125)
     assert found["activations"] == 20 - 7
     assert (found["low"], found["total"], found["high"]) == (22 + 10, 22 + 20, 22 + 30)
@@ -178,7 +184,7 @@ def test_figures_of_passes_that_differ() -> None:
 
 
 def test_activations_below_the_accounting_are_not_available_rather_than_zero() -> None:
-    found = memory.figures({"parameters": 7, "buffers": 0, "gradients": 7}, [Pass(100, 104)])
+    found = memory_figures({"parameters": 7, "buffers": 0, "gradients": 7}, [Pass(100, 104)])
     assert found["activations"] is None
     assert "too small" in found["missing"]["activations"]
 
@@ -191,23 +197,23 @@ def test_memory_freed_earlier_does_not_hide_a_peak() -> None:
     def work() -> None:
         kept.extend(torch.ones(MIB // 4) for _ in range(32))
 
-    for each in peaks.passes(work, torch.device("cpu"))[0]:
+    for each in memory_passes(work, torch.device("cpu"))[0]:
         assert each.working == pytest.approx(32 * MIB, rel=0.05)
 
 
 def test_without_the_kernels_peak_the_first_pass_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Far above all that this process has used so far, so that its own peak grows."""
-    monkeypatch.setattr(peaks, "CLEAR_REFS", Path("/no/such/file"))
-    size = peaks.so_far() + 100 * MIB
+    monkeypatch.setattr(device_memory, "CLEAR_REFS", Path("/no/such/file"))
+    size = so_far() + 100 * MIB
 
     def work() -> None:
         torch.ones(size // 4)
 
-    (found,), method = peaks.passes(work, torch.device("cpu"))
-    assert method == peaks.SO_FAR
+    (found,), method = memory_passes(work, torch.device("cpu"))
+    assert method == SO_FAR
     assert found.working > 50 * MIB
     with pytest.raises(DeviceError, match="an earlier one was higher"):
-        peaks.passes(lambda: None, torch.device("cpu"))
+        memory_passes(lambda: None, torch.device("cpu"))
 
 
 def test_what_cannot_be_told_is_skipped_with_the_reason(
@@ -216,7 +222,7 @@ def test_what_cannot_be_told_is_skipped_with_the_reason(
     def refuse(*_: object) -> None:
         raise DeviceError("nobody can tell here")
 
-    monkeypatch.setattr(peaks, "passes", refuse)
+    monkeypatch.setattr(memory, "memory_passes", refuse)
     (found,) = measured(job(tmp_path, "Known", "inference", block=1))
     assert (found.status, found.reason) == ("skipped", "nobody can tell here")
     assert found.values == {"parameters": 8, "buffers": 0}
@@ -225,7 +231,7 @@ def test_what_cannot_be_told_is_skipped_with_the_reason(
 @pytest.mark.parametrize("device", ["meta", "mps"])
 def test_a_device_without_a_way_says_so(device: str) -> None:
     with pytest.raises(DeviceError, match=device):
-        peaks.passes(lambda: None, torch.device(device))
+        memory_passes(lambda: None, torch.device(device))
 
 
 def shown(measurements: list[Measurement], width: int = 80, device: str = "cpu") -> str:
@@ -233,7 +239,7 @@ def shown(measurements: list[Measurement], width: int = 80, device: str = "cpu")
     choice = {"name": "lstm", "params": {}, "distribution": "tests", "version": "0"}
     case = {"id": "lstm-0", "label": "lstm", "model": choice, "dataset": choice, "train": {}}
     plan = {"cases": [{**case, "device": device}], "trials": []}
-    made = document(
+    made = build_document(
         "results/x",
         state={"suite": "x", "status": "finished"},
         plan=plan,
@@ -251,7 +257,7 @@ def shown(measurements: list[Measurement], width: int = 80, device: str = "cpu")
 def of_mode(mode: str, length: int = 50, size: int = 16, **more: Any) -> Measurement:
     held = {"parameters": 4 * MIB, "buffers": 0}
     held |= {"gradients": 4 * MIB, "optimizer": 8 * MIB} if mode == "training" else {}
-    values = memory.figures(held, [Pass(300 * MIB, (300 + size) * MIB)])
+    values = memory_figures(held, [Pass(300 * MIB, (300 + size) * MIB)])
     at = {"mode": mode, "batch_size": 64, "length": length}
     return Measurement("memory", "B", at, {**values, **more})
 

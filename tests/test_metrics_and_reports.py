@@ -13,10 +13,11 @@ import pytest
 import torch
 from conftest import install
 
-from seqbench import MetricSpec, ReportSpec, Task, plugins
+from seqbench import MetricSpec, ReportSpec, Task
 from seqbench.errors import PluginError
-from seqbench.measure.scores import score
-from seqbench.records import Choice
+from seqbench.measure.metrics import score_split
+from seqbench.plugins.choice import Choice
+from seqbench.plugins.discovery import load_plugins
 
 MORE = """
     import seqbench
@@ -87,7 +88,7 @@ def more(site: Path) -> None:
 
 def metric(name: str, **params: Any) -> Choice:
     """One that is installed."""
-    return Choice.of(plugins.load().look_up("metric", name), params)
+    return Choice.of(load_plugins().look_up("metric", name), params)
 
 
 class Fixed(torch.nn.Module):
@@ -110,7 +111,7 @@ def scored(answers: list[Any], targets: list[Any], kind: str, asked: Choice) -> 
     task = Task("features", given.shape[-1], kind, given.shape[-1], inputs.shape[1])  # type: ignore[arg-type]
     model = EachStep() if steps else Fixed()
     device = torch.device("cpu")
-    found = score(model, inputs, wanted, task=task, device=device, choice=asked)
+    found = score_split(model, inputs, wanted, task=task, device=device, choice=asked)
     assert torch.equal(inputs, given if steps else given[:, None])
     return found
 

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 import torch
 
-from seqbench import models, plugins
 from seqbench.errors import PluginError
-from seqbench.parameters import completed
-from seqbench.records import Choice
+from seqbench.plugins.choice import Choice
+from seqbench.plugins.discovery import load_plugins
+from seqbench.plugins.parameters import completed
+from seqbench.training.model import build_model, parameter_count
 from seqbench.types import Task
 
 LABELS = Task("features", 28, "label", 10, 28)
 
 
 def choice(name: str, **params: Any) -> Choice:
-    offer = plugins.load().model(name)
+    offer = load_plugins().model(name)
     values = completed(params, offer.spec.parameters)
     return Choice.of(offer, values)
 
@@ -35,8 +36,8 @@ def choice(name: str, **params: Any) -> Choice:
 def test_the_published_models_have_their_published_number_of_parameters(
     name: str, params: dict[str, Any], count: int
 ) -> None:
-    model = models.build(choice(name, hidden_size=100, **params), LABELS)
-    assert models.parameter_count(model) == count
+    model = build_model(choice(name, hidden_size=100, **params), LABELS)
+    assert parameter_count(model) == count
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
@@ -56,11 +57,11 @@ def test_every_task_gets_an_answer_of_its_shape(
     name: str, readout: str, bidirectional: bool, task: Task, x: torch.Tensor, shape: tuple[int]
 ) -> None:
     chosen = choice(name, hidden_size=6, readout=readout, bidirectional=bidirectional)
-    assert models.build(chosen, task)(x).shape == shape
+    assert build_model(chosen, task)(x).shape == shape
 
 
 def test_the_last_readout_of_a_bidirectional_net_is_the_end_of_each_direction() -> None:
-    model = models.build(choice("gru", hidden_size=4, bidirectional=True), LABELS)
+    model = build_model(choice("gru", hidden_size=4, bidirectional=True), LABELS)
     x = torch.rand(2, 28, 28)
     network = model.encoder.network
     final = network(x)[1]  # (directions, batch, hidden)
@@ -71,7 +72,7 @@ def test_the_last_readout_of_a_bidirectional_net_is_the_end_of_each_direction() 
 def test_building_leaves_the_random_state_to_the_weights_alone() -> None:
     """Asking an encoder for its size must not shift the numbers that follow."""
     torch.manual_seed(3)
-    model = models.build(choice("lstm", hidden_size=5), LABELS)
+    model = build_model(choice("lstm", hidden_size=5), LABELS)
     torch.manual_seed(3)
     network = torch.nn.LSTM(28, 5, batch_first=True)
     head = torch.nn.Linear(5, 10)
@@ -82,10 +83,10 @@ def test_building_leaves_the_random_state_to_the_weights_alone() -> None:
 def test_a_target_that_does_not_exist_names_plugin_and_version() -> None:
     missing = dataclasses.replace(choice("lstm"), target="seqbench_recurrent.layers:no_such_thing")
     with pytest.raises(PluginError, match=r"'lstm' of seqbench .*: cannot load .*such_thing"):
-        models.build(missing, LABELS)
+        build_model(missing, LABELS)
 
 
 def test_a_function_that_returns_no_module_is_named() -> None:
     wrong = dataclasses.replace(choice("lstm"), target="builtins:dict", kind="model", params={})
     with pytest.raises(PluginError, match=r"builtins:dict returned dict, not a torch\.nn\.Module"):
-        models.build(wrong, [])  # type: ignore[arg-type]
+        build_model(wrong, [])  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqbench.errors import UsageError
-from seqbench.new import package
+from seqbench.plugins.scaffold.package import _words
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_new_package_passes_its_tests_and_runs(
 ) -> None:
     made = seqbench_cli("new", kind, name)
     assert made.returncode == 0, made.stderr
-    folder = tmp_path / package._words(name)["distribution"]
+    folder = tmp_path / _words(name)["distribution"]
     assert f"next: cd {folder.name}" in made.stdout
     pip_install(site, folder)
     own = subprocess.run(
@@ -69,7 +69,7 @@ def test_nothing_is_overwritten(seqbench_cli: Callable[..., Any], tmp_path: Path
 @given(name=st.text(max_size=80) | st.from_regex(r"[A-Za-z][\w.-]{0,20}", fullmatch=True))
 def test_any_name_is_refused_or_makes_an_importable_module(name: str) -> None:
     try:
-        words = package._words(name)
+        words = _words(name)
     except UsageError:
         return
     assert words["module"].isidentifier()

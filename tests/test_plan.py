@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 from suite_registry import DATASETS, MODELS, REGISTRY, SOURCE
 
 from seqbench.errors import UnknownName, UsageError
-from seqbench.plan import Plan, plan, trial_count
-from seqbench.plugins import Offer, Plugin, Registry, Source
-from seqbench.suite import load_suite, parse_suite
-from seqbench.suite.schema import json_schema
-from seqbench.suite.source import read
+from seqbench.plan.expand import Plan, make_plan, trial_count
+from seqbench.plugins.registry import Offer, Origin, Plugin, Registry
+from seqbench.suite.files import read_tree
+from seqbench.suite.json_schema import json_schema
+from seqbench.suite.validate import load_suite, parse_suite
 
 #: Those that need no other package.
 SHIPPED = sorted(path for path in (ROOT / "suites").glob("*.yaml") if path.stem != "zoo")
 
 
 def planned(text: str, **options: Any) -> Plan:
-    return plan(parse_suite(text, registry=REGISTRY), REGISTRY, **options)
+    return make_plan(parse_suite(text, registry=REGISTRY), REGISTRY, **options)
 
 
 def labels(entries: str, **options: Any) -> list[str]:
@@ -182,7 +182,7 @@ class TestTooMany:
         assert trial_count(suite, REGISTRY) == 2 * 10**9
         for allow_many in (False, True):
             with pytest.raises(UsageError, match="2,000,000,000 trials"):
-                plan(suite, REGISTRY, allow_many=allow_many)
+                make_plan(suite, REGISTRY, allow_many=allow_many)
         assert time.monotonic() - start < 5
 
     def test_a_thousand_trials_are_fine_and_more_need_consent(self) -> None:
@@ -198,7 +198,7 @@ class TestTooMany:
 
 
 def test_two_distributions_with_one_name_stay_apart() -> None:
-    other = Source("other", "other-models", "2.0")
+    other = Origin("other", "other-models", "2.0")
     registry = Registry(
         (
             Plugin(SOURCE, tuple(Offer(spec, SOURCE) for spec in (*MODELS, *DATASETS))),
@@ -206,12 +206,12 @@ def test_two_distributions_with_one_name_stay_apart() -> None:
         )
     )  # fmt: skip
     text = "datasets: [parity]\nmodels: ['seqbench:rnn', 'other-models:rnn']"
-    result = plan(parse_suite(text, registry=registry), registry, models=["rnn"])
+    result = make_plan(parse_suite(text, registry=registry), registry, models=["rnn"])
     assert [case.label for case in result.cases] == ["seqbench:rnn", "other-models:rnn"]
     assert [case.model.version for case in result.cases] == ["0.1.0", "2.0"]
     assert [case.model.name for case in result.cases] == ["rnn", "rnn"]
     with pytest.raises(UnknownName):
-        plan(parse_suite(text, registry=registry), REGISTRY)
+        make_plan(parse_suite(text, registry=registry), REGISTRY)
 
 
 ENTRY = st.tuples(
@@ -247,13 +247,13 @@ def test_labels_and_ids_are_unique(entries: list[tuple[str, list[int], str, Any]
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_shipped_suites_expand(path: Any) -> None:
-    result = plan(load_suite(path, registry=REGISTRY), REGISTRY, devices={"auto": "cpu"})
+    result = make_plan(load_suite(path, registry=REGISTRY), REGISTRY, devices={"auto": "cpu"})
     assert len(result.trials) == 12
 
 
 def test_the_control_trains_the_same_networks_all_alike() -> None:
     study, control = (
-        plan(load_suite(ROOT / "suites" / f"{name}.yaml", registry=REGISTRY), REGISTRY)
+        make_plan(load_suite(ROOT / "suites" / f"{name}.yaml", registry=REGISTRY), REGISTRY)
         for name in ("fashion-2020", "fashion-2020-control")
     )
     for ours, theirs in zip(control.cases, study.cases, strict=True):
@@ -285,7 +285,7 @@ def test_precision_is_part_of_a_case_and_the_usual_one_leaves_its_name_as_it_was
 
 def test_planning_imports_nothing_heavy() -> None:
     code = (
-        "import sys, seqbench.plan, seqbench.suite.schema\n"
+        "import sys, seqbench.plan.expand, seqbench.suite.json_schema\n"
         "assert not {'torch', 'numpy', 'scipy', 'torchvision'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -297,7 +297,7 @@ class TestSchema:
 
     @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
     def test_the_shipped_suites_fit(self, path: Any) -> None:
-        assert fits(read(path)[0].plain(), self.SCHEMA, self.SCHEMA)
+        assert fits(read_tree(path)[0].plain(), self.SCHEMA, self.SCHEMA)
 
     @pytest.mark.parametrize(
         "tree",

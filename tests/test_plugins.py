@@ -11,9 +11,10 @@ import pluggy
 import pytest
 from conftest import install
 
-from seqbench import ModelSpec, plugins
+from seqbench import ModelSpec
 from seqbench.errors import UnknownName
-from seqbench.hookspecs import hookimpl, hookspec
+from seqbench.plugins.discovery import GROUP, load_plugins
+from seqbench.plugins.hookspecs import hookimpl, hookspec
 
 GOOD = """
     import seqbench
@@ -89,7 +90,7 @@ BROKEN = {
 
 
 def test_what_ships_with_seqbench_is_found_through_entry_points() -> None:
-    registry = plugins.load()
+    registry = load_plugins()
     assert {"rnn", "lstm", "gru"} <= {offer.spec.name for offer in registry.models}
     names = {offer.spec.name for offer in registry.datasets}
     assert {"fashion_mnist", "mnist", "kmnist", "adding", "parity"} <= names
@@ -101,7 +102,7 @@ def test_what_ships_with_seqbench_is_found_through_entry_points() -> None:
 def test_a_broken_plugin_shows_with_its_reason_and_breaks_nothing(site: Path, fault: str) -> None:
     code, reason = BROKEN[fault]
     install(site, "sick-plugin", {"sick": code}, "sick = sick", version="3.2")
-    registry = plugins.load()
+    registry = load_plugins()
     (sick,) = [p for p in registry.plugins if p.source.distribution == "sick-plugin"]
     assert reason in sick.error
     assert str(sick.source) == "sick-plugin 3.2"
@@ -111,7 +112,7 @@ def test_a_broken_plugin_shows_with_its_reason_and_breaks_nothing(site: Path, fa
 
 def test_a_clash_is_an_error_only_when_the_name_is_used(site: Path) -> None:
     install(site, "other-lstm", {"other": GOOD.format(name="lstm")}, "recurrent = other")
-    registry = plugins.load()
+    registry = load_plugins()
     with pytest.raises(UnknownName, match=r"other-lstm 1.0 and seqbench .*'other-lstm:lstm' or"):
         registry.model("lstm")
     assert registry.model("other_lstm:lstm").source.distribution == "other-lstm"
@@ -125,7 +126,7 @@ def test_a_clash_is_an_error_only_when_the_name_is_used(site: Path) -> None:
 
 def test_an_unknown_name_gets_the_nearest_one() -> None:
     with pytest.raises(UnknownName, match=r"no model is called 'lsmt'; did you mean 'lstm'\?"):
-        plugins.load().model("lsmt")
+        load_plugins().model("lsmt")
 
 
 def test_an_unknown_name_of_a_broken_plugin_gets_the_reason(site: Path) -> None:
@@ -135,7 +136,7 @@ def test_an_unknown_name_of_a_broken_plugin_gets_the_reason(site: Path) -> None:
     with pytest.raises(
         UnknownName, match=r"plugin mamba 1\.0 is broken: .*no_such_module_anywhere"
     ):
-        plugins.load().model("mamba")
+        load_plugins().model("mamba")
 
 
 def test_the_plugins_command_shows_broken_ones(site: Path, seqbench_cli) -> None:
@@ -153,7 +154,7 @@ def test_the_plugins_command_shows_broken_ones(site: Path, seqbench_cli) -> None
 def test_one_distribution_that_offers_a_name_twice_keeps_the_first(site: Path) -> None:
     code = {"first": GOOD.format(name="twin"), "second": GOOD.format(name="twin")}
     install(site, "twins", code, "a = first\nb = second")
-    registry = plugins.load()
+    registry = load_plugins()
     assert registry.model("twin").source.entry_point == "a"
     (second,) = [p for p in registry.plugins if p.source.entry_point == "b"]
     assert second.error == "model 'twin' is offered by 'a' already"
@@ -233,7 +234,7 @@ def test_a_dataset_called_like_a_model_can_be_named(site: Path) -> None:
     """
     )
     install(site, "both", {"both": both}, "both = both")
-    registry = plugins.load()
+    registry = load_plugins()
     assert registry.offer("both:lstm").kind == "dataset"
     assert registry.offer("lstm").kind == "model"
 
@@ -259,7 +260,7 @@ def test_an_old_plugin_works_where_a_hook_has_gained_an_argument() -> None:
         def seqbench_models(context: str) -> list[ModelSpec]:
             return [ModelSpec(context, build="new:build")]
 
-    manager = pluggy.PluginManager(plugins.GROUP)
+    manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(Later)
     manager.register(Old)
     manager.register(New)

@@ -11,8 +11,9 @@ import pytest
 from conftest import install
 
 from seqbench.errors import PluginError
-from seqbench.provenance import check_unchanged, source_of, stamp, version_of
-from seqbench.records import Choice
+from seqbench.plugins.choice import Choice
+from seqbench.plugins.provenance import check_unchanged, source_of, version_of
+from seqbench.store.files import stamp
 
 TARGET = "adapter:build"
 

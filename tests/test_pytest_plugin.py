@@ -12,7 +12,7 @@ import pytest
 from conftest import runner_environment
 
 from seqbench.errors import UsageError
-from seqbench.pytest_plugin import _time
+from seqbench.testing.pytest_plugin import _time
 
 TESTS = """
     import pytest

@@ -9,10 +9,10 @@ import pytest
 from conftest import ROOT
 
 import seqbench
-from seqbench import plugins
-from seqbench.plan import plan
-from seqbench.report.export import to_markdown
-from seqbench.suite import load_suite
+from seqbench.plan.expand import make_plan
+from seqbench.plugins.discovery import load_plugins
+from seqbench.report.exports.markdown import to_markdown
+from seqbench.suite.validate import load_suite
 
 REFERENCE = ROOT / "results" / "reference"
 
@@ -24,11 +24,11 @@ def document(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["fashion", "fashion-2020", "fashion-2020-control"])
 def test_reference_results_are_of_the_suite_as_it_is(name: str) -> None:
     found = document(name)
-    registry = plugins.load()
+    registry = load_plugins()
     suite = load_suite(ROOT / "suites" / f"{name}.yaml", registry=registry)
     planned = [
         (case.label, case.model.params, case.dataset.params, case.train, case.note)
-        for case in plan(suite, registry).cases
+        for case in make_plan(suite, registry).cases
     ]
     recorded = [
         (case["label"], case["params"], case["dataset_params"], case["train"], case["note"])

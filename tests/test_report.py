@@ -19,12 +19,16 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from seqbench.report import notes, numbers
-from seqbench.report.column import Column
-from seqbench.report.columns import result_tables
-from seqbench.report.export import to_csv, to_latex, to_markdown, write_json
+from seqbench.report.caveats import caveats
+from seqbench.report.columns.column import Column
+from seqbench.report.columns.table import result_tables
+from seqbench.report.exports.csv import to_csv
+from seqbench.report.exports.json import write_json
+from seqbench.report.exports.latex import to_latex
+from seqbench.report.exports.markdown import to_markdown
 from seqbench.report.numbers import Estimate
-from seqbench.report.terminal import print_report, save_svg
-from seqbench.report.warnings import warnings
+from seqbench.report.terminal.report import print_report
+from seqbench.report.terminal.svg import save_svg
 
 SAMPLE = Path(__file__).parent / "data" / "document.json"
 HOSTILE = ["[red]x[/]", "=cmd()", "\x1b[31mred", "a|b", "x_y&%", "</text><script>", "\\input{x}"]
@@ -168,9 +172,9 @@ def test_rows_of_another_version_than_planned_are_named(document: dict[str, Any]
         case.update(distribution="pack", version="1.0")
     for trial in document["trials"]:
         trial["version"] = "1.0"
-    assert not any("versions" in line for line in warnings(document))
+    assert not any("versions" in line for line in caveats(document))
     document["trials"][0]["version"] = "2.0"
-    (line,) = [line for line in warnings(document) if "versions" in line]
+    (line,) = [line for line in caveats(document) if "versions" in line]
     label = next(c for c in document["cases"] if c["id"] == document["trials"][0]["case"])["label"]
     assert f"{label} on " in line
     assert "with pack 2.0 instead of 1.0" in line

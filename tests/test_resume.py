@@ -29,10 +29,11 @@ from small_runs import (
     wait_until_at_work,
 )
 
-from seqbench.measure.figures import Samples, read_compressed
+from seqbench.measure.latency.samples import Samples
 from seqbench.records import TrialRecord
-from seqbench.runs import find_run, find_runs
-from seqbench.store import RunFolder
+from seqbench.store.files import read_compressed
+from seqbench.store.find import find_run, find_runs
+from seqbench.store.run_folder import RunFolder
 
 #: Fields of a record that tell of time, or of where it was.
 TIMED = ("started", "seconds", "attempts", "weights_stamp")
@@ -280,7 +281,7 @@ def test_a_clock_that_is_set_back_costs_no_run(
         def now(cls, tz: tzinfo | None = None) -> Earlier:
             return cls(2001, 1, 1, tzinfo=tz)
 
-    monkeypatch.setattr("seqbench.store.datetime", Earlier)
+    monkeypatch.setattr("seqbench.store.run_folder.datetime", Earlier)
     results = tmp_path / "results"
     plan = RunFolder(finished).plan()
     made = [RunFolder.create(results, "small", "", plan).path for _ in range(3)]

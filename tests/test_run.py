@@ -127,8 +127,8 @@ def test_the_run_folder_holds_all_that_the_docs_list(
 def test_what_is_printed_can_be_derived_again_from_the_samples(
     tiny_run: Path, tiny_document: dict[str, Any]
 ) -> None:
-    from seqbench.measure.figures import Samples
-    from seqbench.measure.rounds import comparisons
+    from seqbench.measure.latency.comparisons import compare_cases
+    from seqbench.measure.latency.samples import Samples
 
     folder = tiny_run / tiny_document["run"]
     timed = {}
@@ -138,7 +138,7 @@ def test_what_is_printed_can_be_derived_again_from_the_samples(
         assert [{**m.settings, **m.values} for m in again] == [*case["latency"], *case["step"]]
         assert {window["process"] for window in samples.windows} == {0, 1, 2}
         assert {block["round"] for block in samples.blocks} >= {0, 1, 2}
-    again = [dataclasses.asdict(one) for one in comparisons(timed, dict.fromkeys(timed, ""))]
+    again = [dataclasses.asdict(one) for one in compare_cases(timed, dict.fromkeys(timed, ""))]
     kept = [one for one in tiny_document["comparisons"] if one["quantity"] in ("latency", "step")]
     assert len({one["met"] for one in kept} - {""}) == 1
     assert again == [{**one, "met": ""} for one in kept]
@@ -320,7 +320,7 @@ def test_what_a_training_frees_is_not_asked_from_the_system_again() -> None:
     script = """
 import resource
 import torch
-from seqbench import worker
+from seqbench.training.job import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -330,7 +330,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 usual = faults()
-worker._keep_freed_memory()
+keep_freed_memory()
 faults()
 print(usual, faults())
 """

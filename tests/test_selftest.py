@@ -13,7 +13,14 @@ from click.testing import CliRunner
 from seqbench.cli.selftest import selftest
 from seqbench.errors import WorkerError
 from seqbench.records import Comparison
-from seqbench.selftest import checks
+from seqbench.testing.selftest import checks
+from seqbench.testing.selftest.checks import (
+    GATES,
+    Verification,
+    holds,
+    macs_checks,
+    training_checks,
+)
 
 
 def comparison(effect: float, low: float, high: float) -> Comparison:
@@ -22,15 +29,15 @@ def comparison(effect: float, low: float, high: float) -> Comparison:
 
 def test_the_truth_must_lie_in_the_interval_made_wider() -> None:
     found = comparison(0.95, 0.95 / 1.01, 0.95 * 1.01)
-    assert checks.holds(found, 0.95 * 1.009)
+    assert holds(found, 0.95 * 1.009)
     # t(0.9995, 4) / t(0.975, 4) = 8.610 / 2.776
-    assert checks.holds(found, 0.95 * math.exp(8.610 / 2.776 * math.log(1.0099)))
-    assert not checks.holds(found, 0.95 * 1.032)
-    assert not checks.holds(found, 0.95 / 1.032)
+    assert holds(found, 0.95 * math.exp(8.610 / 2.776 * math.log(1.0099)))
+    assert not holds(found, 0.95 * 1.032)
+    assert not holds(found, 0.95 / 1.032)
 
 
 def test_exact_checks_pass_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    groups = {"macs": checks.macs, "training": checks.training}
+    groups = {"macs": macs_checks, "training": training_checks}
     monkeypatch.setattr(checks, "GROUPS", groups)
     done = CliRunner().invoke(selftest, ["--quick"])
     assert done.exit_code == 0, done.output
@@ -39,8 +46,8 @@ def test_exact_checks_pass_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wrong_figure_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "GROUPS", {"macs": checks.macs})
-    monkeypatch.setitem(checks.GATES, "gru", 4)
+    monkeypatch.setattr(checks, "GROUPS", {"macs": macs_checks})
+    monkeypatch.setitem(GATES, "gru", 4)
     done = CliRunner().invoke(selftest, ["--quick"])
     assert done.exit_code == 1
     assert "3 of 9 failed" in done.output
@@ -49,8 +56,8 @@ def test_a_wrong_figure_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wrong_time_may_be_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(*given: object) -> Iterator[checks.Check]:
-        yield checks.Check("spins", "1 ms", "2 ms", "+100 %", False, timed=True)
+    def slow(*given: object) -> Iterator[Verification]:
+        yield Verification("spins", "1 ms", "2 ms", "+100 %", False, timed=True)
 
     monkeypatch.setattr(checks, "GROUPS", {"clock": slow})
     done = CliRunner().invoke(selftest, ["--quick"])
@@ -65,7 +72,7 @@ def test_a_device_that_is_not_there_is_named() -> None:
 
 
 def test_a_figure_that_cannot_be_had_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*given: object) -> Iterator[checks.Check]:
+    def fails(*given: object) -> Iterator[Verification]:
         raise WorkerError("memory: crashed: the process was killed")
         yield
 

@@ -9,8 +9,9 @@ import pytest
 from made_documents import FIGURES, made, shown
 
 from seqbench.records import Comparison
-from seqbench.report.export import to_csv, to_latex
-from seqbench.report.pair_tables import print_pairs
+from seqbench.report.exports.csv import to_csv
+from seqbench.report.exports.latex import to_latex
+from seqbench.report.terminal.pairs import print_pairs
 
 AXES = {
     "runtime": ("eager", "compile"),

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from suite_registry import REGISTRY
 
 from seqbench.errors import SuiteError
-from seqbench.suite import Suite, load_suite, parse_suite
-from seqbench.suite.settings import OPTIMIZERS, SCHEDULES
+from seqbench.suite.keys import Suite
+from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES
+from seqbench.suite.validate import load_suite, parse_suite
 
 MALFORMED = sorted((Path(__file__).parent / "suites" / "malformed").glob("*.yaml"))
 #: Those that need no other package.
@@ -125,9 +126,9 @@ def test_the_example_of_the_documentation() -> None:
     ],
 )  # fmt: skip
 def test_scalars_follow_yaml_1_2(text: str, value: Any) -> None:
-    from seqbench.suite.source import read_text
+    from seqbench.suite.files import read_tree_text
 
-    root, findings = read_text(f"a: {text}", "a.yaml")
+    root, findings = read_tree_text(f"a: {text}", "a.yaml")
     read = root.plain()["a"]
     assert not findings
     assert (type(read), read) == (type(value), value)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from seqbench_synthetic import tasks
 
 from seqbench import DataContext, Splits
-from seqbench.parameters import completed, problem_with
+from seqbench.plugins.parameters import completed, problem_with
 
 CONTEXT = DataContext(None, Path(), lambda text: None)
 SPECS = {spec.name: spec for spec in seqbench_synthetic.seqbench_datasets()}

@@ -14,13 +14,15 @@ from made_documents import FIGURES, TINY, column, made, made_document, shown
 from suite_registry import REGISTRY
 
 from seqbench.errors import SuiteError
-from seqbench.plan import plan
+from seqbench.plan.expand import make_plan
 from seqbench.records import CaseRecord, Measurement, TrialRecord
-from seqbench.report.export import to_csv, to_latex, to_markdown
-from seqbench.report.target import NO_VALIDATION
-from seqbench.suite import parse_suite
-from seqbench.suite.schema import json_schema
+from seqbench.report.exports.csv import to_csv
+from seqbench.report.exports.latex import to_latex
+from seqbench.report.exports.markdown import to_markdown
+from seqbench.suite.json_schema import json_schema
 from seqbench.suite.target import PATTERN
+from seqbench.suite.validate import parse_suite
+from seqbench.summary.steps_to_target import NO_VALIDATION
 
 
 def parse_target(text: str) -> Any:
@@ -72,7 +74,7 @@ def test_the_schema_knows_targets() -> None:
 def test_a_target_changes_no_case() -> None:
     tiny = textwrap.dedent(TINY)
     with_, without = (
-        [case.id for case in plan(parse_suite(text, registry=REGISTRY), REGISTRY).cases]
+        [case.id for case in make_plan(parse_suite(text, registry=REGISTRY), REGISTRY).cases]
         for text in (f"{tiny}target: accuracy >= 0.85\n", tiny)
     )
     assert with_ == without
@@ -89,7 +91,9 @@ def targeted(curves: list[tuple[dict[str, Any], ...]], step_s: float | None = No
     """The document of one case with a target of 0.85; a curve of () is a seed that diverged."""
     text = f"{textwrap.dedent(TINY)}target: accuracy >= 0.85\nseeds: {len(curves)}\n"
     suite = parse_suite(text, registry=REGISTRY)
-    planned = plan(suite, REGISTRY, devices={"auto": "cpu"}, datasets=["parity"], models=["rnn"])
+    planned = make_plan(
+        suite, REGISTRY, devices={"auto": "cpu"}, datasets=["parity"], models=["rnn"]
+    )
     trials = [
         TrialRecord(
             trial.id, trial.case.id, trial.seed, "ok" if one else "diverged", "",

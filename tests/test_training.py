@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from seqbench import training
 from seqbench.errors import Diverged, PluginError
+from seqbench.training.loop import Trained, train_model
+from seqbench.training.step import Step
 from seqbench.types import Splits, Task
 
 CPU = torch.device("cpu")
@@ -45,18 +46,18 @@ class Flat(nn.Module):
         return answer
 
 
-def trained(seed: int = 0, data: Splits | None = None, **settings: Any) -> training.Trained:
+def trained(seed: int = 0, data: Splits | None = None, **settings: Any) -> Trained:
     torch.manual_seed(seed)
     data = data or splits()
     model = Flat(data.task.output_size)
-    return training.train(model, data, {**SETTINGS, **settings}, device=CPU, seed=seed)
+    return train_model(model, data, {**SETTINGS, **settings}, device=CPU, seed=seed)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not() -> None:
     def weights(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         model = Flat()
-        training.train(model, splits(), SETTINGS, device=CPU, seed=seed)
+        train_model(model, splits(), SETTINGS, device=CPU, seed=seed)
         return torch.cat([parameter.flatten() for parameter in model.parameters()])
 
     assert torch.equal(weights(0), weights(0))
@@ -103,7 +104,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_its_step() -> None:
             return super().forward(x) * factor
 
     with pytest.raises(Diverged) as caught:
-        training.train(Explodes(), splits(), SETTINGS, device=CPU, seed=0)
+        train_model(Explodes(), splits(), SETTINGS, device=CPU, seed=0)
     # Seven steps an epoch, then one evaluation call: the ninth call is step 8.
     assert caught.value.step == 8
     assert caught.value.value == "nan"
@@ -121,7 +122,7 @@ def test_a_loss_that_explodes_is_no_result_either() -> None:
     with pytest.raises(
         Diverged, match=r"the mean loss became .*, from 0\..* at the start, at step 7"
     ):
-        training.train(Explodes(), splits(), SETTINGS, device=CPU, seed=0)
+        train_model(Explodes(), splits(), SETTINGS, device=CPU, seed=0)
 
 
 def test_huge_losses_that_are_finite_do_not_overflow_their_mean() -> None:
@@ -131,7 +132,7 @@ def test_huge_losses_that_are_finite_do_not_overflow_their_mean() -> None:
 
     data = splits(Task("features", 2, "value", 1, 5))
     settings = {**SETTINGS, "batch_size": 1, "epochs": 1}
-    result = training.train(Huge(1), data, settings, device=CPU, seed=0)
+    result = train_model(Huge(1), data, settings, device=CPU, seed=0)
     assert result.curve[0]["train_loss"] == pytest.approx(1e38, rel=0.01)
 
 
@@ -143,7 +144,7 @@ def test_a_wrong_shape_in_evaluation_is_no_figure() -> None:
 
     data = splits(Task("features", 2, "value", 1, 5))
     with pytest.raises(PluginError, match=r"returned shape \(100,\) where \(100, 1\)"):
-        training.train(Flattens(1), data, SETTINGS, device=CPU, seed=0)
+        train_model(Flattens(1), data, SETTINGS, device=CPU, seed=0)
 
 
 def test_an_answer_that_is_not_finite_in_evaluation_is_no_accuracy() -> None:
@@ -152,12 +153,12 @@ def test_an_answer_that_is_not_finite_in_evaluation_is_no_accuracy() -> None:
             return super().forward(x) * (1.0 if self.training else float("nan"))
 
     with pytest.raises(Diverged, match="the model's answer became nan at step 7"):
-        training.train(BadInEvaluation(), splits(), SETTINGS, device=CPU, seed=0)
+        train_model(BadInEvaluation(), splits(), SETTINGS, device=CPU, seed=0)
 
 
 def test_a_wrong_shape_is_said_with_both_shapes() -> None:
     with pytest.raises(PluginError, match=r"returned shape \(16, 3\) where \(16, 2\)"):
-        training.train(Flat(3), splits(), SETTINGS, device=CPU, seed=0)
+        train_model(Flat(3), splits(), SETTINGS, device=CPU, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_schedules_reach_the_rates_worked_out_by_hand(
         "schedule": schedule,
         "optimizer": {"name": "sgd", "params": {"lr": 1.0}},
     }
-    step = training.Step(Flat(), splits().task, settings, steps_per_epoch=4)
+    step = Step(Flat(), splits().task, settings, steps_per_epoch=4)
     x, y = torch.zeros(2, 5, 2), torch.zeros(2, dtype=torch.int64)
     rates = [step.optimizer.param_groups[0]["lr"]]
     for _ in range(3):
@@ -188,7 +189,7 @@ def test_schedules_reach_the_rates_worked_out_by_hand(
 
 def test_one_cycle_rises_to_its_maximum_and_ends_near_zero() -> None:
     schedule = {"name": "one_cycle", "params": {"max_lr": 0.1, "pct_start": 0.3}}
-    step = training.Step(Flat(), splits().task, {**SETTINGS, "schedule": schedule}, 10)
+    step = Step(Flat(), splits().task, {**SETTINGS, "schedule": schedule}, 10)
     rates = []
     for _ in range(30):
         rates.append(step.optimizer.param_groups[0]["lr"])
@@ -203,7 +204,7 @@ def test_bf16_is_deterministic_and_leaves_weights_and_answer_in_fp32() -> None:
         torch.manual_seed(0)
         model = Flat()
         settings = {**SETTINGS, "precision": precision}
-        training.train(model, splits(), settings, device=CPU, seed=0)
+        train_model(model, splits(), settings, device=CPU, seed=0)
         assert model(torch.zeros(1, 5, 2)).dtype == torch.float32
         return torch.cat([parameter.flatten() for parameter in model.parameters()])
 

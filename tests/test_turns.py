@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from conftest import install_encoder
 
-from seqbench import stats
-from seqbench.comparing import holm
-from seqbench.measure.figures import Samples
-from seqbench.measure.rounds import comparisons
+from seqbench.measure.latency.comparisons import compare_cases
+from seqbench.measure.latency.samples import Samples
+from seqbench.stats.growth import growth_interval
+from seqbench.stats.paired import holm
 
 CELL = {
     "quantity": "latency",
@@ -56,7 +56,7 @@ def test_no_verdict_is_given_against_the_medians() -> None:
                       for p in range(6)))
             for some in times
         )  # fmt: skip
-        (found,) = comparisons({"a": a, "b": b}, {"a": "", "b": ""})
+        (found,) = compare_cases({"a": a, "b": b}, {"a": "", "b": ""})
         assert found.effect == pytest.approx(0.9, rel=0.01)
         assert found.p <= 0.05
         verdicts.append(found.verdict)
@@ -68,7 +68,7 @@ def test_a_ratio_by_hand() -> None:
     # Ratios of rounds: 1/2, 1 | 2, 1. Logarithms: median per process -ln 2 / 2 and ln 2 / 2.
     a = samples([[100] * 3, [300] * 3], [[400] * 3, [200] * 3])
     b = samples([[90, 200, 900], [300] * 3], [[200] * 3, [200] * 3])
-    (found,) = comparisons({"a": a, "b": b}, {"a": "", "b": ""})
+    (found,) = compare_cases({"a": a, "b": b}, {"a": "", "b": ""})
     assert found.effect == pytest.approx(1.0)
     # s = ln 2 / √2, half width t(0.975, 1) · s / √2 = 12.7062 · ln 2 / 2
     assert found.high == pytest.approx(math.exp(12.7062047 * math.log(2) / 2), rel=1e-6)
@@ -81,9 +81,9 @@ def test_a_ratio_by_hand() -> None:
 def test_the_verdict_says_what_the_first_is_held_against_the_second() -> None:
     slow = samples(*[[[200 + p] * 3] * 3 for p in range(6)])
     fast = samples(*[[[100 + p] * 3] * 3 for p in range(6)])
-    (found,) = comparisons({"slow": slow, "fast": fast}, {"slow": "", "fast": ""})
+    (found,) = compare_cases({"slow": slow, "fast": fast}, {"slow": "", "fast": ""})
     assert (found.effect, found.verdict) == (pytest.approx(2.0, rel=0.05), "worse")
-    (found,) = comparisons({"fast": fast, "slow": slow}, {"slow": "", "fast": ""})
+    (found,) = compare_cases({"fast": fast, "slow": slow}, {"slow": "", "fast": ""})
     assert found.verdict == "better"
 
 
@@ -94,10 +94,10 @@ def test_p_is_corrected_for_the_number_of_pairs() -> None:
     timed = {name: samples(*process(scale)) for name, scale in
              (("a", 1.0), ("b", 1.05), ("c", 1.3))}  # fmt: skip
     timed["b"].blocks[3]["ns"] = [10**9, 2000, 2000, 2000]
-    found = comparisons(timed, dict.fromkeys(timed, ""))
+    found = compare_cases(timed, dict.fromkeys(timed, ""))
     assert [(one.a, one.b) for one in found] == [("a", "b"), ("a", "c"), ("b", "c")]
     alone = [
-        comparisons({one.a: timed[one.a], one.b: timed[one.b]}, dict.fromkeys(timed, ""))[0].p
+        compare_cases({one.a: timed[one.a], one.b: timed[one.b]}, dict.fromkeys(timed, ""))[0].p
         for one in found
     ]
     assert len(set(alone)) > 1
@@ -108,9 +108,9 @@ def test_p_is_corrected_for_the_number_of_pairs() -> None:
 
 def test_cases_of_different_data_or_settings_are_not_compared() -> None:
     one, other = samples([[100] * 3] * 3), samples([[100] * 3] * 3)
-    assert comparisons({"a": one, "b": other}, {"a": "adding", "b": "parity"}) == []
+    assert compare_cases({"a": one, "b": other}, {"a": "adding", "b": "parity"}) == []
     other.cells[0]["threads"] = 2
-    assert comparisons({"a": one, "b": other}, {"a": "", "b": ""}) == []
+    assert compare_cases({"a": one, "b": other}, {"a": "", "b": ""}) == []
 
 
 def test_samples_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_every_setting_is_timed(
 
 def test_the_exponent_is_that_of_the_medians_of_each_process() -> None:
     # t = 2 n in one process and n² / 8 in the other: exponents 1 and 2.
-    found = stats.exponent_interval([4, 16, 64], [[8, 32, 128], [2, 32, 512]])
+    found = growth_interval([4, 16, 64], [[8, 32, 128], [2, 32, 512]])
     assert found["exponent"] == pytest.approx(1.5)
     # s = 1/√2, half width 12.7062 / 2
     assert found["high"] - found["exponent"] == pytest.approx(12.7062047 / 2, rel=1e-6)

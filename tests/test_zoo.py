@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from conftest import ROOT, pip_install
 
-from seqbench import plugins
-from seqbench.suite import load_suite
+from seqbench.plugins.discovery import load_plugins
+from seqbench.suite.validate import load_suite
 
 ZOO = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
 #: What each needs beside torch: asked for by name, so that torch itself stays as it is.
@@ -47,7 +47,7 @@ def test_a_package_installs_with_pip_and_passes_its_tests(
 ) -> None:
     """Its tests are those of conformance, and more."""
     pip_install(site, package, *map(Path, PUBLISHED.get(package.name, ())))
-    (plugin,) = [p for p in plugins.load().plugins if p.source.distribution == package.name]
+    (plugin,) = [p for p in load_plugins().plugins if p.source.distribution == package.name]
     assert not plugin.error
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(package)],
@@ -63,5 +63,5 @@ def test_a_package_installs_with_pip_and_passes_its_tests(
 @pytest.mark.slow
 def test_the_suite_of_the_zoo_is_valid(site: Path) -> None:
     pip_install(site, *ZOO)
-    suite = load_suite(ROOT / "suites" / "zoo.yaml", registry=plugins.load())
+    suite = load_suite(ROOT / "suites" / "zoo.yaml", registry=load_plugins())
     assert len(suite.models) >= 8

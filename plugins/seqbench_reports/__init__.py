@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import seqbench
 
-EXPORT = "seqbench.report.export"
+EXPORTS = "seqbench.report.exports"
 
 
 @seqbench.hookimpl
 def seqbench_reports() -> list[seqbench.ReportSpec]:
     return [
         seqbench.ReportSpec(
-            "markdown", f"{EXPORT}:to_markdown", suffix="md", description="The tables in Markdown"
+            "markdown", f"{EXPORTS}.markdown:to_markdown", suffix="md", description="The tables in Markdown"
         ),
         seqbench.ReportSpec(
-            "csv", f"{EXPORT}:to_csv", suffix="csv",
+            "csv", f"{EXPORTS}.csv:to_csv", suffix="csv",
             description="A row for each case, in full precision and SI units",
         ),
         seqbench.ReportSpec(
-            "latex", f"{EXPORT}:to_latex", suffix="tex",
+            "latex", f"{EXPORTS}.latex:to_latex", suffix="tex",
             description="The tables in LaTeX, in the manner of booktabs",
         ),
     ]  # fmt: skip

@@ -13,18 +13,21 @@ from types import FrameType
 import click
 
 import seqbench
-from seqbench.cli.conformance import check
+from seqbench.cli.check import check
 from seqbench.cli.listing import datasets, devices, metrics, models, plugins, reports
 from seqbench.cli.new import new
-from seqbench.cli.results import list_runs, show
-from seqbench.cli.run import run, schema, validate
+from seqbench.cli.run import run
+from seqbench.cli.runs import list_runs
 from seqbench.cli.selftest import selftest
+from seqbench.cli.show import show
+from seqbench.cli.suites import schema, validate
 from seqbench.cli.terminal import wrapped
 from seqbench.errors import SeqbenchError, UsageError
 from seqbench.report.text import clean
 
 #: What is said of an error or a warning, at most.
 LONGEST = 5000
+
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
@@ -60,6 +63,7 @@ COMMANDS = (
     run, validate, show, list_runs, models, datasets, metrics, reports, devices, plugins, check,
     new, schema, selftest,
 )  # fmt: skip
+
 for command in COMMANDS:
     cli.add_command(command)
 

@@ -1,57 +1,143 @@
-"""``seqbench devices --check``: whether this machine is fit to measure."""
+"""``seqbench check``: whether a plugin's model or dataset is right."""
 
 from __future__ import annotations
 
+import re
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqbench.cli import complete
+from seqbench.cli.options import DATA_DIR
 from seqbench.cli.terminal import console
+from seqbench.errors import UsageError
 
-SECONDS = 5.0
-STYLES = {"ok": "green", "warn": "bold yellow", "n/a": "dim"}
-
-
-def check() -> None:
-    """Examines the machine and prints what was found. Raises ClickException if it cannot."""
-    from seqbench.executors import Listener
-    from seqbench.executors.local import LocalExecutor
-    from seqbench.measuring import doctor_job
-
-    click.echo(f"checking for {SECONDS:g} s; leave the machine alone", err=True)
-    executor = LocalExecutor()
-    with tempfile.TemporaryDirectory() as folder:
-        job = doctor_job(executor, Path(folder) / "doctor.log", SECONDS, after_training=False)
-        outcome = next(iter(executor.run([job], Listener())))
-    if outcome.status != "ok":
-        raise click.ClickException(f"the check {outcome.status}: {outcome.reason}")
-    _print(outcome.result)
-
-
-def _print(found: Mapping[str, Any]) -> None:
-    from seqbench.doctor import verdict
-
-    terminal = console()
-    terminal.print(_table(found["findings"]))
-    terminal.print()
-    terminal.print(verdict(found["noise"]), style="bold")
-
-
-def _table(findings: Sequence[Mapping[str, str]]) -> Any:
-    """The findings, each remedy below its finding."""
+if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+#: Seconds that all checks of one model or dataset may take.
+LIMIT = 600.0
+
+LONGEST = 2000
+
+DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,3})?")
+
+STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim", "no": "yellow"}
+
+
+@click.command("check")
+@click.argument("name", shell_complete=complete.offer)
+@click.option(
+    "--param",
+    "given",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A parameter other than its default. May be given again.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Where a model is examined.")
+@DATA_DIR
+def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None) -> None:
+    """Check that the model or dataset NAME keeps to what seqbench relies on.
+
+    Exit code: 0 all is well, 1 some check failed.
+    """
+    from seqbench.plugins.discovery import load_plugins
+    from seqbench.testing.plugin_checks.job import job_for
+
+    if not DEVICE.fullmatch(device):
+        raise UsageError(f"--device {device}: there are cpu, mps, cuda, cuda:0, cuda:1, …")
+    offer = load_plugins().offer(name)
+    payload = job_for(offer, _parameters(given), device, data_dir)
+    click.echo(f"{name}, {offer.source}", err=True)
+    found, ended = _run(payload)
+    terminal = console()
+    terminal.print(_table(found))
+    failed = [one for one in found if one["result"] == "failed"]
+    for one in failed:
+        terminal.print(_failure(one))
+    if ended:
+        terminal.print(_plain(f"\n{ended}", "bold red"))
+    count = sum(one["result"] in ("ok", "failed") for one in found)
+    click.echo(f"\n{count - len(failed)} of {count} checks passed")
+    if failed or ended:
+        sys.exit(1)
+
+
+def _parameters(given: Sequence[str]) -> dict[str, Any]:
+    """``("hidden_size=8",)`` as values. Raises UsageError."""
+    import yaml
+
+    values = {}
+    for one in given:
+        key, equals, text = one.partition("=")
+        if not equals:
+            raise UsageError(f"--param {one}: write KEY=VALUE")
+        try:
+            values[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--param {one}: {' '.join(str(error).split())}") from error
+    return values
+
+
+def _run(payload: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """Findings, and how the process ended if that was not as it should."""
+    from seqbench.executors.base import Job, Listener
+    from seqbench.executors.local import LocalExecutor
+    from seqbench.report.text import clean
+
+    at, found = ["loading"], []
+
+    def told(job: Job, message: Mapping[str, Any]) -> None:
+        at[0] = message.get("say", at[0])
+        if "result" in message:
+            found.append(dict(message))
+
+    executor = LocalExecutor()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "check.log"
+        job = Job("check", "check", "check", payload, log, device=payload["device"], limit=LIMIT)
+        outcome = next(iter(executor.run([job], Listener(told=told))))
+    if outcome.status == "ok":
+        return found, ""
+    lines = "".join(f"\n  | {clean(line)}" for line in outcome.lines)
+    return found, f"{outcome.status} during `{at[0]}`: {outcome.reason}{lines}"
+
+
+def _table(found: Sequence[Mapping[str, Any]]) -> Table:
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for header, whole in (("check", True), ("", True), ("found", False)):
-        table.add_column(header, no_wrap=whole, overflow="fold")
-    for finding in findings:
-        level = Text(finding["level"], STYLES[finding["level"]])
-        told = Text(finding["value"])
-        if finding["remedy"]:
-            told.append(f"\n→ {finding['remedy']}", "bold")
-        table.add_row(Text(finding["name"]), level, told)
+    for header in ("check", "result", "what is asked"):
+        table.add_column(header, overflow="fold")
+    for one in found:
+        asked = one["asks"] + (f" ({one['note']})" if one["note"] else "")
+        table.add_row(
+            _plain(one["check"]), _plain(one["result"], STYLES[one["result"]]), _plain(asked)
+        )
     return table
+
+
+def _failure(one: Mapping[str, Any]) -> Text:
+    """What was expected, what came, and the smallest input that does it."""
+    from seqbench.report.text import clean
+
+    text = _plain(f"\n{one['check']}", "bold red")
+    for lead, key in (("expected", "expected"), ("came", "came"), ("with", "example")):
+        if one[key]:
+            text.append(f"\n  {lead:<9}", "bold")
+            text.append(clean(one[key], LONGEST))
+    return text
+
+
+def _plain(text: str, style: str = "") -> Text:
+    """Text from a plugin: no markup, no control characters."""
+    from rich.text import Text
+
+    from seqbench.report.text import clean
+
+    return Text("\n".join(clean(line, LONGEST) for line in text.split("\n")), style)

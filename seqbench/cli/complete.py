@@ -9,22 +9,22 @@ from click.shell_completion import CompletionItem
 
 
 def model(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
-    from seqbench import plugins
+    from seqbench.plugins.discovery import load_plugins
 
-    return _matching(text, [offer.spec.name for offer in plugins.load().models])
+    return _matching(text, [offer.spec.name for offer in load_plugins().models])
 
 
 def dataset(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
-    from seqbench import plugins
+    from seqbench.plugins.discovery import load_plugins
 
-    return _matching(text, [offer.spec.name for offer in plugins.load().datasets])
+    return _matching(text, [offer.spec.name for offer in load_plugins().datasets])
 
 
 def report(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
-    from seqbench import plugins
+    from seqbench.plugins.discovery import load_plugins
     from seqbench.types import FORMATS
 
-    return _matching(text, [*FORMATS, *(o.spec.name for o in plugins.load().all_of("report"))])
+    return _matching(text, [*FORMATS, *(o.spec.name for o in load_plugins().all_of("report"))])
 
 
 def offer(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
@@ -32,7 +32,7 @@ def offer(context: click.Context, parameter: click.Parameter, text: str) -> list
 
 
 def run(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
-    from seqbench.runs import find_runs
+    from seqbench.store.find import find_runs
 
     out = Path(context.params.get("out") or "results")
     return _matching(text, [f"{path.parent.name}/{path.name}" for path in find_runs(out)])

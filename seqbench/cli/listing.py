@@ -12,7 +12,7 @@ from seqbench.cli.terminal import console
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from seqbench.plugins import Offer, Plugin
+    from seqbench.plugins.registry import Offer, Plugin
     from seqbench.types import Param
 
 
@@ -45,17 +45,17 @@ def reports() -> None:
 def devices(check: bool) -> None:
     """List the devices that a suite can name here."""
     if check:
-        from seqbench.cli.check import check as examine
+        from seqbench.cli.doctor import diagnose as examine
 
         examine()
         return
-    from seqbench import environment
+    from seqbench.devices.registry import available_devices, resolve_device
 
     try:
-        found = environment.devices()
+        found = available_devices()
     except (ImportError, OSError) as error:
         raise click.ClickException(f"torch does not work here: {error}") from error
-    auto = environment.resolve("auto", found)
+    auto = resolve_device("auto", found)
     for name, description in found.items():
         stands = "  (auto)" if name == auto else ""
         click.echo(f"{name:<8} {description}{stands}")
@@ -67,9 +67,9 @@ def plugins() -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from seqbench import plugins as found
+    from seqbench.plugins.discovery import load_plugins
 
-    registry = found.load()
+    registry = load_plugins()
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for header in ("plugin", "from", "status", "offers"):
         table.add_column(header, overflow="fold")
@@ -94,9 +94,9 @@ def plugins() -> None:
 
 
 def _print_kind(kind: str) -> None:
-    from seqbench import plugins
+    from seqbench.plugins.discovery import load_plugins
 
-    registry = plugins.load()
+    registry = load_plugins()
     _print_offers(registry.all_of(kind))
     _mention_broken(registry.plugins)
 

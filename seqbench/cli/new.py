@@ -39,15 +39,15 @@ def new_dataset(name: str, out: Path) -> None:
 
 
 def _new(kind: Literal["model", "dataset"], name: str, out: Path) -> None:
-    from seqbench import plugins
-    from seqbench.new import package
+    from seqbench.plugins.discovery import load_plugins
+    from seqbench.plugins.scaffold.package import write_package
 
-    registry = plugins.load()
+    registry = load_plugins()
     taken = registry.models if kind == "model" else registry.datasets
     for offer in taken:
         if offer.spec.name.lower() == name.lower():
             raise UsageError(f"a {kind} {offer.spec.name!r} is offered by {offer.source} already")
-    folder, *files = package.write(kind, name, out)
+    folder, *files = write_package(kind, name, out)
     for path in files:
         click.echo(f"  {path}")
     click.echo(

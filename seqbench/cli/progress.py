@@ -13,13 +13,13 @@ from rich.text import Text
 
 from seqbench.report.numbers import duration
 from seqbench.report.text import clean
-from seqbench.work import Progress as Listener
+from seqbench.runner.context import Progress as Listener
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from seqbench.api import Resumed
-    from seqbench.executors import Job, Outcome
+    from seqbench.executors.base import Job, Outcome
+    from seqbench.runner.resume.earlier import Resumed
 
 PHASES = {
     "start": "starting workers (loading torch)",
@@ -30,9 +30,12 @@ PHASES = {
     "doctor": "checking the machine",
     "latency": "latency",
 }
+
 #: Where there is no live display, a job that takes long says how far it is once in so many seconds.
 QUIET_SECONDS = 30.0
+
 LONGEST_WARNING = 2000
+
 STYLES = {"ok": "green", "skipped": "yellow", "diverged": "yellow"}
 
 

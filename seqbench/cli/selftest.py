@@ -14,7 +14,7 @@ import click
 from seqbench.cli.terminal import console
 
 if TYPE_CHECKING:
-    from seqbench.selftest.checks import Check
+    from seqbench.testing.selftest.checks import Verification
 
 
 @click.command()
@@ -29,31 +29,32 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
     """
     from tempfile import TemporaryDirectory
 
-    from seqbench import environment, plugins
+    from seqbench.devices.registry import available_devices
     from seqbench.errors import WorkerError
+    from seqbench.plugins.discovery import load_plugins
 
-    there = environment.devices()
+    there = available_devices()
     if device not in there:
         known = ", ".join(there)
         raise click.BadParameter(f"this machine has no device {device!r} (it has: {known})")
     start = time.monotonic()
-    registry = plugins.load()
-    found: list[Check] = []
+    registry = load_plugins()
+    found: list[Verification] = []
     with (
         TemporaryDirectory(prefix="seqbench-") as folder,
         console(stderr=True).status("") as status,
     ):
         status.update("starting workers (loading torch)")
-        from seqbench.selftest import checks
-        from seqbench.selftest.workshop import Workshop
+        from seqbench.testing.selftest.checks import FULL, GROUPS, QUICK, Verification
+        from seqbench.testing.selftest.rig import Rig
 
-        workshop = Workshop(Path(folder), device)
-        for name, group in checks.GROUPS.items():
+        workshop = Rig(Path(folder), device)
+        for name, group in GROUPS.items():
             status.update(f"measuring: {name}")
             try:
-                found += group(workshop, registry, checks.QUICK if quick else checks.FULL)
+                found += group(workshop, registry, QUICK if quick else FULL)
             except WorkerError as error:
-                found.append(checks.Check(name, "a figure", str(error), "", False))
+                found.append(Verification(name, "a figure", str(error), "", False))
     failed = [check for check in found if not check.passed]
     if as_json:
         click.echo(json.dumps([asdict(check) for check in found], indent=1))
@@ -67,7 +68,7 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _advice(failed: list[Check]) -> list[str]:
+def _advice(failed: list[Verification]) -> list[str]:
     """Whether the machine or seqbench is to be looked at."""
     timed = [check.name for check in failed if check.timed]
     others = [check.name for check in failed if not check.timed]
@@ -85,7 +86,7 @@ def _advice(failed: list[Check]) -> list[str]:
     return lines
 
 
-def _print(found: list[Check]) -> None:
+def _print(found: list[Verification]) -> None:
     from rich.table import Table
     from rich.text import Text
 

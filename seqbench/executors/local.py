@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import Any
 
-from seqbench import system
 from seqbench.errors import WorkerError
-from seqbench.executors import Job, Listener, Outcome
-from seqbench.process import WorkerProcess, interrupts_wait
+from seqbench.executors.base import Job, Listener, Outcome, attempt_of, utc_now
+from seqbench.executors.order import Queue
+from seqbench.machine.limits import usable_cores, usable_memory
 from seqbench.records import Status
+from seqbench.runner.phases.contests import contest_outcome
+from seqbench.workers.process import WorkerProcess, interrupts_wait
 
 #: Seconds that a job past its limit has to end by itself.
 GRACE = 1.0
+
 #: Of the machine's memory, what one process may take where the suite sets no limit.
 MEMORY_SHARE = 0.9
+
 MANY_FILES = 4096
 
 
@@ -39,11 +40,11 @@ class LocalExecutor:
         _allow_many_files()
 
     def run(self, jobs: Sequence[Job], listener: Listener) -> Iterator[Outcome]:
-        """See :class:`seqbench.executors.Executor`."""
+        """See :class:`seqbench.executors.base.Executor`."""
         for job in jobs:
             if job.kind == "latency":
-                yield _contest(job, listener)
-        waiting = _Queue([job for job in jobs if job.kind != "latency"])
+                yield contest_outcome(job, listener)
+        waiting = Queue([job for job in jobs if job.kind != "latency"])
         running: list[_Running] = []
         lost: dict[str, list[Outcome]] = {}
         try:
@@ -54,8 +55,10 @@ class LocalExecutor:
                         with interrupts_wait():
                             running.append(_Running(self._bounded(job)))
                     except WorkerError as error:
-                        attempts = tuple(map(_attempt, lost.get(job.id, ())))
-                        yield Outcome(job, "crashed", str(error), started=_now(), attempts=attempts)
+                        attempts = tuple(map(attempt_of, lost.get(job.id, ())))
+                        yield Outcome(
+                            job, "crashed", str(error), started=utc_now(), attempts=attempts
+                        )
                     else:
                         listener.started(job)
                 if running:
@@ -71,7 +74,7 @@ class LocalExecutor:
                         before.append(outcome)
                         waiting.jobs.insert(0, one.job)
                     else:
-                        yield replace(outcome, attempts=tuple(map(_attempt, before)))
+                        yield replace(outcome, attempts=tuple(map(attempt_of, before)))
         finally:
             with interrupts_wait():  # a second one would leave those after it running
                 for one in running:
@@ -103,44 +106,6 @@ class LocalExecutor:
         return chosen
 
 
-class _Queue:
-    """Jobs in the order in which they are to start: the first of every group, then the second of
-    every group, and so on, so that of every case something can be seen early. Among those of one
-    turn the ones that will take longest come first, so that no core waits for one at the end;
-    and last those of which that is not known: they may hang.
-    """
-
-    def __init__(self, jobs: Sequence[Job]):
-        self.jobs = list(jobs)
-        self._turns: dict[str, int] = {}
-        self._took: dict[str, float] = {}
-        groups: dict[str, int] = {}
-        for job in jobs:
-            self._turns[job.id] = groups[job.group] = groups.get(job.group, -1) + 1
-        self._sort()
-
-    def heed(self, outcome: Outcome) -> None:
-        """Others of that group will take as long."""
-        if outcome.status == "ok":
-            self._took[outcome.job.group] = outcome.seconds
-            self._sort()
-
-    def _sort(self) -> None:
-        took = self._took
-        self.jobs.sort(key=lambda job: (self._turns[job.id], -took.get(job.group, 0.0)))
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may use: affinity and cgroup quota count, not just hardware."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cores = min(cores, max(1, int(quota) // int(period)))
-    return cores
-
-
 def _allow_many_files() -> None:
     """Each worker takes a handful of file descriptors; some systems allow 256 unless asked."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -148,34 +113,6 @@ def _allow_many_files() -> None:
         wanted = MANY_FILES if most == resource.RLIM_INFINITY else min(MANY_FILES, most)
         if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
-
-
-def usable_memory() -> int:
-    """Bytes of memory that this process may use: the machine's, or its control group's."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limits = system.limits(Path("/"))
-    return min(memory, limits.memory_bytes) if limits and limits.memory_bytes else memory
-
-
-def _contest(job: Job, listener: Listener) -> Outcome:
-    """Referees the cases that take turns from this very process: they need all else to be still.
-
-    It starts workers of its own, each watched with a time limit; the rest of it cannot hang.
-    """
-    from seqbench.measure import turns
-
-    clock, started = time.monotonic(), _now()
-    listener.started(job)
-    result = turns.measure(job.payload, lambda message: listener.told(job, message))
-    return Outcome(job, "ok", "", result, started, time.monotonic() - clock)
-
-
-def _attempt(outcome: Outcome) -> dict[str, Any]:
-    return {name: getattr(outcome, name) for name in ("status", "reason", "seconds")}
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _cores(job: Job) -> int:
@@ -193,7 +130,7 @@ def _wait_for_news(running: list[_Running]) -> None:
 class _Running:
     def __init__(self, job: Job):
         self.job = job
-        self.started = _now()
+        self.started = utc_now()
         self.clock = time.monotonic()
         self.deadline = None if job.limit is None else self.clock + job.limit
         self.killed = False

@@ -11,17 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from seqbench import models
 from seqbench.errors import PluginError, reason_of
-from seqbench.measure import kernels
+from seqbench.measure import operators
 from seqbench.measure.subject import Subject
 from seqbench.records import Measurement
+from seqbench.training.model import parameter_count
 from seqbench.types import Task
+from seqbench.workers.channel import Channel
+from seqbench.workers.main import Job
 
 MACS_METHOD = "operator count of one forward pass at batch 1 on the meta device"
 
 
-def measure(job: Mapping[str, Any]) -> dict[str, Any]:
+def measure_cost(job: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters, buffers, size of the weights file and multiply-accumulates of one sequence.
 
     Args:
@@ -30,12 +32,12 @@ def measure(job: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``{"measurements": […]}``: the cost, the kernels that one forward pass ran (see
-        :func:`seqbench.measure.kernels.run_by`), and multiply-accumulates for each length, the
+        :func:`seqbench.measure.operators.run_by`), and multiply-accumulates for each length, the
         dataset's own first; those that cannot be counted are a skipped measurement.
     """
     subject = Subject(job)
     sizes = {
-        "parameters": models.parameter_count(subject.model),
+        "parameters": parameter_count(subject.model),
         "buffers": sum(buffer.numel() for buffer in subject.model.buffers()),
         "serialized_bytes": Path(job["weights"]).stat().st_size,
     }
@@ -52,10 +54,10 @@ def measure(job: Mapping[str, Any]) -> dict[str, Any]:
 def _kernels(subject: Subject) -> Measurement:
     at = {"batch_size": 1, "length": subject.splits.task.length, "mode": "inference"}
     try:
-        values = kernels.run_by(subject.model, subject.batch(1)[0])
+        values = operators.run_by(subject.model, subject.batch(1)[0])
     except Exception as error:  # a plugin's model may not take a batch of one
         return Measurement("ops", "1", at, status="skipped", reason=reason_of(error))
-    return Measurement("ops", "1", at, values, method=kernels.METHOD)
+    return Measurement("ops", "1", at, values, method=operators.METHOD)
 
 
 def _macs(model: nn.Module, task: Task, lengths: Mapping[int, Any]) -> Iterator[Measurement]:
@@ -95,7 +97,7 @@ def count_macs(model: nn.Module, task: Task, length: int | None = None) -> int:
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=formulas) as counter:
         model(x)
     macs: int = counter.get_total_flops() // 2
-    if macs == 0 and models.parameter_count(model):
+    if macs == 0 and parameter_count(model):
         raise PluginError("no multiply-accumulate was counted although the model has parameters")
     return macs
 
@@ -109,3 +111,8 @@ def _of_numbers(formula: Callable[..., int]) -> Callable[..., int]:
 
     count._get_raw = True  # type: ignore[attr-defined]  # it is given tensors, not their shapes
     return count
+
+
+def job_cost(job: Job, channel: Channel) -> dict[str, Any]:
+
+    return measure_cost(job)

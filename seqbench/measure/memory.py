@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -11,22 +10,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqbench import nvidia, training
-from seqbench.errors import DeviceError, reason_of
-from seqbench.measure import peaks
-from seqbench.measure.peaks import Pass, Work
+from seqbench.devices.base import Pass, Workload, median_pass
+from seqbench.devices.cpu import SO_FAR, settle_allocator
+from seqbench.devices.cuda import process_total
+from seqbench.devices.memory import memory_passes
+from seqbench.errors import DeviceError, reason_of, status_of
 from seqbench.measure.subject import Subject
 from seqbench.records import Measurement
-from seqbench.worker import status_of
+from seqbench.training.step import Step
+from seqbench.workers.channel import Channel
+from seqbench.workers.main import Job
 
 #: Batch normalization needs more than one.
 FEW = 2
 
 #: Makes the work for sequences of so many steps, and says what the model holds beside it.
-Prepare = Callable[[int], tuple[Work, dict[str, int]]]
+Prepare = Callable[[int], tuple[Workload, dict[str, int]]]
 
 
-def measure(job: Mapping[str, Any]) -> dict[str, Any]:
+def measure_memory(job: Mapping[str, Any]) -> dict[str, Any]:
     """Memory that the model needs: what it holds, and the peak of working memory beyond that.
 
     Args:
@@ -38,7 +40,7 @@ def measure(job: Mapping[str, Any]) -> dict[str, Any]:
         ``{"measurements": […]}``: one for each length, the dataset's own first; values as of
         :func:`figures`. One that cannot be had says why, in ``reason``.
     """
-    peaks.settle_allocator()
+    settle_allocator()
     subject = Subject(job)
     prepare = _inference(subject, job) if job["mode"] == "inference" else _training(subject, job)
     own = subject.splits.task.length
@@ -54,19 +56,19 @@ def _at_length(
     held: dict[str, int] = {}
     try:
         work, held = prepare(length)
-        passes, method = peaks.passes(work, device)
+        passes, method = memory_passes(work, device)
     except DeviceError as error:  # nobody could tell: no fault of the model
         return Measurement("memory", "B", at, held, "skipped", str(error))
     except Exception as error:  # a plugin's model, at a length that it may not take
         traceback.print_exc()
         return Measurement("memory", "B", at, {}, status_of(error), reason_of(error))
-    values = figures(held, passes, lower_bound=method == peaks.SO_FAR)
+    values = memory_figures(held, passes, lower_bound=method == SO_FAR)
     if device.type == "cuda":
-        values |= _process_total(device, values["missing"])
+        values |= process_total(device, values["missing"])
     return Measurement("memory", "B", at, values, method=method)
 
 
-def figures(
+def memory_figures(
     held: Mapping[str, int], passes: Sequence[Pass], *, lower_bound: bool = False
 ) -> dict[str, Any]:
     """Everything in bytes; None where a figure is not to be had, with the reason in ``missing``.
@@ -81,10 +83,10 @@ def figures(
         ``activations``: ``working`` without the gradients: what the forward pass keeps for the
         backward pass, temporaries, the answer; ``total``: parameters, buffers, optimizer state and
         ``working``, so the sum of the breakdown; ``baseline``, ``peak``, ``reserved``: of the pass
-        whose ``working`` is the median (see :class:`seqbench.measure.peaks.Pass`); ``peaks``:
+        whose ``working`` is the median (see :class:`seqbench.devices.base.Pass`); ``peaks``:
         ``working`` of each pass; ``low``, ``high``: bounds of ``total`` over the passes.
     """
-    middle = peaks.median_pass(passes)
+    middle = median_pass(passes)
     working = [each.working for each in passes]
     gradients = held.get("gradients", 0)
     kept = sum(held.values()) - gradients
@@ -110,22 +112,10 @@ def figures(
     return values if middle.reserved is None else {**values, "reserved": middle.reserved}
 
 
-def _process_total(device: torch.device, missing: dict[str, str]) -> dict[str, int | None]:
-    """What the driver says right after the last pass, whose peak torch still has in reserve."""
-    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
-    try:
-        if uuid is None:
-            raise DeviceError("this torch does not tell which GPU of the driver's list it uses")
-        return {"process": nvidia.used_by(os.getpid(), f"GPU-{uuid}")}
-    except DeviceError as error:
-        missing["process"] = str(error)
-        return {"process": None}
-
-
 def _inference(subject: Subject, job: Mapping[str, Any]) -> Prepare:
     held = _held(subject.model)
 
-    def prepare(length: int) -> tuple[Work, dict[str, int]]:
+    def prepare(length: int) -> tuple[Workload, dict[str, int]]:
         inputs = subject.batch(job["batch_size"], length=length)[0]
 
         def work() -> None:
@@ -140,9 +130,9 @@ def _inference(subject: Subject, job: Mapping[str, Any]) -> Prepare:
 def _training(subject: Subject, job: Mapping[str, Any]) -> Prepare:
     model = subject.model.train()
     # The schedule has steps enough for every pass of every length.
-    step = training.Step(model, subject.splits.task, job["train"], steps_per_epoch=10**6)
+    step = Step(model, subject.splits.task, job["train"], steps_per_epoch=10**6)
 
-    def prepare(length: int) -> tuple[Work, dict[str, int]]:
+    def prepare(length: int) -> tuple[Workload, dict[str, int]]:
         batch = subject.batch(job["batch_size"], length=length)
 
         def work() -> None:
@@ -177,3 +167,8 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> list[Tensor]:
         for value in state.values()
         if isinstance(value, Tensor)
     ]
+
+
+def job_memory(job: Job, channel: Channel) -> dict[str, Any]:
+
+    return measure_memory(job)

@@ -11,9 +11,11 @@ import torch
 from safetensors.torch import load_model
 from torch import Tensor, nn
 
-from seqbench import data, models
-from seqbench.provenance import check_unchanged
-from seqbench.records import Choice
+from seqbench.devices.base import synchronize
+from seqbench.plugins.choice import Choice
+from seqbench.plugins.provenance import check_unchanged
+from seqbench.training.data import open_splits
+from seqbench.training.model import build_model
 from seqbench.types import Splits
 
 
@@ -21,7 +23,7 @@ class Subject:
     """A case's trained model, loaded as a user of it would.
 
     Args:
-        job: ``model`` (a :class:`seqbench.records.Choice`), ``data`` and ``weights`` (files),
+        job: ``model`` (a :class:`.choice.Choice`), ``data`` and ``weights`` (files),
             ``device``.
 
     ``cold`` holds the seconds that building it and loading its weights took.
@@ -34,9 +36,9 @@ class Subject:
         choice = Choice(**job["model"])
         check_unchanged(choice)  # the weights were trained with that
         self.device = torch.device(job["device"])
-        self.splits: Splits = data.open_splits(Path(job["data"]))
+        self.splits: Splits = open_splits(Path(job["data"]))
         clock = time.perf_counter()
-        self.model: nn.Module = models.build(choice, self.splits.task)
+        self.model: nn.Module = build_model(choice, self.splits.task)
         built = time.perf_counter()
         load_model(self.model, job["weights"])
         self.model.to(self.device).eval()
@@ -61,11 +63,3 @@ class Subject:
             if self.splits.task.target == "label_per_step":
                 targets = targets[:, steps]
         return inputs.to(self.device), targets.to(self.device)
-
-
-def synchronize(device: torch.device) -> None:
-    """Waits until the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()

@@ -6,57 +6,27 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from seqbench import stats
 from seqbench.report import numbers
-from seqbench.report.column import Case, Column, Document
-from seqbench.report.columns import ResultTable
-from seqbench.report.groups import at_settings
-from seqbench.report.pairs import MOST_CASES, families
-from seqbench.report.target import target_words
-from seqbench.report.text import clean, label, lines_of, settings
+from seqbench.report.columns.column import Case, Column, Document
+from seqbench.report.columns.letters import at_settings
+from seqbench.report.columns.table import ResultTable
+from seqbench.report.names import case_name, dataset_words, some
+from seqbench.report.text import clean, label, lines_of, settings, target_words
+from seqbench.stats.timing import ENOUGH_FOR_P90, ENOUGH_FOR_P99
+from seqbench.summary.metric_pairs import MOST_CASES, families
 
 MOST_FAILURES = 10
-MOST_NAMED = 4
+
 #: What the log may explain, where the reason says only how a process ended; so many lines of it.
 UNEXPLAINED, MOST_LINES = ("crashed", "timeout"), 3
+
 SEEDS_TEST = "sign-flip test of paired seeds"
+
 #: The test behind a comparison in pairs, where it is not that of the metric.
 TESTS = dict.fromkeys(("latency", "step"), "t test of paired rounds")
+
 #: The parameters of optimizers and schedules that readers ask for; the JSON export has all.
 TOLD = ("lr", "max_lr", "momentum", "weight_decay", "gamma")
-
-
-def status_lines(case: Case) -> list[str]:
-    """``["ok"]``, or what went wrong: ``["1 of 3 diverged"]``."""
-    seeds: Mapping[str, int] = case["seeds"]
-    total = sum(seeds.values())
-    if not total:
-        return ["not run"]
-    bad = [f"{n} of {total} {_words(status)}" for status, n in seeds.items() if status != "ok"]
-    if not bad and case["status"] not in (None, "ok"):
-        return [f"measuring: {_words(case['status'])}"]
-    return bad or ["ok"]
-
-
-def several_devices(document: Document) -> bool:
-    """Whether cases of the document differ in their device."""
-    cases = document["cases"]
-    return any(case["device"] != cases[0]["device"] for case in cases)
-
-
-def case_name(case: Case, document: Document) -> str:
-    """The label, with the dataset and the device where the document has several."""
-    parts = [label(case)]
-    cases = document["cases"]
-    if any(_dataset(other) != _dataset(cases[0]) for other in cases):
-        parts.append(f"on {clean(_dataset(case))}")
-    if several_devices(document):
-        parts.append(f"on {clean(case['device'])}")
-    return " ".join(parts)
-
-
-def _dataset(case: Case) -> str:
-    return str(case.get("dataset_label") or case["dataset"])
 
 
 def failures(document: Document, table: ResultTable) -> list[str]:
@@ -87,7 +57,8 @@ def _unmeasured(case: Case) -> list[str]:
     """Quantities that could not be had; one that failed alike at several settings once."""
     return list(
         dict.fromkeys(
-            f"measuring {clean(one['quantity'])}: {_words(one['status'])}: {clean(one['reason'])}"
+            f"measuring {clean(one['quantity'])}: {dataset_words(one['status'])}: "
+            f"{clean(one['reason'])}"
             for one in case.get("unmeasured", ())
         )
     )
@@ -99,7 +70,7 @@ def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:
     printed: dict[str, list[str]] = {}
     for trial in trials:
         reason = clean(trial["reason"])
-        what = _words(trial["status"]) + (f": {reason}" if reason else "")
+        what = dataset_words(trial["status"]) + (f": {reason}" if reason else "")
         if trial.get("attempts"):
             what += f" (attempt {len(trial['attempts']) + 1})"
         seeds.setdefault(what, []).append(str(trial["seed"]))
@@ -111,10 +82,6 @@ def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:
         )
         for what, numbers in seeds.items()
     ]
-
-
-def _words(status: str) -> str:
-    return clean(status).replace("_", " ")
 
 
 def user_notes(document: Document) -> list[str]:
@@ -236,12 +203,6 @@ def _target_lines(document: Document) -> list[str]:
     return lines + [f"{why} ({some(names)})." for why, names in missing.items()]
 
 
-def some(names: Sequence[str], between: str = ", ") -> str:
-    """The first few of ``names``, and how many more there are."""
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return between.join(names[:MOST_NAMED]) + more
-
-
 def _metric_line(document: Document) -> list[str]:
     metrics = [case["metric"] for case in document["cases"] if case["metric"]]
     if not metrics:
@@ -266,7 +227,7 @@ def _latency_line(document: Document, columns: Sequence[Column]) -> list[str]:
     threads = _range(entry["threads"] for entry in entries)
     too_few = any(entry[tail] is None for entry in entries for tail in ("p90_s", "p99_s"))
     too_few &= any(column.header[0] in ("p90", "p99") for column in columns)
-    needed = f"; p90 needs {stats.ENOUGH_FOR_P90} calls, p99 {stats.ENOUGH_FOR_P99}" * too_few
+    needed = f"; p90 needs {ENOUGH_FOR_P90} calls, p99 {ENOUGH_FOR_P99}" * too_few
     return [
         f"latency: one forward pass on {threads} thread{'s' * (threads != '1')}, median of the "
         f"medians of {processes} processes, {calls} calls each; 95 % t interval over the "

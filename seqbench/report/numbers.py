@@ -9,14 +9,19 @@ from dataclasses import dataclass
 
 #: Stands where there is no figure.
 MISSING = "—"
+
 #: Stands where there could be one, and the reason is told below.
 NOT_AVAILABLE = "n/a"
+
 #: Follows a figure whose 95 % interval is wider than ± this share of it: its digits say too much.
 DOUBTFUL, DOUBT = "?", 0.10
+
 #: Stands for a target that was missed.
 INFINITE = "∞"
+
 #: A column whose largest figure would reach this goes to the next larger unit.
 TOO_LARGE = 10_000
+
 #: Fixed-point notation is kept for exponents in this range; beyond, ``1.23e-07``.
 FIXED_POINT = range(-5, 7)
 
@@ -58,9 +63,13 @@ class Scale:
 
 
 TIME = Scale((Unit("ns", 1e-9), Unit("µs", 1e-6), Unit("ms", 1e-3), Unit("s", 1.0)))
+
 SMALL_BYTES = Scale((Unit("B", 1.0), Unit("KiB", 2.0**10), Unit("MiB", 2.0**20)))
+
 BYTES = Scale((Unit("MiB", 2.0**20), Unit("GiB", 2.0**30), Unit("TiB", 2.0**40)))
+
 RATE = Scale((Unit("1/s", 1.0), Unit("k/s", 1e3), Unit("M/s", 1e6), Unit("G/s", 1e9)))
+
 COUNT = Scale(
     (Unit("", 1.0), Unit("k", 1e3), Unit("M", 1e6), Unit("G", 1e9), Unit("T", 1e12)), least=0.1
 )

@@ -7,9 +7,12 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from seqbench.types import HIGHER_IS_BETTER
+
 #: Control, format (also: right-to-left overrides), surrogate, private and unassigned characters,
 #: line and paragraph separators.
 UNSHOWABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
 LONGEST_LABEL, LONGEST_LINE = 60, 300
 
 
@@ -42,3 +45,9 @@ def settings(params: Mapping[str, Any]) -> str:
         if value is not None
     ]
     return clean(", ".join(pairs))
+
+
+def target_words(target: Mapping[str, Any]) -> str:
+    """``accuracy ≥ 0.85``."""
+    sign = "≥" if HIGHER_IS_BETTER[target["metric"]] else "≤"
+    return f"{target['metric']} {sign} {target['value']:g}"

@@ -1,17 +1,6 @@
-"""A suite: one YAML file that says which models, on which datasets, trained and measured how.
+"""From a YAML file to a Suite: which models, on which datasets, trained and measured how.
 
-``yaml_source`` reads strict YAML, ``source`` puts files and overrides together, ``shape`` says
-which keys there are, ``load`` checks it all against the plugins, ``words`` says what is wrong.
+``strict_yaml`` reads strict YAML, ``files`` merges includes and overrides, ``keys`` says which keys
+there are and ``values`` what each may hold, ``validate`` checks the whole against the plugins,
+``messages`` phrases what is wrong.
 """
-
-from seqbench.suite.load import load_suite, parse_suite
-from seqbench.suite.shape import Entry, ModelEntry, Suite, Training
-
-__all__ = [
-    "Entry",
-    "ModelEntry",
-    "Suite",
-    "Training",
-    "load_suite",
-    "parse_suite",
-]

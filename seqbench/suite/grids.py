@@ -8,11 +8,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from seqbench.parameters import completed, is_grid
+from seqbench.plugins.parameters import completed, is_grid
 from seqbench.types import Param
 
 #: For every declared parameter, the values it takes.
 Axes: TypeAlias = "dict[str, list[Any]]"
+
 #: The same, with the values in a form that can be compared.
 Keys: TypeAlias = "dict[str, frozenset[str]]"
 

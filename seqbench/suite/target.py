@@ -6,16 +6,21 @@ import math
 import re
 from dataclasses import dataclass
 
-from seqbench.parameters import nearest
-from seqbench.suite.yaml_source import described, shown
+from seqbench.plugins.parameters import nearest
+from seqbench.suite.strict_yaml import described, shown
 from seqbench.types import HIGHER_IS_BETTER
 
 BLANKS = r"\s*"
+
 NUMBER = r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,3})?"
+
 WORDS = re.compile(r"([^\s<>=!≤≥]+)\s*([<>=!≤≥]+)\s*(.+)")
+
 SIGNS = {metric: ">=" if higher else "<=" for metric, higher in HIGHER_IS_BETTER.items()}
+
 #: What JSON Schema can say of it.
 PATTERN = rf"^\s*({'|'.join(name + BLANKS + sign for name, sign in SIGNS.items())})\s*{NUMBER}\s*$"
+
 FORM = "as in accuracy >= 0.85 or mse <= 0.01"
 
 

@@ -1,0 +1,91 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from seqbench.cli import complete
+
+if TYPE_CHECKING:
+    from seqbench.suite.selection import Selection
+
+SUITE = click.argument("suite", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+
+OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    help="Folder that keeps the runs.",
+)
+
+DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    envvar="SEQBENCH_DATA",
+    show_envvar=True,
+    help="Folder where datasets already lie.",
+)
+
+
+def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that change what a suite asks for."""
+    options = [
+        click.option(
+            "--set",
+            "overrides",
+            metavar="KEY=VALUE",
+            multiple=True,
+            help="Change a setting, as train.epochs=2. May be given again.",
+        ),
+        click.option(
+            "--model",
+            "models",
+            metavar="M",
+            multiple=True,
+            shell_complete=complete.model,
+            help="Only this model (name or label). May be given again.",
+        ),
+        click.option(
+            "--dataset",
+            "datasets",
+            metavar="D",
+            multiple=True,
+            shell_complete=complete.dataset,
+            help="Only this dataset. May be given again.",
+        ),
+        click.option(
+            "--device",
+            "devices",
+            metavar="DEV",
+            multiple=True,
+            help="cpu, cuda, cuda:1, mps or auto, instead of the suite's. May be given again.",
+        ),
+        click.option(
+            "--seeds",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Seeds 0 to N-1, instead of the suite's.",
+        ),
+        click.option("--yes", is_flag=True, help="Plan more than 1,000 trials."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def selection_from(
+    overrides: tuple[str, ...],
+    models: tuple[str, ...],
+    datasets: tuple[str, ...],
+    devices: tuple[str, ...],
+    seeds: int | None,
+    yes: bool,
+) -> Selection:
+    from seqbench.suite.selection import Selection
+
+    return Selection(overrides, models, datasets, devices, seeds, allow_many=yes)

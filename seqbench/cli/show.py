@@ -1,0 +1,112 @@
+"""``seqbench show`` and ``seqbench list``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seqbench.cli import complete
+from seqbench.cli.options import OUT
+from seqbench.cli.terminal import console
+from seqbench.errors import UnknownName, UsageError
+from seqbench.types import FORMATS
+
+if TYPE_CHECKING:
+    from seqbench.plugins.choice import Choice
+
+
+@click.command()
+@click.argument("run", required=False, shell_complete=complete.run)
+@click.option(
+    "--format",
+    "form",
+    metavar="NAME",
+    default="table",
+    show_default=True,
+    shell_complete=complete.report,
+    help="table, json, markdown, csv, latex, or another report (see `seqbench reports`).",
+)
+@click.option(
+    "--svg",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the tables as a picture of a terminal instead.",
+)
+@click.option("--memory", is_flag=True, help="Show what memory goes into instead.")
+@click.option("--pairs", is_flag=True, help="Show every comparison of two cases instead.")
+@click.option(
+    "--confusion",
+    metavar="MODEL",
+    help="Show which classes MODEL (name or label) takes for which instead.",
+)
+@OUT
+def show(
+    run: str | None,
+    form: str,
+    svg: Path | None,
+    memory: bool,
+    pairs: bool,
+    confusion: str | None,
+    out: Path,
+) -> None:
+    """Show the tables of RUN: a folder, its name, or a suite's latest. Default: the latest run."""
+    from seqbench.store.find import find_run
+    from seqbench.summary.run import Run
+
+    asked = {
+        f"--format {form}": form != "table", "--svg": svg is not None, "--memory": memory,
+        "--pairs": pairs, "--confusion": confusion is not None,
+    }  # fmt: skip
+    chosen = [name for name, given in asked.items() if given]
+    if len(chosen) > 1:
+        raise UsageError(
+            f"{' and '.join(chosen)} do not go together: each shows something else; "
+            "--format json holds everything"
+        )
+    report = None if form in FORMATS else _report(form)
+    document = Run.open(find_run(out, run)).document
+    if svg:
+        from seqbench.report.terminal.svg import save_svg
+
+        save_svg(document, svg)
+    elif memory:
+        from seqbench.report.terminal.memory import print_memory
+
+        print_memory(document, console())
+    elif pairs:
+        from seqbench.report.terminal.pairs import print_pairs
+
+        print_pairs(document, console())
+    elif confusion is not None:
+        from seqbench.report.terminal.confusion import print_confusion
+
+        print_confusion(document, confusion, console())
+    elif form == "table":
+        from seqbench.report.terminal.report import print_report
+
+        print_report(document, console())
+    elif form == "json":
+        from seqbench.report.exports.json import write_json
+
+        write_json(document, sys.stdout)
+    elif report is not None:
+        from seqbench.report.plugin import render_report
+
+        click.echo(render_report(report, document), nl=False)
+
+
+def _report(form: str) -> Choice:
+    """The report called so, with its defaults. Raises UnknownName."""
+    from seqbench.plugins import parameters
+    from seqbench.plugins.choice import Choice
+    from seqbench.plugins.discovery import load_plugins
+
+    try:
+        offer = load_plugins().look_up("report", form)
+    except UnknownName as error:
+        near = parameters.nearest(form, FORMATS)
+        more = near if near.startswith("did") else f"{error}; {', '.join(FORMATS)} need no plugin"
+        raise UsageError(f"--format {form}: {more}") from error
+    return Choice.of(offer, parameters.completed({}, offer.spec.parameters))

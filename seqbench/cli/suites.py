@@ -1,0 +1,30 @@
+"""``seqbench validate`` and ``seqbench schema``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from seqbench.cli.options import SUITE, selection_from, selection_options
+from seqbench.cli.plan import plan_size, planned
+
+
+@click.command()
+@SUITE
+@selection_options
+def validate(suite: Path, **chosen: Any) -> None:
+    """Check SUITE as `run` would, without running it."""
+    plan = planned(suite, selection_from(**chosen))
+    click.echo(f"{suite}: valid: {plan_size(plan)}")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of a suite, for editors."""
+    from seqbench.plugins.discovery import load_plugins
+    from seqbench.suite.json_schema import json_schema
+
+    click.echo(json.dumps(json_schema(load_plugins()), indent=2))

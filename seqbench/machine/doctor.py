@@ -1,0 +1,253 @@
+"""Is this machine fit to measure on? What was found, how bad it is, and what to do about it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from seqbench.devices import nvidia
+from seqbench.errors import DeviceError
+from seqbench.machine import linux
+from seqbench.machine.linux import Moment
+from seqbench.workers.channel import Channel
+from seqbench.workers.main import Job
+
+#: What latency is to be known to, if nobody asked for anything else.
+PRECISION = 0.02
+
+#: More than this of one core, used by others, disturbs.
+OTHERS_CORES = 0.1
+
+SLOWEST, STEAL = 2.0, 0.01
+
+COARSE_TIMER_NS = 1000
+
+TIMER_READS = 20_000
+
+#: Less memory than this left within a limit, and a case may not fit.
+ROOM_BYTES = 2**30
+
+Level = Literal["ok", "warn", "n/a"]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One thing that was looked at.
+
+    Args:
+        name: what.
+        value: how it is, in a few words; for ``n/a`` why nobody can tell.
+        level: ``ok``, ``warn`` (it may disturb) or ``n/a``.
+        remedy: one line; for ``warn`` only.
+    """
+
+    name: str
+    value: str
+    level: Level
+    remedy: str = ""
+
+
+def examine_machine(
+    seconds: float, root: Path = Path("/"), *, after_training: bool = False
+) -> dict[str, Any]:
+    """Looks at everything while a reference computation runs. Imports torch.
+
+    Args:
+        seconds: how long the computation goes on.
+        root: where the system's files are.
+        after_training: the load average is then that of the run itself, and left out.
+
+    Returns:
+        ``findings`` (as :class:`Finding`), ``steadiness`` (as
+        :func:`seqbench.machine.steadiness.summary`), ``noise`` (a share, its headline) and
+        ``seconds``.
+    """
+    from seqbench.machine import steadiness
+
+    load = linux.load(root)  # before this very check adds to it
+    step, cost = clock_resolution()
+    before, clock = linux.moment(root), time.perf_counter()
+    blocks = steadiness.blocks(seconds)
+    took, after = time.perf_counter() - clock, linux.moment(root)
+    steady = steadiness.summary(blocks)
+    findings = [
+        *_steadiness(steady, PRECISION),
+        *([] if after_training else [_load(load, os.cpu_count() or 1)]),
+        _others(before, after, took),
+        _steal(before, after),
+        _governor(linux.governors(root)),
+        _turbo(linux.turbo(root)),
+        _heat(before.heat, after.heat),
+        *_limits(linux.limits(root), before.quota, after.quota),
+        _swap(linux.memory_info(root)),
+        _gpu_processes(),
+        _timer(step, cost),
+    ]
+    return {
+        "findings": [asdict(finding) for finding in findings],
+        "steadiness": steady,
+        "noise": steady["noise"],
+        "seconds": seconds,
+    }
+
+
+def steadiness_verdict(noise: float, precision: float = PRECISION) -> str:
+    """One line: whether the machine is steady enough, and what to do if not."""
+    asked = f"±{100 * precision:g} %"
+    if noise <= precision:
+        return f"Steady enough for {asked} (the same computation varied by ±{100 * noise:.1f} %)."
+    return (
+        f"Not steady enough for {asked}: the same computation varied by ±{100 * noise:.1f} %. "
+        "Do what is said above and check again, or give a run more time: raise "
+        "measure.latency.budget."
+    )
+
+
+def clock_resolution() -> tuple[int, float]:
+    """Smallest step of the clock that calls are timed with, and what reading it costs; in ns."""
+    reads = [time.perf_counter_ns() for _ in range(TIMER_READS)]
+    steps = [later - earlier for earlier, later in itertools.pairwise(reads)]
+    cost = (reads[-1] - reads[0]) / len(steps)
+    return min((step for step in steps if step > 0), default=0), cost
+
+
+def _steadiness(steady: Mapping[str, Any], precision: float) -> Iterator[Diagnosis]:
+    half, drift, slowest = steady["spread"] / 2, steady["drift"], steady["slowest"]
+    name = "same work again"
+    wide, drifts, late = half > precision, abs(drift) > precision, slowest > SLOWEST
+    yield _judged(
+        name, f"middle half of {steady['n']:,} blocks within ±{100 * half:.1f} %", wide,
+        "close other programs; on a shared machine choose a quiet hour, or more budget",
+    )  # fmt: skip
+    yield _judged(
+        "drift", f"{100 * drift:+.1f} % from the first third to the last", drifts,
+        "let the machine cool down; mains power instead of battery; a fixed frequency",
+    )  # fmt: skip
+    yield _judged(
+        "slowest block", f"{slowest:.2f} times the median", late,
+        "something broke in: look for timers, backups and updates that start by themselves",
+    )  # fmt: skip
+
+
+def _load(load: float | None, cores: int) -> Diagnosis:
+    if load is None:
+        return Diagnosis("load", "this system does not tell", "n/a")
+    value = f"{load:.2f} over the last minute, on {cores} core{'s' * (cores != 1)}"
+    return _judged("load", value, load > cores / 2, "wait a minute, or end what keeps cores busy")
+
+
+def _others(before: Moment, after: Moment, seconds: float) -> Diagnosis:
+    cores = linux.busy(before, after, seconds, os.getpid())
+    if cores is None:
+        return Diagnosis("other processes", "this system does not tell", "n/a")
+    named = [
+        f"{name} {used:.2f}"
+        for name, used in linux.busiest(before, after, seconds, os.getpid())[:2]
+        if 0.02 <= used <= cores + 0.005  # never more than all of them
+    ]
+    value = f"{cores:.2f} cores busy" + (f": {', '.join(named)}" if named else "")
+    return _judged("other processes", value, cores > OTHERS_CORES, "end them, or wait for them")
+
+
+def _steal(before: Moment, after: Moment) -> Diagnosis:
+    share = linux.share(before, after, "steal")
+    if share is None:
+        return Diagnosis("stolen time", "this system does not tell", "n/a")
+    return _judged(
+        "stolen time", f"{100 * share:.1f} % taken by other virtual machines", share > STEAL,
+        "ask for a machine of your own (dedicated cores), or choose a quiet hour",
+    )  # fmt: skip
+
+
+def _governor(found: Sequence[str] | None) -> Diagnosis:
+    if found is None:
+        return Diagnosis("frequency", "no governor to be seen (usual in a virtual machine)", "n/a")
+    return _judged(
+        "frequency", f"governor {', '.join(found)}", list(found) != ["performance"],
+        "sudo cpupower frequency-set -g performance",
+    )  # fmt: skip
+
+
+def _turbo(on: bool | None) -> Diagnosis:
+    if on is None:
+        return Diagnosis("turbo", "the system does not tell", "n/a")
+    return _judged(
+        "turbo", "on: speed depends on heat" if on else "off", on,
+        "turn it off: 1 into intel_pstate/no_turbo, or 0 into cpufreq/boost",
+    )  # fmt: skip
+
+
+def _heat(before: int | None, after: int | None) -> Diagnosis:
+    if before is None or after is None:
+        return Diagnosis("heat", "no throttle counters (usual in a virtual machine)", "n/a")
+    return _judged(
+        "heat", f"slowed down {after - before} times now, {after} since the start", after > before,
+        "let the machine cool down, clean its fans",
+    )  # fmt: skip
+
+
+def _limits(
+    limits: linux.Limits | None, before: int | None, after: int | None
+) -> Iterator[Diagnosis]:
+    if limits is None:
+        yield Diagnosis("CPU limit", "no control groups here", "n/a")
+        yield Diagnosis("memory limit", "no control groups here", "n/a")
+        return
+    waits = after - before if before is not None and after is not None else None
+    cores = "none" if limits.cores is None else f"{limits.cores:g} cores"
+    waited = "" if waits is None else f"; waited for it {waits} times"
+    yield _judged(
+        "CPU limit", f"{cores}{waited}", bool(waits),
+        "raise the CPU quota of the container, or give it whole cores (cpuset)",
+    )  # fmt: skip
+    if limits.memory_bytes is None:
+        yield Diagnosis("memory limit", "none", "ok")
+        return
+    used = limits.memory_used_bytes
+    if used is None:
+        value = f"{limits.memory_bytes / 2**30:.1f} GiB; the system does not tell what is in use"
+        yield Diagnosis("memory limit", value, "n/a")
+        return
+    value = f"{used / 2**30:.1f} of {limits.memory_bytes / 2**30:.1f} GiB in use"
+    tight = limits.memory_bytes - used < ROOM_BYTES
+    yield _judged("memory limit", value, tight, "raise the memory limit of the container")
+
+
+def _swap(memory: Mapping[str, int]) -> Diagnosis:
+    if "SwapTotal" not in memory:
+        return Diagnosis("swap", "this system does not tell", "n/a")
+    used = memory["SwapTotal"] - memory["SwapFree"]
+    value = f"{used / 2**20:,.0f} MiB in use" if memory["SwapTotal"] else "none"
+    return _judged("swap", value, used > 0, "close programs that need much memory; sudo swapoff -a")
+
+
+def _gpu_processes() -> Diagnosis:
+    try:
+        found = [one for one in nvidia.processes() if one.pid != os.getpid()]
+    except DeviceError as error:
+        return Diagnosis("GPU processes", str(error), "n/a")
+    named = ", ".join(f"{Path(one.name).name} ({one.pid})" for one in found[:3])
+    value = f"{len(found)}: {named}" if found else "none"
+    return _judged("GPU processes", value, bool(found), "end them, or wait for them")
+
+
+def _timer(step: int, cost: float) -> Diagnosis:
+    value = f"steps of {step} ns, {cost:.0f} ns to read"
+    return _judged(
+        "timer", value, max(step, cost) > COARSE_TIMER_NS,
+        "let Linux use the tsc clock source (clocksource=tsc)",
+    )  # fmt: skip
+
+
+def _judged(name: str, value: str, bad: bool, remedy: str) -> Diagnosis:
+    return Diagnosis(name, value, "warn" if bad else "ok", remedy if bad else "")
+
+
+def job_doctor(job: Job, channel: Channel) -> dict[str, Any]:
+
+    return examine_machine(job["seconds"], after_training=job["after_training"])

@@ -1,0 +1,80 @@
+"""The machine and the software that a run's figures belong to."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import seqbench
+from seqbench.devices.cpu import cpu_name
+from seqbench.devices.registry import available_devices
+from seqbench.machine.limits import machine_memory
+from seqbench.workers.channel import Channel
+from seqbench.workers.main import Job
+
+
+def describe_environment() -> dict[str, Any]:
+    """A fingerprint of machine and software as plain data. Imports torch."""
+    import torch
+
+    from seqbench.machine.limits import usable_cores
+
+    return {
+        "seqbench": seqbench.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": _version("torchvision"),
+        "numpy": _version("numpy"),
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpu": cpu_name(),
+        "cores": usable_cores(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "memory_bytes": machine_memory(),
+        "cgroup_memory_max": _first_line("/sys/fs/cgroup/memory.max"),
+        "git": _git_state(),
+        "tf32": {
+            "matmul": torch.backends.cuda.matmul.allow_tf32,
+            "cudnn": torch.backends.cudnn.allow_tf32,
+        },
+        "onednn": torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
+        "devices": available_devices(),
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _first_line(path: str) -> str | None:
+    try:
+        return Path(path).read_text().splitlines()[0]
+    except (OSError, IndexError):
+        return None
+
+
+def _git_state() -> str | None:
+    """Commit of the folder the run was started in, with ``+`` if it has changes."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def job_environment(job: Job, channel: Channel) -> dict[str, Any]:
+
+    return describe_environment()

@@ -1,0 +1,153 @@
+"""From raw samples to figures: everything here can be derived again from the samples file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from seqbench.records import Measurement
+from seqbench.stats.timing import latency_summary, throughput_summary
+from seqbench.store.files import read_compressed, write_compressed
+
+#: The first call of a block meets caches, and threads, of whoever ran before: it is kept in the
+#: samples and left out of the figures.
+DROPPED = 1
+
+#: What is found out about a cell while it is prepared (see :class:`.cells.Cell`).
+FACTS = ("state_bytes", "first_call_s", "graph_breaks")
+
+METHOD = "median of per-process medians of blocks taking turns in random order"
+
+
+@dataclass
+class Samples:
+    """All raw samples of one case: what ``samples/<case>.json.gz`` holds.
+
+    Args:
+        cells: what was timed, each with its settings (see :class:`.cells.Cell`);
+            one that could not be has the ``status`` and ``reason`` of the failure.
+        blocks: ``cell``, ``process``, ``round``, ``ns`` (one entry for each call, in nanoseconds).
+        windows: ``cell``, ``process``, ``samples``, ``seconds``.
+        cold: of each process, seconds of what came before.
+    """
+
+    cells: list[dict[str, Any]] = field(default_factory=list)
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    windows: list[dict[str, Any]] = field(default_factory=list)
+    cold: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> Samples:
+        """The samples that :meth:`keep` wrote."""
+        held = read_compressed(path)
+        return cls(**{name: held[name] for name in ("cells", "blocks", "windows", "cold")})
+
+    def keep(self, path: Path, met: str = "") -> None:
+        """Writes everything, whole or not at all; first of which contest it is (see
+        :meth:`seqbench.store.run_folder.RunFolder.samples_are_sound`). Raises OSError.
+        """
+        write_compressed(path, {"met": met, "unit": "ns", "dropped": DROPPED, **self.__dict__})
+
+    def enter(self, cells: Sequence[Mapping[str, Any]], cold: Mapping[str, float]) -> None:
+        """A new process has loaded the case."""
+        if not self.cells:
+            self.cells = [{**cell, "steady": True} for cell in cells]
+        self.cold.append(dict(cold))
+
+    def warmed_up(self, cell: int, ready: Mapping[str, Any]) -> None:
+        """What a process said after warming up a cell."""
+        known = self.cells[cell]
+        steady = known["steady"] and ready.get("steady", False)
+        known |= {name: value for name, value in ready.items() if name != "calls"}
+        known["steady"] = steady
+
+    def open_cells(self) -> list[int]:
+        """The cells that have not failed."""
+        return [number for number, cell in enumerate(self.cells) if "reason" not in cell]
+
+    def key(self, cell: int) -> tuple[tuple[str, Any], ...]:
+        """What two cells must share to be compared."""
+        return tuple(sorted(cell_settings(self.cells[cell]).items()))
+
+    def add_block(self, cell: int, process: int, number: int, times: Sequence[int]) -> None:
+        self.blocks.append({"cell": cell, "process": process, "round": number, "ns": list(times)})
+
+    def add_window(self, cell: int, samples: int, seconds: float) -> None:
+        process = len(self.cold) - 1
+        self.windows.append(
+            {"cell": cell, "process": process, "samples": samples, "seconds": seconds}
+        )
+
+    def largest_cell(self) -> int | None:
+        """Where throughput is measured: the largest batch, as the first settings have it else."""
+        found = [n for n in self.open_cells() if self.cells[n]["quantity"] == "latency"]
+        return max(found, key=lambda n: (self.cells[n]["batch_size"], -n), default=None)
+
+    def rounds(self, cell: int) -> dict[int, dict[int, list[float]]]:
+        """The counted calls of a cell in seconds, by process and round."""
+        found: dict[int, dict[int, list[float]]] = {}
+        for block in self.blocks:
+            if block["cell"] == cell:
+                seconds = [ns / 1e9 for ns in block["ns"][DROPPED:]]
+                found.setdefault(block["process"], {})[block["round"]] = seconds
+        return found
+
+    def summary(self, cell: int) -> dict[str, Any]:
+        """The figures of one cell (see :func:`seqbench.stats.timing.latency_summary`)."""
+        rounds = self.rounds(cell)
+        return latency_summary([list(rounds[process].values()) for process in sorted(rounds)])
+
+    def precise(self, precision: float) -> bool:
+        """Whether every latency is known as well as asked for."""
+        return all(
+            _half_width(self.summary(cell)) <= precision
+            for cell in self.open_cells()
+            if self.cells[cell]["quantity"] == "latency"
+        )
+
+    def measurements(self, name: str, precision: float) -> Iterator[Measurement]:
+        """Everything that came of the case. ``name``: of the samples file in the run."""
+        for number, cell in enumerate(self.cells):
+            at = cell_settings(cell)
+            quantity = at.pop("quantity")
+            if "reason" in cell:
+                status, reason = cell["status"], cell["reason"]
+                yield Measurement(quantity, "s", at, status=status, reason=reason, method=METHOD)
+                continue
+            values = self.summary(number)
+            values |= {"steady": cell["steady"], "precise": _half_width(values) <= precision}
+            values |= {name: cell[name] for name in FACTS if name in cell}
+            yield Measurement(quantity, "s", at, values, samples=name, method=METHOD)
+        yield from self._throughput(name)
+        names = dict.fromkeys(name for one in self.cold for name in one)
+        cold = {name: median([one[name] for one in self.cold if name in one]) for name in names}
+        yield Measurement(
+            "cold", "s", {}, cold, samples=name, method="median over processes loading alone"
+        )
+
+    def _throughput(self, name: str) -> Iterator[Measurement]:
+        cell = self.largest_cell()
+        windows = [window for window in self.windows if window["cell"] == cell]
+        if cell is not None and windows:
+            at = cell_settings(self.cells[cell])
+            del at["quantity"]
+            values = throughput_summary([(w["samples"], w["seconds"]) for w in windows])
+            yield Measurement(
+                "throughput", "1/s", at, values, samples=name, method="one window per process"
+            )
+
+
+def cell_settings(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Quantity and settings of a cell, without what was found out about it."""
+    names = ("quantity", "batch_size", "length", "threads", "runtime")
+    return {name: cell[name] for name in names}
+
+
+def _half_width(values: Mapping[str, Any]) -> float:
+    """Half of the interval's width as a share of the figure; infinite where there is none."""
+    if values["low_s"] is None:
+        return float("inf")
+    return float((values["high_s"] - values["low_s"]) / 2 / values["median_s"])

@@ -1,0 +1,54 @@
+"""Whether stepping gives the same answer as the whole sequence; the size of the state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from seqbench.errors import PluginError
+from seqbench.runtimes.check import check_equal
+from seqbench.training.stepping import run_steps
+
+
+def check_steps(model: nn.Module, x: Tensor, *, per_step: bool) -> None:
+    """Checks that step after step gives what the whole sequence at once gives.
+
+    Args:
+        model: one that can step (see :func:`seqbench.training.stepping.can_step`).
+        x: (batch, time[, features]).
+        per_step: whether the model answers at every step.
+
+    Raises:
+        PluginError: it does not.
+    """
+    answers = run_steps(model, x)[0]
+    found = torch.stack(answers, dim=1) if per_step else answers[-1]
+    try:
+        check_equal(found, model(x), "step by step")
+    except PluginError as error:
+        raise PluginError(f"{error}{_first_wrong(model, x, answers, per_step)}") from None
+
+
+def _first_wrong(model: nn.Module, x: Tensor, answers: Sequence[Tensor], per_step: bool) -> str:
+    """Where the answers of the steps part from those of the sequence up to there."""
+    for position, answer in enumerate(answers):
+        expected = model(x[:, : position + 1])
+        expected = expected[:, -1] if per_step else expected
+        try:
+            check_equal(answer, expected, "")
+        except PluginError:
+            return f"; step {position + 1} of {len(answers)} is the first to differ"
+    return ""
+
+
+def bytes_of(state: Any) -> int:
+    """Bytes of all tensors in nested tuples, lists and dictionaries."""
+    return sum(leaf.numel() * leaf.element_size() for leaf in _tensors(state))
+
+
+def _tensors(state: Any) -> Iterator[Tensor]:
+    return (leaf for leaf in pytree.tree_leaves(state) if isinstance(leaf, Tensor))

@@ -1,0 +1,1 @@
+"""What exists: plugin packages, what they declare and where it came from."""

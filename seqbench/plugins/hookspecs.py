@@ -1,0 +1,83 @@
+"""The hooks a plugin package can implement.
+
+A package declares itself with an entry point in the group ``seqbench``::
+
+    [project.entry-points.seqbench]
+    my_models = "my_package"
+
+and ``my_package`` implements one hook or more::
+
+    import seqbench
+
+    @seqbench.hookimpl
+    def seqbench_models():
+        return [seqbench.ModelSpec("mine", build="my_package.layer:Mine",
+                                   parameters={"hidden_size": 100})]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pluggy
+
+from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec
+
+#: Version of the hooks. A plugin that needs those of a later one says so, ``SEQBENCH_API = 2``
+#: beside its hooks; an older plugin keeps working, for a hook may gain arguments, which a plugin
+#: need not take, but loses none.
+API = 2
+
+hookspec = pluggy.HookspecMarker("seqbench")
+
+hookimpl = pluggy.HookimplMarker("seqbench")
+
+
+@hookspec
+def seqbench_models() -> Sequence[ModelSpec]:  # type: ignore[empty-body]
+    """The models this package offers. Called often: import nothing heavy here.
+
+    ::
+
+        @seqbench.hookimpl
+        def seqbench_models():
+            return [seqbench.ModelSpec("mine", build="my_package.layer:Mine",
+                                       parameters={"hidden_size": 100})]
+    """
+
+
+@hookspec
+def seqbench_datasets() -> Sequence[DatasetSpec]:  # type: ignore[empty-body]
+    """The datasets this package offers. Called often: import nothing heavy here.
+
+    ::
+
+        @seqbench.hookimpl
+        def seqbench_datasets():
+            return [seqbench.DatasetSpec("copy", load="my_package.copy:load",
+                                         parameters={"length": 20, "seed": 0})]
+    """
+
+
+@hookspec
+def seqbench_metrics() -> Sequence[MetricSpec]:  # type: ignore[empty-body]
+    """The metrics this package offers (hooks version 2). Called often: import nothing heavy here.
+
+    ::
+
+        @seqbench.hookimpl
+        def seqbench_metrics():
+            return [seqbench.MetricSpec("macro_f1", build="my_package.f1:macro_f1", share=True)]
+    """
+
+
+@hookspec
+def seqbench_reports() -> Sequence[ReportSpec]:  # type: ignore[empty-body]
+    """The reports this package offers (hooks version 2). Called often: import nothing heavy here.
+
+    ::
+
+        @seqbench.hookimpl
+        def seqbench_reports():
+            return [seqbench.ReportSpec("winners", render="my_package.winners:text", suffix="md")]
+    """

@@ -1,0 +1,88 @@
+"""Writes a new package from the templates beside this file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.util import find_spec
+from keyword import iskeyword
+from pathlib import Path
+from string import Template
+from typing import Literal
+
+from seqbench.errors import UsageError
+from seqbench.types import NAME
+
+#: Where each template goes; ``{module}`` is the package's own folder.
+PLACES = {
+    "pyproject.toml": "pyproject.toml",
+    "README.md": "README.md",
+    "gitignore": ".gitignore",
+    "suite.yaml": "suite.yaml",
+    "module__init__.py": "{module}/__init__.py",
+    "module_layer.py": "{module}/layer.py",
+    "module_data.py": "{module}/data.py",
+    "tests_test_module.py": "tests/test_{module}.py",
+    "github_workflows_ci.yml": ".github/workflows/ci.yml",
+}
+
+
+def write_package(kind: Literal["model", "dataset"], name: str, where: Path) -> list[Path]:
+    """Writes a complete package that offers a model or dataset ``name``.
+
+    Args:
+        where: the folder that gets the package's own, ``seqbench-<name>``.
+
+    Returns:
+        The files, the package's folder first.
+
+    Raises:
+        UsageError: the name cannot be used, or the folder is there already.
+    """
+    words = _words(name)
+    if find_spec(words["module"]) is not None:
+        raise UsageError(
+            f"a package {words['module']} is installed already: choose another name than {name!r}"
+        )
+    folder = where / words["distribution"]
+    texts = {PLACES[place].format(**words): text for place, text in _templates(kind)}
+    try:
+        folder.mkdir(parents=True)
+        for place, text in texts.items():
+            path = folder / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(Template(text).substitute(words), encoding="utf-8")
+    except FileExistsError:
+        raise UsageError(
+            f"{folder} is there already, and nothing is overwritten: choose another name or --out"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}") from error
+    return [folder, *(folder / place for place in texts)]
+
+
+def _templates(kind: str) -> Iterator[tuple[str, str]]:
+    for template in files("seqbench.plugins.scaffold").joinpath(kind).iterdir():
+        if template.name.endswith(".txt"):
+            yield template.name.removesuffix(".txt"), template.read_text(encoding="utf-8")
+
+
+def _words(name: str) -> dict[str, str]:
+    """What the placeholders stand for. Raises UsageError."""
+    identifier = re.sub(r"\W", "_", name).lower()
+    class_name = "".join(part.capitalize() for part in identifier.split("_") if part)
+    if not NAME.fullmatch(name) or not name[0].isalpha() or iskeyword(class_name):
+        raise UsageError(
+            f"{name!r} cannot be a name: use letters, digits, '_', '.', '-', at most 64 of them, "
+            "and a letter first; not one of Python's own words"
+        )
+    module = f"seqbench_{identifier}"
+    return {
+        "name": name,
+        "identifier": identifier,
+        "module": module,
+        "distribution": module.replace("_", "-").rstrip("-"),
+        "class_name": class_name,
+        "suite": re.sub(r"[^\w-]", "-", name),
+    }

@@ -1,0 +1,115 @@
+"""One quantity of every case of a table: its figures, and which of them are best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from seqbench.report.numbers import Estimate
+
+Document = Mapping[str, Any]
+
+Case = Mapping[str, Any]
+
+Group = Literal["quality", "cost", "speed", "memory"]
+
+Better = Literal["higher", "lower"]
+
+#: Rank of a column that only the exports of full precision hold.
+EXPORT_ONLY = 99
+
+
+@dataclass(frozen=True)
+class Column:
+    """One quantity of every case of a table.
+
+    Args:
+        field: its name in exports of full precision, without unit; "" keeps it out of them.
+        si: the SI unit there, or "".
+        header: three lines: the quantity, what it was measured at, the unit of ``texts``.
+        group: columns of one group stay together where a table has to be split.
+        estimates: one figure for each case, in SI units; None where there is none.
+        texts: the same, rounded and without unit.
+        better: which way is better; None where neither is, or where nobody knows how sure
+            the figures are.
+        interval: whether the figures have intervals, as far as the samples allow.
+        resolution: figures without intervals that are this close are equal.
+        rivals: for each case the group that it is compared within; "" is compared with none.
+            Empty: all with all.
+        at: the settings of a latency, or of what is fitted to several (their ``length`` is None).
+        compared: quantity and settings of the comparisons in pairs that tell its cases apart.
+        letters: for each case the groups it belongs to, ``""`` for none; None where its cases
+            were not compared in pairs.
+        rank: 0 is always shown; others only where there is room, the lowest first.
+    """
+
+    field: str
+    si: str
+    header: tuple[str, str, str]
+    group: Group
+    estimates: tuple[Estimate | None, ...]
+    texts: tuple[str, ...]
+    better: Better | None = None
+    interval: bool = False
+    rank: int = 0
+    resolution: float = 0.0
+    rivals: tuple[str, ...] = ()
+    at: Mapping[str, Any] | None = None
+    compared: tuple[str, Mapping[str, Any]] | None = None
+    letters: tuple[str, ...] | None = None
+
+    @property
+    def best(self) -> tuple[bool, ...]:
+        """Which figures are the best of their rivals, or cannot be told from the best.
+
+        Compared in pairs: those that share a letter with the best. Else with intervals: those whose
+        interval overlaps that of the best figure; none if the best has no interval, since one seed
+        proves nothing. Without: those within ``resolution`` of the best. None where fewer than two
+        rivals have a figure.
+        """
+        found = {row for rows in self._groups() for row in self._best_of(rows)}
+        return tuple(row in found for row in range(len(self.estimates)))
+
+    @property
+    def top(self) -> tuple[bool, ...]:
+        """Which of ``best`` are the very best of their rivals."""
+        found = {self._top_of(rows) for rows in self._groups() if self._best_of(rows)}
+        return tuple(row in found for row in range(len(self.estimates)))
+
+    def _groups(self) -> list[list[int]]:
+        """Rows that have a figure, those of each group of rivals together."""
+        rivals = self.rivals or ("all",) * len(self.estimates)
+        known = [row for row, estimate in enumerate(self.estimates) if estimate and rivals[row]]
+        names = dict.fromkeys(rivals[row] for row in known)
+        return [[row for row in known if rivals[row] == name] for name in names]
+
+    def _top_of(self, rows: Sequence[int]) -> int:
+        sign = 1 if self.better == "higher" else -1
+        return max(rows, key=lambda row: sign * self._estimate(row).value)
+
+    def _best_of(self, rows: Sequence[int]) -> list[int]:
+        if self.better is None or len(rows) < 2:
+            return []
+        if self.letters is not None:
+            best = set(self.letters[self._top_of(rows)])
+            return [row for row in rows if best & set(self.letters[row])]
+        top = self._estimate(self._top_of(rows))
+        if not self.interval:
+            return [r for r in rows if abs(self._estimate(r).value - top.value) <= self.resolution]
+        if top.half_width is None:
+            return []
+        return [row for row in rows if _overlap(self._estimate(row), top)]
+
+    def _estimate(self, row: int) -> Estimate:
+        estimate = self.estimates[row]
+        assert estimate is not None  # rows come from _groups
+        return estimate
+
+
+def _overlap(a: Estimate, b: Estimate) -> bool:
+    def bounds(e: Estimate) -> tuple[float, float]:
+        return (e.value if e.low is None else e.low, e.value if e.high is None else e.high)
+
+    (a_low, a_high), (b_low, b_high) = bounds(a), bounds(b)
+    return a_low <= b_high and b_low <= a_high

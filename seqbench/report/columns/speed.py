@@ -1,0 +1,206 @@
+"""The columns of speed: latency at each setting, steps, throughput, and what comes before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from seqbench.report import numbers
+from seqbench.report.columns.column import EXPORT_ONLY, Case, Column
+from seqbench.report.columns.make import exact, interval, quantity, whole
+from seqbench.report.numbers import Estimate, Unit
+from seqbench.report.text import clean
+
+Entry = Mapping[str, Any]
+
+Settings = Mapping[str, Any]
+
+#: What a latency is measured at, with the values of runs that did not tell.
+SETTINGS: Settings = {"runtime": "eager", "threads": 1, "length": None, "batch_size": 1}
+
+#: So many settings have columns of their own; of more, only the first two: the others have a table
+#: of their own (see :mod:`seqbench.report.terminal.settings_table`).
+FEW = 6
+
+
+def speed_columns(cases: Sequence[Case]) -> Iterable[Column]:
+    """Latency at each setting, throughput, steps, and what comes before the steady state."""
+    found = latency_settings(cases)
+    for number, at in enumerate(found):
+        yield from _latency(cases, at, found, first=number == 0)
+    yield from _exponents(cases, found)
+    yield from _throughput(cases)
+    yield from _step(cases)
+    yield from _cold(cases)
+
+
+def latency_settings(cases: Sequence[Case]) -> list[Settings]:
+    """What latency was measured at for any of the cases, as the suite has it; batches ascend, and
+    of each the dataset's own length comes first.
+    """
+    found = [measurement_settings(entry) for case in cases for entry in case["latency"]]
+    distinct = [at for number, at in enumerate(found) if at not in found[:number]]
+    own = {None, *(case.get("length") for case in cases)}
+    return sorted(distinct, key=lambda at: (at["batch_size"], at["length"] not in own))
+
+
+def measurement_settings(entry: Entry) -> dict[str, Any]:
+    """What a latency was measured at."""
+    return {name: entry.get(name, default) for name, default in SETTINGS.items()}
+
+
+def latency_at(case: Case, at: Settings) -> Entry:
+    """The latency of a case at some settings; empty if it has none."""
+    return next((entry for entry in case["latency"] if measurement_settings(entry) == at), {})
+
+
+def setting_words(at: Settings, others: Sequence[Settings]) -> str:
+    """``batch 1``, and what else tells it from the other settings: ``batch 1, length 32``."""
+    several = [name for name in SETTINGS if len({other[name] for other in others}) > 1]
+    words = {
+        "batch_size": f"batch {at['batch_size']}",
+        "length": f"length {at['length']}",
+        "threads": f"{at['threads']} thread{'s' * (at['threads'] != 1)}",
+        "runtime": clean(at["runtime"]),
+    }
+    return ", ".join(words[name] for name in words if name == "batch_size" or name in several)
+
+
+def _field(prefix: str, at: Settings, others: Sequence[Settings]) -> str:
+    return f"{prefix}_" + setting_words(at, others).replace(", ", "_").replace(" ", "_")
+
+
+def _rank(at: Settings, found: Sequence[Settings]) -> int:
+    """Only the smallest and the largest batch are always shown; of many settings, the first."""
+    if len(found) > FEW and any(at[name] != found[0][name] for name in at if name != "batch_size"):
+        return EXPORT_ONLY
+    sizes = sorted({other["batch_size"] for other in found})
+    return 0 if at["batch_size"] in (sizes[0], sizes[-1]) else 9
+
+
+def _latency(
+    cases: Sequence[Case], at: Settings, found: Sequence[Settings], *, first: bool
+) -> Iterable[Column]:
+    """Median, its interval, tail and number of calls at one setting, all in one unit."""
+    entries = [latency_at(case, at) for case in cases]
+    medians = [median_of(entry) for entry in entries]
+    unit = numbers.common_unit([e.value for e in medians if e], numbers.TIME)
+    field, words = _field("latency", at, found), setting_words(at, found)
+    given = [exact(case["reference"].get("latency_s")) if first else None for case in cases]
+    tails = {p: [exact(entry.get(f"{p}_s")) for entry in entries] for p in ("p90", "p99")}
+    calls = tuple(exact(entry.get("n")) for entry in entries)
+    times = partial(quantity, si="s", group="speed", scale=numbers.TIME, unit=unit)
+    rivals = tuple(case["device"] for case in cases)
+    rank = _rank(at, found)
+    extra = rank + (1 if first else 4)
+    column = times(
+        field,
+        ("latency", words),
+        medians,
+        better="lower",
+        has_interval=True,
+        rank=rank,
+        rivals=rivals,
+    )
+    yield replace(column, at=at, compared=("latency", told(at)))
+    yield times(f"reference_{field}", ("reference", words), given, rank=rank)
+    yield _bounds(medians, words, unit, extra)
+    yield times(f"{field}_p90", ("p90", words), tails["p90"], rank=extra + 1)
+    yield times(f"{field}_p99", ("p99", words), tails["p99"], rank=extra + 2)
+    yield Column(
+        f"{field}_calls", "", ("calls", words, ""), "speed", calls, whole(calls), rank=EXPORT_ONLY
+    )
+
+
+def median_of(entry: Entry) -> Estimate | None:
+    """The median of a timing with its interval."""
+    return interval(entry, "median_s", "low_s", "high_s")
+
+
+def told(at: Settings) -> dict[str, Any]:
+    """The settings by which comparisons in pairs are found: those that the run told."""
+    return {name: value for name, value in at.items() if value is not None}
+
+
+def _bounds(medians: Sequence[Estimate | None], at: str, unit: Unit, rank: int) -> Column:
+    """The intervals of ``medians``, spelt out; exports have them beside the medians."""
+    known = tuple(e if e and e.half_width is not None else None for e in medians)
+    texts = tuple(numbers.bounds(e, unit) for e in known)
+    return Column("", "", ("interval", at, unit.name), "speed", known, texts, rank=rank)
+
+
+def _exponents(cases: Sequence[Case], found: Sequence[Settings]) -> Iterable[Column]:
+    """What power of the length latency grows with."""
+    several = [{**at, "length": None} for at in found]
+    distinct = [at for number, at in enumerate(several) if at not in several[:number]]
+    for at in distinct:
+        fits = [_fit(case, at) for case in cases]
+        estimates = tuple(interval(fit, "exponent") for fit in fits)
+        words = setting_words(at, distinct)
+        yield Column(
+            _field("latency_exponent", at, distinct), "", ("exponent", f"latency, {words}", ""),
+            "speed", estimates, tuple(numbers.figures_with_interval(estimates)),
+            interval=True, rank=EXPORT_ONLY if len(found) > FEW else _rank(at, distinct), at=at,
+        )  # fmt: skip
+
+
+def _fit(case: Case, at: Settings) -> Entry:
+    fits: list[Entry] = (case.get("exponents") or {}).get("latency") or []
+    return next((fit for fit in fits if measurement_settings(fit) == at), {})
+
+
+def _throughput(cases: Sequence[Case]) -> Iterable[Column]:
+    several = len({at["length"] for at in latency_settings(cases)}) > 1
+    sizes = sorted({e["batch_size"] for case in cases for e in case.get("throughput") or ()})
+    for size in sizes:
+        entries: list[Entry] = [
+            next((e for e in case.get("throughput") or () if e["batch_size"] == size), {})
+            for case in cases
+        ]
+        yield quantity(
+            f"throughput_batch_{size}", ("throughput", _throughput_words(size, entries, several)),
+            [interval(entry, "per_s", "low_per_s", "high_per_s") for entry in entries], si="per_s",
+            group="speed", scale=numbers.RATE, has_interval=True,
+            rank=0 if size == sizes[-1] else 10,
+        )  # fmt: skip
+
+
+def _throughput_words(size: int, entries: Sequence[Entry], several: bool) -> str:
+    """``batch 64``, and the length where there are several and all have the same."""
+    lengths = {entry["length"] for entry in entries if entry.get("length") is not None}
+    named = several and len(lengths) == 1
+    return f"batch {size}, length {lengths.pop()}" if named else f"batch {size}"
+
+
+def _step(cases: Sequence[Case]) -> Iterable[Column]:
+    """One step with the state carried along, and how large the state is."""
+    steps: list[list[Entry]] = [case.get("step") or [{}] for case in cases]
+    entries: list[Entry] = [found[0] for found in steps]
+    sizes = {entry["batch_size"] for entry in entries if entry}
+    at = f"batch {sizes.pop()}" if len(sizes) == 1 else ""
+    column = quantity(
+        "step", ("step", at), [median_of(entry) for entry in entries],
+        si="s", group="speed", scale=numbers.TIME, better="lower", has_interval=True, rank=1,
+        rivals=tuple(case["device"] for case in cases),
+    )  # fmt: skip
+    yield replace(column, compared=("step", {}))
+    states = [exact(entry.get("state_bytes")) for entry in entries]
+    yield quantity(
+        "state", ("state", "1 sequence"), states, si="bytes", group="speed",
+        scale=numbers.SMALL_BYTES, rank=1,
+    )  # fmt: skip
+
+
+def _cold(cases: Sequence[Case]) -> Iterable[Column]:
+    for name, words, rank in (
+        ("first_call_s", "first call", 7),
+        ("load_s", "load", EXPORT_ONLY),
+        ("build_s", "build", EXPORT_ONLY),
+    ):
+        found = [exact((case.get("cold") or {}).get(name)) for case in cases]
+        field = f"cold_{name.removesuffix('_s')}"
+        yield quantity(
+            field, ("cold", words), found, si="s", group="speed", scale=numbers.TIME, rank=rank
+        )

@@ -1,0 +1,81 @@
+"""What a result table holds: each column once, with its unit, its figures and which are best."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from seqbench.report.columns.column import Case, Column, Document
+from seqbench.report.columns.cost import cost_columns
+from seqbench.report.columns.letters import grouping
+from seqbench.report.columns.memory import growth_columns, memory_columns
+from seqbench.report.columns.quality import (
+    metric_of,
+    quality_columns,
+    score_columns,
+    target_columns,
+)
+from seqbench.report.columns.speed import speed_columns
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """The cases of one dataset: figures of different datasets are never compared."""
+
+    dataset: str
+    params: Mapping[str, Any]
+    metric: str
+    cases: tuple[Case, ...]
+    columns: tuple[Column, ...]
+
+
+def result_tables(document: Document) -> list[ResultTable]:
+    """One table for each dataset (with its parameters), in the order of the cases."""
+    groups: dict[str, list[Case]] = {}
+    for case in document["cases"]:
+        key = json.dumps([case["dataset"], case["dataset_params"]], sort_keys=True, default=str)
+        groups.setdefault(key, []).append(case)
+    home = {case["id"]: key for key, cases in groups.items() for case in cases}
+    compared: dict[str, list[Mapping[str, Any]]] = {key: [] for key in groups}
+    for each in document.get("comparisons") or ():
+        if each["a"] in home:
+            compared[home[each["a"]]].append(each)
+    return [_table(cases, document, compared[key]) for key, cases in groups.items()]
+
+
+def _table(
+    cases: Sequence[Case], document: Document, comparisons: Sequence[Mapping[str, Any]]
+) -> ResultTable:
+    metric, better = metric_of(cases, document)
+    columns = [
+        *quality_columns(cases, metric, better),
+        *score_columns(cases),
+        *target_columns(cases, document.get("target")),
+        *speed_columns(cases),
+        *memory_columns(cases),
+        *cost_columns(cases),
+        *growth_columns(cases),
+    ]
+    filled = tuple(
+        _lettered(column, cases, comparisons)
+        for column in columns
+        if column.field == metric or any(column.estimates)
+    )
+    return ResultTable(
+        cases[0]["dataset"], cases[0]["dataset_params"], metric, tuple(cases), filled
+    )
+
+
+def _lettered(
+    column: Column, cases: Sequence[Case], comparisons: Sequence[Mapping[str, Any]]
+) -> Column:
+    """``column`` with letters, if its cases were compared in pairs."""
+    if column.compared is None:
+        return column
+    sign = -1 if column.better == "higher" else 1
+    figures = {row: e.value for row, e in enumerate(column.estimates) if e}
+    order = sorted(figures, key=lambda row: sign * figures[row])
+    found = grouping(cases, comparisons, *column.compared, order)
+    return replace(column, letters=found.letters, rivals=found.rivals) if found else column

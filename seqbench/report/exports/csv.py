@@ -1,0 +1,70 @@
+"""The table as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from seqbench.report.columns.column import Case, Column, Document
+from seqbench.report.columns.table import ResultTable, result_tables
+from seqbench.report.text import clean, settings
+
+# ---------------------------------------------------------------------------------------- CSV
+
+
+def to_csv(document: Document) -> str:
+    """One row for each case, in full precision, with the SI unit in each column's name.
+
+    Text that a spreadsheet would take for a formula begins with ``'``.
+    """
+    rows: list[dict[str, object]] = []
+    for table in result_tables(document):
+        for number, case in enumerate(table.cases):
+            figures = {
+                name: value
+                for column in table.columns
+                if column.field
+                for name, value in _figures(column, number)
+            }
+            rows.append({**_identity(case, table, document), **figures})
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    file = io.StringIO()
+    writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def _identity(case: Case, table: ResultTable, document: Document) -> dict[str, object]:
+    texts = {
+        "suite": document["suite"],
+        "run": document["run"],
+        "case": case["id"],
+        "label": case["label"],
+        "model": case["model"],
+        "params": settings(case["params"]),
+        "dataset": case["dataset"],
+        "dataset_params": settings(case["dataset_params"]),
+        "device": case["device"],
+        "status": case["status"] or "",
+        "reason": case["reason"] or "",
+        "metric": table.metric,
+    }
+    seeds = {f"seeds_{status}": n for status, n in case["seeds"].items() if status != "ok"}
+    return {**{name: _defused(clean(text)) for name, text in texts.items()}, **seeds}
+
+
+def _defused(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def _figures(column: Column, number: int) -> Iterator[tuple[str, float | str]]:
+    """The figure of one case, and its interval if such a figure can have one."""
+    estimate = column.estimates[number]
+    for part in ("value", "low", "high") if column.interval else ("value",):
+        value = getattr(estimate, part, None)
+        words = (column.field, part if part != "value" else "", column.si)
+        yield "_".join(filter(None, words)), "" if value is None else value
+    if column.letters is not None:
+        yield f"{column.field}_group", column.letters[number]

@@ -1,0 +1,82 @@
+"""The table as LaTeX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from seqbench.report import notes
+from seqbench.report.caveats import caveats
+from seqbench.report.columns.column import Column, Document
+from seqbench.report.columns.table import ResultTable, result_tables
+from seqbench.report.exports.shared import exact_figure, export_notes, shown_columns, table_title
+from seqbench.report.text import clean
+
+# -------------------------------------------------------------------------------------- LaTeX
+
+
+def to_latex(document: Document) -> str:
+    r"""A ``tabular`` for each dataset, in the manner of booktabs (``\usepackage{booktabs}``)."""
+    tables = result_tables(document)
+    lines = [r"% \usepackage{booktabs}"]
+    for table in tables:
+        lines += _latex_table(document, table)
+    below = [*notes.user_notes(document), *caveats(document)]
+    below += [*export_notes(document, tables), f"results: {clean(document['run'])}"]
+    return "\n".join([*lines, *(f"% {line}" for line in below)]) + "\n"
+
+
+def _latex_table(document: Document, table: ResultTable) -> Iterator[str]:
+    texts, columns = shown_columns(document, table)
+    yield from (r"\begin{table}", r"\centering", rf"\caption{{{_latex(table_title(table))}}}")
+    yield rf"\begin{{tabular}}{{{'l' * len(texts)}{'r' * len(columns)}}}"
+    yield r"\toprule"
+    for level in range(3):
+        heads = [name if level == 0 else "" for name, _ in texts]
+        yield _latex_row(heads + [_latex(column.header[level]) for column in columns])
+    yield r"\midrule"
+    for number in range(len(table.cases)):
+        row = [_latex(cells[number]) for _, cells in texts]
+        yield _latex_row(row + [_latex_figure(column, number) for column in columns])
+    yield from (r"\bottomrule", r"\end{tabular}")
+    for line in notes.failures(document, table):
+        yield rf"\par\small {_latex(line)}"
+    yield r"\end{table}"
+
+
+def _latex_row(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _latex_figure(column: Column, number: int) -> str:
+    return exact_figure(column, number, r"\textbf{{{}}}", r"\textsuperscript{{{}}}", _latex)
+
+
+def _latex(text: str) -> str:
+    """Text with everything escaped that LaTeX gives a meaning to."""
+    escaped = "".join(LATEX.get(character, character) for character in text)
+    return re.sub(r"^-(?=[\d.])", "$-$", escaped)
+
+
+LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    # At the start of a row, these would belong to the line break before it.
+    **{character: f"{{{character}}}" for character in "[]*"},
+    "`": r"\textasciigrave{}",
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "µ": r"\textmu{}",
+    "—": "---",
+    "–": "--",
+    "…": r"\ldots{}",
+    "×": r"$\times$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "∞": r"$\infty$",
+}

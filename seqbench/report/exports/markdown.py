@@ -1,0 +1,64 @@
+"""The table as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from seqbench.report import notes
+from seqbench.report.caveats import caveats
+from seqbench.report.columns.column import Document
+from seqbench.report.columns.table import ResultTable, result_tables
+from seqbench.report.exports.shared import (
+    exact_figure,
+    export_notes,
+    shown_columns,
+    table_head,
+    table_title,
+)
+from seqbench.report.text import clean
+
+# ----------------------------------------------------------------------------------- Markdown
+
+
+def to_markdown(document: Document) -> str:
+    """A table for each dataset, rounded, the best in bold; then failures and notes."""
+    tables = result_tables(document)
+    lines: list[str] = []
+    for table in tables:
+        lines += [f"### {_markdown(table_title(table))}", "", *_markdown_table(document, table), ""]
+        failed = notes.failures(document, table)
+        lines += [*_markdown_list(failed), ""] if failed else []
+    noted = notes.user_notes(document)
+    lines += [*(_markdown(line) for line in noted), ""] if noted else []
+    below = [*caveats(document), *export_notes(document, tables)]
+    below.append(f"results: {clean(document['run'])}")
+    return "\n".join([*lines, *_markdown_list(below)]) + "\n"
+
+
+def _markdown_table(document: Document, table: ResultTable) -> Iterator[str]:
+    texts, columns = shown_columns(document, table)
+    heads = [name for name, _ in texts] + [table_head(column, _markdown) for column in columns]
+    yield _markdown_row(heads)
+    yield _markdown_row(["---"] * len(texts) + ["---:"] * len(columns))
+    for number in range(len(table.cases)):
+        row = [_markdown(cells[number]) for _, cells in texts]
+        yield _markdown_row(
+            row + [exact_figure(column, number, "**{}**", " {}") for column in columns]
+        )
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown_list(lines: Iterable[str]) -> list[str]:
+    return [f"- {_markdown(line)}" for line in lines]
+
+
+def _markdown(text: str) -> str:
+    """Text with everything escaped that Markdown, or HTML in it, gives a meaning to."""
+    escaped = re.sub(r"([\\`*_\[\]<>|~&#!$])", r"\\\1", text)
+    # What would begin a list, a heading or a rule at the start of a line.
+    escaped = re.sub(r"^([-+=])", r"\\\1", escaped)
+    return re.sub(r"^(\d+)([.)])", r"\1\\\2", escaped)

@@ -1,0 +1,56 @@
+"""The same tables for other programs: Markdown, CSV, LaTeX and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from seqbench.report import notes
+from seqbench.report.columns.column import Column, Document
+from seqbench.report.columns.speed import FEW, latency_settings
+from seqbench.report.columns.table import ResultTable
+from seqbench.report.names import several_devices, status_lines
+from seqbench.report.text import clean, label, settings
+
+Escape = Callable[[str], str]
+
+# ------------------------------------------------------------------------------- what they share
+
+
+def shown_columns(
+    document: Document, table: ResultTable
+) -> tuple[list[tuple[str, Sequence[str]]], list[Column]]:
+    """Text columns (header and cells), and the figures that a terminal always shows."""
+    texts: list[tuple[str, Sequence[str]]] = [("case", [label(case) for case in table.cases])]
+    if several_devices(document):
+        texts.append(("device", [clean(case["device"]) for case in table.cases]))
+    statuses = ["; ".join(status_lines(case)) for case in table.cases]
+    if any(status != "ok" for status in statuses):
+        texts.append(("status", statuses))
+    return texts, [column for column in table.columns if column.rank == 0]
+
+
+def export_notes(document: Document, tables: Iterable[ResultTable]) -> list[str]:
+    tables = list(tables)
+    columns = [column for table in tables for column in shown_columns(document, table)[1]]
+    lines = notes.explanations(document, columns, "bold")
+    settings = [len(latency_settings(table.cases)) for table in tables]
+    if max(settings, default=0) > FEW:
+        lines.append(f"latency was measured at {max(settings)} settings; --format csv has all.")
+    return lines
+
+
+def table_title(table: ResultTable) -> str:
+    params = settings(table.params)
+    return clean(table.dataset) + (f" ({params})" if params else "")
+
+
+def table_head(column: Column, escape: Escape) -> str:
+    return escape(", ".join(line for line in column.header if line))
+
+
+def exact_figure(column: Column, number: int, bold: str, letters: str, escape: Escape = str) -> str:
+    """One cell: bold if it is the best, then its letters."""
+    text = escape(column.texts[number])
+    text = bold.format(text) if column.top[number] else text
+    letters_of = column.letters[number] if column.letters else ""
+    return text + (letters.format(letters_of) if letters_of else "")

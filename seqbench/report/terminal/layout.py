@@ -1,0 +1,121 @@
+"""Which columns fit side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+from seqbench.report.columns.column import EXPORT_ONLY, Column
+from seqbench.report.columns.table import ResultTable
+from seqbench.report.numbers import aligned
+from seqbench.report.terminal.style import GAP
+
+BEST, TIED = "*", "~"
+
+#: A label may be wrapped to this width to make room for what is always shown …
+NARROW_LABEL = 16
+
+#: … and to this one to make room for more.
+WIDE_LABEL = 40
+
+#: Columns up to this rank get a table of their own where they fit into no other.
+WANTED = 1
+
+#: Which groups of columns share a table, the best way first.
+WAYS = (
+    (("quality", "speed", "memory", "cost"),),
+    (("quality", "cost"), ("speed", "memory")),
+    (("quality",), ("speed", "memory", "cost")),
+    (("quality",), ("speed", "memory"), ("cost",)),
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The texts around the figures of a table; an empty tuple is a column left out."""
+
+    labels: tuple[str, ...]
+    devices: tuple[str, ...]
+    statuses: tuple[str, ...]
+
+    def room(self, most: int, *, first: bool) -> int:
+        """Columns taken by the texts if labels may take up to ``most``."""
+        texts = [("device", self.devices), ("status", self.statuses if first else ())]
+        others = sum(_width((header, *text)) + GAP for header, text in texts if text)
+        return self.label_width(most) + others
+
+    def label_width(self, most: int) -> int:
+        return min(_width(("case", *self.labels)), most)
+
+
+def _width(texts: Iterable[str]) -> int:
+    return max(cell_len(line) for text in texts for line in text.split("\n"))
+
+
+def layout(table: ResultTable, width: int, frame: Frame) -> list[list[Column]]:
+    """The columns of each of the tables, one below the other, that ``width`` calls for.
+
+    What is always shown goes into one table if it fits, else into a few, each with what belongs
+    together; then other columns are added where they fit. Else it goes into as many as it takes.
+    """
+    shown = [column for column in table.columns if column.rank == 0]
+    first, others = (width - frame.room(NARROW_LABEL, first=first) for first in (True, False))
+    for way in WAYS:
+        stacked = [[c for c in shown if c.group in groups] for groups in way]
+        stacked = [columns for columns in stacked if columns]
+        if _fits(stacked[0], first) and all(_fits(columns, others) for columns in stacked[1:]):
+            break
+    else:
+        return _cut(shown, first, others)
+    for column in sorted(table.columns, key=lambda column: column.rank):
+        if 0 < column.rank < EXPORT_ONLY:
+            _add_where_it_fits(column, stacked, table, width, frame)
+    placed = [column for columns in stacked for column in columns]
+    wanted = [c for c in table.columns if 0 < c.rank <= WANTED and c not in placed]
+    return stacked + (_cut(wanted, others, others) if wanted else [])
+
+
+def _fits(columns: Iterable[Column], room: int) -> bool:
+    return sum(column_width(column) + GAP for column in columns) <= room
+
+
+def _cut(columns: Sequence[Column], first_room: int, other_room: int) -> list[list[Column]]:
+    """Cuts a row of columns into as few pieces as fit into their rooms."""
+    pieces: list[list[Column]] = [[]]
+    for column in columns:
+        room = first_room if len(pieces) == 1 else other_room
+        if pieces[-1] and not _fits([*pieces[-1], column], room):
+            pieces.append([])
+        pieces[-1].append(column)
+    return pieces
+
+
+def _add_where_it_fits(
+    column: Column, stacked: list[list[Column]], table: ResultTable, width: int, frame: Frame
+) -> None:
+    for number, columns in enumerate(stacked):
+        akin = any(column.group == other.group for other in columns)
+        room = width - frame.room(WIDE_LABEL, first=number == 0)
+        if akin and _fits([*columns, column], room):
+            columns.append(column)
+            columns.sort(key=table.columns.index)
+            return
+
+
+def cells(column: Column) -> list[str]:
+    """The figures of a column with their marks, padded so that decimal points line up."""
+    return aligned([text + mark for text, mark in zip(column.texts, _marks(column), strict=True)])
+
+
+def _marks(column: Column) -> list[str]:
+    """What follows each figure: its letters, or else a mark for the best."""
+    if column.letters is not None:
+        return [f" {letters}" if letters else "" for letters in column.letters]
+    return [BEST if top else TIED * best for best, top in zip(column.best, column.top, strict=True)]
+
+
+def column_width(column: Column) -> int:
+    """Characters that a column takes, gap aside."""
+    return _width([*column.header, *cells(column)])

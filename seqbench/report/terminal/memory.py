@@ -1,0 +1,196 @@
+"""What memory goes into: the tables of ``seqbench show --memory``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from seqbench.report import numbers
+from seqbench.report.columns.column import Case, Document
+from seqbench.report.names import case_name
+from seqbench.report.numbers import NOT_AVAILABLE
+from seqbench.report.terminal.style import empty_table
+from seqbench.report.text import clean
+
+MODES = ("inference", "training")
+
+NOT_RECORDED = "not recorded by the version of seqbench that made this run"
+
+#: What the peak is made of, and what it comes to; the header of each.
+BREAKDOWN: Mapping[str, Mapping[str, str]] = {
+    "inference": {
+        "parameters": "parameters", "buffers": "buffers", "activations": "activations",
+        "total": "total",
+    },
+    "training": {
+        "parameters": "parameters", "buffers": "buffers", "gradients": "gradients",
+        "optimizer": "optimizer", "activations": "activations", "total": "total",
+    },
+}  # fmt: skip
+
+#: What was read from the system.
+READINGS = {"baseline": "before", "peak": "peak", "working": "difference"}
+
+CUDA_READINGS = {"reserved": "peak reserved", "process": "process"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: what it is called, its bytes by name, and why some are missing."""
+
+    name: str
+    values: Mapping[str, Any]
+    missing: Mapping[str, str]
+    cuda: bool
+
+    def cell(self, key: str) -> str:
+        value = self.values.get(key)
+        if value is None:
+            return NOT_AVAILABLE
+        return numbers.figure(value / 2**20, finest=0.01)
+
+    def reason(self, key: str) -> str:
+        return self.missing.get(key, self.missing.get("", NOT_RECORDED))
+
+
+def print_memory(document: Document, console: Console) -> None:
+    """Prints for each mode what each case's memory goes into, what was read, and growth."""
+    for part in memory_report(document):
+        console.print(part)
+
+
+def memory_report(document: Document) -> Iterator[RenderableType]:
+    """The tables, one after the other; lines below say why a figure is not to be had."""
+    rows = {mode: _rows(document, mode) for mode in MODES}
+    if not any(row.values for found in rows.values() for row in found):
+        reasons = {reason for found in rows.values() for row in found if (reason := row.reason(""))}
+        yield Text(f"No memory was measured in this run: {'; '.join(sorted(reasons))}")
+        return
+    for mode in MODES:
+        title = f"memory in {mode}{_batch(document)}, MiB"
+        yield from _table(title, rows[mode], BREAKDOWN[mode])
+    read = [
+        Row(f"{row.name}, {mode}", row.values, row.missing, row.cuda)
+        for mode in MODES
+        for row in rows[mode]
+    ]
+    cuda = CUDA_READINGS if any(row.cuda for row in read) else {}
+    yield from _table("as read from the system, MiB", read, READINGS, cuda)
+    yield Text(EXPLANATION + CUDA_EXPLANATION * bool(cuda), "dim")
+    yield from _growth(document)
+
+
+EXPLANATION = (
+    "activations: the peak beyond parameters, buffers, gradients and optimizer state. before: the "
+    "whole process on a CPU, all tensors on CUDA."
+)
+
+CUDA_EXPLANATION = " process: what the driver counts, torch's reserve and CUDA itself included."
+
+
+def _rows(document: Document, mode: str) -> list[Row]:
+    return [_row(case, document, mode) for case in document["cases"]]
+
+
+def _row(case: Case, document: Document, mode: str) -> Row:
+    values = ((case["memory"] or {}).get("breakdown") or {}).get(mode) or {}
+    missing = dict(values.get("missing") or {})
+    if not values:
+        missing[""] = _why(case, mode)
+    return Row(case_name(case, document), values, missing, case["device"].startswith("cuda"))
+
+
+def _why(case: Case, mode: str) -> str:
+    for one in case.get("unmeasured", ()):
+        if one["quantity"] == "memory" and one.get("mode", mode) == mode:
+            return clean(one["reason"])
+    if not case["seeds"].get("ok"):
+        return "no seed ended well"
+    return "the suite does not ask for it (measure.memory), or the run did not come to it"
+
+
+def _batch(document: Document) -> str:
+    sizes = {case["memory"]["batch_size"] for case in document["cases"] if case["memory"]}
+    return f" at batch {', '.join(map(str, sorted(sizes)))}" if sizes else ""
+
+
+def _table(
+    title: str,
+    rows: Sequence[Row],
+    columns: Mapping[str, str],
+    cuda: Mapping[str, str] | None = None,
+) -> Iterator[RenderableType]:
+    """A table and its reasons. ``cuda``: columns that other devices do not have."""
+    cuda = cuda or {}
+    names = {**columns, **cuda}
+    cells = {key: numbers.aligned([_cell(row, key, cuda) for row in rows]) for key in names}
+    table = _empty_table(names.values())
+    for number, row in enumerate(rows):
+        table.add_row(row.name, *(cells[key][number] for key in names))
+    yield Group(Text(title, "bold"), Text(), table, *_reasons(rows, columns, cuda), Text())
+
+
+def _cell(row: Row, key: str, cuda: Mapping[str, str]) -> str:
+    return "" if key in cuda and not row.cuda else row.cell(key)
+
+
+def _reasons(
+    rows: Sequence[Row], columns: Mapping[str, str], cuda: Mapping[str, str]
+) -> list[Text]:
+    """Why figures are missing; rows and columns with the same reason share a line."""
+    found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+    for row in rows:
+        for key, header in {**columns, **(cuda if row.cuda else {})}.items():
+            if row.values.get(key) is None:
+                names, headers = found.setdefault(row.reason(key), ({}, {}))
+                names[row.name], headers[header] = None, None
+    return [
+        Text(f"{NOT_AVAILABLE}: {', '.join(names)}: {', '.join(headers)}: {reason}")
+        for reason, (names, headers) in found.items()
+    ]
+
+
+def _empty_table(headers: Iterable[str]) -> Table:
+    table = empty_table()
+    table.add_column(Text("case", "bold"), overflow="fold", vertical="top")
+    for header in headers:
+        table.add_column(Text(header, "bold"), justify="right", overflow="fold")
+    return table
+
+
+GROWTH = {"macs": "MACs", "memory_inference": "inference", "memory_training": "training"}
+
+
+def _growth(document: Document) -> Iterator[RenderableType]:
+    """Where a case was measured at several lengths: its figures at each, and the exponents."""
+    cases = [case for case in document["cases"] if len(case.get("lengths", ())) > 1]
+    if not cases:
+        return
+    table = _empty_table(["steps", *GROWTH.values()])
+    for case in cases:
+        for number, entry in enumerate(case["lengths"]):
+            name = case_name(case, document) if number == 0 else ""
+            table.add_row(name, f"{entry['length']:,}", *_growth_cells(entry))
+        powers = [case["exponents"].get(key) for key in GROWTH]
+        table.add_row(
+            "", "exponent", *("n/a" if p is None else f"{p:.2f}" for p in powers), style="bold"
+        )
+    yield Group(Text(), Text("against length: MACs; working memory, MiB", "bold"), Text(), table)
+    yield Text(
+        "exponent: 1 grows as the length does, 2 as its square; n/a where passes of memory differ "
+        "by more than a quarter, or a figure is missing.",
+        "dim",
+    )
+
+
+def _growth_cells(entry: Mapping[str, Any]) -> Iterator[str]:
+    macs = entry["macs"]
+    yield NOT_AVAILABLE if macs is None else f"{macs:,}"
+    for mode in MODES:
+        size = entry[f"{mode}_working_bytes"]
+        yield NOT_AVAILABLE if size is None else numbers.figure(size / 2**20, finest=0.01)

@@ -1,0 +1,147 @@
+"""Every comparison in pairs, one table for each quantity and setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from seqbench.report.columns.column import Case, Document
+from seqbench.report.columns.table import result_tables
+from seqbench.report.numbers import figure, signed
+from seqbench.report.terminal.style import empty_table
+from seqbench.report.text import clean, label, settings
+from seqbench.stats.timing import INDIFFERENCE
+
+Found = Mapping[str, Any]
+
+#: What is said of ``a``; times are faster or slower, other figures better or worse.
+FASTER = {"better": "faster", "worse": "slower"}
+
+#: Stands by a verdict on timings that were unstable.
+SHAKY = "unstable"
+
+#: Quantities whose figures are times.
+TIMES = ("latency", "step", "training_step")
+
+
+def print_pairs(document: Document, console: Console) -> None:
+    """Prints the tables, or one line if no pair was compared."""
+    parts = list(pair_tables(document))
+    for part in parts:
+        console.print(part)
+        console.print()
+    if parts:
+        console.print(Text("\n".join(_legend(document)), "dim"))
+    else:
+        console.print(Text("No cases were compared in pairs: it takes two of one dataset."))
+
+
+def pair_tables(document: Document) -> Iterator[RenderableType]:
+    """For each dataset, device, quantity and setting a title and a table."""
+    for table in result_tables(document):
+        cases = {case["id"]: case for case in table.cases}
+        kinds: dict[str, list[Found]] = {}
+        for found in document.get("comparisons") or ():
+            if found["a"] in cases and found["b"] in cases:
+                kinds.setdefault(_title(found, cases[found["a"]]), []).append(found)
+        for title, some in kinds.items():
+            yield Group(Text(title, "bold"), Text(), _table(some, cases))
+
+
+def _legend(document: Document) -> list[str]:
+    """How to read the tables."""
+    found = document.get("comparisons") or ()
+    scales = {each["scale"] for each in found}
+    lines = ["p: corrected for all pairs of a table (Holm); a verdict needs 0.05 or less"]
+    lines[0] += ", and two medians that do not say the opposite." if "ratio" in scales else "."
+    if "ratio" in scales:
+        lines.append(
+            f"a ÷ b: of the times in the same rounds; p against a difference of up to "
+            f"{100 * INDIFFERENCE:g} %, which no verdict is given for."
+        )
+    if "difference" in scales:
+        lines.append(
+            "a - b: mean over the seeds, with its t interval; p is that of a sign-flip test, which "
+            "assumes less: at the border the two may not agree."
+        )
+    if any(_shaky(each, document["cases"]) for each in found):
+        lines.append(f"{SHAKY}: calls of one of the two differ by more than 25 % of their median.")
+    return lines
+
+
+def _title(found: Found, case: Case) -> str:
+    """``latency on parity, cpu: batch_size=1, threads=1``."""
+    dataset = clean(case.get("dataset_label") or case["dataset"])
+    at = settings(found["settings"])
+    quantity = clean(found["quantity"]).replace("_", " ")
+    return f"{quantity} on {dataset}, {clean(case['device'])}{': ' * bool(at)}{at}"
+
+
+def _table(some: Sequence[Found], cases: Mapping[str, Case]) -> Table:
+    result = empty_table()
+    quantity, scores = some[0]["quantity"], cases[some[0]["a"]].get("scores") or {}
+    share = quantity == "accuracy" or scores.get(quantity, {}).get("share", False)
+    scale = "a ÷ b" if some[0]["scale"] == "ratio" else "a - b, points" if share else "a - b"
+    for header in ("a", "b"):
+        result.add_column(Text(header, "bold"), overflow="fold")
+    for header in (scale, "95 %", "p"):
+        result.add_column(Text(header, "bold"), justify="right", no_wrap=True)
+    result.add_column(Text("verdict", "bold"), overflow="fold")
+    for found in some:
+        style = "" if found["verdict"] in FASTER else "dim"
+        a, b = (cases[found[name]] for name in ("a", "b"))
+        verdict = verdict_words(found) + f" ({SHAKY})" * _shaky(found, (a, b))
+        cells = (
+            label(a), label(b), _effect(found, found["effect"], share),
+            _interval(found, share), p_text(found["p"]), verdict,
+        )  # fmt: skip
+        result.add_row(*(Text(cell, style) for cell in cells))
+    return result
+
+
+def _shaky(found: Found, cases: Iterable[Case]) -> bool:
+    """Whether a timing of one of the two was unstable at the settings of the comparison."""
+    entries = [
+        entry
+        for case in cases
+        if case["id"] in (found["a"], found["b"])
+        for entry in case.get(found["quantity"]) or ()
+        if isinstance(entry, Mapping)
+    ]
+    return any(
+        entry.get("unstable")
+        and all(entry.get(name) == value for name, value in found["settings"].items())
+        for entry in entries
+    )
+
+
+def _effect(found: Found, value: float, share: bool) -> str:
+    if found["scale"] == "difference":
+        return signed(value, share)
+    return f"{value:.3f}" if 0.1 <= value < 100 else figure(value)
+
+
+def _interval(found: Found, share: bool) -> str:
+    if found["low"] is None:
+        return "n/a"
+    return " to ".join(_effect(found, found[end], share) for end in ("low", "high"))
+
+
+def p_text(p: float) -> str:
+    """``0.031``, or ``<0.001``."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.9995 else "1"
+
+
+def verdict_words(found: Found) -> str:
+    """``a is faster``, ``no difference found``, ``too few seeds (about 8 would probably tell)``."""
+    verdict = found["verdict"]
+    if verdict == "no difference":
+        return "no difference found"
+    if verdict in FASTER:
+        return f"a is {FASTER[verdict] if found['quantity'] in TIMES else verdict}"
+    needed = f" (about {found['needed']} would probably tell)" if found.get("needed") else ""
+    return f"{clean(verdict)}{needed}"

@@ -1,0 +1,166 @@
+"""Tables for people, as wide as the terminal allows: columns are added or stacked, never cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from seqbench.report import notes
+from seqbench.report.caveats import caveats
+from seqbench.report.columns.column import EXPORT_ONLY, Column, Document
+from seqbench.report.columns.table import ResultTable, result_tables
+from seqbench.report.names import several_devices, status_lines
+from seqbench.report.numbers import MISSING
+from seqbench.report.terminal.layout import BEST, TIED, Frame, cells, column_width, layout
+from seqbench.report.terminal.settings_table import rows_of, settings_table
+from seqbench.report.terminal.style import GAP, empty_table
+from seqbench.report.text import clean, label, settings
+
+
+def print_report(document: Document, console: Console) -> None:
+    """Prints the tables of a run and what one must know to read them.
+
+    Args:
+        document: the run, as ``seqbench run --json`` prints it.
+        console: where to; its width decides on the layout.
+    """
+    for part in report_text(document, console.width):
+        console.print(part)
+    # Not wrapped, so that it can be copied.
+    console.print(Text(f"results: {clean(document['run'])}"), soft_wrap=True)
+
+
+def report_text(document: Document, width: int) -> Iterator[RenderableType]:
+    """Everything that is printed but the last line, part by part, for ``width`` columns."""
+    if not document["trials"]:
+        yield Text("No trial has ended.")
+        yield from _with_space([Group(*_warned(document))])
+        return
+    tables = result_tables(document)
+    shown: list[Column] = []
+    left_out: list[Column] = []
+    for table in tables:
+        frame = _frame(document, table)
+        stacked = layout(table, width, frame)
+        yield from _with_space(_table_parts(document, table, frame, stacked, width))
+        placed = [column for columns in stacked for column in columns]
+        shown += [*placed, *(row for row in rows_of(table) if row not in placed)]
+        left_out += [c for c in table.columns if c.rank < EXPORT_ONLY and c not in shown]
+    noted = [Text(line) for line in notes.user_notes(document)]
+    if noted:
+        yield from _with_space([Group(*noted)])
+    explained = [*notes.explanations(document, shown, BEST, TIED), *_left_out(left_out, width)]
+    yield from _with_space([Group(*_warned(document), *(Text(line, "dim") for line in explained))])
+
+
+def _warned(document: Document) -> list[RenderableType]:
+    return [_hanging("! ", line, "bold") for line in caveats(document)]
+
+
+def _with_space(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
+    for part in parts:
+        yield part
+        yield Text()
+
+
+def _left_out(columns: Sequence[Column], width: int) -> list[str]:
+    """The columns that did not fit, and where to find them."""
+    names = "; ".join(dict.fromkeys(" ".join(filter(None, c.header[:2])) for c in columns))
+    return [
+        f"Left out at {width} columns: {names}. A wider terminal, or --format csv, shows them."
+    ] * bool(columns)
+
+
+def _table_parts(
+    document: Document,
+    table: ResultTable,
+    frame: Frame,
+    stacked: Sequence[Sequence[Column]],
+    width: int,
+) -> Iterator[RenderableType]:
+    """Title, table (or stacked tables) and failures of one dataset."""
+    title = Text(clean(table.dataset), "bold")
+    params = settings(table.params)
+    if params:
+        title.append(f"  {params}", "not bold dim")
+    first, *others = (
+        _rich_table(table, columns, frame, width, first=number == 0)
+        for number, columns in enumerate(stacked)
+    )
+    yield Group(title, Text(), first)
+    yield from others
+    yield from settings_table(table, frame.labels, frame.devices, width)
+    failed = notes.failures(document, table)
+    if failed:
+        failed.append(f"(logs, with tracebacks: {clean(document['run'])}/logs/)")
+        yield Group(*(_hanging("  ", line) for line in failed))
+
+
+def _hanging(lead: str, line: str, style: str = "") -> RenderableType:
+    """``line`` after ``lead``, wrapped lines indented by as much."""
+    grid = Table.grid(padding=0)
+    grid.add_column(width=len(lead), no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(lead, style), Text(line, style))
+    return grid
+
+
+def _frame(document: Document, table: ResultTable) -> Frame:
+    devices = [clean(case["device"]) for case in table.cases]
+    statuses = ["\n".join(status_lines(case)) for case in table.cases]
+    return Frame(
+        tuple(label(case) for case in table.cases),
+        tuple(devices) if several_devices(document) else (),
+        tuple(statuses) if any(status != "ok" for status in statuses) else (),
+    )
+
+
+def _rich_table(
+    table: ResultTable, columns: Sequence[Column], frame: Frame, width: int, *, first: bool
+) -> Table:
+    room = width - sum(column_width(column) + GAP for column in columns)
+    others = frame.room(0, first=first)
+    label_width = frame.label_width(max(room - others, 1))
+    result = empty_table()
+    result.add_column(Text("case", "bold"), width=label_width, overflow="fold", vertical="top")
+    rows = [[Text(text)] for text in frame.labels]
+    if frame.devices:
+        _add_texts(result, rows, "device", frame.devices)
+    for column in columns:
+        _add_figures(result, rows, column)
+    if first and frame.statuses:
+        _add_texts(result, rows, "status", frame.statuses)
+    _level_headers(result)
+    for row in rows:
+        result.add_row(*row)
+    return result
+
+
+def _level_headers(result: Table) -> None:
+    """Makes all headers as high as the highest, so that each stands on the line below them."""
+    headers = [column.header for column in result.columns if isinstance(column.header, Text)]
+    highest = max(header.plain.count("\n") for header in headers)
+    for column, header in zip(result.columns, headers, strict=True):
+        missing = highest - header.plain.count("\n")
+        column.header = Text("\n" * missing).append_text(header)
+
+
+def _add_texts(result: Table, rows: list[list[Text]], header: str, texts: Sequence[str]) -> None:
+    result.add_column(Text(header, "bold"), overflow="fold")
+    for row, text in zip(rows, texts, strict=True):
+        row.append(Text(text, "" if text in ("ok",) or header == "device" else "bold red"))
+
+
+def _add_figures(result: Table, rows: list[list[Text]], column: Column) -> None:
+    """Adds a column of figures. It is padded by hand: rich would strip blanks at the right end."""
+    width = column_width(column)
+    name, at, unit = (line and line.rjust(width) for line in column.header)
+    header = [Text(name, "bold"), Text(at, "bold"), Text(unit, "dim")]
+    result.add_column(Text("\n").join(line for line in header if line), width=width, no_wrap=True)
+    for row, text, best, top in zip(rows, cells(column), column.best, column.top, strict=True):
+        style = "bold green" if top else "green" if best else ""
+        style = "dim" if text.strip() == MISSING else style
+        row.append(Text(text.rjust(width), style))

@@ -1,0 +1,150 @@
+"""Latency at many settings: a row for each, so that the table stays as narrow as it can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from seqbench.report.columns.column import Column
+from seqbench.report.columns.speed import FEW
+from seqbench.report.columns.table import ResultTable
+from seqbench.report.numbers import MISSING
+from seqbench.report.terminal.style import GAP, empty_table
+from seqbench.report.text import clean
+
+#: What tells rows apart, in the order of the columns, and their headers.
+SETTINGS = {"runtime": "runtime", "threads": "threads", "batch_size": "batch", "length": "length"}
+
+#: Stands in the place of the length for what power of it latency grows with.
+EXPONENT = "exponent"
+
+NARROW_LABEL = 16
+
+
+def settings_table(
+    table: ResultTable, labels: Sequence[str], devices: Sequence[str], width: int
+) -> Iterator[RenderableType]:
+    """Latency at each setting; nothing where the settings are so few that all have columns.
+
+    Args:
+        labels: of the cases.
+        devices: of the cases; none where all have the same.
+        width: as many cases stand side by side as fit; the others follow below.
+    """
+    rows = rows_of(table)
+    if not rows:
+        return
+    lead = _lead(rows)
+    room = width - sum(_width(text) + GAP for text in lead)
+    heads = ["\n".join(text) for text in zip(labels, devices, strict=True)] if devices else labels
+    pieces = list(_pieces([_case_width(rows, n, head) for n, head in enumerate(heads)], room))
+    for number, piece in enumerate(pieces):
+        built = _table(rows, lead, piece, heads)
+        title = Text("latency at each setting", "bold")
+        yield Group(title, Text(), built) if number == 0 else built
+
+
+def rows_of(table: ResultTable) -> list[Column]:
+    """The columns that are rows here, in their order; none where all have their place elsewhere."""
+    rows = [column for column in table.columns if column.at is not None]
+    many = sum(column.compared is not None for column in rows) > FEW
+    return _in_order(rows) if many else []
+
+
+def _in_order(rows: Sequence[Column]) -> list[Column]:
+    """Runtimes and threads as the suite has them; batches and lengths ascend."""
+    known: dict[str, list[Any]] = {"runtime": [], "threads": []}
+    for row in rows:
+        for name, values in known.items():
+            values += [_at(row)[name]] * (_at(row)[name] not in values)
+
+    def place(row: Column) -> tuple[float, ...]:
+        at = _at(row)
+        length = float("inf") if at["length"] is None else at["length"]
+        order = [known[name].index(at[name]) for name in known]
+        return (*order, at["batch_size"], length)
+
+    return sorted(rows, key=place)
+
+
+def _at(row: Column) -> dict[str, Any]:
+    assert row.at is not None  # rows have settings
+    return dict(row.at)
+
+
+def _lead(rows: Sequence[Column]) -> list[list[str]]:
+    """The columns before the cases, headers first: the settings that differ, and the unit."""
+    found = []
+    for name, header in SETTINGS.items():
+        values = [_at(row)[name] for row in rows]
+        if len(set(values)) > 1:
+            found.append([header, *(EXPONENT if v is None else clean(str(v)) for v in values)])
+    return [*found, ["", *(row.header[2] for row in rows)]]
+
+
+def _width(texts: Sequence[str]) -> int:
+    return max(cell_len(text) for text in texts)
+
+
+def _marks(row: Column, case: int) -> str:
+    return row.letters[case] if row.letters is not None else ""
+
+
+def _parts(rows: Sequence[Column], case: int) -> tuple[list[str], list[str]]:
+    """Figures of a case, and the letters that follow them."""
+    return [row.texts[case] for row in rows], [_marks(row, case) for row in rows]
+
+
+def _case_width(rows: Sequence[Column], case: int, head: str) -> int:
+    figures, letters = _parts(rows, case)
+    longest = max(cell_len(line) for line in head.split("\n"))
+    after = _width(letters)
+    return max(min(longest, NARROW_LABEL), _width(figures) + after + (after > 0))
+
+
+def _pieces(widths: Sequence[int], room: int) -> Iterator[dict[int, int]]:
+    """The cases that stand side by side, with their widths; at least one at a time."""
+    piece: dict[int, int] = {}
+    for case, width in enumerate(widths):
+        if piece and sum(piece.values()) + GAP * len(piece) + width > room:
+            yield piece
+            piece = {}
+        piece[case] = width
+    yield piece
+
+
+def _table(
+    rows: Sequence[Column],
+    lead: Sequence[Sequence[str]],
+    piece: dict[int, int],
+    heads: Sequence[str],
+) -> Table:
+    result = empty_table()
+    for text in lead:
+        justify = "right" if text[0] in ("threads", "batch", "length") else "left"
+        result.add_column(
+            Text(text[0], "bold"), justify=justify, no_wrap=True, vertical="bottom"  # type: ignore[arg-type]
+        )  # fmt: skip
+    for case, width in piece.items():
+        header = Text(heads[case], "bold", justify="right")
+        result.add_column(header, width=width, overflow="fold")
+    texts = {case: list(_cells(rows, case, width)) for case, width in piece.items()}
+    for number in range(len(rows)):
+        settings = [Text(text[number + 1]) for text in lead]
+        result.add_row(*settings, *(texts[case][number] for case in piece))
+    return result
+
+
+def _cells(rows: Sequence[Column], case: int, width: int) -> Iterator[Text]:
+    """Padded by hand, so that letters stand one below the other."""
+    figures, letters = _parts(rows, case)
+    after = _width(letters)
+    for row, figure, letter in zip(rows, figures, letters, strict=True):
+        text = figure + (f" {letter:<{after}}" if after else "")
+        style = "bold green" if row.top[case] else "green" if row.best[case] else ""
+        yield Text(text.rjust(width), "dim" if figure == MISSING else style)

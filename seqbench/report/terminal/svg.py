@@ -1,0 +1,61 @@
+"""The tables as an SVG picture of a terminal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from seqbench.report.columns.column import Document
+from seqbench.report.terminal.report import print_report
+from seqbench.report.text import clean
+
+
+def save_svg(document: Document, path: Path, width: int = 100) -> None:
+    """Writes the report as a picture of a terminal, ``width`` characters wide.
+
+    The file refers to nothing outside it.
+    """
+    console = Console(
+        record=True,
+        width=width,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        highlight=False,
+        legacy_windows=False,
+    )
+    print_report(document, console)
+    title = f"seqbench run suites/{clean(document['suite'])}.yaml"
+    path.write_text(console.export_svg(title=title, code_format=SVG), encoding="utf-8")
+
+
+#: The names in braces are those that rich fills in.
+SVG = """\
+<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
+<style>
+.{unique_id}-matrix {{
+    font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+    font-size: {char_height}px;
+    line-height: {line_height}px;
+}}
+.{unique_id}-title {{
+    font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+    font-size: 18px;
+}}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" />
+</clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">{matrix}</g>
+</g>
+</svg>
+"""

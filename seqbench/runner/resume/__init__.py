@@ -1,0 +1,1 @@
+"""Resuming a run: what is kept, what is done again, and why."""

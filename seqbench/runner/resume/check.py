@@ -1,0 +1,79 @@
+"""Whether a run can be resumed here, and with which options."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from seqbench.errors import UsageError
+from seqbench.plan.expand import Plan
+from seqbench.store.run_folder import RunFolder
+from seqbench.suite.selection import LISTS, Selection, override_key
+
+#: What must not change while a run goes on: figures of different machines are never mixed.
+MACHINE = ("cpu", "cores", "torch", "seqbench")
+
+NONE = "(none)"
+
+
+def check_again(
+    folder: RunFolder, plan: Plan, selection: Selection, environment: Mapping[str, Any]
+) -> None:
+    """Whether a run may be gone on with: as the same study, on the same machine.
+
+    Raises:
+        UsageError: it may not.
+    """
+    state = folder.state()
+    if state.get("suite") != plan.suite.name:
+        raise UsageError(
+            f"{folder.path} is a run of {state.get('suite')!r}, not of {plan.suite.name!r}"
+        )
+    chosen = folder.selection()
+    if chosen is not None:
+        _check_selection(folder, Selection.of(chosen), selection)
+    before = folder.environment()
+    for name in MACHINE:
+        if name in before and before[name] != environment.get(name):
+            raise UsageError(
+                f"{folder.path} was run with {name} {before[name]}, here it is "
+                f"{environment.get(name)}: go on where it was begun, or run the suite anew"
+            )
+
+
+def _check_selection(folder: RunFolder, before: Selection, now: Selection) -> None:
+    for name in ("models", "datasets"):
+        given, option = getattr(before, name), LISTS[name]
+        if sorted(given) != sorted(getattr(now, name)):
+            raise UsageError(
+                f"{folder.path} was run with {option} {', '.join(given) or '(all)'}: "
+                f"give the same {option} to go on with it, or none"
+            )
+    sets = [" ".join(o for o in each.overrides if not _limits(o)) for each in (before, now)]
+    if sets[0] != sets[1]:
+        warnings.warn(
+            f"{folder.path} was last run with --set {sets[0] or NONE}, now with {sets[1] or NONE}: "
+            "what that changes is run anew",
+            stacklevel=2,
+        )
+
+
+def _limits(override: str) -> bool:
+    """Whether it changes nothing but when a trial is ended."""
+    return override_key(override).partition(".")[0] == "limits"
+
+
+def as_before(selection: Selection, folder: RunFolder) -> Selection:
+    """What was chosen for the run holds, but for what is chosen now: of settings each by itself."""
+    before = Selection.of(folder.selection())
+    now = {override_key(override) for override in selection.overrides}
+    kept = [override for override in before.overrides if override_key(override) not in now]
+    return Selection(
+        overrides=(*kept, *selection.overrides),
+        models=selection.models or before.models,
+        datasets=selection.datasets or before.datasets,
+        devices=selection.devices or before.devices,
+        seeds=before.seeds if selection.seeds is None else selection.seeds,
+        allow_many=before.allow_many or selection.allow_many,
+    )

@@ -1,0 +1,1 @@
+"""Pure functions of numbers; nothing here imports anything else of seqbench."""

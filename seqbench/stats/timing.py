@@ -1,0 +1,133 @@
+"""Summaries of latency and throughput, and ratios of what took turns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from seqbench.stats.distributions import t_quantile
+from seqbench.stats.intervals import quantile, ratio_interval, stdev
+
+#: Calls needed before a percentile is worth printing: 64 for p90, 662 for p99 (MLPerf inference
+#: rules, single-stream latency at 99 % confidence).
+ENOUGH_FOR_P90, ENOUGH_FOR_P99 = 64, 662
+
+UNSTABLE_SPREAD = 0.25
+
+#: Two latencies closer than this share are never called different: where a model's memory happens
+#: to lie is worth as much.
+INDIFFERENCE = 0.005
+
+#: Fewer processes than this cannot tell their own spread by a jackknife alone.
+FEW_PROCESSES = 5
+
+
+def latency_summary(processes: Sequence[Sequence[Sequence[float]]]) -> dict[str, Any]:
+    """Summary of calls within blocks within processes.
+
+    Args:
+        processes: for each process its blocks, for each block its calls, in seconds.
+
+    Returns:
+        ``median_s``: median over processes of the median over blocks of the block's median;
+        ``low_s``, ``high_s``: its 95 % interval (see :func:`ratio_interval`);
+        ``p90_s``, ``p99_s``: of all calls, or None where there are too few;
+        ``n`` calls; ``processes``; ``process_medians_s``;
+        ``spread``: interquartile range of all calls ÷ their median; ``unstable``: whether that is
+        above 25 %.
+    """
+    medians = [median([median(block) for block in process]) for process in processes]
+    calls = sorted(call for process in processes for block in process for call in block)
+    lower, middle, upper = (quantile(calls, q) for q in (0.25, 0.5, 0.75))
+    low, high = ratio_interval(medians)
+    spread = (upper - lower) / middle
+    return {
+        "median_s": median(medians),
+        "low_s": low,
+        "high_s": high,
+        "p90_s": quantile(calls, 0.90) if len(calls) >= ENOUGH_FOR_P90 else None,
+        "p99_s": quantile(calls, 0.99) if len(calls) >= ENOUGH_FOR_P99 else None,
+        "n": len(calls),
+        "processes": len(processes),
+        "process_medians_s": medians,
+        "spread": spread,
+        "unstable": spread > UNSTABLE_SPREAD,
+    }
+
+
+def paired_ratio(processes: Sequence[Sequence[tuple[float, float]]]) -> dict[str, Any]:
+    """How two things that took turns compare, from pairs of the same round.
+
+    The centre of the logarithms of all rounds' ratios is :func:`biweight`, which a machine that
+    changes its speed between the two halves of a round does not move. Its error is that of the
+    jackknife that leaves out one process at a time, so that only processes count as independent;
+    with fewer than five of them, that of the mean of their own centres, if it is larger.
+
+    Args:
+        processes: for each pair of processes, the two figures of each round.
+
+    Returns:
+        ``ratio``: first ÷ second; ``low``, ``high``: its 95 % interval, Student's t with one degree
+        of freedom less than there are processes (None with a single one, or where all agree to the
+        last digit); ``n`` processes;
+        ``p``: two-sided, for the hypothesis that the two differ by no more than ``INDIFFERENCE``
+        (1 with a single process): the distance beyond that margin is held against the error.
+    """
+    logs = [[math.log(a / b) for a, b in rounds] for rounds in processes]
+    centre = biweight([log for rounds in logs for log in rounds])
+    found = {"ratio": math.exp(centre), "low": None, "high": None, "p": 1.0, "n": len(logs)}
+    if len(logs) < 2:
+        return found
+    from scipy.special import stdtr
+
+    error = _jackknife_error(logs)
+    if len(logs) < FEW_PROCESSES:
+        # So few leave-one-out figures can agree by chance: they are not to be surer than processes
+        # that are simply compared with each other.
+        error = max(error, stdev([biweight(one) for one in logs]) / math.sqrt(len(logs)))
+    if error == 0:  # the clock is too coarse to tell: nothing is known of the error
+        return found
+    half = t_quantile(len(logs) - 1, 0.975) * error
+    found |= {"low": math.exp(centre - half), "high": math.exp(centre + half)}
+    excess = abs(centre) - math.log1p(INDIFFERENCE)
+    if excess > 0:
+        found["p"] = float(2 * stdtr(len(logs) - 1, -excess / error))
+    return found
+
+
+def biweight(values: Sequence[float]) -> float:
+    """Tukey's biweight M-estimate of the centre (Beaton and Tukey 1974), tuned to be 95 % efficient
+    for normal values (c = 4.685), with the median absolute deviation as scale.
+    """
+    import numpy as np
+
+    data = np.asarray(values, dtype=float)
+    centre = float(np.median(data))
+    reach = 4.685 * 1.4826 * float(np.median(np.abs(data - centre)))
+    if reach == 0:
+        return centre
+    for _ in range(50):
+        weights = (1 - np.minimum(np.abs(data - centre) / reach, 1) ** 2) ** 2
+        last, centre = centre, float((weights * data).sum() / weights.sum())
+        if abs(centre - last) <= 1e-6 * reach:
+            break
+    return centre
+
+
+def _jackknife_error(groups: Sequence[Sequence[float]]) -> float:
+    """Standard error of :func:`biweight`, from leaving out one group at a time (Efron 1982)."""
+    n = len(groups)
+    left = [
+        biweight([value for other in groups if other is not group for value in other])
+        for group in groups
+    ]
+    return (n - 1) / math.sqrt(n) * stdev(left)
+
+
+def throughput_summary(windows: Sequence[tuple[int, float]]) -> dict[str, Any]:
+    """Median over windows, one per process, of samples ÷ wall seconds; with its 95 % interval."""
+    rates = [samples / seconds for samples, seconds in windows]
+    low, high = ratio_interval(rates)
+    return {"per_s": median(rates), "low_per_s": low, "high_per_s": high, "n": len(rates)}

@@ -1,0 +1,150 @@
+"""JSON Schema of a suite, for editors that complete and check YAML while it is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seqbench.plugins.registry import KINDS, Offer, Registry
+from seqbench.suite.keys import EntryKeys, Suite
+from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Kind
+from seqbench.types import NAME, Param
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Schema = dict[str, Any]
+
+
+def json_schema(registry: Registry) -> Schema:
+    """The schema (draft 2020-12): fixed keys, and what the plugins of ``registry`` offer.
+
+    What only the whole file shows (a case twice, an ambiguous name) is left to
+    ``seqbench validate``. ``datasets`` and ``models`` are not required, as ``include`` may bring
+    them.
+    """
+    schema = Suite.model_json_schema()
+    beside = EntryKeys.model_json_schema()
+    definitions: Schema = {**schema.pop("$defs"), **beside.pop("$defs")}
+    keys = schema["properties"]
+    keys["include"] = {
+        "description": "other suites that this one changes, relative to this file",
+        **_any_of({"type": "string"}, {"type": "array", "items": {"type": "string"}}),
+    }
+    for kind in KINDS:
+        offered = _plugins(kind, registry.all_of(kind), definitions)
+        more = beside["properties"] if kind == "model" else {}
+        keys[f"{kind}s"] |= _entries(offered, more)
+    keys["name"]["pattern"] = f"^{NAME.pattern}$"
+    definitions["Measure"] = _measure(definitions["Measure"])
+    training = definitions["Training"]["properties"]
+    training["optimizer"] = _methods(training["optimizer"], OPTIMIZERS)
+    training["schedule"] = _methods(training["schedule"], SCHEDULES, {"type": "null"})
+    schema.pop("required")
+    return {"$schema": DIALECT, **schema, "$defs": definitions}
+
+
+def _plugins(kind: str, offers: Sequence[Offer[Any]], definitions: Schema) -> Schema:
+    """For each name that a suite can use, a reference to the parameters, put in ``definitions``."""
+    found = {}
+    count = Counter(offer.spec.name for offer in offers)
+    for offer in offers:
+        key = f"{kind}:{offer.qualified_name}"
+        definitions[key] = _parameters(offer.spec)
+        # A name that two packages offer has to be written in full.
+        short = [offer.spec.name] if count[offer.spec.name] == 1 else []
+        for name in (*short, offer.qualified_name):
+            found[name] = {"$ref": f"#/$defs/{key}"}
+    return found
+
+
+def _entries(plugins: Schema, beside: Mapping[str, Any]) -> Schema:
+    """A list of names or one-name mappings, or one mapping with all; ``beside`` may be added."""
+    entry = {
+        "type": "object",
+        "properties": {**plugins, **beside},
+        "additionalProperties": False,
+        "minProperties": 1,
+        **({} if beside else {"maxProperties": 1}),
+    }
+    names = {"enum": list(plugins)}
+    together = {"type": "object", "properties": plugins, "additionalProperties": False}
+    return _any_of(
+        {"type": "array", "items": _any_of(names, entry), "minItems": 1},
+        {**together, "minProperties": 1},
+    )
+
+
+def _parameters(spec: Any) -> Schema:
+    properties = {name: _or_grid(_value(param)) for name, param in spec.parameters.items()}
+    return {
+        "description": spec.description,
+        "type": ["object", "null"],
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _or_grid(value: Schema) -> Schema:
+    about: Schema = {key: value.pop(key) for key in ("description", "default") if key in value}
+    return {**about, **_any_of(value, {"type": "array", "items": value, "minItems": 1})}
+
+
+def _value(param: Param) -> Schema:
+    """What a parameter accepts."""
+    default = list(param.default) if isinstance(param.default, tuple) else param.default
+    about: Schema = {"default": default}
+    if param.help:
+        about["description"] = param.help
+    if param.choices:
+        return {**about, "enum": list(param.choices)}
+    if default is None:
+        return about
+    limits = {"minimum": param.minimum, "maximum": param.maximum}
+    limits = {key: limit for key, limit in limits.items() if limit is not None}
+    if isinstance(default, list):
+        items = {"type": "number", **limits} if isinstance(param.default, tuple) else {}
+        size = len(default)
+        sizes = {"minItems": size, "maxItems": size} if items else {}
+        return {**about, "type": "array", "items": items, **sizes}
+    return {**about, "type": _type(default), **limits}
+
+
+def _type(default: Any) -> str:
+    kinds = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"))
+    return next((name for kind, name in kinds if isinstance(default, kind)), "object")
+
+
+def _methods(about: Schema, kinds: Mapping[str, Kind], *others: Schema) -> Schema:
+    """A name, or a mapping of one name to its parameters."""
+    choices = {
+        name: {
+            "description": kind.description,
+            "type": "object" if kind.required else ["object", "null"],
+            "properties": {key: _value(param) for key, param in kind.parameters.items()},
+            "required": list(kind.required),
+            "additionalProperties": False,
+        }
+        for name, kind in kinds.items()
+    }
+    names = {"enum": [name for name, kind in kinds.items() if not kind.required]}
+    one = {"minProperties": 1, "maxProperties": 1, "additionalProperties": False}
+    mapping = {"type": "object", "properties": choices, **one}
+    return {"description": about["description"], **_any_of(names, mapping, *others)}
+
+
+def _measure(mapping: Schema) -> Schema:
+    """A list of names; or a mapping, in which null stands for the usual settings."""
+    names = list(mapping["properties"])
+    settings = {
+        name: _any_of({"$ref": f"#/$defs/{name.capitalize()}"}, {"type": "null"}) for name in names
+    }
+    listed = {"type": "array", "items": {"enum": names}, "minItems": 1, "uniqueItems": True}
+    return {
+        "description": mapping["description"],
+        **_any_of(listed, {**mapping, "properties": settings, "minProperties": 1}),
+    }
+
+
+def _any_of(*schemas: Schema) -> Schema:
+    return {"anyOf": list(schemas)}

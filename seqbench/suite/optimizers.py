@@ -1,0 +1,208 @@
+"""The optimizers and schedules that a suite can name, with their parameters. Imports no torch.
+
+Names, types and defaults are torch's own. Left out are the switches that choose an implementation
+(``foreach``, ``fused``, ``capturable``, ``differentiable``) and ``maximize``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from seqbench.plugins import parameters
+from seqbench.types import Param
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One optimizer or schedule: its parameters, and those of them that have no default."""
+
+    parameters: Mapping[str, Param]
+    required: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Method:
+    """An optimizer or schedule as a suite names it, with the parameters it gives."""
+
+    name: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def over(self, base: Method | None) -> Method:
+        """This one; where ``base`` is of the same name, with the parameters only ``base`` gives."""
+        if base is None or base.name != self.name:
+            return self
+        return Method(self.name, {**base.given, **self.given})
+
+
+def _rate(default: float) -> Param:
+    return Param(default, minimum=0, help="learning rate")
+
+
+_DECAY = Param(0.0, minimum=0, help="weight decay")
+
+_EPS = Param(1e-8, minimum=0, help="added to the denominator")
+
+_BETAS = Param((0.9, 0.999), minimum=0, maximum=1, help="decay rates of the running averages")
+
+_MOMENTUM = Param(0.0, minimum=0, help="share of the step before")
+
+_DECOUPLED = Param(False, help="decay weights as AdamW does")
+
+_ADAM = {
+    "lr": _rate(1e-3),
+    "betas": _BETAS,
+    "eps": _EPS,
+    "weight_decay": _DECAY,
+    "amsgrad": Param(False, help="keep the greatest second moment"),
+}
+
+OPTIMIZERS: Mapping[str, Kind] = {
+    "sgd": Kind(
+        {
+            "lr": _rate(1e-3),
+            "momentum": _MOMENTUM,
+            "dampening": Param(0.0, help="how much momentum is damped"),
+            "weight_decay": _DECAY,
+            "nesterov": Param(False, help="Nesterov's momentum"),
+        }
+    ),
+    "adam": Kind(_ADAM),
+    "adamw": Kind({**_ADAM, "weight_decay": Param(0.01, minimum=0, help=_DECAY.help)}),
+    "rmsprop": Kind(
+        {
+            "lr": _rate(1e-2),
+            "alpha": Param(0.99, minimum=0, help="decay rate of the running average"),
+            "eps": _EPS,
+            "weight_decay": _DECAY,
+            "momentum": _MOMENTUM,
+            "centered": Param(False, help="scale by the estimated variance"),
+        }
+    ),
+    "adagrad": Kind(
+        {
+            "lr": _rate(1e-2),
+            "lr_decay": Param(0.0, minimum=0, help="decay of the learning rate"),
+            "weight_decay": _DECAY,
+            "initial_accumulator_value": Param(0.0, minimum=0, help="where the sums start"),
+            "eps": Param(1e-10, minimum=0, help=_EPS.help),
+        }
+    ),
+    "adadelta": Kind(
+        {
+            "lr": _rate(1.0),
+            "rho": Param(0.9, minimum=0, maximum=1, help="decay rate of the running average"),
+            "eps": Param(1e-6, minimum=0, help=_EPS.help),
+            "weight_decay": _DECAY,
+        }
+    ),
+    "nadam": Kind(
+        {
+            "lr": _rate(2e-3),
+            "betas": _BETAS,
+            "eps": _EPS,
+            "weight_decay": _DECAY,
+            "momentum_decay": Param(4e-3, minimum=0, help="decay of the momentum"),
+            "decoupled_weight_decay": _DECOUPLED,
+        }
+    ),
+    "radam": Kind(
+        {
+            "lr": _rate(1e-3),
+            "betas": _BETAS,
+            "eps": _EPS,
+            "weight_decay": _DECAY,
+            "decoupled_weight_decay": _DECOUPLED,
+        }
+    ),
+    "adamax": Kind({"lr": _rate(2e-3), "betas": _BETAS, "eps": _EPS, "weight_decay": _DECAY}),
+    "asgd": Kind(
+        {
+            "lr": _rate(1e-2),
+            "lambd": Param(1e-4, help="decay term"),
+            "alpha": Param(0.75, help="power of the learning rate's decay"),
+            "t0": Param(1e6, help="step at which averaging starts"),
+            "weight_decay": _DECAY,
+        }
+    ),
+    "rprop": Kind(
+        {
+            "lr": _rate(1e-2),
+            "etas": Param((0.5, 1.2), minimum=0, help="factors of decrease and increase"),
+            "step_sizes": Param((1e-6, 50.0), minimum=0, help="least and greatest step"),
+        }
+    ),
+}
+
+SCHEDULES: Mapping[str, Kind] = {
+    "cosine": Kind(
+        {"eta_min": Param(0.0, minimum=0, help="learning rate at the end")},
+        description="down to eta_min along half a cosine",
+    ),
+    "one_cycle": Kind(
+        {
+            "max_lr": Param(0.01, minimum=0, help="learning rate at the top"),
+            "pct_start": Param(0.3, minimum=0, maximum=1, help="share of the steps going up"),
+            "div_factor": Param(25.0, minimum=1, help="max_lr over the first learning rate"),
+            "final_div_factor": Param(1e4, minimum=1, help="first learning rate over the last"),
+            "cycle_momentum": Param(False, help="move the momentum the other way"),
+        },
+        required=("max_lr",),
+        description="up to max_lr and down again, once",
+    ),
+    "step": Kind(
+        {
+            "step_size": Param(1, minimum=1, help="epochs between two drops"),
+            "gamma": Param(0.1, minimum=0, help="factor of each drop"),
+        },
+        required=("step_size",),
+        description="drops by a factor every few epochs",
+    ),
+    "exponential": Kind(
+        {"gamma": Param(0.9, minimum=0, help="factor of each epoch")},
+        required=("gamma",),
+        description="drops by a factor every epoch",
+    ),
+}
+
+
+def problem_with(value: Any, declared: Param) -> str:
+    """As :func:`.parameters.problem_with`; a list is held to the default item by item."""
+    problem = parameters.problem_with(value, declared)
+    if problem or not isinstance(declared.default, tuple):
+        return problem
+    if len(value) != len(declared.default):
+        return f"{value!r} is a list of {len(value)}, not of {len(declared.default)}"
+    for item, default in zip(value, declared.default, strict=True):
+        limits = Param(default, minimum=declared.minimum, maximum=declared.maximum)
+        if problem := parameters.problem_with(item, limits):
+            return problem
+    return ""
+
+
+def missing(method: Method, kinds: Mapping[str, Kind]) -> list[str]:
+    """Parameters without a default that ``method`` does not give."""
+    return [name for name in kinds[method.name].required if name not in method.given]
+
+
+def conflict(optimizer: Method, schedule: Method | None) -> str:
+    """Why torch would refuse these two, or ``""``."""
+    params = resolved(optimizer, OPTIMIZERS)["params"]
+    if params.get("nesterov") and (params["momentum"] <= 0 or params["dampening"] != 0):
+        return "nesterov needs a momentum above 0 and a dampening of 0"
+    cycles = schedule is not None and schedule.given.get("cycle_momentum", False)
+    if cycles and not {"momentum", "betas"} & set(params):
+        return f"cycle_momentum needs an optimizer with momentum or betas, not {optimizer.name}"
+    return ""
+
+
+def resolved(method: Method, kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    """``{"name", "params"}`` as plain data, with every default filled in."""
+    declared = kinds[method.name].parameters
+    params = parameters.completed(method.given, declared)
+    for name, param in declared.items():
+        if isinstance(param.default, tuple):
+            params[name] = [float(number) for number in params[name]]
+    return {"name": method.name, "params": params}

@@ -1,0 +1,339 @@
+"""YAML → Suite: every problem of a suite at once, each with its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from seqbench.errors import UnknownName
+from seqbench.plugins import parameters
+from seqbench.plugins.registry import Offer, Registry
+from seqbench.suite import grids, optimizers
+from seqbench.suite.files import read_tree, read_tree_text
+from seqbench.suite.keys import MAX_ENTRIES, Entry, EntryKeys, ModelEntry, Suite, Training
+from seqbench.suite.messages import in_words
+from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Kind, Method
+from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
+from seqbench.types import Param
+
+#: Keys that hold one choice of several, so that another choice replaces the whole.
+ALTERNATIVES = ("optimizer", "schedule")
+
+#: Kinds of entries that are a name with its parameters; that of a model says more.
+PLAIN = ("dataset", "metric", "report")
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_suite(path: Path, *, overrides: Sequence[str] = (), registry: Registry) -> Suite:
+    """Reads and checks a suite file.
+
+    Args:
+        overrides: settings to change, as ``"train.epochs=2"``.
+        registry: the plugins that the suite may name.
+
+    Raises:
+        SuiteError: with every problem of the file, in its order.
+    """
+    root, findings = read_tree(Path(path), overrides, alternatives=ALTERNATIVES)
+    return _Validator(root, findings, registry).suite(Path(path).stem)
+
+
+def parse_suite(
+    text: str, name: str = "suite.yaml", *, overrides: Sequence[str] = (), registry: Registry
+) -> Suite:
+    """As :func:`load_suite`, from text; ``name`` stands for the file in messages."""
+    root, findings = read_tree_text(text, name, overrides, alternatives=ALTERNATIVES)
+    return _Validator(root, findings, registry).suite(Path(name).stem)
+
+
+@dataclass
+class _Validator:
+    """Checks one tree. Each method returns what it could make of its part, or ``None``."""
+
+    root: Node
+    findings: Problems
+    registry: Registry
+    placed: list[tuple[KeyPath, Entry]] = field(default_factory=list)
+
+    def suite(self, stem: str) -> Suite:
+        raw = self.root.plain()
+        raw.setdefault("name", _as_name(stem))
+        if "train" in raw:
+            raw["train"] = self.training(("train",))
+        # Entries that are wrong were noted; the other keys are checked all the same.
+        for kind in PLAIN:
+            found = [self.entry(kind, *entry) for entry in self.entries(f"{kind}s")]
+            if f"{kind}s" in raw:
+                raw[f"{kind}s"] = tuple(e for e in found if e) or (Entry("", kind=kind),)
+        models = [self.model(*entry) for entry in self.entries("models")]
+        if "models" in raw:
+            raw["models"] = tuple(e for e in models if e) or (ModelEntry(""),)
+        suite = self.validated(Suite, raw, ())
+        base = suite.train if suite else Training()
+        self.methods_fit(base, ("train",))
+        self.entries_fit(base)
+        if self.findings or suite is None:
+            raise self.findings.error()
+        return suite
+
+    def problem(self, path: KeyPath, message: str, hint: str = "", at_key: bool = False) -> None:
+        """Notes a problem with what stands at ``path``, unless one is known there already."""
+        chain = self.root.chain(path)
+        if any(node.broken for node in chain):
+            return
+        node = chain[-1]
+        at_key = at_key or len(chain) <= len(path)
+        mark = node.key if at_key and node.key else node.mark
+        self.findings.add(mark, message, hint, dotted(path))
+
+    def validated(self, model: type[Model], raw: Any, path: KeyPath) -> Model | None:
+        """``raw`` as a ``model``, or ``None`` after noting what is wrong."""
+        try:
+            return model.model_validate(raw)
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                message, hint = in_words(one, model)
+                unknown = one["type"] == "extra_forbidden"
+                self.problem((*path, *one["loc"]), message, hint, at_key=unknown)
+            return None
+
+    def entries(self, key: str) -> Iterator[tuple[KeyPath, Node]]:
+        """The items of ``datasets``, ``models``, …; of a mapping, each key as if in a list."""
+        node = self.root.child(key)
+        if node is None:
+            return
+        if not isinstance(node.value, (list, dict)):
+            hint = f"write [{node.value}]" if isinstance(node.value, str) else ""
+            self.problem((key,), f"must be a list of names, not {described(node)}", hint)
+        elif not node.value:
+            self.problem((key,), "must not be empty")
+        elif len(node.value) > MAX_ENTRIES:
+            self.problem((key,), f"has more than {MAX_ENTRIES:,} entries")
+        elif isinstance(node.value, dict):
+            for name, child in node.value.items():
+                yield (key,), Node({name: child}, child.key or child.mark)
+        else:
+            yield from (((key, number), item) for number, item in enumerate(node.value))
+
+    def entry(self, kind: str, path: KeyPath, node: Node) -> Entry | None:
+        """A dataset, metric or report: a name, or one name with its parameters."""
+        if isinstance(node.value, str):
+            name, at, params = node.value, path, Node({}, node.mark)
+        elif isinstance(node.value, dict) and len(node.value) == 1:
+            name, params = next(iter(node.value.items()))
+            at = (*path, name)
+        else:
+            self.not_an_entry(path, node, kind)
+            return None
+        offer = self.offer(kind, name, at)
+        if offer is None:
+            return None
+        entry = Entry(name, self.params(at, params, offer.spec.parameters), kind)
+        self.placed.append((at, entry))
+        return entry
+
+    def model(self, path: KeyPath, node: Node) -> ModelEntry | None:
+        if isinstance(node.value, str):
+            return self.placed_model(path, node.value, Node({}, node.mark), EntryKeys())
+        if not isinstance(node.value, dict):
+            self.not_an_entry(path, node, "model")
+            return None
+        keys = {key: child.plain() for key, child in node.value.items()}
+        beside = {key: keys.pop(key) for key in list(keys) if key in EntryKeys.model_fields}
+        if "train" in beside:
+            beside["train"] = self.training((*path, "train"))
+        options = self.validated(EntryKeys, beside, path)
+        name = self.only_model(path, node, list(keys))
+        if name is None:
+            return None
+        at = (*path, name)
+        return self.placed_model(at, name, node.value[name], options or EntryKeys())
+
+    def placed_model(
+        self, at: KeyPath, name: str, params: Node, options: EntryKeys
+    ) -> ModelEntry | None:
+        offer = self.offer("model", name, at)
+        if offer is None:
+            return None
+        entry = ModelEntry(
+            name,
+            self.params(at, params, offer.spec.parameters),
+            train=options.train,
+            label=options.label,
+            reference=options.reference.model_dump(exclude_none=True),
+            note=options.note,
+        )
+        self.placed.append((at, entry))
+        return entry
+
+    def only_model(self, path: KeyPath, node: Node, names: list[str]) -> str | None:
+        """The one key of an entry that names its model; the others are misspelt, or too many."""
+        if not names:
+            self.not_an_entry(path, node, "model")
+            return None
+        if len(names) == 1:
+            return names[0]
+        known = [name for name in names if self.knows(name)]
+        if len(known) != 1:
+            self.not_an_entry(path, node, "model", names)
+            return None
+        declared = self.registry.model(known[0]).spec.parameters
+        for name in names:
+            if name not in known:
+                hint = parameters.nearest(name, EntryKeys.model_fields)
+                if name in declared:
+                    hint = f"a parameter of {known[0]}: indent it below, or write {known[0]}: {{…}}"
+                self.problem((*path, name), f"unknown key {shown(name)}", hint, at_key=True)
+        return known[0]
+
+    def not_an_entry(
+        self, path: KeyPath, node: Node, kind: str, names: Sequence[str] | None = None
+    ) -> None:
+        if not isinstance(node.value, dict):
+            message = f"must be a {kind}'s name, alone or with its parameters"
+            self.problem(path, f"{message}, not {described(node)}")
+            return
+        names = list(node.value) if names is None else names
+        if len(names) > 1:
+            message = f"names more than one {kind}: {', '.join(shown(name) for name in names[:5])}"
+            self.problem(path, message, "give each an entry of its own, with '- ' before it")
+        else:
+            self.problem(path, f"names no {kind}")
+
+    def knows(self, name: str) -> bool:
+        try:
+            self.registry.model(name)
+        except UnknownName:
+            return False
+        return True
+
+    def offer(self, kind: str, name: str, at: KeyPath) -> Offer[Any] | None:
+        try:
+            return self.registry.look_up(kind, name)
+        except UnknownName as error:
+            text = str(error).replace(repr(name), shown(name))
+            self.problem(at, "".join(c for c in text if c.isprintable()), at_key=True)
+            return None
+
+    def params(self, at: KeyPath, node: Node, declared: Mapping[str, Param]) -> dict[str, Any]:
+        """The parameters given under a plugin's name, grids and all."""
+        good = {}
+        for name, value, path in self.known_params(at, node, declared):
+            param = declared[name]
+            if isinstance(value, list) and not value:
+                self.problem(path, "an empty list leaves no value to run with")
+            elif not parameters.is_grid(value, param):
+                self.value_fits(path, value, param)
+            else:
+                self.grid_fits(path, value, param)
+            good[name] = value
+        return good
+
+    def grid_fits(self, path: KeyPath, values: list[Any], param: Param) -> None:
+        fits = [self.value_fits((*path, n), value, param) for n, value in enumerate(values)]
+        axes = grids.axes({"": values}, {"": param})
+        if all(fits) and len(grids.keys(axes)[""]) < len(axes[""]):
+            self.problem(path, "the list holds a value twice")
+
+    def known_params(
+        self, at: KeyPath, node: Node, declared: Mapping[str, Param]
+    ) -> Iterator[tuple[str, Any, KeyPath]]:
+        """Name, value and path of each parameter that is declared."""
+        if node.value is not None and not isinstance(node.value, dict):
+            self.problem(at, f"parameters must be a mapping, not {described(node)}")
+            return
+        for name, child in (node.value or {}).items():
+            path = (*at, name)
+            if name in declared:
+                yield name, child.plain(), path
+            else:
+                hint = parameters.nearest(name, declared) or "it has no parameters"
+                if name in EntryKeys.model_fields:
+                    hint = "write it beside the name, not among its parameters"
+                self.problem(path, f"unknown parameter {shown(name)}", hint, at_key=True)
+
+    def value_fits(self, path: KeyPath, value: Any, param: Param, hint: str = "") -> bool:
+        message = optimizers.problem_with(value, param)
+        if message:
+            self.problem(path, message.replace(repr(value), shown(value), 1), hint)
+        return not message
+
+    def training(self, path: KeyPath) -> Any:
+        """The mapping ``train``, with optimizer and schedule checked and replaced by a Method."""
+        node = self.root.chain(path)[-1]
+        raw = node.plain()
+        if not isinstance(raw, dict):
+            return raw
+        for key, kinds in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if key not in raw or (key == "schedule" and raw[key] is None):
+                continue
+            method = self.method((*path, key), key, kinds)
+            if method is None:
+                del raw[key]
+            else:
+                raw[key] = method
+        return raw
+
+    def method(self, path: KeyPath, what: str, kinds: Mapping[str, Kind]) -> Method | None:
+        node = self.root.chain(path)[-1]
+        name, params, at = node.value, Node({}, node.mark), path
+        if isinstance(node.value, dict) and len(node.value) == 1:
+            name, params = next(iter(node.value.items()))
+            at = (*path, str(name))
+        if not isinstance(name, str):
+            count = f" of {len(name)} names" if isinstance(name, dict) else ""
+            message = f"must be one {what}'s name, alone or with its parameters"
+            self.problem(path, f"{message}, not {described(node)}{count}")
+            return None
+        kind = kinds.get(name.lower())
+        if kind is None:
+            hint = parameters.nearest(name.lower(), kinds)
+            self.problem(at, f"no {what} is called {shown(name)}", hint, at_key=True)
+            return None
+        given = {}
+        for key, value, where in self.known_params(at, params, kind.parameters):
+            param = kind.parameters[key]
+            is_grid = parameters.is_grid(value, param)
+            hint = "only models and datasets can have a grid" if is_grid else ""
+            if self.value_fits(where, value, param, hint):
+                given[key] = value
+        return Method(name.lower(), given)
+
+    def methods_fit(self, train: Training, path: KeyPath) -> None:
+        """Optimizer and schedule of settings that are complete."""
+        if train.schedule is not None:
+            for name in optimizers.missing(train.schedule, SCHEDULES):
+                at = (*path, "schedule", train.schedule.name)
+                self.problem(at, f"{train.schedule.name} needs the parameter {name!r}", at_key=True)
+        if conflict := optimizers.conflict(train.optimizer, train.schedule):
+            self.problem((*path, "optimizer"), conflict)
+
+    def entries_fit(self, base: Training) -> None:
+        """What shows only when all is put together: overrides laid on ``train``, cases twice."""
+        seen: dict[str, list[tuple[KeyPath, grids.Keys]]] = {}
+        for path, entry in self.placed:
+            offer = self.registry.look_up(entry.kind, entry.name)
+            same = f"{entry.kind} {offer.qualified_name}"
+            if isinstance(entry, ModelEntry):
+                train = entry.train.over(base)
+                if entry.train.model_fields_set & set(ALTERNATIVES):
+                    self.methods_fit(train, (*path[:-1], "train"))
+                same += f" {grids.key(train.resolved())}"
+            keys = grids.keys(grids.axes(entry.params, offer.spec.parameters))
+            for other, others in seen.setdefault(same, []):
+                if grids.overlap(keys, others):
+                    message = f"the same as {dotted(other)}"
+                    self.problem(path, message, "change a parameter, or leave one out", at_key=True)
+                    break
+            seen[same].append((path, keys))
+
+
+def _as_name(stem: str) -> str:
+    """A file's name as a suite's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).lstrip("_.-")[:64] or "suite"

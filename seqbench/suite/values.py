@@ -1,0 +1,256 @@
+"""What a value in a suite may be: durations, sizes, shares, seeds, devices, runtimes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, NoReturn
+
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from seqbench.devices.registry import DEVICE
+from seqbench.runtimes.registry import RUNTIMES
+from seqbench.suite.optimizers import Method
+from seqbench.suite.strict_yaml import described, shown
+from seqbench.suite.target import PATTERN, Target
+from seqbench.types import NAME
+
+MAX_SEEDS = 100_000
+
+MAX_SECONDS = 480 * 3600.0
+
+MAX_THREADS = 1024
+
+DURATION = re.compile(
+    r"(?:(\d{1,6}(?:\.\d{1,9})?) ?h ?)?(?:(\d{1,6}(?:\.\d{1,9})?) ?m ?)?"
+    r"(?:(\d{1,9}(?:\.\d{1,9})?) ?s ?)?(?:(\d{1,9}(?:\.\d{1,9})?) ?ms)?"
+)
+
+SIZE_UNITS = {
+    "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+
+SIZE = re.compile(rf"(\d{{1,15}}(?:\.\d{{1,9}})?)\s*({'|'.join(SIZE_UNITS)})?", re.IGNORECASE)
+
+LEAST_MEMORY = 2**30
+
+PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*%")
+
+DURATION_UNITS = (3600.0, 60.0, 1.0, 0.001)
+
+
+def refuse(message: str, hint: str = "") -> NoReturn:
+    """A problem in our own words; braces would be taken for placeholders."""
+    raise PydanticCustomError("suite", "{message}", {"message": message, "hint": hint})
+
+
+def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    seen: set[Any] = set()
+    for value in values:
+        if value in seen:
+            refuse(f"{shown(value)} is given twice")
+        seen.add(value)
+    return values
+
+
+def _seconds(value: Any) -> float:
+    """A duration such as ``30m``, ``1h30m``, ``500ms`` or a number of seconds, in seconds."""
+    hint = "as in 30m, 10s, 1h30m, 500ms, or a number of seconds"
+    if isinstance(value, str) and (parts := DURATION.fullmatch(value.strip())) and value.strip():
+        amounts = zip(parts.groups("0"), DURATION_UNITS, strict=True)
+        seconds = sum(float(amount) * unit for amount, unit in amounts)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    else:
+        refuse(f"must be a duration, not {described(value)}", hint)
+    if not 0 < seconds <= MAX_SECONDS:
+        which = "longer than zero" if seconds <= 0 else f"at most {MAX_SECONDS / 3600:g}h"
+        refuse(f"must be {which}, not {shown(value)}")
+    return seconds
+
+
+def _bytes(value: Any) -> int:
+    """An amount of memory such as ``8GiB``, ``500MB`` or a number of bytes."""
+    hint = "as in 8GiB, 1500MB, or a number of bytes"
+    if isinstance(value, str) and (parts := SIZE.fullmatch(value.strip())):
+        unit = (parts[2] or "B").lower()
+        value = round(float(parts[1]) * {name.lower(): n for name, n in SIZE_UNITS.items()}[unit])
+    elif not isinstance(value, int) or isinstance(value, bool):
+        refuse(f"must be an amount of memory, not {described(value)}", hint)
+    if not LEAST_MEMORY <= value <= 2**60:
+        refuse(f"must be at least {LEAST_MEMORY >> 30} GiB: torch alone takes most of it", hint)
+    return int(value)
+
+
+def _seeds(value: Any) -> Any:
+    """``3`` stands for the seeds 0, 1 and 2."""
+    if isinstance(value, bool) or not isinstance(value, (int, list, tuple)):
+        refuse(f"must be a whole number or a list of them, not {described(value)}")
+    if isinstance(value, int):
+        if not 1 <= value <= MAX_SEEDS:
+            refuse(f"must be from 1 to {MAX_SEEDS:,}, not {shown(value)}")
+        return tuple(range(value))
+    return tuple(value)
+
+
+def _device(value: str) -> str:
+    if not DEVICE.fullmatch(value):
+        refuse(f"{shown(value)} is no device", "there are: auto, cpu, mps, cuda, cuda:0, cuda:1, …")
+    return value
+
+
+def _one_or_list(value: Any) -> Any:
+    """A single item stands for a list of one."""
+    if isinstance(value, (int, str)):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _thread_count(value: Any) -> int | str:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value == "all" or (whole and 1 <= value <= MAX_THREADS):
+        return value  # type: ignore[no-any-return]
+    refuse(f"must be a whole number from 1 to {MAX_THREADS:,}, or all, not {shown(value)}")
+
+
+def _runtime(value: str) -> str:
+    if value not in RUNTIMES:
+        refuse(f"{shown(value)} is no runtime", f"there are: {', '.join(RUNTIMES)}")
+    return value
+
+
+def _share(value: Any) -> Any:
+    """``2%`` or ``0.02``, as a share of 1."""
+    if isinstance(value, str) and (number := PERCENT.fullmatch(value.strip())):
+        value = float(number[1]) / 100
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        refuse(f"must be a share, not {described(value)}", "as in 2% or 0.02")
+    if not 0 < value < 1:
+        refuse(f"must be more than 0 and less than 1 (100%), not {shown(value)}")
+    return float(value)
+
+
+def _target(value: Any) -> Any:
+    if value is None:
+        return None
+    try:
+        return Target.parse(value)
+    except ValueError as error:
+        refuse(*error.args)
+
+
+def _one_line(value: str) -> str:
+    if not value.strip() or not value.isprintable() or len(value) > 80:
+        refuse("must be one line of 1 to 80 printable characters")
+    return value
+
+
+def folder_name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        refuse(f"{shown(value)} cannot name a folder", "use letters, digits, '_', '.' and '-'")
+    if value == "reference":
+        refuse("'reference' is the folder of the reference results", "choose another name")
+    return value
+
+
+def _any_of(*schemas: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": list(schemas)})
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    _any_of(
+        {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SECONDS},
+        {
+            "type": "string",
+            "pattern": r"^(?=.)(\d+(\.\d+)?h)?(\d+(\.\d+)?m)?(\d+(\.\d+)?s)?(\d+(\.\d+)?ms)?$",
+        },
+    ),
+]
+
+Size = Annotated[
+    int,
+    BeforeValidator(_bytes),
+    _any_of(
+        {"type": "integer", "minimum": LEAST_MEMORY},
+        {"type": "string", "pattern": rf"^\s*{SIZE.pattern}\s*$"},
+    ),
+]
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+
+_SIZE = {"type": "integer", "minimum": 1, "maximum": 1_000_000}
+
+Sizes = Annotated[
+    tuple[Positive, ...],
+    BeforeValidator(_one_or_list),
+    AfterValidator(distinct),
+    Field(max_length=20),
+    _any_of(_SIZE, {"type": "array", "items": _SIZE, "maxItems": 20, "uniqueItems": True}),
+]
+
+_THREADS = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_THREADS}, {"const": "all"}]}
+
+Threads = Annotated[
+    tuple[Annotated[Any, AfterValidator(_thread_count)], ...],
+    BeforeValidator(_one_or_list),
+    AfterValidator(distinct),
+    Field(min_length=1, max_length=20),
+    _any_of(_THREADS, {"type": "array", "items": _THREADS, "minItems": 1, "uniqueItems": True}),
+]
+
+_RUNTIME = {"enum": list(RUNTIMES)}
+
+Runtimes = Annotated[
+    tuple[Annotated[str, AfterValidator(_runtime)], ...],
+    BeforeValidator(_one_or_list),
+    AfterValidator(distinct),
+    Field(min_length=1),
+    _any_of(_RUNTIME, {"type": "array", "items": _RUNTIME, "minItems": 1, "uniqueItems": True}),
+]
+
+Share = Annotated[
+    float,
+    BeforeValidator(_share),
+    _any_of({"type": "number"}, {"type": "string", "pattern": f"^{PERCENT.pattern}$"}),
+]
+
+Line = Annotated[str, AfterValidator(_one_line)]
+
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
+    BeforeValidator(_seeds),
+    AfterValidator(distinct),
+    Field(min_length=1),
+    _any_of(
+        {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
+        {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
+            "minItems": 1,
+            "uniqueItems": True,
+        },
+    ),
+]
+
+_DEVICE = {"type": "string", "pattern": f"^({DEVICE.pattern})$"}
+
+Devices = Annotated[
+    tuple[Annotated[str, AfterValidator(_device)], ...],
+    BeforeValidator(_one_or_list),
+    AfterValidator(distinct),
+    Field(min_length=1),
+    _any_of(_DEVICE, {"type": "array", "items": _DEVICE, "minItems": 1, "uniqueItems": True}),
+]
+
+TargetField = Annotated[
+    InstanceOf[Target] | None,
+    BeforeValidator(_target),
+    _any_of({"type": "string", "pattern": PATTERN}, {"type": "null"}),
+]
+
+MethodField = Annotated[InstanceOf[Method], WithJsonSchema({})]

@@ -1,0 +1,270 @@
+"""One plain document that says all of a run; every table and export is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialRecord, worst
+from seqbench.stats.intervals import mean_interval
+from seqbench.summary import lengths
+from seqbench.summary.metric_pairs import metric_comparisons
+from seqbench.summary.steps_to_target import towards
+from seqbench.types import HIGHER_IS_BETTER
+
+
+def build_document(
+    run: str,
+    *,
+    state: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    trials: Iterable[TrialRecord],
+    cases: Iterable[CaseRecord],
+    comparisons: Iterable[Comparison] = (),
+) -> dict[str, Any]:
+    """A run as one JSON document, format 1 (see docs/results.md).
+
+    SI units throughout; None where a figure is not to be had.
+
+    Args:
+        run: the run's folder.
+        state, plan, environment: what ``run.json``, ``plan.json`` and ``environment.json`` hold.
+        trials, cases, comparisons: the records there are so far.
+    """
+    planned = {case["id"]: case for case in plan["cases"]}
+    found_trials = list(trials)
+    ended = _in_plan_order(found_trials, plan)
+    measured = {record.case: record for record in cases}
+    own: dict[str, list[TrialRecord]] = {}
+    for record in ended:
+        own.setdefault(record.case, []).append(record)
+    metrics = plan.get("metrics", ())
+    found = [
+        _case(case, own.get(case["id"], []), measured.get(case["id"]), plan.get("target"), metrics)
+        for case in plan["cases"]
+    ]
+    return {
+        "format": FORMAT,
+        "suite": state["suite"],
+        "file": state.get("file"),
+        "run": run,
+        "status": state["status"],
+        "started": state.get("started"),
+        "seconds": state.get("seconds"),
+        "notes": plan.get("notes", ""),
+        "measure": dict(plan.get("measure", {})),
+        "target": plan.get("target"),
+        "environment": dict(environment),
+        "unplanned": len(found_trials) - len(ended),
+        "missing": len(plan["trials"]) - len(ended),
+        "trials": [_trial(record, planned[record.case], metrics) for record in ended],
+        "cases": found,
+        "comparisons": [
+            dict(vars(each))
+            for each in (*metric_comparisons(found, ended, metrics), *comparisons)
+            if each.a in planned and each.b in planned and _of_now(each, measured)
+        ],
+    }
+
+
+def _of_now(comparison: Comparison, measured: Mapping[str, CaseRecord]) -> bool:
+    """Whether the figures of both cases are still those that were held against each other."""
+    if not comparison.met:
+        return True
+    pair = [measured.get(case, CaseRecord(case)) for case in (comparison.a, comparison.b)]
+    return all(comparison.met in [job.get("met") for job in case.jobs] for case in pair)
+
+
+def _in_plan_order(records: Iterable[TrialRecord], plan: Mapping[str, Any]) -> list[TrialRecord]:
+    order = {trial["id"]: number for number, trial in enumerate(plan["trials"])}
+    return sorted((r for r in records if r.id in order), key=lambda record: order[record.id])
+
+
+def _trial(
+    record: TrialRecord, case: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "case": record.case,
+        "label": case["label"],
+        "model": case["model"]["name"],
+        "dataset": case["dataset"]["name"],
+        "dataset_label": case.get("dataset_label") or case["dataset"]["name"],
+        "device": case["device"],
+        "seed": record.seed,
+        "status": record.status,
+        "reason": record.reason,
+        "metric": record.metric,
+        "metrics": dict(record.metrics),
+        "scores": {
+            metric["label"]: record.scores[metric["id"]].get("value")
+            for metric in metrics
+            if metric["id"] in record.scores
+        },
+        "version": record.version,
+        "seconds": record.seconds,
+        "log": record.log,
+        "lines": list(record.lines),
+        "attempts": [dict(attempt) for attempt in record.attempts],
+    }
+
+
+def _case(
+    case: Mapping[str, Any],
+    trials: Sequence[TrialRecord],
+    measured: CaseRecord | None,
+    target: Mapping[str, Any] | None,
+    metrics: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    found = measured.measurements if measured else ()
+    metric = _metric(trials)
+    bad = [record for record in trials if record.status != "ok"]
+    unmeasured = [
+        {"quantity": m.quantity, "status": m.status, "reason": m.reason, **m.settings}
+        for m in found
+        if m.status != "ok"
+    ]
+    unmeasured += _without_score(trials, metrics)
+    reasons = [f"seed {record.seed}: {record.reason}" for record in bad]
+    reasons += [f"{m['quantity']}: {m['reason']}" for m in unmeasured]
+    statuses = [record.status for record in trials]
+    statuses += [one["status"] for one in unmeasured if one["status"] != "skipped"]
+    return {
+        "id": case["id"],
+        "label": case["label"],
+        "model": case["model"]["name"],
+        "params": dict(case["model"]["params"]),
+        "distribution": case["model"]["distribution"],
+        "version": case["model"]["version"],
+        "source": case["model"].get("source", ""),
+        "edited": _edited(case["model"].get("source", ""), trials),
+        "dataset": case["dataset"]["name"],
+        "dataset_params": dict(case["dataset"]["params"]),
+        "dataset_label": case.get("dataset_label") or case["dataset"]["name"],
+        "train": dict(case["train"]),
+        "device": case["device"],
+        "note": case.get("note", ""),
+        "reference": dict(case.get("reference", {})),
+        "status": worst(statuses) if trials else None,
+        "reason": "; ".join(reasons),
+        "unmeasured": unmeasured,
+        "seeds": _count(record.status for record in trials),
+        "metric": metric,
+        "accuracy": _only_accuracy(metric),
+        "scores": _scores(trials, metrics),
+        "target": towards(target, trials, _step_time(found, case)) if target and trials else None,
+        **_measured(found),
+    }
+
+
+def _edited(source: str, trials: Sequence[TrialRecord]) -> list[int]:
+    """Seeds that were trained with another source of the model than the one that was planned."""
+    return [record.seed for record in trials if record.source and record.source != source]
+
+
+def _metric(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
+    """The task's metric over the seeds that ended well, at the headline and at the last weights."""
+    good = [record for record in trials if record.status == "ok"]
+    if not good:
+        return None
+    name = good[0].metric
+    return {
+        "name": name,
+        "higher_is_better": HIGHER_IS_BETTER[name],
+        **mean_interval([record.metrics["value"] for record in good]),
+        "last": mean_interval([record.metrics["last"] for record in good]),
+        "at": "last epoch" if good[0].metrics["best"] is None else "best epoch by validation",
+    }
+
+
+def _scores(
+    trials: Sequence[TrialRecord], metrics: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Each of the plugins' metrics over the seeds that ended well; none where some of them lack it,
+    for it would be that of the others.
+    """
+    found = {}
+    for metric in metrics:
+        scores = [record.scores.get(metric["id"], {}) for record in trials if record.status == "ok"]
+        values = [score["value"] for score in scores if score.get("status") == "ok"]
+        if values and len(values) == len(scores):
+            about = {name: metric[name] for name in ("higher_is_better", "share")}
+            found[metric["label"]] = {**about, **mean_interval(values)}
+    return found
+
+
+def _without_score(
+    trials: Sequence[TrialRecord], metrics: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Where a plugin's metric gave no figure, and why; once for what all seeds share."""
+    found = {}
+    for metric in metrics:
+        for record in trials:
+            score = record.scores.get(metric["id"])
+            if score and score["status"] != "ok":
+                key = (metric["label"], score["status"], score["reason"])
+                found[key] = dict(zip(("quantity", "status", "reason"), key, strict=True))
+    return list(found.values())
+
+
+def _only_accuracy(metric: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if metric is None or metric["name"] != "accuracy":
+        return None
+    return {key: metric[key] for key in ("mean", "low", "high", "n")}
+
+
+def _measured(found: Sequence[Measurement]) -> dict[str, Any]:
+    good = [measurement for measurement in found if measurement.status == "ok"]
+    cost = _values(good, "cost")
+    ops = _values(good, "ops")
+    own = lengths.at_own(found)
+    return {
+        "length": lengths.own(found),
+        "latency": [{**m.settings, **m.values} for m in good if m.quantity == "latency"],
+        "step": [{**m.settings, **m.values} for m in good if m.quantity == "step"],
+        "training_step": _values(good, "training_step") or None,
+        "throughput": [{**m.settings, **m.values} for m in good if m.quantity == "throughput"],
+        "cold": _values(good, "cold") or None,
+        "memory": _memory([m for m in own if m.quantity == "memory"]),
+        "lengths": lengths.at_each(found),
+        "exponents": lengths.exponents(found),
+        "parameters": cost.get("parameters"),
+        "serialized_bytes": cost.get("serialized_bytes"),
+        "macs": _values(own, "macs").get("macs"),
+        "ops": [dict(op) for op in ops.get("ops", ())],
+        "warnings": list(ops.get("warnings", ())),
+    }
+
+
+def _step_time(found: Sequence[Measurement], case: Mapping[str, Any]) -> float | None:
+    """Median time of a training step as the case was trained, with nothing else running."""
+    size = case["train"]["batch_size"]
+    timed = [m for m in found if m.quantity == "training_step" and m.status == "ok"]
+    timed = [m for m in timed if m.settings.get("batch_size", size) == size]
+    return timed[0].values["median_s"] if timed else None
+
+
+def _memory(found: Sequence[Measurement]) -> dict[str, Any] | None:
+    if not found:
+        return None
+    modes = {measurement.settings["mode"]: measurement for measurement in found}
+    return {
+        "inference_bytes": modes["inference"].values["total"] if "inference" in modes else None,
+        "training_bytes": modes["training"].values["total"] if "training" in modes else None,
+        "spread_bytes": max(m.values["high"] - m.values["low"] for m in found),
+        "lower_bound": any(m.values["lower_bound"] for m in found),
+        "batch_size": found[0].settings["batch_size"],
+        "breakdown": {mode: dict(measurement.values) for mode, measurement in modes.items()},
+    }
+
+
+def _values(found: Sequence[Measurement], quantity: str) -> Mapping[str, Any]:
+    return next((m.values for m in found if m.quantity == quantity), {})
+
+
+def _count(statuses: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for status in statuses:
+        counts[status] = counts.get(status, 0) + 1
+    return counts

@@ -1,0 +1,99 @@
+"""How memory and multiply-accumulates grow with the length of the sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seqbench.records import Measurement
+from seqbench.stats.growth import growth_exponent, growth_interval
+
+QUANTITIES = ("memory", "macs")
+
+#: What latencies of different lengths must share to be fitted together.
+SETTINGS = ("batch_size", "threads", "runtime")
+
+#: Passes that differ by more than this share of the figure make it too rough to be fitted.
+ROUGH = 0.25
+
+
+def own(found: Sequence[Measurement]) -> int | None:
+    """The dataset's own length, which is measured first; None for runs that did not tell."""
+    return next((m.settings["length"] for m in found if _has_length(m)), None)
+
+
+def at_own(found: Sequence[Measurement]) -> list[Measurement]:
+    """The good ones at the dataset's own length.
+
+    Those of runs that did not tell a length are at the dataset's.
+    """
+    length = own(found)
+    return [m for m in found if m.status == "ok" and m.settings.get("length", length) == length]
+
+
+def at_each(found: Sequence[Measurement]) -> list[dict[str, Any]]:
+    """For each length, the shortest first: ``length``, ``macs``, and for ``inference`` and
+    ``training`` the bytes in all and the working memory among them; None where there is none.
+    """
+    good = [m for m in found if m.status == "ok" and _has_length(m)]
+    lengths = sorted({m.settings["length"] for m in good})
+    return [
+        _entry(length, [m for m in good if m.settings["length"] == length]) for length in lengths
+    ]
+
+
+def exponents(found: Sequence[Measurement]) -> dict[str, Any]:
+    """What power of the length each figure grows with (see :func:`.growth_exponent`).
+
+    Of memory it is the working memory that grows: parameters do not. None with a single length,
+    and where passes differ too much for so small a figure. ``latency`` has a list: one entry with
+    its interval for each setting.
+    """
+    good = [m for m in found if m.status == "ok" and _has_length(m)]
+    fitted: dict[str, Any] = {"latency": _latency(found)}
+    fitted |= {"macs": _exponent([m for m in good if m.quantity == "macs"], "macs")}
+    for mode in ("inference", "training"):
+        memory = [m for m in good if m.quantity == "memory" and m.settings["mode"] == mode]
+        rough = any(_rough(m.values) for m in memory)
+        fitted[f"memory_{mode}"] = None if rough else _exponent(memory, "working")
+    return fitted
+
+
+def _latency(found: Sequence[Measurement]) -> list[dict[str, Any]]:
+    """From the medians of each process: a process is one fit."""
+    alike: dict[tuple[Any, ...], list[Measurement]] = {}
+    for one in found:
+        if one.quantity == "latency" and one.status == "ok" and "length" in one.settings:
+            alike.setdefault(tuple(one.settings[name] for name in SETTINGS), []).append(one)
+    fitted = []
+    for key, group in alike.items():
+        medians = zip(*(one.values["process_medians_s"] for one in group), strict=True)
+        lengths = [one.settings["length"] for one in group]
+        interval = growth_interval(lengths, [list(each) for each in medians])
+        if interval:
+            fitted.append({**dict(zip(SETTINGS, key, strict=True)), **interval})
+    return fitted
+
+
+def _has_length(measurement: Measurement) -> bool:
+    return measurement.quantity in QUANTITIES and "length" in measurement.settings
+
+
+def _entry(length: int, found: Sequence[Measurement]) -> dict[str, Any]:
+    modes = {m.settings["mode"]: m.values for m in found if m.quantity == "memory"}
+    macs = [m.values["macs"] for m in found if m.quantity == "macs"]
+    entry: dict[str, Any] = {"length": length, "macs": macs[0] if macs else None}
+    for mode in ("inference", "training"):
+        values = modes.get(mode, {})
+        entry[f"{mode}_bytes"] = values.get("total")
+        entry[f"{mode}_working_bytes"] = values.get("working")
+    return entry
+
+
+def _exponent(found: Sequence[Measurement], name: str) -> float | None:
+    return growth_exponent([m.settings["length"] for m in found], [m.values[name] for m in found])
+
+
+def _rough(memory: Mapping[str, Any]) -> bool:
+    spread = memory["high"] - memory["low"]
+    return bool(memory["lower_bound"] or spread > ROUGH * memory["working"])

@@ -1,0 +1,75 @@
+"""A run and its results, as a script gets them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqbench.store.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from seqbench.records import CaseRecord, TrialRecord
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run and its results.
+
+    ``path`` is its folder; ``records`` its trials, ``cases`` what was measured of each case;
+    ``document`` all of it as one JSON document (docs/results.md).
+    """
+
+    path: Path
+    document: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """An earlier run.
+
+        Raises:
+            StoreError: ``path`` is no run folder.
+        """
+        from seqbench.summary.document import build_document
+
+        folder = RunFolder.open(Path(path))
+        found = build_document(
+            str(folder.path),
+            state=folder.state(),
+            plan=folder.plan(),
+            environment=folder.environment(),
+            trials=folder.trials(),
+            cases=folder.cases(),
+            comparisons=folder.comparisons(),
+        )
+        return cls(folder.path, found)
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """One record for each trial that has ended."""
+        return list(RunFolder.open(self.path).trials())
+
+    @property
+    def cases(self) -> list[CaseRecord]:
+        """What was measured of each case."""
+        return list(RunFolder.open(self.path).cases())
+
+    @property
+    def ok(self) -> bool:
+        """Whether the run came to its end and every trial and measurement ended well."""
+        finished = self.document["status"] == "finished"
+        return finished and all(case["status"] == "ok" for case in self.document["cases"])
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One flat dictionary for each trial, ready for a data frame."""
+        cases = {case["id"]: case for case in self.document["cases"]}
+        rows = []
+        for trial in self.document["trials"]:
+            case = cases[trial["case"]]
+            row = {k: v for k, v in trial.items() if k not in ("metrics", "scores")}
+            row |= {f"model.{name}": value for name, value in case["params"].items()}
+            row |= {f"dataset.{name}": value for name, value in case["dataset_params"].items()}
+            flat = {k: v for k, v in trial["metrics"].items() if not isinstance(v, list)}
+            row |= {f"score.{name}": value for name, value in trial["scores"].items()}
+            rows.append({**row, **flat})
+        return rows

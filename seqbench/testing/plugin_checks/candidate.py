@@ -1,0 +1,111 @@
+"""The model under examination, and small inputs for every kind of task."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqbench.plugins.choice import Choice
+from seqbench.training.model import build_model
+from seqbench.types import TASK_KINDS, Task
+
+#: Beginnings of variables that pytest and torch themselves set as they go.
+NOT_THE_PLUGINS = ("PYTEST_", "TORCH")
+
+FEATURES, VOCABULARY, CLASSES, LENGTH = 3, 7, 4, 6
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to be examined.
+
+    Args:
+        choice: with the parameters that it is examined with.
+        kinds: the kinds of task that it claims to answer, as ``"features/label"``.
+        device: where it is examined.
+    """
+
+    choice: Choice
+    kinds: tuple[str, ...] = TASK_KINDS
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def tasks(self) -> Iterator[tuple[str, Task]]:
+        """Each kind of task with one of that kind."""
+        for kind in self.kinds:
+            yield kind, task_of(kind)
+
+    def model(self, task: Task, seed: int = 0, **params: Any) -> nn.Module:
+        """A fresh model on the device, in evaluation mode; its weights are those of ``seed``."""
+        _ = self.before
+        torch.manual_seed(seed)
+        choice = replace(self.choice, params={**self.choice.params, **params})
+        return build_model(choice, task).to(self.device).eval()
+
+    @cached_property
+    def before(self) -> dict[str, Any]:
+        """What the process was like before any of the plugin's code ran in it."""
+        return global_state()
+
+    def inputs(self, task: Task, batch: int = 2, length: int = LENGTH, seed: int = 0) -> Tensor:
+        """Random inputs, the same for the same ``seed``: (batch, length[, features])."""
+        draw = torch.Generator().manual_seed(seed)
+        if task.input == "tokens":
+            x = torch.randint(0, VOCABULARY, (batch, length), generator=draw)
+        else:
+            x = torch.randn(batch, length, FEATURES, generator=draw)
+        return x.to(self.device)
+
+    def targets(self, task: Task, batch: int = 2, length: int = LENGTH, seed: int = 0) -> Tensor:
+        """Random targets of the shape and type that :class:`Task` says."""
+        draw = torch.Generator().manual_seed(seed)
+        if task.target == "value":
+            return torch.randn(batch, task.output_size, generator=draw).to(self.device)
+        shape = (batch, length) if task.target == "label_per_step" else (batch,)
+        return torch.randint(0, task.output_size, shape, generator=draw).to(self.device)
+
+
+def task_of(kind: str) -> Task:
+    """A small task of the kind ``"tokens/label"``."""
+    given, _, wanted = kind.partition("/")
+    size = VOCABULARY if given == "tokens" else FEATURES
+    return Task(given, size, wanted, CLASSES, LENGTH)  # type: ignore[arg-type]
+
+
+def global_state() -> dict[str, Any]:
+    """What belongs to the whole process and would change other trials in it."""
+    return {
+        "torch.get_num_threads()": torch.get_num_threads(),
+        "torch.get_default_dtype()": torch.get_default_dtype(),
+        "torch.get_default_device()": torch.get_default_device(),
+        "torch.is_grad_enabled()": torch.is_grad_enabled(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "anomaly detection": torch.is_anomaly_enabled(),
+        "TF32 (matmul)": torch.backends.cuda.matmul.allow_tf32,
+        "TF32 (cudnn)": torch.backends.cudnn.allow_tf32,
+        "cudnn.benchmark": torch.backends.cudnn.benchmark,
+        "float32 matmul precision": torch.get_float32_matmul_precision(),
+        "the working folder": Path.cwd(),
+        "environment variables": {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(NOT_THE_PLUGINS)
+        },
+    }
+
+
+def example(x: Tensor) -> str:
+    """An input in words: its shape, and its values where they are few."""
+    text = f"an input of shape {tuple(x.shape)}"
+    return f"{text}: {x.tolist()}" if x.numel() <= 2 * FEATURES else text
+
+
+def unequal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors in which two state dicts differ."""
+    return [name for name in one if not torch.equal(one[name], other[name])]

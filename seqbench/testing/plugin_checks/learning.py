@@ -1,0 +1,64 @@
+"""Whether a model learns anything at all."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from seqbench.testing.plugin_checks.answers import model_loss
+from seqbench.testing.plugin_checks.candidate import CLASSES, FEATURES, Candidate
+from seqbench.testing.plugin_checks.results import Violation
+from seqbench.types import Task
+
+LEARNING_STEPS, LEARNING_RATE, LEARNING_BATCH = 150, 0.02, 32
+
+#: The loss after learning (over so many steps), of that before, that shows that something was
+#: learnt.
+LEARNT, LAST = 0.7, 10
+
+
+def learns(candidate: Candidate) -> str:
+    """Which of the classes, or what value, every step names: learnt in seconds, or never.
+
+    Raises:
+        Violation: the loss did not fall.
+    """
+    _, task = next(candidate.tasks())
+    x, y = _lesson(candidate, task)
+    model = candidate.model(task).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    losses = []
+    for _ in range(LEARNING_STEPS):
+        optimizer.zero_grad()
+        loss = model_loss(model, x, y, task)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(loss.item())
+    last = fmean(losses[-LAST:])
+    if not last < LEARNT * losses[0]:
+        raise Violation(
+            f"the loss to fall below {LEARNT:g} of what it was in {LEARNING_STEPS} steps",
+            f"it went from {losses[0]:.3g} to {last:.3g}",
+            f"{LEARNING_BATCH} sequences of length 3, Adam, learning rate {LEARNING_RATE:g}",
+        )
+    return f"loss {losses[0]:.3g} → {last:.3g} in {LEARNING_STEPS} steps"
+
+
+def _lesson(candidate: Candidate, task: Task) -> tuple[Tensor, Tensor]:
+    """Sequences of three equal steps; the answer stands in each of them."""
+    draw = torch.Generator().manual_seed(0)
+    label = torch.arange(LEARNING_BATCH) % CLASSES
+    if task.input == "tokens":
+        x = label.unsqueeze(1).expand(-1, 3).contiguous()
+    else:
+        where = torch.randn(CLASSES, FEATURES, generator=draw)
+        x = where[label].unsqueeze(1).expand(-1, 3, -1).contiguous()
+    if task.target == "value":
+        y = torch.nn.functional.one_hot(label, CLASSES).float()
+    elif task.target == "label_per_step":
+        y = label.unsqueeze(1).expand(-1, 3).contiguous()
+    else:
+        y = label
+    return x.to(candidate.device), y.to(candidate.device)

@@ -1,0 +1,1 @@
+"""From a dataset and a model to trained weights."""

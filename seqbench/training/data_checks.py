@@ -1,0 +1,120 @@
+"""Whether a loaded dataset is what its Task declares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seqbench.types import Splits, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SPLITS = ("train", "test", "validation")
+
+
+class Flaw(Exception):
+    """What is wrong with a loaded dataset, without saying whose it is."""
+
+
+def checked_tensors(loaded: Any) -> dict[str, Tensor]:
+    """Every tensor by its name in the file, as models get it."""
+    if not isinstance(loaded, Splits):
+        raise Flaw(f"load returned {type(loaded).__name__}, not seqbench.Splits")
+    task = loaded.task
+    _check_task(task)
+    tensors: dict[str, Tensor] = {}
+    for split in SPLITS:
+        pair = getattr(loaded, split)
+        if pair is None and split == "validation":
+            continue
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise Flaw(f"{split} is {type(pair).__name__}, not a pair of inputs and targets")
+        x = _checked_inputs(pair[0], task, f"{split} x")
+        y = _checked_targets(pair[1], task, f"{split} y", x)
+        tensors |= {f"{split}_x": x, f"{split}_y": y}
+    longest = max(tensor.shape[1] for name, tensor in tensors.items() if name.endswith("_x"))
+    if longest != task.length:
+        raise Flaw(f"the longest sequence has {longest} steps, but task.length is {task.length}")
+    return tensors
+
+
+def _check_task(task: Any) -> None:
+    if not isinstance(task, Task):
+        raise Flaw(f"task is {type(task).__name__}, not seqbench.Task")
+    if task.input not in ("features", "tokens"):
+        raise Flaw(f"task.input is {task.input!r}, not 'features' or 'tokens'")
+    if task.target not in ("label", "value", "label_per_step"):
+        raise Flaw(f"task.target is {task.target!r}, not 'label', 'value' or 'label_per_step'")
+    for name in ("input_size", "output_size", "length"):
+        value = getattr(task, name)
+        if type(value) is not int or value < 1:
+            raise Flaw(f"task.{name} is {value!r}, not a whole number from 1")
+    names = task.class_names
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        raise Flaw("task.class_names is not a tuple of texts")
+    if names and len(names) != task.output_size:
+        raise Flaw(f"task.class_names has {len(names)} names for {task.output_size} classes")
+
+
+def _checked_inputs(value: Any, task: Task, what: str) -> Tensor:
+    """(n, time, input_size) float32 features or (n, time) int64 tokens."""
+    import torch
+
+    tokens = task.input == "tokens"
+    x = _as_tensor(value, torch.int64 if tokens else torch.float32, what)
+    expected = "(n, time)" if tokens else f"(n, time, {task.input_size})"
+    if x.dim() != (2 if tokens else 3) or (not tokens and x.shape[2] != task.input_size):
+        raise Flaw(f"{what} has shape {tuple(x.shape)}, not {expected}")
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        raise Flaw(f"{what} is empty: its shape is {tuple(x.shape)}")
+    if tokens:
+        _check_range(x, task.input_size, what, "token", "input_size")
+    return x
+
+
+def _checked_targets(value: Any, task: Task, what: str, x: Tensor) -> Tensor:
+    """(n,) or (n, time) int64 labels, or (n, output_size) float32 values, for the inputs ``x``."""
+    import torch
+
+    numbers = task.target == "value"
+    y = _as_tensor(value, torch.float32 if numbers else torch.int64, what)
+    expected: tuple[int, ...] = {
+        "label": (x.shape[0],),
+        "value": (x.shape[0], task.output_size),
+        "label_per_step": (x.shape[0], x.shape[1]),
+    }[task.target]
+    if tuple(y.shape) != expected:
+        raise Flaw(
+            f"{what} has shape {tuple(y.shape)}, not {expected} "
+            f"(target {task.target!r}, inputs of shape {tuple(x.shape)})"
+        )
+    if not numbers:
+        _check_range(y, task.output_size, what, "class", "output_size")
+    return y
+
+
+def _as_tensor(value: Any, dtype: Any, what: str) -> Tensor:
+    """A contiguous tensor on the CPU; fractions stay fractions, whole numbers whole numbers."""
+    import numpy
+    import torch
+
+    if isinstance(value, numpy.ndarray):
+        try:
+            value = torch.from_numpy(numpy.require(value, requirements=["C", "W"]))
+        except (TypeError, ValueError) as error:
+            raise Flaw(f"{what} is an array of {value.dtype}, not {dtype}") from error
+    if not isinstance(value, torch.Tensor):
+        raise Flaw(f"{what} is {type(value).__name__}, not a tensor or a NumPy array")
+    if value.is_complex() or value.is_floating_point() != dtype.is_floating_point:
+        raise Flaw(f"{what} is {value.dtype}, not {dtype}")
+    tensor = value.detach().to(device="cpu", dtype=dtype).contiguous()
+    if dtype.is_floating_point and not bool(torch.isfinite(tensor).all()):
+        raise Flaw(f"{what} holds values that are NaN or infinite as {dtype}")
+    return tensor
+
+
+def _check_range(tensor: Tensor, size: int, what: str, kind: str, source: str) -> None:
+    low, high = (int(bound) for bound in tensor.aminmax())
+    if low < 0 or high >= size:
+        wrong = low if low < 0 else high
+        raise Flaw(f"{what} holds {kind} {wrong}, but task.{source} {size} allows 0 to {size - 1}")

@@ -1,0 +1,102 @@
+"""One optimizer step: loss, clipping, schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seqbench.errors import PluginError
+from seqbench.types import Task
+
+
+def loss_of(answer: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """Cross-entropy for labels, mean squared error for values; a scalar.
+
+    Raises:
+        PluginError: the answer's shape is not what the task asks for.
+    """
+    check_shape(answer, targets, task)
+    if task.target == "value":
+        return functional.mse_loss(answer, targets)
+    return functional.cross_entropy(answer.flatten(0, -2), targets.flatten())
+
+
+def check_shape(answer: Tensor, targets: Tensor, task: Task) -> None:
+    expected = (*targets.shape, task.output_size) if task.target != "value" else targets.shape
+    if tuple(answer.shape) != tuple(expected):
+        raise PluginError(
+            f"the model returned shape {tuple(answer.shape)} where {tuple(expected)} was expected"
+        )
+
+
+class Step:
+    """One step of the optimizer, with clipping and schedule; ``count`` of them were made.
+
+    With ``precision`` bf16 the model runs under autocast; weights, loss and optimizer stay in fp32.
+    """
+
+    def __init__(
+        self, model: nn.Module, task: Task, settings: Mapping[str, Any], steps_per_epoch: int
+    ):
+        self.model, self.task = model, task
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(self.parameters, settings["optimizer"])
+        self.clip_norm = settings["clip_norm"]
+        self.half = settings.get("precision", "fp32") == "bf16"
+        self.schedule = _schedule(self.optimizer, settings, steps_per_epoch)
+        self.count = 0
+
+    def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(self._answer(inputs), targets, self.task)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        self.optimizer.step()
+        if self.schedule is not None:
+            self.schedule.step()
+        self.count += 1
+        return loss.detach()
+
+    def _answer(self, inputs: Tensor) -> Tensor:
+        if not self.half:
+            answer: Tensor = self.model(inputs)
+            return answer
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            answer = self.model(inputs)
+        return answer.float()
+
+
+def make_optimizer(
+    parameters: list[nn.Parameter], choice: Mapping[str, Any]
+) -> torch.optim.Optimizer:
+    """The torch optimizer called ``choice["name"]`` in any case, with ``choice["params"]``."""
+    by_name = {name.lower(): name for name in dir(torch.optim)}
+    kind = getattr(torch.optim, by_name[choice["name"]])
+    optimizer: torch.optim.Optimizer = kind(parameters, **choice["params"])
+    return optimizer
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, settings: Mapping[str, Any], steps_per_epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler | None:
+    """The schedule, stepped once per optimizer step."""
+    if settings["schedule"] is None:
+        return None
+    name, params = settings["schedule"]["name"], settings["schedule"]["params"]
+    schedules = torch.optim.lr_scheduler
+    steps = steps_per_epoch * settings["epochs"]
+    if name == "cosine":
+        return schedules.CosineAnnealingLR(optimizer, T_max=steps, **params)
+    if name == "one_cycle":
+        return schedules.OneCycleLR(optimizer, total_steps=steps, **params)
+    if name == "step":
+        every = params["step_size"] * steps_per_epoch
+        return schedules.StepLR(optimizer, step_size=every, gamma=params["gamma"])
+    if name == "exponential":
+        return schedules.StepLR(optimizer, step_size=steps_per_epoch, gamma=params["gamma"])
+    raise ValueError(f"unknown schedule {name!r}")
