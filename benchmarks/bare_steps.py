@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from usual_script import BATCH, MODELS, Classifier
 
-from seqbench.training.job import _keep_freed_memory
+from seqbench.training.job import keep_freed_memory
 
 PARTS = 10
 Batches = Sequence[tuple[Tensor, Tensor]]
@@ -30,7 +30,7 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    _keep_freed_memory()
+    keep_freed_memory()
     x, y = torch.rand(BATCH, 28, 28), torch.randint(0, 10, (BATCH,))
     batches = [(x, y)] * max(1, options.steps // PARTS)
     print(json.dumps({name: _seconds(Classifier(name), batches) for name in MODELS}))

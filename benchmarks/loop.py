@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from usual_script import BATCH, MODELS, Classifier
 
 from seqbench import Splits, Task
-from seqbench.training.job import _keep_freed_memory
+from seqbench.training.job import keep_freed_memory
 from seqbench.training.loop import train_model
 
 TASK = Task("features", 28, "label", 10, 28)
@@ -38,7 +38,7 @@ SEED = 0
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
-    _keep_freed_memory()
+    keep_freed_memory()
     draw = torch.Generator().manual_seed(SEED)
     x = torch.rand(options.sequences, 28, 28, generator=draw)
     y = torch.randint(0, 10, (options.sequences,), generator=draw)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -28,7 +27,8 @@ from seqbench.runner.start import plan_suite
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import Selection
 from seqbench.training.data import prepare_dataset
-from seqbench.training.job import train_job
+from seqbench.training.job import TrainPayload, train
+from seqbench.workers.context import JobContext, Workspace
 
 SUITE = """
 name: tiny
@@ -50,14 +50,15 @@ def main() -> None:
         case = plan.cases[0]
         folder = RunFolder.create(place, "tiny", SUITE, plan.to_dict())
         prepared = prepare_dataset(case.dataset, cache=place, data_dir=None, say=lambda text: None)
-        payload = {
-            "model": asdict(case.model), "train": case.train, "device": "cpu", "seed": 0,
-            "data": str(prepared), "weights": str(folder.path / "weights" / "tiny.safetensors"),
-        }  # fmt: skip
+        payload = TrainPayload(
+            model=case.model, data=str(prepared.relative_to(place)), train=case.train,
+            device="cpu", seed=0, weights="weights/tiny.safetensors",
+        )  # fmt: skip
+        workspace = Workspace(folder.path, place)
         ways: dict[str, Callable[[], None]] = {
-            "here": lambda: here(payload),
-            "executor": lambda: in_executor(payload, folder),
-            "fresh": lambda: in_fresh_python(payload),
+            "here": lambda: here(payload, workspace),
+            "executor": lambda: in_executor(payload, workspace, folder),
+            "fresh": lambda: in_fresh_python(payload, workspace),
         }
         times = _times(ways, chosen.rounds, chosen.fresh_rounds)
     own = median(times["here"])
@@ -90,28 +91,28 @@ def _times(
     return {way: found[1:] for way, found in times.items()}
 
 
-def here(payload: Mapping[str, Any]) -> None:
+def here(payload: TrainPayload, workspace: Workspace) -> None:
     import torch
 
     torch.set_num_threads(1)  # as in a worker
-    train_job(payload, _Silence())  # type: ignore[arg-type]
+    train(payload, _Silent(workspace, channel=None))  # type: ignore[arg-type]
 
 
-class _Silence:
+class _Silent(JobContext):
     def send(self, message: Mapping[str, Any]) -> None:
         """Nobody listens."""
 
 
-def in_executor(payload: Mapping[str, Any], folder: RunFolder) -> None:
-    job = Job("tiny", "tiny", "train", payload, folder.path / "logs" / "tiny.log")
-    for outcome in EXECUTOR.run([job], QUIET):
+def in_executor(payload: TrainPayload, workspace: Workspace, folder: RunFolder) -> None:
+    job = Job("tiny", "tiny", "seqbench.training.job:train", payload, log="logs/tiny.log")
+    for outcome in EXECUTOR.run([job], workspace, QUIET):
         if outcome.status != "ok":
             raise SystemExit(outcome.reason)
         folder.write_trial(TrialRecord("tiny", "tiny", 0, "ok", metrics=outcome.result["metrics"]))
 
 
-def in_fresh_python(payload: Mapping[str, Any]) -> None:
-    process = get_context("spawn").Process(target=here, args=(payload,))
+def in_fresh_python(payload: TrainPayload, workspace: Workspace) -> None:
+    process = get_context("spawn").Process(target=here, args=(payload, workspace))
     process.start()
     process.join()
     if process.exitcode:

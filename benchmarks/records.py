@@ -38,12 +38,13 @@ for path in pathlib.Path(sys.argv[1]).glob("trials/*.json"): json.loads(path.rea
 SCAN = """
 import gc, pathlib, sys
 gc.set_threshold(50_000)  # as the command line does
-from seqbench import api, plugins
-from seqbench.resume import decide
-from seqbench.selection import Selection
-from seqbench.store import RunFolder
+from seqbench.plugins.discovery import load_plugins
+from seqbench.runner.resume.trials import decide
+from seqbench.runner.start import plan_suite
+from seqbench.store.run_folder import RunFolder
+from seqbench.suite.selection import Selection
 suite, folder = map(pathlib.Path, sys.argv[1:])
-plan = api.plan_suite(suite, Selection(allow_many=True), plugins.load())
+plan = plan_suite(suite, Selection(allow_many=True), load_plugins())
 kept = sum(d.record is not None for d in decide(plan, RunFolder(folder), retry_failed=False))
 assert kept == len(plan.trials)
 """

@@ -28,14 +28,17 @@ from typing import Any
 
 from seqbench.measure.latency.comparisons import compare_cases
 from seqbench.measure.latency.samples import Samples
+from seqbench.measure.payloads import TimingPayload, TrainedModel
 from seqbench.stats.intervals import quantile
 from seqbench.stats.paired import ALPHA
 from seqbench.testing.selftest.rig import SETTINGS, Rig, choice
-from seqbench.workers.process import WorkerProcess
 
 STEPS = {"model": 100, "the same": 100, "2 % more": 102, "5 % more": 105}
 TRUTH = {name: STEPS["model"] / steps for name, steps in STEPS.items() if name != "model"}
 NAIVE_EVERY = 5
+
+#: Seconds that an answer may take.
+WAIT_S = 600.0
 
 
 def main() -> None:
@@ -46,47 +49,41 @@ def main() -> None:
     if options.load:
         multiprocessing.get_context("spawn").Process(target=disturb, daemon=True).start()
     with TemporaryDirectory() as name, options.out.open("a") as out:
-        workshop = Rig(Path(name))
-        cases = {
-            name: workshop.subject(name, choice("Elman", steps=steps))
-            for name, steps in STEPS.items()
-        }
+        rig = Rig(Path(name))
+        cases = {name: rig.subject(choice("Elman", steps=steps)) for name, steps in STEPS.items()}
         for number in range(options.repeats):
             clock = time.monotonic()
             line: dict[str, Any] = {"loaded": options.load, "budget_s": options.budget}
-            line["turns"] = in_turns(workshop, cases, options)
+            line["turns"] = in_turns(rig, cases, options)
             line["seconds"] = time.monotonic() - clock
             if number % NAIVE_EVERY == 0:
-                line["naive"] = one_after_the_other(workshop, cases, options)
+                line["naive"] = one_after_the_other(rig, cases, options)
             print(json.dumps(line), file=out, flush=True)
             print(number + 1, json.dumps(line["turns"]), flush=True)
 
 
 def in_turns(
-    workshop: Rig, cases: Mapping[str, Any], options: argparse.Namespace
+    rig: Rig, cases: Mapping[str, TrainedModel], options: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
     """Ratio, interval and verdict of each pair with the first model."""
-    workshop.contest(
-        cases, budget=options.budget, processes=options.processes, warm_up=options.warm_up
-    )
-    return {name: _pair(workshop.folder, cases["model"], cases[name]) for name in TRUTH}
+    rig.contest(cases, budget=options.budget, processes=options.processes, warm_up=options.warm_up)
+    ids = {name: f"case-{number}" for number, name in enumerate(cases)}
+    return {name: _pair(rig.folder, ids["model"], ids[name]) for name in TRUTH}
 
 
-def _pair(folder: Path, a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+def _pair(folder: Path, a: str, b: str) -> dict[str, Any]:
     """As in a contest of two, derived again from the raw samples."""
-    timed = {
-        case["id"]: Samples.read(folder / "samples" / f"{case['id']}.json.gz") for case in (a, b)
-    }
+    timed = {case: Samples.read(folder / "samples" / f"{case}.json.gz") for case in (a, b)}
     found = compare_cases(timed, dict.fromkeys(timed, ""))[0]
     verdict = found.verdict
     return {"ratio": found.effect, "low": found.low, "high": found.high, "verdict": verdict}
 
 
 def one_after_the_other(
-    workshop: Rig, cases: Mapping[str, Any], options: argparse.Namespace
+    rig: Rig, cases: Mapping[str, TrainedModel], options: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
     """Ratio of means and verdict of a t test on pooled calls, as most benchmarks do it."""
-    pooled = {name: _calls(case, workshop.folder, options) for name, case in cases.items()}
+    pooled = {name: _calls(case, rig, options) for name, case in cases.items()}
     return {name: _t_test(pooled["model"], pooled[name]) for name in TRUTH}
 
 
@@ -98,17 +95,16 @@ def _t_test(a: Sequence[int], b: Sequence[int]) -> dict[str, Any]:
     return {"ratio": ratio, "verdict": verdict}
 
 
-def _calls(case: Mapping[str, Any], folder: Path, options: argparse.Namespace) -> list[int]:
-    job = {**case, "kind": "serve", "threads": 1, "settings": SETTINGS, "core": None}
-    worker = WorkerProcess(job, folder / "naive.log")
+def _calls(subject: TrainedModel, rig: Rig, options: argparse.Namespace) -> list[int]:
+    worker = rig.open_worker(TimingPayload(subject, SETTINGS), log="logs/naive.log")
     try:
-        worker.channel.receive()
-        worker.channel.send({"warm_up": 10 * options.warm_up})
-        calls = worker.channel.receive()["ready"][0]["calls"]
+        worker.receive(WAIT_S)
+        worker.send({"warm_up": 10 * options.warm_up})
+        calls = worker.receive(WAIT_S)["reply"]["ready"][0]["calls"]
         times: list[int] = []
         while sum(times) < options.budget * 1e9:
-            worker.channel.send({"cell": 0, "calls": calls})
-            times += worker.channel.receive()["ns"][1:]
+            worker.send({"cell": 0, "calls": calls})
+            times += worker.receive(WAIT_S)["reply"]["ns"][1:]
         return times
     finally:
         worker.kill()

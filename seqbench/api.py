@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqbench.runner.start import start_run
+from seqbench.executors.registry import make_executor
+from seqbench.runner.start import Request, start_run
 from seqbench.suite.selection import Selection
 from seqbench.summary.run import Run
 
@@ -24,6 +25,7 @@ def run(
     allow_many: bool = False,
     out: str | Path = RESULTS,
     data_dir: str | Path | None = None,
+    jobs: int | None = None,
 ) -> Run:
     """Runs a suite and returns its results, as ``seqbench run`` does without its display.
 
@@ -35,18 +37,20 @@ def run(
         allow_many: run more than 1,000 trials.
         out: folder for results.
         data_dir: folder where datasets lie, to look there first; default: ``SEQBENCH_DATA``.
+        jobs: CPU threads that may be busy at once; default: as many as there are cores.
 
     Raises:
         SuiteError: the suite is not valid. Trials that fail are results, not exceptions.
     """
-    from seqbench.runner.context import Progress
-
     data_dir = data_dir or os.environ.get("SEQBENCH_DATA")
     selection = Selection(
         _list(overrides), _list(models), _list(datasets), _list(devices), seeds, allow_many
     )
     return start_run(
-        Path(suite), selection, out=Path(out), data_dir=_path(data_dir), progress=Progress()
+        Request(Path(suite), selection),
+        out=Path(out),
+        data_dir=_path(data_dir),
+        executor=make_executor(cores=jobs),
     )
 
 

@@ -44,7 +44,7 @@ def made(
     suite = parse_suite(textwrap.dedent(text), registry=REGISTRY)
     seeds = max((len(some) for some in figures.values()), default=0)
     suite = suite.model_copy(update={"seeds": tuple(range(seeds))})
-    planned = make_plan(suite, REGISTRY, devices={"auto": "cpu"}, datasets=[dataset])
+    planned = make_plan(suite, REGISTRY, datasets=[dataset]).on({"cpu": ""})
     trials = []
     for trial in planned.trials:
         value = figures[trial.case.model.name][trial.seed]

@@ -19,7 +19,7 @@ from seqbench.plugins.discovery import load_plugins
 from seqbench.testing import conformance
 from seqbench.testing.plugin_checks.candidate import Candidate
 from seqbench.testing.plugin_checks.datasets import DATASET_CHECKS, Holding
-from seqbench.testing.plugin_checks.job import job_for, run_checks
+from seqbench.testing.plugin_checks.job import check_payload, local_workspace, run_checks
 from seqbench.testing.plugin_checks.models import MODEL_CHECKS
 from seqbench.testing.plugin_checks.results import Check, check_results
 
@@ -114,14 +114,16 @@ def test_the_smallest_input_is_shown() -> None:
     "name", ["gru", *(pytest.param(name, marks=pytest.mark.slow) for name in ("rnn", "lstm"))]
 )
 def test_our_own_models_pass(name: str) -> None:
-    found = list(run_checks(job_for(load_plugins().model(name), {"hidden_size": 8})))
+    found = list(
+        run_checks(check_payload(load_plugins().model(name), {"hidden_size": 8}), local_workspace())
+    )
     assert [one for one in found if one.result == "failed"] == []
     assert {one.check for one in found if one.result == "no"} <= {"compiles", "exports"}
 
 
 @pytest.mark.parametrize("name", ["adding", pytest.param("parity", marks=pytest.mark.slow)])
 def test_our_own_datasets_pass(name: str) -> None:
-    found = list(run_checks(job_for(load_plugins().dataset(name), {})))
+    found = list(run_checks(check_payload(load_plugins().dataset(name), {}), local_workspace()))
     assert [one for one in found if one.result == "failed"] == []
 
 

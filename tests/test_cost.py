@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,14 @@ from torch import Tensor, nn
 
 from seqbench.measure import operators
 from seqbench.measure.cost import count_macs, measure_cost
+from seqbench.measure.payloads import CostPayload, TrainedModel
 from seqbench.records import Measurement
 from seqbench.report.caveats import caveats as warnings_below
 from seqbench.summary.lengths import exponents
 from seqbench.training.data import open_splits, prepare_dataset
 from seqbench.training.model import build_model, parameter_count
 from seqbench.types import Task
+from seqbench.workers.context import JobContext, Workspace
 
 PIXELS = Task("features", 28, "label", 10, 28)
 
@@ -78,13 +79,12 @@ def test_macs_are_counted_at_each_length_beside_the_datasets_own(tmp_path: Path)
     path = prepare_dataset(dataset, cache=tmp_path, data_dir=None, say=lambda text: None)
     task = open_splits(path).task
     model = choice("rnn", hidden_size=8)
-    weights = tmp_path / "weights.safetensors"
-    save_model(build_model(model, task), str(weights))
-    job = {
-        "model": dataclasses.asdict(model), "data": str(path), "weights": str(weights),
-        "device": "cpu", "lengths": [40, 10],
-    }  # fmt: skip
-    found = [Measurement(**each) for each in measure_cost(job)["measurements"]]
+    save_model(build_model(model, task), str(tmp_path / "weights.safetensors"))
+    data = str(path.relative_to(tmp_path))
+    subject = TrainedModel(model, data, "cpu", "weights.safetensors", {})
+    context = JobContext(Workspace(tmp_path, tmp_path), channel=None)  # type: ignore[arg-type]
+    measured = measure_cost(CostPayload(subject, (40, 10)), context)["measurements"]
+    found = [Measurement(**each) for each in measured]
     assert [m.quantity for m in found] == ["cost", "ops", "macs", "macs"]
     assert found[1].settings["length"] == 10
     counted = {m.settings["length"]: m.values["macs"] for m in found[2:]}

@@ -19,7 +19,7 @@ from seqbench.workers.process import _PLACE
 
 
 def job(name: str) -> Job:
-    return Job(name, name, "train", {}, Path("log"), group=name[0])
+    return Job(name, name, "nothing:nothing", None, group=name[0])
 
 
 def names(queue: Queue) -> list[str]:

@@ -13,8 +13,8 @@ from conftest import ROOT
 import seqbench
 
 PACKAGE = ROOT / "seqbench"
-#: The parts of the core, upper ones first: a part may import from lower lines only, and parts on one
-#: line do not import each other (see CONTRIBUTING.md).
+#: The parts of the core, upper ones first: a part may import from lower lines only, and parts on
+#: one line do not import each other (see CONTRIBUTING.md).
 ORDER = (
     "cli",
     "api testing",
@@ -107,7 +107,9 @@ def test_the_core_imports_nothing_under_plugins() -> None:
     assert "seqbench_recurrent" in shipped
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in getattr(node, "names", [])]
+            if not isinstance(node, (ast.Import, ast.ImportFrom)):
+                continue
+            names = [alias.name for alias in node.names]
             names.append(getattr(node, "module", None) or "")
             assert not {name.split(".")[0] for name in names} & shipped, path
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from seqbench.devices.memory import memory_passes
 from seqbench.errors import DeviceError
 from seqbench.measure import memory
 from seqbench.measure.memory import measure_memory, memory_figures
+from seqbench.measure.payloads import MemoryPayload, TrainedModel
 from seqbench.plugins.choice import Choice
 from seqbench.records import CaseRecord, Measurement
 from seqbench.report.terminal.memory import print_memory
@@ -28,6 +29,7 @@ from seqbench.summary.document import build_document
 from seqbench.training.data import prepare_dataset
 from seqbench.training.model import build_model
 from seqbench.types import DataContext, Splits, Task
+from seqbench.workers.context import JobContext, Workspace
 
 MIB = 2**20
 TASK = Task("features", 2, "value", 1, 6)
@@ -94,26 +96,24 @@ class Pairs(nn.Module):
         return self.scale * pairs[0] * x.mean(dim=(1, 2)).unsqueeze(1)
 
 
-def job(folder: Path, name: str, mode: str, **params: Any) -> dict[str, Any]:
+Given = tuple[MemoryPayload, Workspace]
+
+
+def job(folder: Path, name: str, mode: Any, **params: Any) -> Given:
     """What a worker is given."""
     model = Choice(name, params, f"{__name__}:{name}", "tests", "0", "model")
     dataset = Choice("zeros", {}, f"{__name__}:zeros", "tests", "0")
     path = prepare_dataset(dataset, cache=folder, data_dir=None, say=lambda text: None)
-    weights = folder / "weights.safetensors"
-    save_model(build_model(model, TASK), str(weights))
-    return {
-        "model": dataclasses.asdict(model),
-        "data": str(path),
-        "weights": str(weights),
-        "device": "cpu",
-        "mode": mode,
-        "batch_size": 2,
-        "train": TRAIN,
-    }
+    save_model(build_model(model, TASK), str(folder / "weights.safetensors"))
+    data = str(path.relative_to(folder))
+    subject = TrainedModel(model, data, "cpu", "weights.safetensors", TRAIN)
+    return MemoryPayload(subject, mode, batch_size=2), Workspace(folder, folder)
 
 
-def measured(given: dict[str, Any]) -> list[Measurement]:
-    return [Measurement(**found) for found in measure_memory(given)["measurements"]]
+def measured(given: Given) -> list[Measurement]:
+    payload, workspace = given
+    found = measure_memory(payload, JobContext(workspace, channel=None))  # type: ignore[arg-type]
+    return [Measurement(**one) for one in found["measurements"]]
 
 
 @linux
@@ -149,16 +149,17 @@ def test_the_breakdown_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
 
 @linux
 def test_a_schedule_has_steps_enough_for_every_pass(tmp_path: Path) -> None:
-    given = job(tmp_path, "Known", "training", block=1)
-    given["train"] = {**TRAIN, "schedule": {"name": "one_cycle", "params": {"max_lr": 0.1}}}
-    assert measured(given)[0].status == "ok"
+    payload, workspace = job(tmp_path, "Known", "training", block=1)
+    train = {**TRAIN, "schedule": {"name": "one_cycle", "params": {"max_lr": 0.1}}}
+    payload = replace(payload, subject=replace(payload.subject, train=train))
+    assert measured((payload, workspace))[0].status == "ok"
 
 
 @pytest.mark.slow
 @linux
 def test_memory_is_measured_at_every_length_and_quadratic_growth_shows(tmp_path: Path) -> None:
-    given = job(tmp_path, "Pairs", "inference") | {"lengths": [12, 6, 3, 5]}
-    found = measured(given)
+    payload, workspace = job(tmp_path, "Pairs", "inference")
+    found = measured((replace(payload, lengths=(12, 6, 3, 5)), workspace))
     assert [m.settings["length"] for m in found] == [6, 12, 3, 5]
     failed = found.pop()
     assert failed.status == "failed"

@@ -69,7 +69,7 @@ def test_a_case_holds_all_that_is_needed_to_run_it() -> None:
 
 def test_devices_are_resolved_and_then_counted_once() -> None:
     text = "datasets: [parity]\nmodels: [rnn]\ndevices: [auto, cpu, 'cuda:1']\nseeds: 1"
-    result = planned(text, devices={"auto": "cpu"})
+    result = planned(text).on({"cpu": "", "cuda:1": ""})
     assert [case.device for case in result.cases] == ["cpu", "cuda:1"]
 
 
@@ -247,7 +247,7 @@ def test_labels_and_ids_are_unique(entries: list[tuple[str, list[int], str, Any]
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_shipped_suites_expand(path: Any) -> None:
-    result = make_plan(load_suite(path, registry=REGISTRY), REGISTRY, devices={"auto": "cpu"})
+    result = make_plan(load_suite(path, registry=REGISTRY), REGISTRY).on({"cpu": ""})
     assert len(result.trials) == 12
 
 

@@ -91,9 +91,7 @@ def targeted(curves: list[tuple[dict[str, Any], ...]], step_s: float | None = No
     """The document of one case with a target of 0.85; a curve of () is a seed that diverged."""
     text = f"{textwrap.dedent(TINY)}target: accuracy >= 0.85\nseeds: {len(curves)}\n"
     suite = parse_suite(text, registry=REGISTRY)
-    planned = make_plan(
-        suite, REGISTRY, devices={"auto": "cpu"}, datasets=["parity"], models=["rnn"]
-    )
+    planned = make_plan(suite, REGISTRY, datasets=["parity"], models=["rnn"]).on({"cpu": ""})
     trials = [
         TrialRecord(
             trial.id, trial.case.id, trial.seed, "ok" if one else "diverged", "",

@@ -11,7 +11,8 @@ EXPORTS = "seqbench.report.exports"
 def seqbench_reports() -> list[seqbench.ReportSpec]:
     return [
         seqbench.ReportSpec(
-            "markdown", f"{EXPORTS}.markdown:to_markdown", suffix="md", description="The tables in Markdown"
+            "markdown", f"{EXPORTS}.markdown:to_markdown", suffix="md",
+            description="The tables in Markdown",
         ),
         seqbench.ReportSpec(
             "csv", f"{EXPORTS}.csv:to_csv", suffix="csv",

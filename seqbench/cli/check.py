@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,9 @@ from seqbench.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
+
+    from seqbench.testing.plugin_checks.job import CheckPayload
+    from seqbench.testing.plugin_checks.results import CheckResult
 
 #: Seconds that all checks of one model or dataset may take.
 LIMIT = 600.0
@@ -47,22 +49,22 @@ def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None)
     Exit code: 0 all is well, 1 some check failed.
     """
     from seqbench.plugins.discovery import load_plugins
-    from seqbench.testing.plugin_checks.job import job_for
+    from seqbench.testing.plugin_checks.job import check_payload
 
     if not DEVICE.fullmatch(device):
         raise UsageError(f"--device {device}: there are cpu, mps, cuda, cuda:0, cuda:1, …")
     offer = load_plugins().offer(name)
-    payload = job_for(offer, _parameters(given), device, data_dir)
+    payload = check_payload(offer, _parameters(given), device)
     click.echo(f"{name}, {offer.source}", err=True)
-    found, ended = _run(payload)
+    found, ended = _run(payload, data_dir)
     terminal = console()
     terminal.print(_table(found))
-    failed = [one for one in found if one["result"] == "failed"]
+    failed = [one for one in found if one.result == "failed"]
     for one in failed:
         terminal.print(_failure(one))
     if ended:
         terminal.print(_plain(f"\n{ended}", "bold red"))
-    count = sum(one["result"] in ("ok", "failed") for one in found)
+    count = sum(one.result in ("ok", "failed") for one in found)
     click.echo(f"\n{count - len(failed)} of {count} checks passed")
     if failed or ended:
         sys.exit(1)
@@ -84,53 +86,59 @@ def _parameters(given: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _run(payload: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
-    """Findings, and how the process ended if that was not as it should."""
-    from seqbench.executors.base import Job, Listener
-    from seqbench.executors.local import LocalExecutor
+def _run(payload: CheckPayload, data_dir: Path | None) -> tuple[list[CheckResult], str]:
+    """The results, and how the process ended if it did not get to the end."""
+    from seqbench.executors.base import Activity, Job, Listener
+    from seqbench.executors.registry import make_executor
     from seqbench.report.text import clean
+    from seqbench.testing.plugin_checks.job import local_workspace
+    from seqbench.testing.plugin_checks.results import CheckResult
 
-    at, found = ["loading"], []
+    at, found = "loading", []
 
-    def told(job: Job, message: Mapping[str, Any]) -> None:
-        at[0] = message.get("say", at[0])
-        if "result" in message:
-            found.append(dict(message))
+    def told(job: Activity, message: Mapping[str, Any]) -> None:
+        nonlocal at
+        at = message.get("say", at)
+        if "found" in message:
+            found.append(CheckResult(**message["found"]))
 
-    executor = LocalExecutor()
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "check.log"
-        job = Job("check", "check", "check", payload, log, device=payload["device"], limit=LIMIT)
-        outcome = next(iter(executor.run([job], Listener(told=told))))
+    job = Job(
+        "check",
+        "check",
+        "seqbench.testing.plugin_checks.job:check_plugin",
+        payload,
+        device=payload.device,
+        limit=LIMIT,
+    )
+    outcomes = make_executor().run([job], local_workspace(data_dir), Listener(told=told))
+    outcome = next(iter(outcomes))
     if outcome.status == "ok":
         return found, ""
     lines = "".join(f"\n  | {clean(line)}" for line in outcome.lines)
-    return found, f"{outcome.status} during `{at[0]}`: {outcome.reason}{lines}"
+    return found, f"{outcome.status} during `{at}`: {outcome.reason}{lines}"
 
 
-def _table(found: Sequence[Mapping[str, Any]]) -> Table:
+def _table(found: Sequence[CheckResult]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for header in ("check", "result", "what is asked"):
         table.add_column(header, overflow="fold")
     for one in found:
-        asked = one["asks"] + (f" ({one['note']})" if one["note"] else "")
-        table.add_row(
-            _plain(one["check"]), _plain(one["result"], STYLES[one["result"]]), _plain(asked)
-        )
+        asked = one.asks + (f" ({one.note})" if one.note else "")
+        table.add_row(_plain(one.check), _plain(one.result, STYLES[one.result]), _plain(asked))
     return table
 
 
-def _failure(one: Mapping[str, Any]) -> Text:
+def _failure(one: CheckResult) -> Text:
     """What was expected, what came, and the smallest input that does it."""
     from seqbench.report.text import clean
 
-    text = _plain(f"\n{one['check']}", "bold red")
-    for lead, key in (("expected", "expected"), ("came", "came"), ("with", "example")):
-        if one[key]:
+    text = _plain(f"\n{one.check}", "bold red")
+    for lead, value in (("expected", one.expected), ("got", one.came), ("with", one.example)):
+        if value:
             text.append(f"\n  {lead:<9}", "bold")
-            text.append(clean(one[key], LONGEST))
+            text.append(clean(value, LONGEST))
     return text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,14 @@ STYLES = {"ok": "green", "warn": "bold yellow", "n/a": "dim"}
 def diagnose() -> None:
     """Examines the machine and prints what was found. Raises ClickException if it cannot."""
     from seqbench.executors.base import Listener
-    from seqbench.executors.local import LocalExecutor
+    from seqbench.executors.registry import make_executor
+    from seqbench.runner.context import local_workspace
     from seqbench.runner.phases.machine import doctor_job
 
     click.echo(f"checking for {SECONDS:g} s; leave the machine alone", err=True)
-    executor = LocalExecutor()
-    with tempfile.TemporaryDirectory() as folder:
-        job = doctor_job(executor, Path(folder) / "doctor.log", SECONDS, after_training=False)
-        outcome = next(iter(executor.run([job], Listener())))
+    executor = make_executor()
+    job = doctor_job(executor, SECONDS, after_training=False)
+    outcome = next(iter(executor.run([job], local_workspace(Path()), Listener())))
     if outcome.status != "ok":
         raise click.ClickException(f"the check {outcome.status}: {outcome.reason}")
     _print(outcome.result)

@@ -14,11 +14,12 @@ from rich.text import Text
 from seqbench.report.numbers import duration
 from seqbench.report.text import clean
 from seqbench.runner.context import Progress as Listener
+from seqbench.runner.context import count
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from seqbench.executors.base import Job, Outcome
+    from seqbench.executors.base import Activity, Outcome
     from seqbench.runner.resume.earlier import Resumed
 
 PHASES = {
@@ -53,6 +54,7 @@ class Display:
             refresh_per_second=4,  # it costs time, also while others are timed
             disable=not console.is_terminal,
         )
+        self.name = ""
         self.overall: TaskID | None = None
         self.lines: dict[str, TaskID] = {}
         self.shares: dict[str, float] = {}
@@ -92,7 +94,8 @@ class Display:
         """What an earlier attempt at the run has left."""
         self._say(str(resumed))
 
-    def _phase(self, name: str, jobs: Sequence[Job]) -> None:
+    def _phase(self, name: str, jobs: Sequence[Activity]) -> None:
+        self.name = name
         if name == "start":
             self._say(PHASES[name])
             return
@@ -105,14 +108,14 @@ class Display:
         if name not in ("memory", "score", "doctor"):
             self._say(f"{PHASES[name]}: {_what(name, jobs)}")
 
-    def _started(self, job: Job) -> None:
+    def _started(self, job: Activity) -> None:
         if job.id not in self.shares:
             return
         self.clocks[job.id] = self.said[job.id] = time.monotonic()
         self.lines[job.id] = self.live.add_task(f"  {clean(job.title)}", total=1, state="")
 
-    def _told(self, job: Job, message: Mapping[str, Any]) -> None:
-        if "say" in message and job.kind == "prepare":
+    def _told(self, job: Activity, message: Mapping[str, Any]) -> None:
+        if "say" in message and self.name == "prepare":
             self._say(f"  {message['say']}")
         if "out" in message:
             self._say_end(message["status"], f"{message['out']}: {message['reason']}")
@@ -132,7 +135,7 @@ class Display:
             self._advance()
             self._say_at_times(job, state)
 
-    def _say_at_times(self, job: Job, state: str) -> None:
+    def _say_at_times(self, job: Activity, state: str) -> None:
         now = time.monotonic()
         if not self.console.is_terminal and now - self.said[job.id] >= QUIET_SECONDS:
             self.said[job.id] = now
@@ -146,7 +149,7 @@ class Display:
         self.shares[job.id] = 1.0
         self.took[job.id] = outcome.seconds
         self._advance()
-        if job.kind in ("train", "prepare") or outcome.status != "ok":
+        if self.name in ("train", "prepare") or outcome.status != "ok":
             self._say_end(outcome.status, f"{job.title}: {_result(outcome)}")
 
     def _say_end(self, status: str, what: str) -> None:
@@ -186,9 +189,9 @@ class Display:
         self.console.print(Text(clean(text)), soft_wrap=not self.console.is_terminal)
 
 
-def _what(phase: str, jobs: Sequence[Job]) -> str:
+def _what(phase: str, jobs: Sequence[Activity]) -> str:
     if phase == "train":
-        return f"{len(jobs)} trial{'s' * (len(jobs) != 1)}"
+        return count(jobs, "trial")
     return ", ".join(job.title for job in jobs)
 
 

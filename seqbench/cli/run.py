@@ -1,4 +1,4 @@
-"""``seqbench run``, ``validate`` and ``schema``."""
+"""``seqbench run``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from seqbench.cli.terminal import console
 from seqbench.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from seqbench.runner.resume.earlier import Again
+    from seqbench.runner.start import Request
+    from seqbench.store.run_folder import RunFolder
     from seqbench.suite.selection import Selection
+    from seqbench.summary.run import Run
 
 #: Stands for the latest run of the suite.
 LATEST = ""
@@ -30,22 +32,27 @@ LATEST = ""
 @OUT
 @DATA_DIR
 @click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Keep at most N CPU cores busy, on a machine that is shared. Default: all.",
+)
+@click.option(
     "--resume",
     metavar="[RUN]",
     is_flag=False,
     flag_value=LATEST,
     shell_complete=complete.run,
-    help="Go on with a run: do only what is missing. Default: the suite's latest.",
+    help="Resume a run: do only what is missing. Default: the suite's latest.",
 )
-@click.option(
-    "--retry-failed", is_flag=True, help="With --resume: do again what did not end well, too."
-)
+@click.option("--retry-failed", is_flag=True, help="With --resume: also retry what failed.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def run(
     suite: Path,
     out: Path,
     data_dir: Path | None,
+    jobs: int | None,
     resume: str | None,
     retry_failed: bool,
     dry_run: bool,
@@ -54,77 +61,90 @@ def run(
 ) -> None:
     """Run SUITE: train every trial, measure every case, show the tables.
 
-    Exit code: 0 all fine, 1 some trial did not end ok, 2 invalid suite or usage, 130 interrupted.
+    Exit code: 0 success, 1 some trial failed, 2 invalid suite or usage, 130 interrupted.
     """
+    from seqbench.runner.resume.earlier import Resume
+    from seqbench.runner.start import Request
+
+    if retry_failed and resume is None:
+        raise UsageError("--retry-failed needs --resume")
+    selection = selection_from(**chosen)
+    named = None if resume is None else _named_run(suite, selection, out, resume)
+    request = Request(suite, selection, None if named is None else Resume(named, retry_failed))
+    if dry_run:
+        _dry_run(request, as_json)
+        return
+    result = _run(request, as_json, out=out, data_dir=data_dir, jobs=jobs)
+    _report(result.document, as_json)
+    if not result.ok:
+        click.echo(f"retry what failed with: {_command(result.path, '--retry-failed')}", err=True)
+        sys.exit(1)
+
+
+def _run(
+    request: Request, as_json: bool, *, out: Path, data_dir: Path | None, jobs: int | None
+) -> Run:
+    """Runs with a display. If it is interrupted, shows what there is and how to resume."""
+    from seqbench.cli.progress import Display
+    from seqbench.executors.registry import make_executor
     from seqbench.runner.start import start_run
     from seqbench.summary.run import Run
-
-    selection = selection_from(**chosen)
-    if retry_failed and resume is None:
-        raise UsageError("--retry-failed goes with --resume")
-    again = _again(suite, selection, out, resume, retry_failed)
-    if dry_run:
-        if again is not None:
-            intended = previewed(suite, selection, again)
-            if as_json:
-                click.echo(json.dumps(intended.to_dict(), indent=1))
-            else:
-                print_preview(intended)
-        elif as_json:
-            click.echo(json.dumps(planned(suite, selection).to_dict(), indent=1))
-        else:
-            print_plan(planned(suite, selection))
-        return
-    from seqbench.cli.progress import Display
-    from seqbench.store.run_folder import RunFolder
 
     folders: list[RunFolder] = []
     try:
         with Display(console(stderr=True)) as display:
-            result = start_run(
-                suite,
-                selection,
+            return start_run(
+                request,
                 out=out,
                 data_dir=data_dir,
                 progress=display.progress(),
                 on_folder=folders.append,
                 on_resume=display.resumed,
-                again=again,
+                executor=make_executor(cores=jobs),
             )
     except KeyboardInterrupt:
         if folders:
             _report(Run.open(folders[0].path).document, as_json)
-            click.echo(f"to go on: {_command(folders[0].path)}", err=True)
+            click.echo(f"resume with: {_command(folders[0].path)}", err=True)
         raise
     except StoreError as error:
         if folders and folders[0].path.is_dir():
-            error.hint = f"to go on: {_command(folders[0].path)}"
+            error.hint = f"resume with: {_command(folders[0].path)}"
         raise
-    _report(result.document, as_json)
-    if not result.ok:
-        command = _command(result.path, "--retry-failed")
-        click.echo(f"to try again what did not end well: {command}", err=True)
-        sys.exit(1)
 
 
-def _again(
-    suite: Path, selection: Selection, out: Path, resume: str | None, retry_failed: bool
-) -> Again | None:
+def _dry_run(request: Request, as_json: bool) -> None:
+    """Prints the plan, or what resuming the run would do."""
+    if request.resume is not None:
+        found = previewed(request.suite, request.selection, request.resume)
+        if as_json:
+            click.echo(json.dumps(found.to_dict(), indent=1))
+        else:
+            print_preview(found)
+        return
+    plan = planned(request.suite, request.selection)
+    if as_json:
+        click.echo(json.dumps(plan.to_dict(), indent=1))
+    else:
+        print_plan(plan)
+
+
+def _named_run(suite: Path, selection: Selection, out: Path, resume: str) -> RunFolder:
     """The run that ``--resume`` names."""
-    from seqbench.runner.resume.earlier import Again
-    from seqbench.runner.start import latest_of_suite
-    from seqbench.store.find import find_run
+    from seqbench.runner.start import as_overrides
+    from seqbench.store.find import find_run, latest_run
     from seqbench.store.run_folder import RunFolder
+    from seqbench.suite.validate import suite_name
 
-    if resume is None:
-        return None
     if resume == LATEST:
-        return Again(latest_of_suite(suite, selection, out), retry_failed)
-    return Again(RunFolder.open(find_run(out, resume)), retry_failed)
+        path = latest_run(out, suite_name(suite, as_overrides(selection)))
+    else:
+        path = find_run(out, resume)
+    return RunFolder.open(path)
 
 
 def _command(folder: Path, *more: str) -> str:
-    """The command as it was given, with the run to go on with."""
+    """The command as it was given, with the run to resume."""
     given = [word for word in sys.argv[1:] if word not in more]
     if "--resume" in given:
         place = given.index("--resume")

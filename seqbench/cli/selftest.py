@@ -48,11 +48,11 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
         from seqbench.testing.selftest.checks import FULL, GROUPS, QUICK, Verification
         from seqbench.testing.selftest.rig import Rig
 
-        workshop = Rig(Path(folder), device)
+        rig = Rig(Path(folder), device)
         for name, group in GROUPS.items():
             status.update(f"measuring: {name}")
             try:
-                found += group(workshop, registry, QUICK if quick else FULL)
+                found += group(rig, registry, QUICK if quick else FULL)
             except WorkerError as error:
                 found.append(Verification(name, "a figure", str(error), "", False))
     failed = [check for check in found if not check.passed]

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any
 
 from seqbench.errors import WorkerError
-from seqbench.executors.base import Job, Listener, Outcome, attempt_of, utc_now
+from seqbench.executors.base import Job, Listener, Outcome, utc_now
 from seqbench.executors.order import Queue
 from seqbench.machine.limits import usable_cores, usable_memory
 from seqbench.records import Status
-from seqbench.runner.phases.contests import contest_outcome
+from seqbench.workers.context import Workspace
+from seqbench.workers.messages import Assignment, payload_to_json
 from seqbench.workers.process import WorkerProcess, interrupts_wait
 
 #: Seconds that a job past its limit has to end by itself.
 GRACE = 1.0
-
 #: Of the machine's memory, what one process may take where the suite sets no limit.
 MEMORY_SHARE = 0.9
-
 MANY_FILES = 4096
 
 
@@ -39,54 +40,63 @@ class LocalExecutor:
         self.memory = round(MEMORY_SHARE * usable_memory())
         _allow_many_files()
 
-    def run(self, jobs: Sequence[Job], listener: Listener) -> Iterator[Outcome]:
+    def run(
+        self, jobs: Sequence[Job], workspace: Workspace, listener: Listener
+    ) -> Iterator[Outcome]:
         """See :class:`seqbench.executors.base.Executor`."""
-        for job in jobs:
-            if job.kind == "latency":
-                yield contest_outcome(job, listener)
-        waiting = Queue([job for job in jobs if job.kind != "latency"])
+        waiting = Queue(jobs)
         running: list[_Running] = []
         lost: dict[str, list[Outcome]] = {}
         try:
             while waiting.jobs or running:
                 for job in self._that_fit(waiting.jobs, running):
                     waiting.jobs.remove(job)
+                    before = tuple(one.attempt for one in lost.get(job.id, ()))
                     try:
                         with interrupts_wait():
-                            running.append(_Running(self._bounded(job)))
+                            running.append(_Running(job, self.open(job, workspace)))
                     except WorkerError as error:
-                        attempts = tuple(map(attempt_of, lost.get(job.id, ())))
                         yield Outcome(
-                            job, "crashed", str(error), started=utc_now(), attempts=attempts
+                            job, "crashed", str(error), started=utc_now(), attempts=before
                         )
                     else:
                         listener.started(job)
                 if running:
                     _wait_for_news(running)
-                for one in list(running):
-                    outcome = one.news(listener)
-                    if outcome is None:
-                        continue
+                for one, outcome in _ended(running, listener):
                     running.remove(one)
                     waiting.heed(outcome)
-                    before = lost.setdefault(one.job.id, [])
-                    if one.killed and len(before) < one.job.retries:
-                        before.append(outcome)
+                    earlier = lost.setdefault(one.job.id, [])
+                    if one.killed and len(earlier) < one.job.retries:
+                        earlier.append(outcome)
                         waiting.jobs.insert(0, one.job)
                     else:
-                        yield replace(outcome, attempts=tuple(map(attempt_of, before)))
+                        yield replace(outcome, attempts=tuple(each.attempt for each in earlier))
         finally:
             with interrupts_wait():  # a second one would leave those after it running
                 for one in running:
                     one.worker.kill()
 
-    def _bounded(self, job: Job) -> Job:
-        """Nothing on the CPU may take more memory than the machine has: it would stand still."""
-        if job.memory is None and job.device == "cpu":
-            return replace(job, memory=self.memory)
-        return job
+    def open(self, job: Job, workspace: Workspace) -> WorkerProcess:
+        """See :class:`seqbench.executors.base.Executor`."""
+        places = workspace.absolute()
+        assignment = Assignment(
+            function=job.function,
+            payload=payload_to_json(job.payload),
+            workspace=places,
+            folder="",
+            threads=job.threads,
+            memory=self._memory_limit(job),
+            keep_directory=job.keep_directory,
+        )
+        log = places.run / job.log if job.log else Path(os.devnull)
+        return WorkerProcess(assignment, log)
 
-    def _that_fit(self, waiting: list[Job], running: list[_Running]) -> list[Job]:
+    def _memory_limit(self, job: Job) -> int | None:
+        """Nothing on the CPU may take more memory than the machine has: it would stand still."""
+        return self.memory if job.memory is None and job.device == "cpu" else job.memory
+
+    def _that_fit(self, waiting: Sequence[Job], running: Sequence[_Running]) -> list[Job]:
         """The next jobs for which there are cores free, or, on another device, that device.
 
         At least one job runs, however many threads it asks for.
@@ -119,27 +129,18 @@ def _cores(job: Job) -> int:
     return job.threads if job.device == "cpu" else 1
 
 
-def _wait_for_news(running: list[_Running]) -> None:
-    """Until a worker says something or ends, or the next time limit is reached."""
-    deadlines = [one.deadline for one in running if one.deadline is not None]
-    seconds = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
-    handles: list[Any] = [one.worker.channel for one in running]
-    wait(handles + [one.worker.sentinel for one in running], timeout=seconds)
-
-
 class _Running:
-    def __init__(self, job: Job):
-        self.job = job
+    """A job and the worker that runs it."""
+
+    def __init__(self, job: Job, worker: WorkerProcess):
+        self.job, self.worker = job, worker
         self.started = utc_now()
         self.clock = time.monotonic()
         self.deadline = None if job.limit is None else self.clock + job.limit
         self.killed = False
-        self.worker = WorkerProcess(
-            {"kind": job.kind, "threads": job.threads, "memory": job.memory, **job.payload}, job.log
-        )
 
     def news(self, listener: Listener) -> Outcome | None:
-        """Passes on what the worker said; its outcome if it has come to an end."""
+        """Passes on what the worker said; its outcome if it has ended."""
         try:
             gone = not self.worker.alive()  # asked first: its last words may still be in the pipe
             until = time.monotonic() + GRACE  # of one that never falls silent, no more at once
@@ -158,9 +159,9 @@ class _Running:
         except EOFError:
             gone = True
         if gone:
-            self.worker.close()
+            ending = self.worker.ending()
             self.killed = self.worker.killed()
-            return self._outcome("crashed", self.worker.ending())
+            return self._outcome("crashed", ending)
         if self._late():
             self.worker.kill(GRACE)
             return self._outcome("timeout", f"not finished after {self.job.limit:g} s")
@@ -175,3 +176,19 @@ class _Running:
         seconds = time.monotonic() - self.clock
         lines = () if status == "ok" else tuple(self.worker.last_lines())
         return Outcome(self.job, status, reason, result or {}, self.started, seconds, lines)
+
+
+def _wait_for_news(running: Sequence[_Running]) -> None:
+    """Until a worker says something or ends, or the next time limit is reached."""
+    deadlines = [one.deadline for one in running if one.deadline is not None]
+    seconds = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+    handles: list[Any] = [one.worker.channel for one in running]
+    wait(handles + [one.worker.sentinel for one in running], timeout=seconds)
+
+
+def _ended(running: Sequence[_Running], listener: Listener) -> Iterator[tuple[_Running, Outcome]]:
+    """Those of the running jobs that have ended, after passing on what all have said."""
+    for one in list(running):
+        outcome = one.news(listener)
+        if outcome is not None:
+            yield one, outcome

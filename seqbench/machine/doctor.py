@@ -14,8 +14,7 @@ from seqbench.devices import nvidia
 from seqbench.errors import DeviceError
 from seqbench.machine import linux
 from seqbench.machine.linux import Moment
-from seqbench.workers.channel import Channel
-from seqbench.workers.main import Job
+from seqbench.workers.context import JobContext
 
 #: What latency is to be known to, if nobody asked for anything else.
 PRECISION = 0.02
@@ -50,6 +49,19 @@ class Diagnosis:
     value: str
     level: Level
     remedy: str = ""
+
+
+@dataclass(frozen=True)
+class DoctorPayload:
+    """For how many seconds the machine is watched, and whether right after a training."""
+
+    seconds: float
+    after_training: bool
+
+
+def examine(payload: DoctorPayload, context: JobContext) -> dict[str, Any]:
+    """:func:`examine_machine` as a job."""
+    return examine_machine(payload.seconds, after_training=payload.after_training)
 
 
 def examine_machine(
@@ -246,8 +258,3 @@ def _timer(step: int, cost: float) -> Diagnosis:
 
 def _judged(name: str, value: str, bad: bool, remedy: str) -> Diagnosis:
     return Diagnosis(name, value, "warn" if bad else "ok", remedy if bad else "")
-
-
-def job_doctor(job: Job, channel: Channel) -> dict[str, Any]:
-
-    return examine_machine(job["seconds"], after_training=job["after_training"])

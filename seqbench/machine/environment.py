@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,17 @@ import seqbench
 from seqbench.devices.cpu import cpu_name
 from seqbench.devices.registry import available_devices
 from seqbench.machine.limits import machine_memory
-from seqbench.workers.channel import Channel
-from seqbench.workers.main import Job
+from seqbench.workers.context import JobContext
+
+
+@dataclass(frozen=True)
+class EnvironmentPayload:
+    """Asks for a description of the machine."""
+
+
+def describe(payload: EnvironmentPayload, context: JobContext) -> dict[str, Any]:
+    """:func:`describe_environment` as a job."""
+    return describe_environment()
 
 
 def describe_environment() -> dict[str, Any]:
@@ -73,8 +83,3 @@ def _git_state() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
-
-
-def job_environment(job: Job, channel: Channel) -> dict[str, Any]:
-
-    return describe_environment()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,36 +12,32 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from seqbench.errors import PluginError, reason_of
 from seqbench.measure import operators
+from seqbench.measure.payloads import CostPayload
 from seqbench.measure.subject import Subject
 from seqbench.records import Measurement
 from seqbench.training.model import parameter_count
 from seqbench.types import Task
-from seqbench.workers.channel import Channel
-from seqbench.workers.main import Job
+from seqbench.workers.context import JobContext
 
 MACS_METHOD = "operator count of one forward pass at batch 1 on the meta device"
 
 
-def measure_cost(job: Mapping[str, Any]) -> dict[str, Any]:
+def measure_cost(payload: CostPayload, context: JobContext) -> dict[str, Any]:
     """Parameters, buffers, size of the weights file and multiply-accumulates of one sequence.
-
-    Args:
-        job: as for :class:`Subject`, with, if wanted, ``lengths``: numbers of steps beside the
-            dataset's own.
 
     Returns:
         ``{"measurements": […]}``: the cost, the kernels that one forward pass ran (see
         :func:`seqbench.measure.operators.run_by`), and multiply-accumulates for each length, the
         dataset's own first; those that cannot be counted are a skipped measurement.
     """
-    subject = Subject(job)
+    subject = Subject(payload.subject, context.workspace)
     sizes = {
         "parameters": parameter_count(subject.model),
         "buffers": sum(buffer.numel() for buffer in subject.model.buffers()),
-        "serialized_bytes": Path(job["weights"]).stat().st_size,
+        "serialized_bytes": (context.workspace.run / payload.subject.weights).stat().st_size,
     }
     task = subject.splits.task
-    lengths = dict.fromkeys([task.length, *job.get("lengths", ())])
+    lengths = dict.fromkeys([task.length, *payload.lengths])
     found = [
         Measurement("cost", "1", {}, sizes, method="counted"),
         _kernels(subject),
@@ -111,8 +106,3 @@ def _of_numbers(formula: Callable[..., int]) -> Callable[..., int]:
 
     count._get_raw = True  # type: ignore[attr-defined]  # it is given tensors, not their shapes
     return count
-
-
-def job_cost(job: Job, channel: Channel) -> dict[str, Any]:
-
-    return measure_cost(job)

@@ -15,11 +15,11 @@ from seqbench.devices.cpu import SO_FAR, settle_allocator
 from seqbench.devices.cuda import process_total
 from seqbench.devices.memory import memory_passes
 from seqbench.errors import DeviceError, reason_of, status_of
+from seqbench.measure.payloads import MemoryPayload
 from seqbench.measure.subject import Subject
 from seqbench.records import Measurement
 from seqbench.training.step import Step
-from seqbench.workers.channel import Channel
-from seqbench.workers.main import Job
+from seqbench.workers.context import JobContext
 
 #: Batch normalization needs more than one.
 FEW = 2
@@ -28,31 +28,27 @@ FEW = 2
 Prepare = Callable[[int], tuple[Workload, dict[str, int]]]
 
 
-def measure_memory(job: Mapping[str, Any]) -> dict[str, Any]:
+def measure_memory(payload: MemoryPayload, context: JobContext) -> dict[str, Any]:
     """Memory that the model needs: what it holds, and the peak of working memory beyond that.
-
-    Args:
-        job: as for :class:`Subject`, with ``mode`` (``inference`` or ``training``),
-            ``batch_size``, ``train`` (the case's training settings) and, if wanted, ``lengths``:
-            numbers of steps beside the dataset's own.
 
     Returns:
         ``{"measurements": […]}``: one for each length, the dataset's own first; values as of
         :func:`figures`. One that cannot be had says why, in ``reason``.
     """
     settle_allocator()
-    subject = Subject(job)
-    prepare = _inference(subject, job) if job["mode"] == "inference" else _training(subject, job)
+    subject = Subject(payload.subject, context.workspace)
+    make = _inference if payload.mode == "inference" else _training
+    prepare = make(subject, payload)
     own = subject.splits.task.length
-    lengths = dict.fromkeys([own, *job.get("lengths", ())])
-    found = [_at_length(prepare, length, subject.device, job) for length in lengths]
+    lengths = dict.fromkeys([own, *payload.lengths])
+    found = [_at_length(prepare, length, subject.device, payload) for length in lengths]
     return {"measurements": [asdict(measurement) for measurement in found]}
 
 
 def _at_length(
-    prepare: Prepare, length: int, device: torch.device, job: Mapping[str, Any]
+    prepare: Prepare, length: int, device: torch.device, payload: MemoryPayload
 ) -> Measurement:
-    at = {"mode": job["mode"], "batch_size": job["batch_size"], "length": length}
+    at = {"mode": payload.mode, "batch_size": payload.batch_size, "length": length}
     held: dict[str, int] = {}
     try:
         work, held = prepare(length)
@@ -112,11 +108,11 @@ def memory_figures(
     return values if middle.reserved is None else {**values, "reserved": middle.reserved}
 
 
-def _inference(subject: Subject, job: Mapping[str, Any]) -> Prepare:
+def _inference(subject: Subject, payload: MemoryPayload) -> Prepare:
     held = _held(subject.model)
 
     def prepare(length: int) -> tuple[Workload, dict[str, int]]:
-        inputs = subject.batch(job["batch_size"], length=length)[0]
+        inputs = subject.batch(payload.batch_size, length=length)[0]
 
         def work() -> None:
             with torch.inference_mode():
@@ -127,13 +123,13 @@ def _inference(subject: Subject, job: Mapping[str, Any]) -> Prepare:
     return prepare
 
 
-def _training(subject: Subject, job: Mapping[str, Any]) -> Prepare:
+def _training(subject: Subject, payload: MemoryPayload) -> Prepare:
     model = subject.model.train()
     # The schedule has steps enough for every pass of every length.
-    step = Step(model, subject.splits.task, job["train"], steps_per_epoch=10**6)
+    step = Step(model, subject.splits.task, payload.subject.train, steps_per_epoch=10**6)
 
     def prepare(length: int) -> tuple[Workload, dict[str, int]]:
-        batch = subject.batch(job["batch_size"], length=length)
+        batch = subject.batch(payload.batch_size, length=length)
 
         def work() -> None:
             """One whole step, gradients made and freed within it."""
@@ -167,8 +163,3 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> list[Tensor]:
         for value in state.values()
         if isinstance(value, Tensor)
     ]
-
-
-def job_memory(job: Job, channel: Channel) -> dict[str, Any]:
-
-    return measure_memory(job)

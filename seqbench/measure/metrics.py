@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seqbench.errors import PluginError
+from seqbench.measure.payloads import MetricPayload
 from seqbench.measure.subject import Subject
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.loading import check_call, load_object
 from seqbench.plugins.provenance import check_unchanged
 from seqbench.training.evaluation import EVALUATION_BATCH
 from seqbench.types import Task
-from seqbench.workers.channel import Channel
-from seqbench.workers.main import Job
+from seqbench.workers.context import JobContext
 
 
-def score_model(job: Mapping[str, Any]) -> dict[str, Any]:
+def score_model(payload: MetricPayload, context: JobContext) -> dict[str, Any]:
     """What a metric says of a trained model on the test split.
-
-    Args:
-        job: as for :class:`Subject`, with ``metric``: :class:`seqbench.plan.cases.Metric` as plain
-            data.
 
     Returns:
         ``status``, ``value`` and ``reason``: ``ok`` with a finite number, or ``skipped`` where the
@@ -34,15 +29,15 @@ def score_model(job: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         PluginError: the metric does not keep the contract. Whatever its own code raises.
     """
-    metric, subject = job["metric"], Subject(job)
+    metric, subject = payload.metric, Subject(payload.subject, context.workspace)
     task = subject.splits.task
-    if task.target not in metric["targets"]:
-        suits = ", ".join(metric["targets"])
+    if task.target not in metric.targets:
+        suits = ", ".join(metric.targets)
         reason = f"it is for {suits}, not for {task.target}"
         return {"status": "skipped", "value": None, "reason": reason}
     value = score_split(
         subject.model, *subject.splits.test,
-        task=task, device=subject.device, choice=Choice(**metric["choice"]),
+        task=task, device=subject.device, choice=metric.choice,
     )  # fmt: skip
     return {"status": "ok", "value": value, "reason": ""}
 
@@ -88,8 +83,3 @@ def score_split(
     if not math.isfinite(value):
         raise PluginError(f"{choice.name} came out as {found!r}, which is no finite number")
     return value
-
-
-def job_score(job: Job, channel: Channel) -> dict[str, Any]:
-
-    return score_model(job)

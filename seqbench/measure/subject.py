@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from seqbench.devices.base import synchronize
-from seqbench.plugins.choice import Choice
+from seqbench.measure.payloads import TrainedModel
 from seqbench.plugins.provenance import check_unchanged
 from seqbench.training.data import open_splits
 from seqbench.training.model import build_model
 from seqbench.types import Splits
+from seqbench.workers.context import Workspace
 
 
 class Subject:
     """A case's trained model, loaded as a user of it would.
 
     Args:
-        job: ``model`` (a :class:`.choice.Choice`), ``data`` and ``weights`` (files),
-            ``device``.
+        trained: the model, and where its data and weights are.
+        workspace: the folders that those names are relative to.
 
     ``cold`` holds the seconds that building it and loading its weights took.
 
@@ -32,15 +30,14 @@ class Subject:
         PluginError: the model's package is not the one that the run was planned with.
     """
 
-    def __init__(self, job: Mapping[str, Any]):
-        choice = Choice(**job["model"])
-        check_unchanged(choice)  # the weights were trained with that
-        self.device = torch.device(job["device"])
-        self.splits: Splits = open_splits(Path(job["data"]))
+    def __init__(self, trained: TrainedModel, workspace: Workspace):
+        check_unchanged(trained.model)  # the weights were trained with that
+        self.device = torch.device(trained.device)
+        self.splits: Splits = open_splits(workspace.cache / trained.data)
         clock = time.perf_counter()
-        self.model: nn.Module = build_model(choice, self.splits.task)
+        self.model: nn.Module = build_model(trained.model, self.splits.task)
         built = time.perf_counter()
-        load_model(self.model, job["weights"])
+        load_model(self.model, str(workspace.run / trained.weights))
         self.model.to(self.device).eval()
         synchronize(self.device)
         loaded = time.perf_counter()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from seqbench.devices.registry import resolve_device
 from seqbench.errors import UsageError
 from seqbench.plan.cases import Case, Metric, Report, Trial
 from seqbench.plan.labels import Labels, as_text, entry_labels, numbered
@@ -39,10 +40,27 @@ class Plan:
     metrics: tuple[Metric, ...] = ()
     reports: tuple[Report, ...] = ()
 
+    def on(self, available: Mapping[str, str]) -> Plan:
+        """The plan with the devices that ``auto`` and ``cuda`` stand for on a machine.
+
+        Args:
+            available: its devices, as :func:`.available_devices` returns them.
+        """
+        resolved = {
+            case.id: dataclasses.replace(case, device=resolve_device(case.device, available))
+            for case in self.cases
+        }
+        cases = {case.id: case for case in resolved.values()}  # auto and cpu may be the same
+        trials = [Trial(cases[resolved[t.case.id].id], t.seed) for t in self.trials]
+        return dataclasses.replace(
+            self,
+            cases=tuple(cases.values()),
+            trials=tuple({trial.id: trial for trial in trials}.values()),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data: what ``plan.json`` holds."""
         suite = self.suite
-        ids = {id(case): case.id for case in self.cases}
         return {
             "format": FORMAT,
             "suite": suite.name,
@@ -52,10 +70,9 @@ class Plan:
             "metrics": [{"id": m.id, **dataclasses.asdict(m)} for m in self.metrics],
             "reports": [dataclasses.asdict(report) for report in self.reports],
             "limits": suite.limits.model_dump(mode="json"),
-            "cases": [{"id": ids[id(case)], **dataclasses.asdict(case)} for case in self.cases],
+            "cases": [{"id": case.id, **dataclasses.asdict(case)} for case in self.cases],
             "trials": [
-                {"id": trial.id, "case": ids[id(trial.case)], "seed": trial.seed}
-                for trial in self.trials
+                {"id": trial.id, "case": trial.case.id, "seed": trial.seed} for trial in self.trials
             ],
         }
 
@@ -70,7 +87,6 @@ def make_plan(
     suite: Suite,
     registry: Registry,
     *,
-    devices: Mapping[str, str] | None = None,
     models: Sequence[str] = (),
     datasets: Sequence[str] = (),
     seeds: Sequence[int] = (),
@@ -79,7 +95,6 @@ def make_plan(
     """Expands a suite.
 
     Args:
-        devices: what a device of the suite stands for here (``{"auto": "cpu"}``); others stay.
         models: only these, by name or label.
         datasets, seeds: only these.
         allow_many: plan more than ``MAX_TRIALS`` trials.
@@ -88,13 +103,11 @@ def make_plan(
         UsageError: too many trials, or a filter that matches nothing.
         UnknownName: the suite was checked against other plugins.
     """
-    names = dict.fromkeys((devices or {}).get(device, device) for device in suite.devices)
     keep = [entry for entry in suite.models if not models or _may_match(entry, models)]
     chosen = suite.model_copy(
         update={
             "models": tuple(keep),
             "datasets": _matching("dataset", suite.datasets, datasets, lambda e: _names(e.name)),
-            "devices": tuple(names),
             "seeds": _matching("seed", suite.seeds, seeds, lambda seed: [seed]),
         }
     )

@@ -11,24 +11,33 @@ from seqbench.errors import PluginError
 from seqbench.plugins.choice import Choice
 
 
+def import_object(path: str) -> Callable[..., Any]:
+    """The function or class behind ``"package.module:function"``.
+
+    Raises:
+        ModuleNotFoundError, AttributeError: it does not exist. Other errors of its import pass.
+    """
+    module_name, _, attribute = path.partition(":")
+    found: Any = importlib.import_module(module_name)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    function: Callable[..., Any] = found
+    return function
+
+
 def load_object(choice: Choice) -> Callable[..., Any]:
     """The function behind a plugin's ``"package.module:function"``.
 
     Raises:
         PluginError: it does not exist. Errors raised while importing it pass through.
     """
-    module_name, _, attribute = choice.target.partition(":")
     try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
+        return import_object(choice.target)
     except (ModuleNotFoundError, AttributeError) as error:
         raise PluginError(
             f"{choice.name!r} of {choice.distribution} {choice.version}: "
             f"cannot load {choice.target!r}: {error}"
         ) from error
-    function: Callable[..., Any] = found
-    return function
 
 
 def check_call(

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqbench.executors.base import Executor, Job, Listener, Outcome
-from seqbench.plugins.choice import Choice
-from seqbench.records import CaseRecord, TrialRecord
+from seqbench.executors.base import Activity, Attempt, Executor, Job, Listener, Outcome
+from seqbench.runner.resume.earlier import Earlier
 from seqbench.store.run_folder import RunFolder
-from seqbench.training.data import prepared_path
+from seqbench.training.data import cache_dir
+from seqbench.workers.context import Workspace
 
 if TYPE_CHECKING:
     from seqbench.plan.expand import Plan
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress(Listener):
-    """A listener that is told of phases and their outcomes as well."""
+    """A listener that is told of phases and outcomes as well."""
 
-    phase: Callable[[str, Sequence[Job]], None] = lambda name, jobs: None
+    phase: Callable[[str, Sequence[Activity]], None] = lambda name, activities: None
     ended: Callable[[Outcome], None] = lambda outcome: None
 
 
@@ -31,65 +31,69 @@ class RunContext:
     """What the phases of a run share.
 
     Args:
-        kept, measured: records of an earlier attempt at this run, by trial and by case; what they
-            hold is not done again.
-        earlier: records of those that are done again, by trial.
-        retry_failed: whether measurements that did not end well are.
+        available: the devices of the machine, each with its description.
+        earlier: what earlier attempts at this run have left; what it holds is kept.
+        retry_failed: whether failed trials and measurements are retried.
     """
 
     plan: Plan
     folder: RunFolder
     executor: Executor
     progress: Progress
-    data_dir: Path | None
+    workspace: Workspace
     available: Mapping[str, str]
-    kept: Mapping[str, TrialRecord] = field(default_factory=dict)
-    measured: Mapping[str, CaseRecord] = field(default_factory=dict)
-    earlier: Mapping[str, TrialRecord] = field(default_factory=dict)
+    earlier: Earlier = field(default_factory=Earlier)
     retry_failed: bool = False
 
     def do(self, phase: str, jobs: Sequence[Job]) -> Iterable[Outcome]:
+        """Runs the jobs of a phase, with progress and a line in the run's log for each."""
         if not jobs:
             return
-        self.progress.phase(phase, jobs)
-        self.folder.log(f"{phase}: {len(jobs)} to do")
-        listener = replace(self.progress, told=self._told)
-        with closing(self.executor.run(jobs, listener)) as outcomes:  # type: ignore[type-var]
+        self.begin(phase, jobs)
+        listener = replace(self.progress, told=self.told)
+        with closing(self.executor.run(jobs, self.workspace, listener)) as outcomes:  # type: ignore[type-var]
             for outcome in outcomes:
-                self.progress.ended(outcome)
-                last = {name: getattr(outcome, name) for name in ("status", "reason", "seconds")}
-                for attempt in (*outcome.attempts, last):
-                    self._log_end(outcome.job.title, **attempt)
+                self.end(outcome)
                 yield outcome
 
-    def _told(self, job: Job, message: Mapping[str, Any]) -> None:
+    def begin(self, phase: str, activities: Sequence[Activity]) -> None:
+        """Announces what a phase is about to do."""
+        self.progress.phase(phase, activities)
+        self.folder.log(f"{phase}: {len(activities)} to do")
+
+    def told(self, activity: Activity, message: Mapping[str, Any]) -> None:
+        """Passes a message on, and logs the cases that drop out while they are timed."""
         if "out" in message:
-            self._log_end(message["out"], message["status"], message["reason"])
-        self.progress.told(job, message)
+            self._log(f"{message['out']}: {message['status']}", message["reason"])
+        self.progress.told(activity, message)
 
-    def _log_end(self, title: str, status: str, reason: str, seconds: float | None = None) -> None:
-        after = "" if seconds is None else f" after {seconds:.1f} s"
-        self.folder.log(f"{title}: {status}{after}" + f": {reason}" * bool(reason))
+    def end(self, outcome: Outcome) -> None:
+        """Announces and logs how something ended."""
+        self.progress.ended(outcome)
+        for attempt in (*outcome.attempts, outcome.attempt):
+            self._log_attempt(outcome.job.title, attempt)
 
-    def log(self, name: str) -> Path:
-        return self.folder.path / "logs" / f"{name}.log"
+    def _log_attempt(self, title: str, attempt: Attempt) -> None:
+        self._log(f"{title}: {attempt.status} after {attempt.seconds:.1f} s", attempt.reason)
+
+    def _log(self, what: str, reason: str) -> None:
+        self.folder.log(f"{what}: {reason}" if reason else what)
 
 
-def explained_reason(outcome: Outcome, work: RunContext) -> str:
-    """Why a job did not end well, with the limit that it met and where that is set."""
-    if outcome.status == "timeout" and outcome.job.kind == "train":
-        return f"{outcome.reason} (limits.time)"
-    if outcome.status == "out_of_memory" and outcome.job.device == "cpu":
-        memory = outcome.job.memory or work.executor.memory
+def local_workspace(run: Path, data_dir: Path | None = None) -> Workspace:
+    """The folders of a run on this machine; the cache is the user's."""
+    return Workspace(run, cache_dir(), data_dir)
+
+
+def reason_with_limit(outcome: Outcome, run: RunContext) -> str:
+    """Why a job failed, with the memory limit that it met and where that is set."""
+    job = outcome.job
+    if outcome.status == "out_of_memory" and isinstance(job, Job) and job.device == "cpu":
+        memory = job.memory or run.executor.memory
         return f"{outcome.reason} (limits.memory: {memory / 2**20:,.0f} MiB)"
     return outcome.reason
 
 
 def count(things: Sized, name: str) -> str:
     """``1 case``, ``2 cases``."""
-    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
-
-
-def dataset_key(choice: Choice) -> str:
-    """Names a dataset with its parameters within this run."""
-    return prepared_path(choice, Path()).name
+    return f"{len(things)} {name}" if len(things) == 1 else f"{len(things)} {name}s"

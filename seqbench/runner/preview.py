@@ -5,36 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from seqbench.executors.registry import make_executor
 from seqbench.plugins.discovery import load_plugins
 from seqbench.records import TrialRecord
-from seqbench.runner.context import RunContext, dataset_key
+from seqbench.runner.context import Progress, RunContext, local_workspace
+from seqbench.runner.phases.contests import titled
 from seqbench.runner.phases.machine import machine_environment
-from seqbench.runner.phases.measure import Measuring
+from seqbench.runner.phases.measure import Requested
+from seqbench.runner.phases.score import to_score
 from seqbench.runner.phases.train import weights_file
-from seqbench.runner.resume.earlier import Again, Resumed, read_earlier
+from seqbench.runner.resume.check import as_before
+from seqbench.runner.resume.earlier import Resume, Resumed, read_earlier
+from seqbench.runner.resume.measurements import Missing
+from seqbench.runner.resume.trials import Decision
 from seqbench.runner.start import plan_suite
 from seqbench.suite.selection import Selection
 
-if TYPE_CHECKING:
-    from seqbench.runner.context import Progress
-    from seqbench.runner.resume.measurements import Missing
-    from seqbench.runner.resume.trials import Decision
+
+@dataclass(frozen=True)
+class Part:
+    """What would be measured of one kind, and of how many."""
+
+    missing: Sequence[Missing]
+    requested: int
 
 
 @dataclass(frozen=True)
-class Intentions:
-    """What going on with a run would do: with each trial, and what it would measure of how much."""
+class Preview:
+    """What resuming a run would do: with each trial, and what it would measure.
+
+    Args:
+        scores: metrics that would be computed, of so many ``scores_requested``.
+    """
 
     resumed: Resumed
     decisions: Sequence[Decision]
-    memory: Sequence[Missing]
-    of_memory: int
+    memory: Part
+    latency: Part
     scores: int
-    of_scores: int
-    latency: Sequence[Missing]
-    of_latency: int
+    scores_requested: int
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -44,54 +55,58 @@ class Intentions:
             for one in self.decisions
         ]  # fmt: skip
         measured = {
-            name: [{"what": one.job.title, "why": one.why} for one in missing]
-            for name, missing in (("memory", self.memory), ("latency", self.latency))
+            name: [{"what": one.activity.title, "why": one.why} for one in part.missing]
+            for name, part in (("memory", self.memory), ("latency", self.latency))
         }
         return {"run": str(self.resumed.path), "trials": trials, "scores": self.scores, **measured}
 
 
-def preview(suite: Path, selection: Selection, again: Again, progress: Progress) -> Intentions:
-    """What going on with a run would do. Does nothing.
+def preview(suite: Path, selection: Selection, resume: Resume, progress: Progress) -> Preview:
+    """What resuming a run would do. Changes nothing.
 
     Raises:
-        UsageError, StoreError: as :func:`start` would.
+        UsageError, StoreError: as :func:`seqbench.runner.start.start_run` would.
     """
-    from seqbench.executors.local import LocalExecutor
-    from seqbench.runner.context import RunContext
-    from seqbench.runner.phases.score import to_score
-    from seqbench.runner.resume.check import as_before
-
-    folder, executor, registry = again.folder, LocalExecutor(), load_plugins()
+    folder, executor = resume.folder, make_executor()
     selection = as_before(selection, folder)
-    plan_suite(suite, selection, registry)
+    plan = plan_suite(suite, selection, load_plugins())
     folder.check_free()
     environment = machine_environment(executor, progress)
-    plan = plan_suite(suite, selection, registry, environment["devices"])
-    earned = read_earlier(again, plan, selection, environment)
-    work = RunContext(
-        plan, folder, executor, progress, None, environment["devices"], earned.trials,
-        earned.cases, earned.earlier, again.retry_failed,
-    )  # fmt: skip
-    asked = intended(work, earned.decisions)
-    scores = to_score(work, asked.trained)
-    return Intentions(
-        Resumed(folder.path, len(earned.trials), len(plan.trials), selection), earned.decisions,
-        asked.missing_static(), len(asked.static),
-        len(scores), len(asked.trained) * len(plan.metrics),
-        asked.missing_contests(), len(asked.contests),
-    )  # fmt: skip
+    plan = plan.on(environment["devices"])
+    earlier = read_earlier(resume, plan, selection, environment)
+    run = RunContext(
+        plan=plan,
+        folder=folder,
+        executor=executor,
+        progress=progress,
+        workspace=local_workspace(folder.path),
+        available=environment["devices"],
+        earlier=earlier,
+        retry_failed=resume.retry_failed,
+    )
+    trained = _trained(run, earlier.decisions)
+    requested = Requested.of(run, trained)
+    contests = [Missing(titled(c, why), why) for c, why in requested.missing_contests()]
+    return Preview(
+        resumed=Resumed(folder.path, len(earlier.kept), len(plan.trials), selection),
+        decisions=earlier.decisions,
+        memory=Part(requested.missing_static(), len(requested.static)),
+        latency=Part(contests, len(requested.contests)),
+        scores=len(to_score(run, trained)),
+        scores_requested=len(trained) * len(plan.metrics),
+    )
 
 
-def intended(work: RunContext, decisions: Iterable[Decision]) -> Measuring:
-    """What is to be measured once every trial that is not kept has been trained."""
-    trained = [record for record in work.kept.values() if record.status == "ok"]
+def _trained(run: RunContext, decisions: Iterable[Decision]) -> list[TrialRecord]:
+    """Records of the successful trials, as they would be once every other trial has trained."""
+    trained = [record for record in run.earlier.kept.values() if record.status == "ok"]
     for decision in decisions:
         trial = decision.trial
-        if trial.id not in work.kept and trial.case.device in work.available:
+        if trial.id not in run.earlier.kept and trial.case.device in run.available:
             trained.append(
                 TrialRecord(
                     trial.id, trial.case.id, trial.seed, "ok", weights=weights_file(trial.id),
                     weights_sha256=decision.comes_out,
                 )
             )  # fmt: skip
-    return Measuring(work, trained, {dataset_key(case.dataset): "" for case in work.plan.cases})
+    return trained

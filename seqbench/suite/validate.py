@@ -44,6 +44,17 @@ def load_suite(path: Path, *, overrides: Sequence[str] = (), registry: Registry)
     return _Validator(root, findings, registry).suite(Path(path).stem)
 
 
+def suite_name(path: Path, overrides: Sequence[str] = ()) -> str:
+    """The name of a suite, from its file alone: nothing else of it is checked.
+
+    Raises:
+        SuiteError: the file cannot be read.
+    """
+    root, _ = read_tree(path, overrides, alternatives=ALTERNATIVES)
+    name = root.plain().get("name")
+    return name if isinstance(name, str) else _as_name(path.stem)
+
+
 def parse_suite(
     text: str, name: str = "suite.yaml", *, overrides: Sequence[str] = (), registry: Registry
 ) -> Suite:

@@ -12,7 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from seqbench.plugins.discovery import load_plugins
-from seqbench.testing.plugin_checks.job import job_for, subject_and_checks
+from seqbench.testing.plugin_checks.job import (
+    check_payload,
+    local_workspace,
+    subject_and_checks,
+)
 from seqbench.testing.plugin_checks.results import Check, Skipped, Violation
 
 
@@ -32,7 +36,7 @@ def conformance(name: str, *, device: str = "cpu", **params: Any) -> Callable[..
     import pytest
 
     offer = load_plugins().offer(name)
-    subject, checks = subject_and_checks(job_for(offer, params, device))
+    subject, checks = subject_and_checks(check_payload(offer, params, device), local_workspace())
 
     @pytest.mark.parametrize("check", checks, ids=[check.name for check in checks])
     def test(check: Check) -> None:

@@ -70,7 +70,11 @@ def _time(
     from seqbench.measure.cost import count_macs
     from seqbench.plugins.discovery import load_plugins
     from seqbench.testing.plugin_checks.candidate import task_of
-    from seqbench.testing.plugin_checks.job import job_for, subject_and_checks
+    from seqbench.testing.plugin_checks.job import (
+        check_payload,
+        local_workspace,
+        subject_and_checks,
+    )
     from seqbench.training.model import parameter_count
     from seqbench.training.step import loss_of
 
@@ -81,7 +85,8 @@ def _time(
                 "like one of time_model's goes into params={...}"
             )
     asked = {**(params or {}), **more}
-    candidate, _ = subject_and_checks(job_for(load_plugins().model(name), asked, device))
+    payload = check_payload(load_plugins().model(name), asked, device)
+    candidate, _ = subject_and_checks(payload, local_workspace())
     kind = task_of(task)
     model = candidate.model(kind)
     x = candidate.inputs(kind, batch_size, length)

@@ -43,8 +43,8 @@ def cache_dir() -> Path:
     return platformdirs.user_cache_path("seqbench", appauthor=False)
 
 
-def prepared_path(choice: Choice, cache: Path) -> Path:
-    """Where the prepared file of ``choice`` stands, or will stand. Imports no torch."""
+def prepared_file(choice: Choice) -> str:
+    """The prepared file of ``choice``, relative to the cache. Imports no torch."""
     identity = {
         "name": choice.name,
         "params": dict(choice.params),
@@ -54,7 +54,12 @@ def prepared_path(choice: Choice, cache: Path) -> Path:
         "format": DATA_FORMAT,
     }
     name = re.sub(r"[^\w.-]", "_", choice.name)
-    return cache / "prepared" / f"{name}-{fingerprint(identity)}.safetensors"
+    return f"prepared/{name}-{fingerprint(identity)}.safetensors"
+
+
+def prepared_path(choice: Choice, cache: Path) -> Path:
+    """The prepared file of ``choice``, whether it is there or not. Imports no torch."""
+    return cache / prepared_file(choice)
 
 
 def is_prepared(choice: Choice, cache: Path) -> bool:

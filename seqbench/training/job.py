@@ -7,12 +7,17 @@ import errno
 import hashlib
 import os
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seqbench.errors import StoreError
-from seqbench.workers.channel import Channel
-from seqbench.workers.main import Job
+from seqbench.plugins.choice import Choice
+from seqbench.plugins.provenance import check_unchanged, source_of, version_of
+from seqbench.store.files import stamp
+from seqbench.training.data import open_splits, prepare_dataset
+from seqbench.workers.context import JobContext
 
 #: Errors in writing that are no fault of the job: disk full, quota, read-only, folder gone.
 NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT}
@@ -36,56 +41,81 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, -1)  # never
 
 
-def prepare_job(job: Job, channel: Channel) -> dict[str, Any]:
-    from seqbench.plugins import provenance
-    from seqbench.plugins.choice import Choice
-    from seqbench.training.data import prepare_dataset
+@dataclass(frozen=True)
+class PreparePayload:
+    """A dataset to be prepared."""
 
-    choice = Choice(**job["dataset"])
-    provenance.check_unchanged(choice)
-    path = prepare_dataset(
-        choice,
-        cache=Path(job["cache"]),
-        data_dir=Path(job["data_dir"]) if job["data_dir"] else None,
-        say=lambda text: channel.send({"say": str(text)}),
-        progress=lambda done, total: channel.send(
+    dataset: Choice
+
+
+@dataclass(frozen=True)
+class TrainPayload:
+    """A trial to be trained.
+
+    Args:
+        data: the prepared dataset, in the cache.
+        train: the training settings (see :meth:`seqbench.suite.keys.Training.resolved`).
+        weights: where the trained weights go, in the run's folder.
+    """
+
+    model: Choice
+    data: str
+    train: Mapping[str, Any]
+    device: str
+    seed: int
+    weights: str
+
+
+def prepare(payload: PreparePayload, context: JobContext) -> dict[str, Any]:
+    """Prepares a dataset in the cache, with progress. See :func:`.prepare_dataset`."""
+    check_unchanged(payload.dataset)
+    prepare_dataset(
+        payload.dataset,
+        cache=context.workspace.cache,
+        data_dir=context.workspace.data_dir,
+        say=lambda text: context.send({"say": str(text)}),
+        progress=lambda done, total: context.send(
             {"bytes": int(done), "total_bytes": int(total or 0)}
         ),
     )
-    return {"path": str(path)}
+    return {}
 
 
-def train_job(job: Job, channel: Channel) -> dict[str, Any]:
+def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
+    """Trains a model and writes its weights.
+
+    Returns:
+        the fields of :class:`seqbench.records.TrialRecord` that training decides on: ``metric``,
+        ``metrics``, ``curve``, ``weights_sha256``, ``weights_stamp``, ``source``, ``version``.
+
+    Raises:
+        Diverged: the training did.
+        StoreError: the weights cannot be written, which is no fault of the model.
+    """
     import torch
 
-    from seqbench.plugins import provenance
-    from seqbench.plugins.choice import Choice
-    from seqbench.store.files import stamp
     from seqbench.training.confusion import by_class
-    from seqbench.training.data import open_splits
     from seqbench.training.loop import train_model
     from seqbench.training.model import build_model
 
     keep_freed_memory()
-    splits = open_splits(Path(job["data"]))
-    device = torch.device(job["device"])
+    splits = open_splits(context.workspace.cache / payload.data)
+    device = torch.device(payload.device)
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.manual_seed(job["seed"])
-    choice = Choice(**job["model"])
-    source = provenance.source_of(choice.target, choice.distribution)
-    version = provenance.version_of(choice.distribution)
-    model = build_model(choice, splits.task).to(device)
+    torch.manual_seed(payload.seed)
+    source = source_of(payload.model.target, payload.model.distribution)
+    version = version_of(payload.model.distribution)
+    model = build_model(payload.model, splits.task).to(device)
     trained = train_model(
-        model, splits, job["train"], device=device, seed=job["seed"], tell=channel.send
+        model, splits, payload.train, device=device, seed=payload.seed, tell=context.send
     )
-    weights = Path(job["weights"])
+    weights = context.workspace.run / payload.weights
     digest = _save(model, weights)
     classes = by_class(model, *splits.test, task=splits.task, device=device)
-    metrics = {**trained.metrics, **classes}
     return {
         "metric": splits.task.metric,
-        "metrics": metrics,
+        "metrics": {**trained.metrics, **classes},
         "curve": trained.curve,
         "weights_sha256": digest,
         "weights_stamp": stamp(weights),

@@ -9,12 +9,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
+from seqbench.workers.messages import Assignment
 from seqbench.workers.orphans import WORKER
 
 #: Files with higher numbers are none that a server has opened.
@@ -24,7 +24,7 @@ MANY_FILES = 4096
 PR_SET_PDEATHSIG = 1
 
 
-def isolate(output: Connection, job: Mapping[str, Any], kept: Collection[int]) -> None:
+def isolate(output: Connection, assignment: Assignment, kept: Collection[int]) -> None:
     """A process group and a folder of its own, no open files but those ``kept``; ends when its
     starter ends.
     """
@@ -39,11 +39,11 @@ def isolate(output: Connection, job: Mapping[str, Any], kept: Collection[int]) -
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in their order
     output.close()
     _close_files(kept)
-    os.environ[WORKER] = job["folder"]
-    if job["kind"] != "prepare":  # a dataset's parameter may name a file beside the suite
+    os.environ[WORKER] = assignment.folder
+    if not assignment.keep_directory:
         sys.path[:] = [str(Path(place).absolute()) for place in sys.path]
-        os.chdir(job["folder"])
-    _limit_memory(job.get("memory"))
+        os.chdir(assignment.folder)
+    _limit_memory(assignment.memory)
     _die_with_server()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,36 +1,39 @@
-"""Runs one job inside its own process, and says how it ended.
+"""The worker's side: runs the one function that its assignment names, and says how it ended.
 
-A job is plain data: ``{"kind": …, "threads": …, **what that kind needs}``. The answer is a message
-``{"done": {"status", "reason", "result", …}}``; before it come messages of progress. Whatever a
-plugin does, it does it here.
+Whatever a plugin does, it does it here, in a process of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
 from seqbench.errors import Diverged, StoreError, reason_of, status_of
+from seqbench.plugins.loading import import_object
 from seqbench.workers.channel import Channel
+from seqbench.workers.context import JobContext
 from seqbench.workers.isolation import isolate
+from seqbench.workers.messages import Assignment, payload_from_json
 
-Job = Mapping[str, Any]
 
+def worker_main(connection: Connection, output: Connection, text: str) -> None:
+    """Entry point of a worker process.
 
-def worker_main(connection: Connection, output: Connection, job_text: str) -> None:
-    """Entry point of a worker process; what it prints goes to ``output``."""
-    job = json.loads(job_text)
+    Args:
+        connection: its end of the line to the runner.
+        output: where everything that it prints goes.
+        text: the :class:`Assignment` as JSON.
+    """
+    assignment = Assignment.from_json(text)
     channel = Channel(connection)
-    isolate(output, job, kept={channel.fileno()})
+    isolate(output, assignment, kept={channel.fileno()})
     worker = os.getpid()
     try:
-        done = _run(job, channel)
+        done = _run(assignment, channel)
         if os.getpid() != worker:  # a fork that a plugin has made does not speak for it
             os._exit(0)
         channel.send({"done": done})
@@ -42,15 +45,18 @@ def worker_main(connection: Connection, output: Connection, job_text: str) -> No
             sys.stderr.flush()
 
 
-def _run(job: Job, channel: Channel) -> dict[str, Any]:
+def _run(assignment: Assignment, channel: Channel) -> dict[str, Any]:
     try:
         import torch
 
-        torch.set_num_threads(job.get("threads", 1))
+        torch.set_num_threads(assignment.threads)
         # One precision for every kind of layer: cuDNN's would be TF32 where matmul's is not.
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
-        return {"status": "ok", "reason": "", "result": _function(job["kind"])(job, channel)}
+        function = import_object(assignment.function)
+        payload = payload_from_json(function, assignment.payload)
+        result = function(payload, JobContext(assignment.workspace, channel))
+        return {"status": "ok", "reason": "", "result": result}
     except Diverged as error:
         result = {"diverged_step": error.step, "diverged_value": error.value}
         return {"status": "diverged", "reason": str(error), "result": result}
@@ -59,26 +65,3 @@ def _run(job: Job, channel: Channel) -> dict[str, Any]:
     except BaseException as error:  # a plugin may even call sys.exit()
         traceback.print_exc()
         return {"status": status_of(error), "reason": reason_of(error), "result": None}
-
-
-_KINDS = {
-    "environment": "seqbench.machine.environment:job_environment",
-    "prepare": "seqbench.training.job:prepare_job",
-    "train": "seqbench.training.job:train_job",
-    "score": "seqbench.measure.metrics:job_score",
-    "memory": "seqbench.measure.memory:job_memory",
-    "cost": "seqbench.measure.cost:job_cost",
-    "serve": "seqbench.measure.latency.timer:job_serve",
-    "doctor": "seqbench.machine.doctor:job_doctor",
-    "check": "seqbench.testing.plugin_checks.job:check_plugin",
-}
-
-
-def _function(kind: str) -> Callable[[Job, Channel], dict[str, Any]]:
-    import importlib
-
-    module, _, name = _KINDS[kind].partition(":")
-    function: Callable[[Job, Channel], dict[str, Any]] = getattr(
-        importlib.import_module(module), name
-    )
-    return function

@@ -1,21 +1,79 @@
-"""What a worker may say to its runner."""
+"""What runner and worker say to each other: plain data, one JSON object for each message.
+
+A worker starts with an :class:`Assignment`. It may then report progress (``say``, ``bytes``,
+``step``, …), answer requests of the runner (``reply``), report findings (``found``), and in the end
+says how its job ended (``done``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from seqbench.workers.context import Workspace
 
 #: What is in the messages of a worker, and what must come together in one of them.
-PARTS: Mapping[str, type | tuple[type, ...]] = {
+PARTS: Mapping[str, type] = {
     "say": str, "bytes": int, "total_bytes": int, "epoch": int, "epochs": int, "step": int,
-    "steps": int, "train_loss": float, "validation": float, "seconds": float, "loaded": dict,
-    "ready": list, "ns": list, "samples": int, "done": dict,
-    **dict.fromkeys(("check", "asks", "result", "expected", "came", "example", "note"), str),
+    "steps": int, "train_loss": float, "validation": float, "seconds": float,
+    "reply": dict, "found": dict, "done": dict,
 }  # fmt: skip
-
 TOGETHER = ({"bytes", "total_bytes"}, {"epoch", "epochs", "train_loss"}, {"step", "steps"})
-
 DONE = {"status", "reason", "result"}
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker process is to do.
+
+    Args:
+        function: ``"package.module:function"``; called with its payload and a
+            :class:`seqbench.workers.context.JobContext`, it returns JSON data.
+        payload: the payload as plain data; its type is that of the function's first parameter.
+        workspace: where the job's files are.
+        folder: the worker's own, empty folder.
+        threads: CPU threads that torch may use.
+        memory: bytes that the process may hold; None for any number.
+        keep_directory: whether it stays in the runner's working directory, since a dataset's
+            parameter may name a file relative to it; otherwise it works in ``folder``.
+    """
+
+    function: str
+    payload: Mapping[str, Any]
+    workspace: Workspace
+    folder: str
+    threads: int = 1
+    memory: int | None = None
+    keep_directory: bool = False
+
+    def to_json(self) -> str:
+        """As one line of JSON."""
+        return json.dumps({**vars(self), "workspace": self.workspace.to_json()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Assignment:
+        """What :meth:`to_json` made."""
+        values = json.loads(text)
+        return cls(**{**values, "workspace": Workspace.from_json(values["workspace"])})
+
+
+def payload_to_json(payload: Any) -> dict[str, Any]:
+    """A payload, which is a frozen dataclass, as plain data."""
+    return dataclasses.asdict(payload)
+
+
+def payload_from_json(function: Callable[..., Any], value: Mapping[str, Any]) -> Any:
+    """The payload that a job function takes, from plain data.
+
+    Raises:
+        pydantic.ValidationError: the data does not have the type of the function's ``payload``.
+    """
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(get_type_hints(function)["payload"]).validate_python(value)
 
 
 def is_valid_message(message: Mapping[str, Any]) -> bool:

@@ -7,7 +7,6 @@ between runner and worker is JSON, so that a plugin's objects never run code in 
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import os
 import signal
@@ -16,6 +15,7 @@ import sys
 import threading
 import types
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -29,7 +29,7 @@ from seqbench.workers import orphans
 from seqbench.workers.channel import GARBLED, Channel
 from seqbench.workers.logs import Capture
 from seqbench.workers.main import worker_main
-from seqbench.workers.messages import is_valid_message
+from seqbench.workers.messages import Assignment, is_valid_message
 
 #: Read by libraries when they load, so they must be set before the server imports torch. More
 #: threads can be asked for later, with ``torch.set_num_threads``.
@@ -43,7 +43,9 @@ WORKER_ENVIRONMENT = {
 PRELOAD = [
     "torch",
     "torch._dynamo",
+    "pydantic",
     "safetensors.torch",
+    "seqbench.training.job",
     "seqbench.training.loop",
     "seqbench.measure.latency.timer",
     "seqbench.measure.memory",
@@ -61,11 +63,11 @@ class WorkerProcess:
     """One running worker.
 
     Args:
-        job: plain data, as :func:`seqbench.workers.main.worker_main` takes it.
+        assignment: what it is to do; its ``folder`` is made here.
         log: file that takes what the worker prints (see :mod:`seqbench.workers.logs`).
     """
 
-    def __init__(self, job: Mapping[str, Any], log: Path):
+    def __init__(self, assignment: Assignment, log: Path):
         context = _context()
         try:
             self.folder = TemporaryDirectory(dir=_PLACE.folder(), ignore_cleanup_errors=True)
@@ -74,8 +76,8 @@ class WorkerProcess:
         except OSError as error:
             raise WorkerError(f"cannot start a worker process: {error}") from error
         self.channel, theirs = Channel(pipe[0]), pipe[1]
-        job = {"folder": self.folder.name, **job}
-        arguments = (theirs, self.capture.writer, json.dumps(job))
+        assignment = replace(assignment, folder=self.folder.name)
+        arguments = (theirs, self.capture.writer, assignment.to_json())
         process = context.Process(target=worker_main, args=arguments)
         with _server_environment(), _no_main_module():
             try:
@@ -99,6 +101,10 @@ class WorkerProcess:
     def sentinel(self) -> int:
         """Becomes readable when the process ends (for ``multiprocessing.connection.wait``)."""
         return self.process.sentinel
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Sends a request to a worker that answers questions. Raises OSError: it is gone."""
+        self.channel.send(message)
 
     def receive(self, seconds: float) -> dict[str, Any]:
         """The next message within so many seconds.
@@ -161,7 +167,8 @@ class WorkerProcess:
         return self.ended_as is not None and (self.ended_as < 0 or self.ended_as == LOST)
 
     def ending(self) -> str:
-        """How the process ended, in words: ``killed by SIGSEGV``, ``exit code 3``."""
+        """Waits for the process to end; how it did: ``killed by SIGSEGV``, ``exit code 3``."""
+        self.close()
         code = self.ended_as
         if code is None:
             return "the process no longer answered, and was ended"

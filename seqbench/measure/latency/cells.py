@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.devices.base import synchronize
+from seqbench.measure.payloads import TimingSettings
 from seqbench.measure.stepping import bytes_of, check_steps
 from seqbench.measure.subject import Subject
 from seqbench.runtimes.check import check_equal
@@ -46,7 +47,7 @@ class Cell:
     mode: Callable[[], AbstractContextManager[object]]
 
 
-def cells_of(subject: Subject, settings: Mapping[str, Any], train: Mapping[str, Any]) -> list[Cell]:
+def cells_of(subject: Subject, settings: TimingSettings, train: Mapping[str, Any]) -> list[Cell]:
     """The cells of a model.
 
     Args:
@@ -54,12 +55,12 @@ def cells_of(subject: Subject, settings: Mapping[str, Any], train: Mapping[str, 
             ``batch_sizes``, ``training_step`` (whether it is asked for).
         train: the training settings.
     """
-    lengths = settings["seq_lens"] or [subject.splits.task.length]
-    axes = (settings["runtimes"], settings["threads"], lengths, settings["batch_sizes"])
+    lengths = settings.seq_lens or [subject.splits.task.length]
+    axes = (settings.runtimes, settings.threads, lengths, settings.batch_sizes)
     found = [_forward(subject, *values) for values in itertools.product(*axes)]
     if can_step(subject.model):
-        found.append(_step(subject, min(settings["batch_sizes"]), settings["threads"][0]))
-    if settings["training_step"]:
+        found.append(_step(subject, min(settings.batch_sizes), settings.threads[0]))
+    if settings.training_step:
         found.append(_training_step(subject, train))
     return found
 

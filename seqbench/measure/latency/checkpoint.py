@@ -8,14 +8,13 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seqbench.measure.latency.samples import Samples
 from seqbench.records import Status
 from seqbench.store.files import read_compressed, write_compressed
 
 
-class Failed(Exception):
+class Dropout(Exception):
     """A case's process did not answer as it should; the text says why."""
 
     def __init__(self, reason: str, status: Status = "failed"):
@@ -28,26 +27,21 @@ class Checkpoint:
     """The file that holds what came of a contest so far.
 
     Args:
-        path: None where nothing is to be kept.
+        path: None keeps nothing.
         fingerprint: of all that its figures rest on; what rests on something else is no part of it.
         retry_failed: whether cases that have failed are to have another chance.
     """
 
-    path: Path | None
-    fingerprint: str
+    path: Path | None = None
+    fingerprint: str = ""
     retry_failed: bool = False
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any] | None) -> Checkpoint:
-        """As plain data has it; None keeps nothing."""
-        return cls(**{**told, "path": Path(told["path"])}) if told else cls(None, "")
 
     def keep(
         self,
         met: str,
         processes: int,
         samples: Mapping[str, Samples],
-        failures: Mapping[str, Failed],
+        failures: Mapping[str, Dropout],
     ) -> None:
         """Writes what all cases have after so many processes. What cannot be written is measured
         again, should it come to that.
@@ -63,7 +57,7 @@ class Checkpoint:
             if self.path is not None:
                 write_compressed(self.path, held)
 
-    def read(self) -> tuple[str, int, dict[str, Samples], dict[str, Failed]]:
+    def read(self) -> tuple[str, int, dict[str, Samples], dict[str, Dropout]]:
         """What :meth:`keep` wrote: which contest, how many processes, and of each case its samples,
         or its failure. A new contest where that is not there, damaged, of other cases, or to be
         tried again.
@@ -75,7 +69,7 @@ class Checkpoint:
             held = read_compressed(self.path)
             if held.get("fingerprint") == self.fingerprint:
                 samples = {case: Samples(**one) for case, one in held["samples"].items()}
-                failures = {case: Failed(*one) for case, one in held["failures"].items()}
+                failures = {case: Dropout(*one) for case, one in held["failures"].items()}
                 if not (failures and self.retry_failed):
                     return str(held["met"]), int(held["processes"]), samples, failures
         except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:

@@ -3,7 +3,7 @@
 Every case is loaded and warmed up in a process of its own. Then, with nothing else running, each of
 them is timed in short blocks, in a fresh random order every round. After a share of the time the
 processes end, and new ones take their place: processes of one model differ, so only they count as
-independent, and only cases that took turns at the same time are held against each other.
+independent, and only cases that took turns at the same time are compared.
 """
 
 from __future__ import annotations
@@ -13,112 +13,243 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from seqbench.errors import StoreError, WorkerError
-from seqbench.measure.latency.checkpoint import Checkpoint, Failed
+from seqbench.measure.latency.checkpoint import Checkpoint, Dropout
 from seqbench.measure.latency.comparisons import compare_cases
 from seqbench.measure.latency.protocol import LEAST_PROCESSES, LEAST_ROUNDS, WINDOW_SHARE
 from seqbench.measure.latency.samples import METHOD, Samples
-from seqbench.records import Measurement
+from seqbench.measure.payloads import TimingPayload, TimingSettings, TrainedModel
+from seqbench.records import Comparison, Measurement
 from seqbench.workers.channel import GARBLED
-from seqbench.workers.process import WorkerProcess, interrupts_wait
+from seqbench.workers.conversation import Conversation
+from seqbench.workers.process import interrupts_wait
 
 Tell = Callable[[Mapping[str, Any]], None]
+
+#: What must be in the answers of a timing worker (see :func:`.timer.answer_requests`).
+REPLIES: Mapping[str, type] = {
+    "loaded": dict, "ready": list, "ns": list, "samples": int, "seconds": float
+}  # fmt: skip
+
+
+class OpenWorker(Protocol):
+    """Starts a timing worker. Raises WorkerError: it cannot be started."""
+
+    def __call__(self, payload: TimingPayload, *, log: str) -> Conversation: ...
+
+
+@dataclass(frozen=True)
+class ContestCase:
+    """A case that takes part.
+
+    Args:
+        label: what the user calls it.
+        subject: its trained model, with the first of ``weights``.
+        weights: one file for each seed, in the run's folder: the processes take them in turn.
+    """
+
+    id: str
+    label: str
+    subject: TrainedModel
+    weights: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Cases of one device that are timed together.
+
+    Args:
+        folder: of the run, for samples.
+        cores: CPU threads that may be busy at once, while warming up.
+        limit: seconds that a single answer may take.
+        checkpoint: keeps what was timed, should the contest be interrupted.
+    """
+
+    id: str
+    title: str
+    device: str
+    cases: tuple[ContestCase, ...]
+    settings: TimingSettings
+    folder: Path
+    cores: int
+    limit: float
+    checkpoint: Checkpoint
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class ContestResult:
+    """What a contest gave.
+
+    Args:
+        met: names this contest; no other has the same name.
+        measurements: latency and throughput of each case, by its id.
+        comparisons: every pair of cases.
+    """
+
+    met: str
+    measurements: Mapping[str, Sequence[Measurement]]
+    comparisons: Sequence[Comparison]
+
+
+def run_contest(contest: Contest, open_worker: OpenWorker, tell: Tell) -> ContestResult:
+    """Latency and throughput of every case of one device, and how they compare.
+
+    Args:
+        tell: called with progress, and with ``out``, ``status`` and ``reason`` where a case fails.
+
+    Raises:
+        StoreError: the run's folder is gone.
+    """
+    entrants = [_Entrant(case, contest, open_worker, tell) for case in contest.cases]
+    met, done = _resume(entrants, contest.checkpoint)
+    settings = contest.settings
+    try:
+        while done < settings.processes and (
+            done < LEAST_PROCESSES or not _precise(entrants, settings.precision)
+        ):
+            _compete(entrants, done, contest, tell)
+            done += 1
+            samples = {entrant.case.id: entrant.samples for entrant in entrants}
+            failures = {e.case.id: e.failure for e in entrants if e.failure is not None}
+            contest.checkpoint.keep(met, done, samples, failures)
+    finally:
+        for entrant in entrants:
+            entrant.end()
+    found = {e.case.id: _measurements(e, met) for e in entrants}
+    timed = {e.case.id: e.samples for e in entrants if e.failure is None}
+    rivals = {e.case.id: e.case.subject.data for e in entrants}
+    compared = [replace(one, met=met) for one in compare_cases(timed, rivals)]
+    return ContestResult(met, found, compared)
 
 
 class _Entrant:
     """One case in the contest: its process of the moment, and all that was found so far."""
 
-    def __init__(self, case: Mapping[str, Any], folder: str, tell: Tell):
-        self.case, self.folder, self.tell = case, Path(folder), tell
+    def __init__(self, case: ContestCase, contest: Contest, open_worker: OpenWorker, tell: Tell):
+        self.case, self.contest, self.tell = case, contest, tell
+        self.open_worker = open_worker
         self.worker: _TimingWorker | None = None
         self.ready: list[Mapping[str, Any]] = []
         self.samples = Samples()
-        self.failure: Failed | None = None
+        self.failure: Dropout | None = None
+
+    def enter(self, number: int, core: int | None) -> None:
+        """Starts the process of this turn, and loads the case in it."""
+        weights = self.case.weights[number % len(self.case.weights)]
+        subject = replace(self.case.subject, weights=weights)
+        payload = TimingPayload(subject, self.contest.settings, core)
+        try:
+            with interrupts_wait():
+                conversation = self.open_worker(payload, log=f"logs/{self.case.id}-latency.log")
+                self.worker = _TimingWorker(conversation, self.contest.limit)
+        except WorkerError as error:
+            raise Dropout(str(error), "crashed") from error
+        loaded = self.worker.answer("loaded")["loaded"]
+        self.samples.enter(loaded["cells"], loaded["cold"])
+
+    def ask_to_warm_up(self) -> None:
+        """Returns at once; :meth:`warmed_up` takes the answer."""
+        assert self.worker is not None  # only entrants that entered are asked
+        self.worker.request({"warm_up": self.contest.settings.warm_up})
+
+    def warmed_up(self) -> None:
+        """Waits until every cell is warm."""
+        assert self.worker is not None
+        self.ready = self.worker.answer("ready")["ready"]
+        for cell, ready in enumerate(self.ready):
+            self.samples.warmed_up(cell, ready)
+
+    def block(self, cell: int, process: int, number: int) -> None:
+        """Times one block."""
+        assert self.worker is not None
+        request = {"cell": cell, "calls": self.ready[cell]["calls"]}
+        self.samples.add_block(cell, process, number, self.worker.ask(request, "ns")["ns"])
+
+    def window(self, seconds: float) -> None:
+        """Counts samples in a window of back-to-back calls, at the largest batch."""
+        assert self.worker is not None
+        cell = self.samples.largest_cell()
+        if cell is not None:
+            reply = self.worker.ask({"cell": cell, "window": seconds}, "samples", "seconds")
+            self.samples.add_window(cell, reply["samples"], reply["seconds"])
 
     def end(self) -> None:
+        """Ends its process."""
         if self.worker is not None:
             self.worker.kill()
 
-    def ask(self, request: Mapping[str, Any], wanted: str) -> dict[str, Any]:
-        assert self.worker is not None  # only entrants that entered are asked
-        return self.worker.ask(request, wanted)
+
+class _TimingWorker:
+    """A worker that is asked to time; silence, failure and death are :class:`.Dropout`."""
+
+    def __init__(self, conversation: Conversation, patience: float):
+        self._conversation, self._patience = conversation, patience
+
+    def ask(self, request: Mapping[str, Any], *wanted: str) -> dict[str, Any]:
+        self.request(request)
+        return self.answer(*wanted)
+
+    def request(self, request: Mapping[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # it is gone: the answer says how
+            self._conversation.send(request)
+
+    def answer(self, *wanted: str) -> dict[str, Any]:
+        """The next reply, which has those parts."""
+        try:
+            message = self._conversation.receive(self._patience)
+            done, reply = message.get("done"), message.get("reply", {})
+            if done is None and not all(isinstance(reply.get(n), REPLIES[n]) for n in wanted):
+                raise ValueError(GARBLED)
+        except TimeoutError:
+            raise Dropout(f"no answer within {self._patience:g} s", "timeout") from None
+        except ValueError as error:
+            raise Dropout(str(error), "crashed") from error
+        except EOFError:
+            raise Dropout(self._conversation.ending(), "crashed") from None
+        if done is not None:
+            raise Dropout(done["reason"], done["status"])
+        answered: dict[str, Any] = reply
+        return answered
+
+    def kill(self) -> None:
+        self._conversation.kill()
 
 
-def run_contest(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
-    """Latency and throughput of every case of one device, and how they compare.
-
-    Args:
-        job: ``cases`` (each with ``id``, ``label``, ``model``, ``data``, ``weights`` (a list of
-            files: the processes take them in turn), ``train``, ``device``), ``settings``
-            (``budget`` in seconds per case, ``batch_sizes``, ``seq_lens``, ``threads``,
-            ``runtimes``, ``processes``, ``warm_up``, ``precision``, ``training_step``),
-            ``folder`` (the run's), ``cores``, ``limit`` (seconds that a single answer may take);
-            there may be ``memory`` (bytes that each process may hold) and ``unfinished`` (as
-            :class:`.checkpoint.Checkpoint`, which keeps the contest should it be interrupted).
-        tell: called with progress, and with ``out``, ``status`` and ``reason`` where a case fails.
-
-    Returns:
-        ``{"met": …, "cases": {id: [measurement, …]}, "comparisons": […]}``, each as
-        :class:`seqbench.records.Measurement` and :class:`seqbench.records.Comparison`; ``met`` is
-        this contest's alone.
+def _resume(entrants: Sequence[_Entrant], checkpoint: Checkpoint) -> tuple[str, int]:
+    """Gives every case what it had when the contest was interrupted; which contest that is, and
+    after how many processes it was.
     """
-    entrants = [_Entrant(case, job["folder"], tell) for case in job["cases"]]
-    unfinished = Checkpoint.of(job.get("unfinished"))
-    met, done = _go_on(entrants, unfinished)
-    try:
-        while done < job["settings"]["processes"] and (
-            done < LEAST_PROCESSES or not _precise(entrants, job["settings"]["precision"])
-        ):
-            _compete(entrants, done, job, tell)
-            done += 1
-            samples = {entrant.case["id"]: entrant.samples for entrant in entrants}
-            failures = {e.case["id"]: e.failure for e in entrants if e.failure is not None}
-            unfinished.keep(met, done, samples, failures)
-    finally:
-        for entrant in entrants:
-            entrant.end()
-    found = {e.case["id"]: _measurements(e, met, job) for e in entrants}
-    timed = {e.case["id"]: e.samples for e in entrants if e.failure is None}
-    rivals = {e.case["id"]: e.case["data"] for e in entrants}
-    comparisons = compare_cases(timed, rivals)
-    compared = [asdict(replace(comparison, met=met)) for comparison in comparisons]
-    return {"met": met, "cases": found, "comparisons": compared}
-
-
-def _go_on(entrants: Sequence[_Entrant], unfinished: Checkpoint) -> tuple[str, int]:
-    """Gives every case what it had when the contest was interrupted; which one, and after how many
-    processes that was.
-    """
-    met, done, samples, failures = unfinished.read()
+    met, done, samples, failures = checkpoint.read()
     for entrant in entrants:
-        entrant.samples = samples.get(entrant.case["id"], entrant.samples)
-        entrant.failure = failures.get(entrant.case["id"])
+        entrant.samples = samples.get(entrant.case.id, entrant.samples)
+        entrant.failure = failures.get(entrant.case.id)
     return met, done
 
 
-def _compete(entrants: list[_Entrant], number: int, job: Mapping[str, Any], tell: Tell) -> None:
+def _compete(entrants: Sequence[_Entrant], number: int, contest: Contest, tell: Tell) -> None:
     """One process of every case takes its turns."""
-    settings = job["settings"]
-    tell({"say": f"process {number + 1} of {settings['processes']}: warming up"})
-    _start(entrants, number, job)
-    _warm_up(entrants, job)
-    seconds = settings["budget"] / settings["processes"]
-    tell({"step": number, "steps": settings["processes"]})
+    settings = contest.settings
+    tell({"say": f"process {number + 1} of {settings.processes}: warming up"})
+    core = _some_core() if _pinned(contest.device) else None
+    for entrant in entrants:  # one after the other: cold figures are taken undisturbed
+        _guarded(entrant, entrant.enter, number, core)
+    _warm_up(entrants, contest)
+    seconds = settings.budget / settings.processes
+    tell({"step": number, "steps": settings.processes})
     _take_turns(entrants, number, (1 - WINDOW_SHARE) * seconds)
-    _windows(entrants, WINDOW_SHARE * seconds)
+    for entrant in random.sample(entrants, len(entrants)):
+        _guarded(entrant, entrant.window, WINDOW_SHARE * seconds)
     for entrant in entrants:
         entrant.end()
 
 
-def _start(entrants: list[_Entrant], number: int, job: Mapping[str, Any]) -> None:
-    """Loads one after the other, so that none is disturbed while its cold figures are taken."""
-    core = _some_core()
-    for entrant in entrants:
-        _guarded(entrant, _enter, number, core, job)
+def _pinned(device: str) -> bool:
+    return device == "cpu"
 
 
 def _some_core() -> int | None:
@@ -131,53 +262,19 @@ def _some_core() -> int | None:
     return random.choice(sorted(os.sched_getaffinity(0)))
 
 
-def _enter(entrant: _Entrant, number: int, core: int | None, job: Mapping[str, Any]) -> None:
-    case, settings = entrant.case, job["settings"]
-    request = {
-        "kind": "serve",
-        "threads": max(settings["threads"]),
-        "memory": job.get("memory"),
-        "settings": settings,
-        "core": core if case["device"] == "cpu" else None,
-        **{key: case[key] for key in ("model", "data", "device", "train")},
-        "weights": case["weights"][number % len(case["weights"])],
-    }
-    log = Path(job["folder"]) / "logs" / f"{case['id']}-latency.log"
-    try:
-        with interrupts_wait():
-            entrant.worker = _TimingWorker(request, log, job["limit"])
-    except WorkerError as error:
-        raise Failed(str(error), "crashed") from error
-    loaded = entrant.worker.answer("loaded")["loaded"]
-    entrant.samples.enter(loaded["cells"], loaded["cold"])
-
-
-def _warm_up(entrants: list[_Entrant], job: Mapping[str, Any]) -> None:
+def _warm_up(entrants: Sequence[_Entrant], contest: Contest) -> None:
     """As many at once as there are cores."""
-    settings = job["settings"]
-    at_once = max(1, job["cores"] // max(settings["threads"]))
+    at_once = max(1, contest.cores // max(contest.settings.threads))
     there = [entrant for entrant in entrants if entrant.failure is None]
     for first in range(0, len(there), at_once):
         group = there[first : first + at_once]
         for entrant in group:
-            _guarded(entrant, _ask_to_warm_up, settings["warm_up"])
+            _guarded(entrant, entrant.ask_to_warm_up)
         for entrant in group:
-            _guarded(entrant, _meet)
+            _guarded(entrant, entrant.warmed_up)
 
 
-def _ask_to_warm_up(entrant: _Entrant, seconds: float) -> None:
-    assert entrant.worker is not None
-    entrant.worker.request({"warm_up": seconds})
-
-
-def _meet(entrant: _Entrant) -> None:
-    assert entrant.worker is not None
-    entrant.ready = entrant.worker.answer("ready")["ready"]
-    for cell, ready in enumerate(entrant.ready):
-        entrant.samples.warmed_up(cell, ready)
-
-
-def _take_turns(entrants: list[_Entrant], process: int, share: float) -> None:
+def _take_turns(entrants: Sequence[_Entrant], process: int, share: float) -> None:
     """Rounds until each case has had ``share`` seconds on average.
 
     Blocks of the same setting stand together, so that what is compared is close in time.
@@ -186,14 +283,14 @@ def _take_turns(entrants: list[_Entrant], process: int, share: float) -> None:
     number = 0
     while True:
         turns = _turns(entrants)
-        total = share * len({id(entrant) for group in turns for entrant, _ in group})
+        total = share * len({entrant.case.id for group in turns for entrant, _ in group})
         if not turns or (number >= LEAST_ROUNDS and time.monotonic() - clock >= total):
             return
         random.shuffle(turns)
         for group in turns:
             random.shuffle(group)
             for entrant, cell in group:
-                _guarded(entrant, _block, cell, process, number)
+                _guarded(entrant, entrant.block, cell, process, number)
         number += 1
 
 
@@ -207,97 +304,39 @@ def _turns(entrants: Sequence[_Entrant]) -> list[list[tuple[_Entrant, int]]]:
     return list(groups.values())
 
 
-def _block(entrant: _Entrant, cell: int, process: int, number: int) -> None:
-    times = entrant.ask({"cell": cell, "calls": entrant.ready[cell]["calls"]}, "ns")["ns"]
-    entrant.samples.add_block(cell, process, number, times)
-
-
-def _windows(entrants: Sequence[_Entrant], seconds: float) -> None:
-    for entrant in random.sample(entrants, len(entrants)):
-        _guarded(entrant, _window, seconds)
-
-
-def _window(entrant: _Entrant, seconds: float) -> None:
-    cell = entrant.samples.largest_cell()
-    if cell is not None:
-        entrant.samples.add_window(
-            cell, **entrant.ask({"cell": cell, "window": seconds}, "samples")
-        )
-
-
 def _precise(entrants: Sequence[_Entrant], precision: float) -> bool:
     return all(e.samples.precise(precision) for e in entrants if e.failure is None)
 
 
-class _TimingWorker(WorkerProcess):
-    """A worker that serves; silence, failure and death are :class:`Failed`."""
-
-    def __init__(self, job: Mapping[str, Any], log: Path, patience: float):
-        super().__init__(job, log)
-        self.patience = patience
-
-    def ask(self, request: Mapping[str, Any], wanted: str) -> dict[str, Any]:
-        self.request(request)
-        return self.answer(wanted)
-
-    def request(self, request: Mapping[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # it has gone: the answer says how
-            self.channel.send(request)
-
-    def answer(self, wanted: str) -> dict[str, Any]:
-        """The next message, which has that part."""
-        try:
-            message = self.receive(self.patience)
-            if not message.keys() & {wanted, "done"}:
-                raise ValueError(GARBLED)
-        except TimeoutError:
-            raise Failed(f"no answer within {self.patience:g} s", "timeout") from None
-        except ValueError as error:
-            raise Failed(str(error), "crashed") from error
-        except EOFError:
-            self.close()
-            raise Failed(self.ending(), "crashed") from None
-        if "done" in message:
-            raise Failed(message["done"]["reason"], message["done"]["status"])
-        return message
-
-
 def _guarded(entrant: _Entrant, action: Callable[..., None], *arguments: Any) -> None:
-    """A case that fails is out of the contest; the others go on.
+    """A case that fails drops out of the contest; the others continue.
 
     Raises:
-        StoreError: the run's folder is gone, and that is what it failed of.
+        StoreError: the run's folder is gone, which is why it failed.
     """
     if entrant.failure is not None:
         return
     try:
-        action(entrant, *arguments)
-    except Failed as failure:
-        if not entrant.folder.is_dir():
-            raise StoreError(f"{entrant.folder} is gone") from failure
+        action(*arguments)
+    except Dropout as failure:
+        if not entrant.contest.folder.is_dir():
+            raise StoreError(f"{entrant.contest.folder} is gone") from failure
         entrant.failure = failure
-        title = f"{entrant.case['label']}, while it was timed"
+        title = f"{entrant.case.label}, while it was timed"
         entrant.tell({"out": title, "status": failure.status, "reason": str(failure)})
         entrant.end()
 
 
-def _samples_file(entrant: _Entrant, job: Mapping[str, Any]) -> Path:
-    return Path(job["folder"]) / "samples" / f"{entrant.case['id']}.json.gz"
-
-
-def _measurements(entrant: _Entrant, met: str, job: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What came of one case. Samples that cannot be kept are no measurement."""
+def _measurements(entrant: _Entrant, met: str) -> list[Measurement]:
+    """The measurements of one case. Samples that cannot be kept are no measurement."""
+    name = f"samples/{entrant.case.id}.json.gz"
     try:
         if entrant.failure is not None:
             raise entrant.failure
-        path = _samples_file(entrant, job)
-        entrant.samples.keep(path, met)
-        name = f"{path.parent.name}/{path.name}"
-        found = entrant.samples.measurements(name, job["settings"]["precision"])
-        return [asdict(measurement) for measurement in found]
-    except Failed as failure:
+        entrant.samples.keep(entrant.contest.folder / name, met)
+        return list(entrant.samples.measurements(name, entrant.contest.settings.precision))
+    except Dropout as failure:
         status, reason = failure.status, str(failure)
     except OSError as error:
         status, reason = "failed", f"cannot write the samples: {error.strerror}"
-    failed = Measurement("latency", "s", status=status, reason=reason, method=METHOD)
-    return [asdict(failed)]
+    return [Measurement("latency", "s", status=status, reason=reason, method=METHOD)]

@@ -9,7 +9,7 @@ import os
 import random
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
@@ -27,15 +27,15 @@ from seqbench.measure.latency.protocol import (
     SETTLE_SECONDS,
     STEADY,
 )
+from seqbench.measure.payloads import TimingPayload
 from seqbench.measure.subject import Subject
-from seqbench.workers.channel import Channel
-from seqbench.workers.main import Job
+from seqbench.workers.context import JobContext
 
 #: The cores that this process may use; none where the system does not let one choose.
 ANYWHERE = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
-def answer_requests(job: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
+def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, Any]:
     """Loads the case, then answers requests until told to stop.
 
     First it says ``{"loaded": {"cells": […], "cold": {…}}}``: what there is to time (see
@@ -47,30 +47,30 @@ def answer_requests(job: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
     - ``{"cell": 0, "window": 0.3}``: ``{"samples": n, "seconds": s}``;
     - ``{"stop": true}``.
 
-    Args:
-        job: as for :class:`Subject`, with ``settings`` and ``train``, as for
-            :func:`.cells.cells_of`, and ``core``: where blocks of one thread run, or
-            None for wherever the system puts them.
     """
     ballast = _ballast()
-    subject = Subject(job)
+    subject = Subject(payload.subject, context.workspace)
     gc.collect()
     gc.freeze()
     gc.disable()
-    found = cells_of(subject, job["settings"], job["train"])
-    timers = [_Timer(subject, cell, job["core"]) for cell in found]
-    cold = {**subject.cold, **_first_call(subject, min(job["settings"]["batch_sizes"]))}
-    channel.send({"loaded": {"cells": [cell.settings for cell in found], "cold": cold}})
-    while not (request := channel.receive()).get("stop"):
+    found = cells_of(subject, payload.settings, payload.subject.train)
+    timers = [_Timer(subject, cell, payload.core) for cell in found]
+    cold = {**subject.cold, **_first_call(subject, min(payload.settings.batch_sizes))}
+    _reply(context, loaded={"cells": [cell.settings for cell in found], "cold": cold})
+    while not (request := context.receive()).get("stop"):
         if "warm_up" in request:
             share = request["warm_up"] / len(timers)
-            channel.send({"ready": [timer.warm_up(share) for timer in timers]})
+            _reply(context, ready=[timer.warm_up(share) for timer in timers])
         elif "window" in request:
-            channel.send(timers[request["cell"]].window(request["window"]))
+            _reply(context, **timers[request["cell"]].window(request["window"]))
         else:
-            channel.send({"ns": timers[request["cell"]].block(request["calls"])})
+            _reply(context, ns=timers[request["cell"]].block(request["calls"]))
     del ballast
     return {}
+
+
+def _reply(context: JobContext, **parts: Any) -> None:
+    context.send({"reply": parts})
 
 
 def _ballast() -> list[bytearray]:
@@ -183,8 +183,3 @@ def _first_call(subject: Subject, batch_size: int) -> dict[str, float]:
 
 def _agree(a: float, b: float) -> bool:
     return abs(a - b) <= STEADY * min(a, b)
-
-
-def job_serve(job: Job, channel: Channel) -> dict[str, Any]:
-
-    return answer_requests(job, channel)

@@ -6,107 +6,174 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from seqbench.executors.base import Job, Listener, Outcome, utc_now
+from seqbench.executors.base import Job, Outcome, utc_now
 from seqbench.machine import other_runs
+from seqbench.measure.latency.checkpoint import Checkpoint
+from seqbench.measure.latency.contest import Contest, ContestCase, run_contest
+from seqbench.measure.payloads import TimingPayload, TimingSettings, TrainedModel
 from seqbench.plan.cases import Case
-from seqbench.records import Comparison, Measurement, fingerprint
+from seqbench.records import fingerprint
 from seqbench.runner.context import RunContext, count
-from seqbench.runner.resume.measurements import Ledger, Missing
-
-
-def contest_outcome(job: Job, listener: Listener) -> Outcome:
-    """Referees the cases that take turns from this very process: they need all else to be still.
-
-    It starts workers of its own, each watched with a time limit; the rest of it cannot hang.
-    """
-    from seqbench.measure.latency.contest import run_contest
-
-    clock, started = time.monotonic(), utc_now()
-    listener.started(job)
-    result = run_contest(job.payload, lambda message: listener.told(job, message))
-    return Outcome(job, "ok", "", result, started, time.monotonic() - clock)
-
+from seqbench.runner.resume.measurements import Ledger
+from seqbench.store.run_folder import RunFolder
+from seqbench.suite.keys import Latency
+from seqbench.workers.conversation import Conversation
 
 #: So many processes wait for their turn at most; more would cost memory and file descriptors.
 MOST_PROCESSES = 60
+#: A reason names so many cases.
+MOST_NAMED = 3
 
 
-def note_other_runs(mark: other_runs.Mark, work: RunContext, *, anew: bool = False) -> None:
-    """Says, and keeps beside the environment, that another run was timing at the same time.
+@dataclass(frozen=True)
+class TrainedCase:
+    """A case with its trained weights, one file and one SHA-256 for each successful seed.
+
+    Args:
+        digests: "" for weights that are yet to be trained.
+    """
+
+    case: Case
+    subject: TrainedModel
+    weights: tuple[str, ...]
+    digests: tuple[str, ...]
+
+
+def contests_of(cases: Sequence[TrainedCase], run: RunContext) -> list[Contest]:
+    """One contest for each device, of as many cases as fit side by side."""
+    latency = run.plan.suite.measure.latency
+    if latency is None:
+        return []
+    settings = _settings(latency, run)
+    contests = []
+    for device in dict.fromkeys(one.case.device for one in cases):
+        of_device = [one for one in cases if one.case.device == device]
+        for first in range(0, len(of_device), MOST_PROCESSES):
+            name = f"latency-{device.replace(':', '-')}" + (f"-{first}" if first else "")
+            heat = of_device[first : first + MOST_PROCESSES]
+            contests.append(_contest(name, device, heat, settings, run))
+    return contests
+
+
+def _settings(latency: Latency, run: RunContext) -> TimingSettings:
+    cores = run.executor.cores
+    threads = [cores if number == "all" else int(number) for number in latency.threads]
+    return TimingSettings(
+        budget=latency.budget,
+        batch_sizes=latency.batch_sizes,
+        seq_lens=latency.seq_lens,
+        threads=tuple(dict.fromkeys(threads)),
+        runtimes=latency.runtimes,
+        processes=latency.processes,
+        warm_up=latency.warm_up,
+        precision=latency.precision,
+        training_step=run.plan.suite.target is not None,
+    )
+
+
+def _contest(
+    name: str,
+    device: str,
+    heat: Sequence[TrainedCase],
+    settings: TimingSettings,
+    run: RunContext,
+) -> Contest:
+    rests_on = [dataclasses.asdict(settings), {one.case.id: one.digests for one in heat}]
+    return Contest(
+        name,
+        f"timing {count(heat, 'case')} on {device}, interleaved",
+        device=device,
+        cases=tuple(ContestCase(o.case.id, o.case.name, o.subject, o.weights) for o in heat),
+        settings=settings,
+        folder=run.folder.path.absolute(),
+        cores=run.executor.cores,
+        limit=run.plan.suite.limits.time,
+        checkpoint=Checkpoint(
+            run.folder.unfinished(name).absolute(), fingerprint(rests_on), run.retry_failed
+        ),
+    )
+
+
+def why_time(contest: Contest, ledgers: Mapping[str, Ledger], folder: RunFolder) -> str | None:
+    """Why a contest is to be carried out: "" the first time, None if it is done."""
+    whys = {case.label: ledgers[case.id].why(contest.id) for case in contest.cases}
+    again = [
+        f"{label} {why or 'is not measured yet'}" for label, why in whys.items() if why is not None
+    ]
+    if not again:
+        met = {ledgers[case.id].met(contest.id) for case in contest.cases}
+        if met == {folder.compared(contest.id)}:
+            return None
+        again = ["the comparisons are missing"]
+    begun = contest.checkpoint.read()[1]
+    if begun:
+        return f"resuming after {begun} {'process' if begun == 1 else 'processes'}"
+    if set(whys.values()) == {""}:
+        return ""
+    more = f", and {len(again) - MOST_NAMED} more" if len(again) > MOST_NAMED else ""
+    return f"again: {', '.join(again[:MOST_NAMED])}{more}"
+
+
+def time_cases(
+    contests: Iterable[tuple[Contest, str]], ledgers: Mapping[str, Ledger], run: RunContext
+) -> None:
+    """Carries out one contest after the other, each alone, and writes down what it gave."""
+    for contest, why in contests:
+        entitled = titled(contest, why)
+        run.begin("latency", [entitled])
+        clock, started = time.monotonic(), utc_now()
+        run.progress.started(entitled)
+        result = run_contest(
+            contest,
+            _Opener(contest, run),
+            lambda message, entitled=entitled: run.told(entitled, message),  # type: ignore[misc]
+        )
+        for case, found in result.measurements.items():
+            ledgers[case].enter(contest.id, found, met=result.met)
+        # Last: until all of it is written, the contest counts as not carried out.
+        run.folder.write_comparisons(contest.id, result.met, result.comparisons)
+        seconds = time.monotonic() - clock
+        run.end(Outcome(entitled, "ok", started=started, seconds=seconds))
+
+
+def titled(contest: Contest, why: str) -> Contest:
+    """The contest, whose title says why it is carried out."""
+    if not why:
+        return contest
+    return dataclasses.replace(contest, title=f"{contest.title} ({why})")
+
+
+class _Opener:
+    """Starts the timing workers of a contest, through the run's executor."""
+
+    def __init__(self, contest: Contest, run: RunContext):
+        self._contest, self._run = contest, run
+
+    def __call__(self, payload: TimingPayload, *, log: str) -> Conversation:
+        job = Job(
+            self._contest.id,
+            self._contest.title,
+            "seqbench.measure.latency.timer:answer_requests",
+            payload,
+            log=log,
+            device=self._contest.device,
+            threads=max(self._contest.settings.threads),
+            memory=self._run.plan.suite.limits.memory,
+        )
+        return self._run.executor.open(job, self._run.workspace)
+
+
+def note_other_runs(mark: other_runs.Mark, run: RunContext, *, anew: bool = False) -> None:
+    """Warns, and notes beside the environment, that another run was timing at the same time.
 
     Args:
         anew: whether nothing is left of what was timed before.
     """
-    known = work.folder.environment()
+    known = run.folder.environment()
     before = bool(known.get("disturbed")) and not anew
     if mark.others() and not before:
-        work.folder.log(other_runs.WARNING)
+        run.folder.log(other_runs.WARNING)
         warnings.warn(other_runs.WARNING, stacklevel=2)
-    work.folder.write_environment({**known, "disturbed": before or mark.others()})
-
-
-def time_cases(contests: Iterable[Job], ledgers: Mapping[str, Ledger], work: RunContext) -> None:
-    for job in contests:
-        for outcome in work.do("latency", [job]):  # one contest after the other: each alone
-            met = outcome.result["met"]
-            for case_id, timings in outcome.result["cases"].items():
-                found = [Measurement(**timing) for timing in timings]
-                ledgers[case_id].enter(job.id, found, met=met)
-            # Last: until all of it is written, the contest counts as not made.
-            compared = [Comparison(**one) for one in outcome.result["comparisons"]]
-            work.folder.write_comparisons(job.log.stem, met, compared)
-
-
-def entitled(missing: Missing) -> Job:
-    """The job, whose title says why it is done (again)."""
-    if not missing.why:
-        return missing.job
-    return dataclasses.replace(missing.job, title=f"{missing.job.title} ({missing.why})")
-
-
-def latency_jobs(
-    cases: Sequence[Case],
-    subjects: Mapping[str, Mapping[str, Any]],
-    digests: Mapping[str, Sequence[str]],
-    work: RunContext,
-) -> list[Job]:
-    """One contest per device, of as many cases as fit side by side. It occupies all cores, so that
-    nothing runs beside it.
-    """
-    latency = work.plan.suite.measure.latency
-    if latency is None:
-        return []
-    cores = work.executor.cores
-    settings = latency.model_dump()
-    settings["threads"] = _thread_counts(latency.threads, cores)
-    settings["training_step"] = work.plan.suite.target is not None
-    jobs = []
-    for device in dict.fromkeys(case.device for case in cases):
-        of_device = [case for case in cases if case.device == device]
-        for first in range(0, len(of_device), MOST_PROCESSES):
-            heat = of_device[first : first + MOST_PROCESSES]
-            name = f"latency-{device.replace(':', '-')}" + (f"-{first}" if first else "")
-            rests_on = fingerprint([settings, {case.id: digests[case.id] for case in heat}])
-            payload = {
-                "cases": [subjects[case.id] for case in heat],
-                "settings": settings,
-                "folder": str(work.folder.path.absolute()),
-                "cores": cores,
-                "limit": work.plan.suite.limits.time,
-                "memory": work.plan.suite.limits.memory
-                or (work.executor.memory if device == "cpu" else None),
-                "unfinished": {
-                    "path": str(work.folder.unfinished(name).absolute()),
-                    "fingerprint": rests_on,
-                    "retry_failed": work.retry_failed,
-                },
-            }
-            title = f"{count(heat, 'case')} taking turns on {device}"
-            jobs.append(Job(name, title, "latency", payload, work.log(name), device, threads=cores))
-    return jobs
-
-
-def _thread_counts(asked: Iterable[int | str], cores: int) -> list[int]:
-    return list(dict.fromkeys(cores if count == "all" else int(count) for count in asked))
+    run.folder.write_environment({**known, "disturbed": before or mark.others()})

@@ -2,57 +2,62 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seqbench.errors import WorkerError
-from seqbench.executors.base import Job, Listener
-from seqbench.runner.context import RunContext
+from seqbench.executors.base import Executor, Job, Listener
+from seqbench.machine.doctor import DoctorPayload
+from seqbench.machine.environment import EnvironmentPayload
+from seqbench.runner.context import Progress, RunContext, local_workspace
 
-if TYPE_CHECKING:
-    from seqbench.executors.base import Executor
-    from seqbench.runner.context import Progress
-
-
-def machine_environment(executor: Executor, progress: Progress) -> dict[str, Any]:
-    """The machine as a worker sees it. Raises WorkerError."""
-
-    progress.phase("start", ())
-    environment = described_machine(executor)
-    if "error" in environment:
-        raise WorkerError(f"torch does not work here: {environment['error']}")
-    return environment
-
-
-MEASURE_LIMIT = 600.0
-
-#: How long the machine is watched before latency is measured on it.
+#: Seconds for a description of the machine; importing torch takes some of them.
+ENVIRONMENT_LIMIT = 120.0
+#: Seconds that watching the machine may take.
+DOCTOR_LIMIT = 600.0
+#: Seconds that the machine is watched before latency is measured on it.
 CHECK_SECONDS = 1.0
 
 
-def check_machine(work: RunContext) -> None:
-    """Notes beside the environment how fit the machine is to measure, just before it is used."""
-    job = doctor_job(work.executor, work.log("doctor"), CHECK_SECONDS, after_training=True)
-    for outcome in work.do("doctor", [job]):
+def machine_environment(executor: Executor, progress: Progress) -> dict[str, Any]:
+    """The machine as a worker sees it.
+
+    Raises:
+        WorkerError: torch does not work here.
+    """
+    progress.phase("start", ())
+    job = Job(
+        "environment",
+        "environment",
+        "seqbench.machine.environment:describe",
+        EnvironmentPayload(),
+        limit=ENVIRONMENT_LIMIT,
+    )
+    outcome = next(iter(executor.run([job], local_workspace(Path()), Listener())))
+    if outcome.status != "ok":
+        raise WorkerError(f"torch does not work here: {outcome.reason}")
+    return dict(outcome.result)
+
+
+def check_machine(run: RunContext) -> None:
+    """Notes beside the environment how fit the machine is, just before it is measured on."""
+    job = dataclasses.replace(
+        doctor_job(run.executor, CHECK_SECONDS, after_training=True), log="logs/doctor.log"
+    )
+    for outcome in run.do("doctor", [job]):
         if outcome.status == "ok":
-            found = {**work.folder.environment(), "doctor": dict(outcome.result)}
-            work.folder.write_environment(found)
+            found = {**run.folder.environment(), "doctor": dict(outcome.result)}
+            run.folder.write_environment(found)
 
 
-def doctor_job(executor: Executor, log: Path, seconds: float, *, after_training: bool) -> Job:
-    """Looks at the machine for some seconds, with nothing else running."""
-    payload = {"seconds": seconds, "after_training": after_training}
-    threads = executor.cores
-    return Job("doctor", "doctor", "doctor", payload, log, threads=threads, limit=MEASURE_LIMIT)
-
-
-ENVIRONMENT_LIMIT = 120.0
-
-
-def described_machine(executor: Executor) -> dict[str, Any]:
-    """The machine as a worker sees it, or ``{"error": reason}``."""
-    nowhere = Path(os.devnull)
-    job = Job("environment", "environment", "environment", {}, nowhere, limit=ENVIRONMENT_LIMIT)
-    outcome = next(iter(executor.run([job], Listener())))
-    return dict(outcome.result) if outcome.status == "ok" else {"error": outcome.reason}
+def doctor_job(executor: Executor, seconds: float, *, after_training: bool) -> Job:
+    """Watches the machine for some seconds, with nothing else running."""
+    return Job(
+        "doctor",
+        "doctor",
+        "seqbench.machine.doctor:examine",
+        DoctorPayload(seconds, after_training),
+        threads=executor.cores,
+        limit=DOCTOR_LIMIT,
+    )

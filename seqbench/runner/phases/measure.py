@@ -2,152 +2,165 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 from seqbench.executors.base import Job, Outcome
 from seqbench.machine import other_runs
-from seqbench.measure.latency.checkpoint import Checkpoint
+from seqbench.measure.latency.contest import Contest
+from seqbench.measure.payloads import CostPayload, MemoryPayload, Mode, TrainedModel
 from seqbench.plan.cases import Case
-from seqbench.records import Measurement, TrialRecord
-from seqbench.runner.context import RunContext, dataset_key, explained_reason
-from seqbench.runner.phases.contests import entitled, latency_jobs, note_other_runs, time_cases
-from seqbench.runner.phases.machine import MEASURE_LIMIT, check_machine
-from seqbench.runner.resume.measurements import NEW, Ledger, Missing, fingerprints_of, job_key
-from seqbench.training.data import cache_dir
+from seqbench.records import CaseRecord, Measurement, TrialRecord
+from seqbench.runner.context import RunContext, reason_with_limit
+from seqbench.runner.phases.contests import (
+    TrainedCase,
+    contests_of,
+    note_other_runs,
+    time_cases,
+    why_time,
+)
+from seqbench.runner.phases.machine import check_machine
+from seqbench.runner.resume.measurements import Ledger, Missing, fingerprints_of, job_key
+from seqbench.training.data import cache_dir, prepared_file
 
-MOST_NAMED = 3
+#: Seconds that measuring cost or memory of one case may take.
+MEASURE_LIMIT = 600.0
+COST = "seqbench.measure.cost:measure_cost"
+MEMORY = "seqbench.measure.memory:measure_memory"
+MODES: tuple[Mode, ...] = ("inference", "training")
 
 
-class Measuring:
-    """What is asked for of the cases that trained, and what of it an earlier attempt has left.
+@dataclass(frozen=True)
+class Requested:
+    """What a suite asks to be measured of the cases that trained.
 
     Args:
-        trained: records of the trials that ended well. Without ``weights_sha256``, such as are yet
-            to be trained.
-        ready: for each dataset the prepared file.
+        static: jobs that measure cost and memory.
+        ledgers: for each case what of it is done.
     """
 
-    def __init__(
-        self, work: RunContext, trained: Sequence[TrialRecord], ready: Mapping[str, Path | str]
-    ):
-        self._work, self.trained = work, trained
-        weights: dict[str, list[str]] = {}
-        digests: dict[str, list[str]] = {}
-        for record in sorted(trained, key=lambda record: record.seed):
-            path = str((work.folder.path / record.weights).absolute())
-            weights.setdefault(record.case, []).append(path)
-            digests.setdefault(record.case, []).append(record.weights_sha256)
-        subjects = {
-            case.id: {
-                "id": case.id,
-                "label": case.name,
-                "model": dataclasses.asdict(case.model),
-                "data": str(ready[dataset_key(case.dataset)]),
-                "device": case.device,
-                "weights": weights[case.id],
-                "train": case.train,
-            }
-            for case in work.plan.cases
-            if case.id in weights
-        }
-        cases = [case for case in work.plan.cases if case.id in subjects]
-        self.static = _static_jobs(cases, subjects, work)
-        self.contests = latency_jobs(cases, subjects, digests, work)
-        self.ledgers = {
-            case.id: Ledger(
-                work, case.id, fingerprints_of(case.id, digests, self.static, self.contests)
+    run: RunContext
+    static: Sequence[Job]
+    contests: Sequence[Contest]
+    ledgers: Mapping[str, Ledger]
+
+    @classmethod
+    def of(cls, run: RunContext, trained: Sequence[TrialRecord]) -> Requested:
+        """What is asked for of the cases of successful trials.
+
+        Args:
+            trained: records of the successful trials; those yet to be trained have no
+                ``weights_sha256``.
+        """
+        cases = _trained_cases(run, trained)
+        static = [job for one in cases for job in _static_jobs(one, run)]
+        contests = contests_of(cases, run)
+        ledgers = {
+            one.case.id: Ledger(
+                run.folder,
+                run.earlier.cases.get(one.case.id, CaseRecord(one.case.id)),
+                fingerprints_of(one.case.id, one.digests, static, contests),
+                retry_failed=run.retry_failed,
             )
-            for case in cases
+            for one in cases
         }
+        return cls(run, static, contests, ledgers)
 
     def missing_static(self) -> list[Missing]:
-        """Cost and memory."""
-        found = []
-        for job in self.static:
-            why = self.ledgers[job.group].why(job_key(job))
-            if why:
-                found.append(Missing(job, "" if why == NEW else why))
-        return found
+        """Cost and memory that are not measured yet."""
+        whys = [(job, self.ledgers[job.group].why(job_key(job))) for job in self.static]
+        return [Missing(job, why) for job, why in whys if why is not None]
 
-    def missing_contests(self) -> list[Missing]:
-        """Latency: where one case has to be timed, so have all that it is held against."""
-        found = []
-        for job in self.contests:
-            cases = job.payload["cases"]
-            whys = {case["label"]: self.ledgers[case["id"]].why(job.id) for case in cases}
-            again = [f"{label} {why}" for label, why in whys.items() if why]
-            if not again:
-                met = {self.ledgers[case["id"]].met(job.id) for case in cases}
-                if met == {self._work.folder.compared(job.log.stem)}:
-                    continue
-                again = ["how they compare is not known"]
-            begun = Checkpoint.of(job.payload["unfinished"]).read()[1]
-            if begun:
-                why = f"going on after {begun} process{'es' * (begun != 1)}"
-            elif set(whys.values()) == {NEW}:
-                why = ""
-            else:
-                more = f", and {len(again) - MOST_NAMED} more" * (len(again) > MOST_NAMED)
-                why = f"again: {', '.join(again[:MOST_NAMED])}{more}"
-            found.append(Missing(job, why))
-        return found
+    def missing_contests(self) -> list[tuple[Contest, str]]:
+        """Contests that are not done, each with the reason: if one case has to be timed, so have
+        all that it is compared with.
+        """
+        whys = [(one, why_time(one, self.ledgers, self.run.folder)) for one in self.contests]
+        return [(contest, why) for contest, why in whys if why is not None]
 
 
-def measure_cases(
-    work: RunContext, trained: Sequence[TrialRecord], ready: Mapping[str, Path | str]
-) -> None:
+def measure_cases(run: RunContext, trained: Sequence[TrialRecord]) -> None:
     """Cost and memory side by side; then latency, with nothing else running."""
-    asked = Measuring(work, trained, ready)
-    ledgers = asked.ledgers
-    for outcome in work.do("memory", [missing.job for missing in asked.missing_static()]):
-        key = job_key(outcome.job)
-        ledgers[outcome.job.group].enter(
-            key, _measurements(outcome, explained_reason(outcome, work))
-        )
-    contests = [entitled(missing) for missing in asked.missing_contests()]
+    requested = Requested.of(run, trained)
+    ledgers = requested.ledgers
+    jobs = {missing.activity.id: missing.activity for missing in requested.missing_static()}
+    for outcome in run.do("memory", [job for job in requested.static if job.id in jobs]):
+        key = outcome.job.id.partition("/")[2]
+        ledgers[outcome.job.group].enter(key, _measurements(outcome, run))
+    contests = requested.missing_contests()
     if contests:
         with other_runs.timing(cache_dir()) as mark:
-            note_other_runs(mark, work, anew=len(contests) == len(asked.contests))
-            check_machine(work)
-            time_cases(contests, ledgers, work)
-            note_other_runs(mark, work)
+            note_other_runs(mark, run, anew=len(contests) == len(requested.contests))
+            check_machine(run)
+            time_cases(contests, ledgers, run)
+            note_other_runs(mark, run)
     for ledger in ledgers.values():
         ledger.settle()
-    work.folder.keep_contests(job.id for job in asked.contests)
+    run.folder.keep_contests(contest.id for contest in requested.contests)
 
 
-def _static_jobs(
-    cases: Sequence[Case], subjects: Mapping[str, Mapping[str, Any]], work: RunContext
-) -> list[Job]:
-    """Cost of every case and, if asked for, its memory in inference and in training."""
-    memory, latency = work.plan.suite.measure.memory, work.plan.suite.measure.latency
-    lengths = list(latency.seq_lens) if latency is not None else []
-    jobs = []
-    for case in cases:
-        subject = {**subjects[case.id], "weights": subjects[case.id]["weights"][0]}
-        payload = {**subject, "lengths": lengths}
-        about: dict[str, Any] = {
-            "log": work.log(f"{case.id}-memory"),
-            "device": case.device,
-            "group": case.id,
-            "limit": MEASURE_LIMIT,
-            "memory": work.plan.suite.limits.memory,
-        }
-        jobs.append(Job(f"{case.id}/cost", f"{case.name}: cost", "cost", payload, **about))
-        for mode in ("inference", "training"):
-            if memory is None:
-                continue
-            asked = {**payload, "batch_size": memory.batch_size, "mode": mode}
-            name, title = f"{case.id}/memory/{mode}", f"{case.name}: memory in {mode}"
-            jobs.append(Job(name, title, "memory", asked, **about))
+def _trained_cases(run: RunContext, trained: Sequence[TrialRecord]) -> list[TrainedCase]:
+    """The cases that trained, with the weights of each of their seeds."""
+    by_case: dict[str, list[TrialRecord]] = {}
+    for record in sorted(trained, key=lambda record: record.seed):
+        by_case.setdefault(record.case, []).append(record)
+    return [
+        TrainedCase(
+            case,
+            _subject(case, records[0].weights),
+            tuple(record.weights for record in records),
+            tuple(record.weights_sha256 for record in records),
+        )
+        for case in run.plan.cases
+        for records in [by_case.get(case.id, [])]
+        if records
+    ]
+
+
+def _subject(case: Case, weights: str) -> TrainedModel:
+    return TrainedModel(case.model, prepared_file(case.dataset), case.device, weights, case.train)
+
+
+def _static_jobs(trained: TrainedCase, run: RunContext) -> list[Job]:
+    """Cost of a case and, if asked for, its memory in inference and in training."""
+    measure, case = run.plan.suite.measure, trained.case
+    lengths = tuple(measure.latency.seq_lens) if measure.latency is not None else ()
+    cost = CostPayload(trained.subject, lengths)
+    jobs = [_static_job(run, case, "cost", function=COST, payload=cost)]
+    if measure.memory is not None:
+        jobs += [
+            _static_job(
+                run,
+                case,
+                f"memory/{mode}",
+                function=MEMORY,
+                payload=MemoryPayload(trained.subject, mode, measure.memory.batch_size, lengths),
+            )
+            for mode in MODES
+        ]
     return jobs
 
 
-def _measurements(outcome: Outcome, reason: str) -> list[Measurement]:
+def _static_job(
+    run: RunContext, case: Case, key: str, *, function: str, payload: CostPayload | MemoryPayload
+) -> Job:
+    return Job(
+        f"{case.id}/{key}",
+        f"{case.name}: {key.replace('/', ' in ')}",
+        function,
+        payload,
+        log=f"logs/{case.id}-memory.log",
+        device=case.device,
+        group=case.id,
+        limit=MEASURE_LIMIT,
+        memory=run.plan.suite.limits.memory,
+    )
+
+
+def _measurements(outcome: Outcome, run: RunContext) -> list[Measurement]:
     if outcome.status == "ok":
         return [Measurement(**found) for found in outcome.result["measurements"]]
-    unit = {"cost": "1", "memory": "B"}[outcome.job.kind]
-    return [Measurement(outcome.job.kind, unit, status=outcome.status, reason=reason)]
+    quantity = outcome.job.id.split("/")[1]
+    unit = {"cost": "1", "memory": "B"}[quantity]
+    reason = reason_with_limit(outcome, run)
+    return [Measurement(quantity, unit, status=outcome.status, reason=reason)]

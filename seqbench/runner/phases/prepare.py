@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqbench.executors.base import Job
 from seqbench.plugins.choice import Choice
-from seqbench.runner.context import RunContext, dataset_key
-from seqbench.training.data import cache_dir, is_prepared, prepared_path
+from seqbench.runner.context import RunContext
+from seqbench.training.data import is_prepared, prepared_file
+from seqbench.training.job import PreparePayload
 
-#: Preparing a dataset may mean a download.
+#: Seconds; preparing a dataset may include a download.
 PREPARE_LIMIT = 3600.0
 
 
-def prepare_datasets(work: RunContext) -> dict[str, Path | str]:
-    """For each dataset (by its identity) the prepared file, or the reason why there is none."""
-    found: dict[str, Path | str] = {}
-    jobs = []
-    labels = {dataset_key(case.dataset): case.dataset_label for case in work.plan.cases}
-    for dataset in _distinct(case.dataset for case in work.plan.cases):
-        if is_prepared(dataset, cache_dir()):
-            found[dataset_key(dataset)] = prepared_path(dataset, cache_dir()).absolute()
-            continue
-        payload = {
-            "dataset": dataclasses.asdict(dataset),
-            "cache": str(cache_dir()),
-            "data_dir": str(work.data_dir) if work.data_dir else None,
-        }
-        key = dataset_key(dataset)
-        log = work.log(f"prepare-{Path(key).stem}")
-        jobs.append(Job(key, labels[key], "prepare", payload, log, limit=PREPARE_LIMIT))
-    for outcome in work.do("prepare", jobs):
-        ok = outcome.status == "ok"
-        found[outcome.job.id] = Path(outcome.result["path"]).absolute() if ok else outcome.reason
-    return found
+@dataclass(frozen=True)
+class Datasets:
+    """Which datasets could not be prepared, and why, by the name of the prepared file."""
+
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+    def problem(self, dataset: Choice) -> str:
+        """Why a dataset is not available; "" if it is."""
+        return self.problems.get(prepared_file(dataset), "")
 
 
-def _distinct(choices: Iterable[Choice]) -> list[Choice]:
-    return list({dataset_key(choice): choice for choice in choices}.values())
+def prepare_datasets(run: RunContext) -> Datasets:
+    """Prepares every dataset of the plan that the cache does not hold yet."""
+    distinct = {prepared_file(case.dataset): case for case in run.plan.cases}
+    jobs = [
+        Job(
+            file,
+            case.dataset_label,
+            "seqbench.training.job:prepare",
+            PreparePayload(case.dataset),
+            log=f"logs/prepare-{Path(file).stem}.log",
+            limit=PREPARE_LIMIT,
+            keep_directory=True,
+        )
+        for file, case in distinct.items()
+        if not is_prepared(case.dataset, run.workspace.cache)
+    ]
+    failed = {
+        outcome.job.id: outcome.reason
+        for outcome in run.do("prepare", jobs)
+        if outcome.status != "ok"
+    }
+    return Datasets(failed)

@@ -4,71 +4,73 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from seqbench.executors.base import Job
+from seqbench.measure.payloads import MetricPayload, TrainedModel
 from seqbench.plan.cases import Metric, Trial
 from seqbench.records import TrialRecord
-from seqbench.runner.context import RunContext, explained_reason
-from seqbench.runner.phases.train import training_job, why_not_run
+from seqbench.runner.context import RunContext, reason_with_limit
+from seqbench.runner.phases.prepare import Datasets
+from seqbench.runner.phases.train import log_file, training_job, weights_file, why_not_run
+from seqbench.training.data import prepared_file
 
 #: Seconds for one metric of one trained model.
 SCORE_LIMIT = 600.0
 
 
-def to_score(work: RunContext, trained: Iterable[TrialRecord]) -> list[tuple[TrialRecord, Metric]]:
-    """The metrics of plugins that are yet to be asked about trained models."""
+def to_score(run: RunContext, trained: Iterable[TrialRecord]) -> list[tuple[TrialRecord, Metric]]:
+    """The metrics that are yet to be computed, each with the trial it is of."""
     return [
         (record, metric)
         for record in trained
-        for metric in work.plan.metrics
+        for metric in run.plan.metrics
         for score in [record.scores.get(metric.id)]
-        if score is None or (score["status"] not in ("ok", "skipped") and work.retry_failed)
+        if score is None or (score["status"] not in ("ok", "skipped") and run.retry_failed)
     ]
 
 
-def score_trials(
-    work: RunContext, trained: Sequence[TrialRecord], ready: Mapping[str, Path | str]
-) -> None:
-    """Asks the metrics of plugins about each trained model. Each in a job of its own: whatever
-    becomes of one, the trial and the other metrics stand.
+def score_trials(run: RunContext, trained: Sequence[TrialRecord], datasets: Datasets) -> None:
+    """Computes each metric of each trained model in a job of its own: if one fails, the trial and
+    the other metrics stand.
     """
     records = {record.id: record for record in trained}
-    trials = {trial.id: trial for trial in work.plan.trials}
+    trials = {trial.id: trial for trial in run.plan.trials}
     jobs, asked, impossible = [], {}, set()
-    for record, metric in to_score(work, trained):
+    for record, metric in to_score(run, trained):
         trial = trials[record.id]
-        problem = why_not_run(trial, work, ready)
+        problem = why_not_run(trial, run, datasets)
         if problem is not None:
             impossible.add(problem.reason)
             continue
-        job = _scoring_job(trial, metric, work, ready)
+        job = _scoring_job(trial, metric, run)
         jobs.append(job)
         asked[job.id] = (record.id, metric)
-    for reason in sorted(impossible):  # a later attempt may find it
-        warnings.warn(f"not all metrics could be asked: {reason}", stacklevel=2)
-    for outcome in work.do("score", jobs):
+    for reason in sorted(impossible):  # a later attempt may have it
+        warnings.warn(f"not all metrics could be computed: {reason}", stacklevel=2)
+    for outcome in run.do("score", jobs):
         name, metric = asked[outcome.job.id]
         score = outcome.result
         if outcome.status != "ok":
-            reason = explained_reason(outcome, work)
+            reason = reason_with_limit(outcome, run)
             score = {"status": outcome.status, "value": None, "reason": reason}
         scores = {**records[name].scores, metric.id: score}
         records[name] = dataclasses.replace(records[name], scores=scores)
-        work.folder.write_trial(records[name])
+        run.folder.write_trial(records[name])
 
 
-def _scoring_job(
-    trial: Trial, metric: Metric, work: RunContext, ready: Mapping[str, Path | str]
-) -> Job:
-    training = training_job(trial, work, ready)
+def _scoring_job(trial: Trial, metric: Metric, run: RunContext) -> Job:
+    case, name = trial.case, f"{trial.id}-{metric.id}"
+    subject = TrainedModel(
+        case.model, prepared_file(case.dataset), case.device, weights_file(trial.id), case.train
+    )
+    training = training_job(trial, run)
     return dataclasses.replace(
         training,
-        id=f"{trial.id}-{metric.id}",
+        id=name,
         title=f"{metric.label} of {training.title}",
-        kind="score",
-        payload={**training.payload, "metric": dataclasses.asdict(metric)},
-        log=work.log(f"{trial.id}-{metric.id}"),
+        function="seqbench.measure.metrics:score_model",
+        payload=MetricPayload(subject, metric),
+        log=log_file(name),
         limit=SCORE_LIMIT,
     )

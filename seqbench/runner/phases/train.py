@@ -4,85 +4,104 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from seqbench.errors import StoreError
 from seqbench.executors.base import Job, Outcome
 from seqbench.plan.cases import Trial
 from seqbench.records import TrialRecord
-from seqbench.runner.context import RunContext, dataset_key, explained_reason
+from seqbench.runner.context import RunContext, reason_with_limit
+from seqbench.runner.phases.prepare import Datasets
+from seqbench.training.data import prepared_file
+from seqbench.training.job import TrainPayload
 
 
-def train_trials(work: RunContext, ready: Mapping[str, Path | str]) -> list[TrialRecord]:
-    """Runs all trials; returns the records of those that ended well."""
+def train_trials(run: RunContext, datasets: Datasets) -> list[TrialRecord]:
+    """Trains the trials that are not done yet; returns the records of all successful ones."""
     jobs, trials = [], {}
-    good = [record for record in work.kept.values() if record.status == "ok"]
-    for trial in work.plan.trials:
-        if trial.id in work.kept:
+    good = [record for record in run.earlier.kept.values() if record.status == "ok"]
+    for trial in run.plan.trials:
+        if trial.id in run.earlier.kept:
             continue
-        problem = why_not_run(trial, work, ready)
+        problem = why_not_run(trial, run, datasets)
         if problem is not None:
-            work.folder.write_trial(problem)
+            run.folder.write_trial(problem)
             continue
         trials[trial.id] = trial
-        jobs.append(training_job(trial, work, ready))
-    for outcome in work.do("train", jobs):
-        if outcome.result.get("unwritten"):  # nothing more could be written down
+        jobs.append(training_job(trial, run))
+    for outcome in run.do("train", jobs):
+        if outcome.result.get("unwritten"):  # nothing more could be written
             raise StoreError(outcome.reason)
-        explained = dataclasses.replace(outcome, reason=explained_reason(outcome, work))
-        record = _record(trials[outcome.job.id], explained, work.earlier.get(outcome.job.id))
-        work.folder.write_trial(record)
+        explained = dataclasses.replace(outcome, reason=_reason(outcome, run))
+        record = _record(trials[outcome.job.id], explained, run.earlier.replaced)
+        run.folder.write_trial(record)
         if record.status == "ok":
             good.append(record)
     return good
 
 
-def why_not_run(
-    trial: Trial, work: RunContext, ready: Mapping[str, Path | str]
-) -> TrialRecord | None:
+def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecord | None:
+    """The record of a trial that cannot run here; None if it can."""
     device = trial.case.device
-    if device not in work.available:
-        there = ", ".join(work.available)
+    if device not in run.available:
+        there = ", ".join(run.available)
         reason = f"this machine has no device {device!r} (it has: {there})"
         return TrialRecord(trial.id, trial.case.id, trial.seed, "skipped", reason)
-    prepared = ready[dataset_key(trial.case.dataset)]
-    if isinstance(prepared, str):
-        named = prepared.startswith("dataset ")
-        reason = prepared if named else f"dataset {trial.case.dataset.name}: {prepared}"
-        before = _attempts(work.earlier.get(trial.id))
+    problem = datasets.problem(trial.case.dataset)
+    if problem:
+        named = problem.startswith("dataset ")
+        reason = problem if named else f"dataset {trial.case.dataset.name}: {problem}"
+        before = _attempts(run.earlier.replaced.get(trial.id))
         return TrialRecord(trial.id, trial.case.id, trial.seed, "failed", reason, attempts=before)
     return None
 
 
-def training_job(trial: Trial, work: RunContext, ready: Mapping[str, Path | str]) -> Job:
-    case = trial.case
-    payload = {
-        "model": dataclasses.asdict(case.model),
-        "train": case.train,
-        "device": case.device,
-        "seed": trial.seed,
-        "data": str(ready[dataset_key(case.dataset)]),
-        "weights": str((work.folder.path / weights_file(trial.id)).absolute()),
-    }
+def training_job(trial: Trial, run: RunContext) -> Job:
+    """The job that trains a trial."""
+    case, limits = trial.case, run.plan.suite.limits
+    payload = TrainPayload(
+        model=case.model,
+        data=prepared_file(case.dataset),
+        train=case.train,
+        device=case.device,
+        seed=trial.seed,
+        weights=weights_file(trial.id),
+    )
     return Job(
         trial.id,
         f"{case.name}, seed {trial.seed}",
-        "train",
+        "seqbench.training.job:train",
         payload,
-        work.log(trial.id),
+        log=log_file(trial.id),
         device=case.device,
         group=case.id,
         threads=case.train["threads"],
-        limit=work.plan.suite.limits.time,
-        memory=work.plan.suite.limits.memory,
-        retries=work.plan.suite.limits.retries,
+        limit=limits.time,
+        memory=limits.memory,
+        retries=limits.retries,
     )
 
 
-def _record(trial: Trial, outcome: Outcome, earlier: TrialRecord | None) -> TrialRecord:
+def weights_file(trial: str) -> str:
+    """The weights of a trial, in the run's folder."""
+    return f"weights/{trial}.safetensors"
+
+
+def log_file(trial: str) -> str:
+    """The log of a trial, in the run's folder."""
+    return f"logs/{trial}.log"
+
+
+def _reason(outcome: Outcome, run: RunContext) -> str:
+    if outcome.status == "timeout":
+        return f"{outcome.reason} (limits.time)"
+    return reason_with_limit(outcome, run)
+
+
+def _record(trial: Trial, outcome: Outcome, replaced: Mapping[str, TrialRecord]) -> TrialRecord:
     ok = outcome.status == "ok"
     result = outcome.result
+    attempts = tuple(dataclasses.asdict(attempt) for attempt in outcome.attempts)
     return TrialRecord(
         trial.id,
         trial.case.id,
@@ -98,8 +117,8 @@ def _record(trial: Trial, outcome: Outcome, earlier: TrialRecord | None) -> Tria
         weights_sha256=result.get("weights_sha256", "") if ok else "",
         weights_stamp=tuple(result.get("weights_stamp", ())) if ok else (),
         lines=outcome.lines,
-        attempts=(*_attempts(earlier), *outcome.attempts),
-        log=f"logs/{trial.id}.log",
+        attempts=(*_attempts(replaced.get(trial.id)), *attempts),
+        log=log_file(trial.id),
         source=result.get("source", "") if ok else "",
         version=result.get("version", "") if ok else "",
     )
@@ -109,9 +128,5 @@ def _attempts(record: TrialRecord | None) -> tuple[Mapping[str, Any], ...]:
     """All attempts at a trial up to that record, the last included."""
     if record is None:
         return ()
-    last = {name: getattr(record, name) for name in ("status", "reason", "seconds")}
+    last = {"status": record.status, "reason": record.reason, "seconds": record.seconds}
     return (*record.attempts, last)
-
-
-def weights_file(trial_id: str) -> str:
-    return f"weights/{trial_id}.safetensors"

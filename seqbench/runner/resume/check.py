@@ -17,7 +17,7 @@ MACHINE = ("cpu", "cores", "torch", "seqbench")
 NONE = "(none)"
 
 
-def check_again(
+def check_resumable(
     folder: RunFolder, plan: Plan, selection: Selection, environment: Mapping[str, Any]
 ) -> None:
     """Whether a run may be gone on with: as the same study, on the same machine.

@@ -7,18 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqbench.records import CaseRecord, TrialRecord
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import Selection
 
 if TYPE_CHECKING:
     from seqbench.plan.expand import Plan
-    from seqbench.records import CaseRecord, TrialRecord
     from seqbench.runner.resume.trials import Decision
+
+#: What a run notes beside its environment when it measures latency.
+NOTED = ("doctor", "disturbed")
 
 
 @dataclass(frozen=True)
-class Again:
-    """A run to go on with, and whether what did not end well is done again."""
+class Resume:
+    """The run to resume, and whether to retry failures."""
 
     folder: RunFolder
     retry_failed: bool = False
@@ -26,9 +29,7 @@ class Again:
 
 @dataclass(frozen=True)
 class Resumed:
-    """That a run is gone on with: how many of its trials are kept, and what of the suite is changed
-    for it.
-    """
+    """A run that was resumed: how many of its trials are kept, and what was changed."""
 
     path: Path
     kept: int
@@ -37,17 +38,24 @@ class Resumed:
 
     def __str__(self) -> str:
         changed = f" (with {self.selection})" if self.selection else ""
-        return f"going on with {self.path}{changed}: {self.kept} of {self.trials} trials kept"
+        return f"resuming {self.path}{changed}: {self.kept} of {self.trials} trials already done"
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier attempt at a run has left: records, seconds, what was ``noted`` of the
-    machine. ``earlier`` are the records of trials that are made again.
+    """What earlier attempts at a run have left.
+
+    Args:
+        kept: records that are kept, by trial.
+        replaced: records of trials that run again, by trial.
+        cases: what was measured, by case.
+        seconds: how long they took.
+        noted: what they noted beside the environment.
+        decisions: what becomes of each trial, and why.
     """
 
-    trials: Mapping[str, TrialRecord] = field(default_factory=dict)
-    earlier: Mapping[str, TrialRecord] = field(default_factory=dict)
+    kept: Mapping[str, TrialRecord] = field(default_factory=dict)
+    replaced: Mapping[str, TrialRecord] = field(default_factory=dict)
     cases: Mapping[str, CaseRecord] = field(default_factory=dict)
     seconds: float = 0.0
     noted: Mapping[str, Any] = field(default_factory=dict)
@@ -55,23 +63,24 @@ class Earlier:
 
 
 def read_earlier(
-    again: Again, plan: Plan, selection: Selection, environment: Mapping[str, Any]
+    resume: Resume, plan: Plan, selection: Selection, environment: Mapping[str, Any]
 ) -> Earlier:
-    from seqbench.runner.resume.check import check_again
+    """What the run to be resumed holds, checked against what is asked for now.
+
+    Raises:
+        UsageError: it cannot be resumed here, or with this selection.
+    """
+    from seqbench.runner.resume.check import check_resumable
     from seqbench.runner.resume.trials import decide
 
-    folder = again.folder
-    check_again(folder, plan, selection, environment)
-    decisions = list(decide(plan, folder, retry_failed=again.retry_failed))
+    folder = resume.folder
+    check_resumable(folder, plan, selection, environment)
+    decisions = list(decide(plan, folder, retry_failed=resume.retry_failed))
     return Earlier(
-        {one.trial.id: one.record for one in decisions if one.record is not None},
-        {one.trial.id: one.earlier for one in decisions if one.earlier is not None},
-        {record.case: record for record in folder.cases()},
-        folder.seconds(),
-        {name: found for name, found in folder.environment().items() if name in KEPT},
-        decisions,
+        kept={one.trial.id: one.record for one in decisions if one.record is not None},
+        replaced={one.trial.id: one.earlier for one in decisions if one.earlier is not None},
+        cases={record.case: record for record in folder.cases()},
+        seconds=folder.seconds(),
+        noted={name: value for name, value in folder.environment().items() if name in NOTED},
+        decisions=decisions,
     )
-
-
-#: What a run notes beside its environment when it times.
-KEPT = ("doctor", "disturbed")

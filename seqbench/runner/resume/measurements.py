@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from seqbench.executors.base import Job
+from seqbench.executors.base import Activity, Job
+from seqbench.measure.latency.contest import Contest
 from seqbench.records import CaseRecord, Measurement, fingerprint
-from seqbench.runner.context import RunContext
-
-#: Why a measurement is to be made that no attempt at the run has made yet.
-NEW = "is not measured yet"
+from seqbench.store.run_folder import RunFolder
+from seqbench.workers.messages import payload_to_json
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A measurement that is to be made, and why, where an earlier attempt at the run has been here:
-    ``""`` if it has not.
+    """A measurement that is to be made.
+
+    Args:
+        why: why it is made again; "" if no earlier attempt has made it.
     """
 
-    job: Job
+    activity: Activity
     why: str
 
 
@@ -30,30 +31,35 @@ def job_key(job: Job) -> str:
 
 
 def fingerprints_of(
-    case: str, digests: Mapping[str, Sequence[str]], static: Iterable[Job], contests: Iterable[Job]
+    case: str,
+    digests: Sequence[str],
+    static: Iterable[Job],
+    contests: Iterable[Contest],
 ) -> dict[str, str]:
-    """Fingerprints of all that the figures of a case depend on, by the job that they come from."""
+    """Fingerprints of all that the figures of a case depend on, by what they come from.
+
+    Args:
+        digests: of the case's weights, one for each seed.
+        static: the jobs that measure cost and memory.
+    """
     found = {
-        job_key(job): fingerprint([_portable(job.payload), digests[case][0]])
+        job_key(job): fingerprint([payload_to_json(job.payload), digests[0]])
         for job in static
         if job.group == case
     }
-    for job in contests:
-        if any(rival["id"] == case for rival in job.payload["cases"]):
-            found[job.id] = fingerprint([job.payload["settings"], digests[case]])
+    for contest in contests:
+        if any(rival.id == case for rival in contest.cases):
+            found[contest.id] = fingerprint([dataclasses.asdict(contest.settings), list(digests)])
     return found
-
-
-def _portable(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """A payload without what changes no figure: names, and paths of where the run's folder is."""
-    left_out = ("weights", "data", "label")
-    return {key: value for key, value in payload.items() if key not in left_out}
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What came of one job: the fingerprint of what it rests on, the contest in which its figures
-    met those of others (``""`` where it is none), and the measurements.
+    """What one job or contest gave.
+
+    Args:
+        fingerprint: of all that the figures depend on.
+        met: the contest in which they were timed; "" for others.
     """
 
     fingerprint: str
@@ -64,66 +70,72 @@ class _Part:
 class Ledger:
     """What was measured of one case so far, and from what; written down at every entry.
 
-    What an earlier attempt at the run has left is done as far as it is asked for and rests on the
-    same; what did not end well is not, where it is to be tried again. What is not done stands until
-    something else takes its place.
+    Measurements of an earlier attempt count as far as they are asked for and depend on the same
+    weights and settings; failed ones do not, if failures are retried. Those that do not count stay
+    until others take their place.
 
     Args:
-        prints: the jobs that are asked for, each with the fingerprint of what it rests on.
+        before: what an earlier attempt has left.
+        wanted: fingerprints of what is asked for, by its key.
     """
 
-    def __init__(self, work: RunContext, case: str, prints: Mapping[str, str]):
-        self._folder, self._case, self._prints = work.folder, case, prints
+    def __init__(
+        self,
+        folder: RunFolder,
+        before: CaseRecord,
+        wanted: Mapping[str, str],
+        *,
+        retry_failed: bool,
+    ):
+        self._folder, self._case, self._wanted = folder, before.case, wanted
         self._parts: dict[str, _Part] = {}
-        self._why = dict.fromkeys(prints, NEW)
-        before = work.measured.get(case, CaseRecord(case))
+        #: None: done. "": never measured. Otherwise why it is measured again.
+        self._why: dict[str, str | None] = dict.fromkeys(wanted, "")
         start = 0
         for job in before.jobs:
             key, found = job["key"], before.measurements[start : start + job["n"]]
             start += job["n"]
             self._parts[key] = _Part(job["fingerprint"], job.get("met", ""), found)
-            if key in prints:
-                self._why[key] = self._why_again(key, work.retry_failed)
+            if key in wanted:
+                self._why[key] = self._why_again(key, retry_failed)
 
-    def _why_again(self, key: str, retry_failed: bool) -> str:
+    def _why_again(self, key: str, retry_failed: bool) -> str | None:
         part = self._parts[key]
-        if part.fingerprint != self._prints[key]:
-            return "is of other weights or settings now"
+        if part.fingerprint != self._wanted[key]:
+            return "has other weights or settings now"
         if retry_failed and any(one.status != "ok" for one in part.measurements):
-            return "did not end well"
+            return "failed"
         samples = {one.samples for one in part.measurements} - {""}
         sound = [self._folder.samples_are_sound(name, part.met) for name in sorted(samples)]
-        if not all(sound):
-            return "has lost its samples"
-        return ""
+        return None if all(sound) else "has lost its samples"
 
-    def why(self, key: str) -> str:
-        """Why that job is to be done, in words that follow the name of the case; ``""`` if it is
-        done.
+    def why(self, key: str) -> str | None:
+        """Why something is to be measured, in words that follow the name of the case; "" if it
+        never was, None if it is done.
         """
         return self._why[key]
 
     def met(self, key: str) -> str:
-        """Which contest it was."""
+        """The contest that a measurement is from."""
         return self._parts[key].met
 
     def enter(self, key: str, found: Sequence[Measurement], met: str = "") -> None:
-        """Adds what came of a job."""
-        self._parts[key] = _Part(self._prints[key], met, tuple(found))
-        self._why[key] = ""
+        """Adds what a job or contest gave."""
+        self._parts[key] = _Part(self._wanted[key], met, tuple(found))
+        self._why[key] = None
         self._write()
 
     def settle(self) -> None:
-        """All is done that is asked for: what else there is goes."""
-        kept = {key: part for key, part in self._parts.items() if self._why.get(key) == ""}
+        """All that is asked for is done: what else there is goes."""
+        kept = {k: part for k, part in self._parts.items() if self._why.get(k, "") is None}
         if kept.keys() != self._parts.keys():
             self._parts = kept
             self._write()
 
     def _write(self) -> None:
-        """In the order of the jobs, whichever ended first."""
-        wanted = {key: self._parts[key] for key in self._prints if key in self._parts}
-        parts = {**wanted, **self._parts}
+        """In the order of what is asked for, whichever ended first."""
+        first = {key: self._parts[key] for key in self._wanted if key in self._parts}
+        parts = {**first, **self._parts}
         jobs = [
             {"key": key, "fingerprint": part.fingerprint, "met": part.met,
              "n": len(part.measurements)}

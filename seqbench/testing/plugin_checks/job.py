@@ -1,9 +1,9 @@
-"""An examination as plain data, so that it can be made in a process of its own."""
+"""The checks of one plugin, as a job that a process of its own can run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,37 @@ from seqbench.plugins.registry import Offer
 from seqbench.testing.plugin_checks.results import Check, CheckResult, check_results
 from seqbench.training.data import cache_dir
 from seqbench.types import DataContext
-from seqbench.workers.channel import Channel
-from seqbench.workers.main import Job
+from seqbench.workers.context import JobContext, Workspace
 
 
-def job_for(
-    offer: Offer[Any], params: Mapping[str, Any], device: str = "cpu", data_dir: Path | None = None
-) -> dict[str, Any]:
-    """What :func:`examine` takes.
+@dataclass(frozen=True)
+class CheckPayload:
+    """A model or dataset to be checked.
+
+    Args:
+        kind: ``model`` or ``dataset``.
+        choice: with the parameters that it is checked with.
+        tasks: the kinds of task that a model claims to solve.
+        device: where a model is checked.
+    """
+
+    kind: str
+    choice: Choice
+    tasks: tuple[str, ...] = ()
+    device: str = "cpu"
+
+
+def check_payload(
+    offer: Offer[Any], params: Mapping[str, Any], device: str = "cpu"
+) -> CheckPayload:
+    """What :func:`check_plugin` takes.
 
     Args:
         params: those that are not to be the defaults.
-        device: where a model is examined.
-        data_dir: where a dataset may lie.
+        device: where a model is checked.
 
     Raises:
-        UsageError: it has no such parameter, or the parameter does not take that value.
+        UsageError: there is no such parameter, or it does not take that value.
     """
     declared = offer.spec.parameters
     for name, value in params.items():
@@ -38,40 +53,49 @@ def job_for(
             raise UsageError(f"{offer.spec.name} has no parameter {name!r}; {hint}")
         if problem := parameters.problem_with(value, declared[name]):
             raise UsageError(f"{offer.spec.name}, {name}: {problem}")
-    return {
-        "subject": offer.kind,
-        "choice": asdict(Choice.of(offer, parameters.completed(params, declared))),
-        "tasks": list(getattr(offer.spec, "tasks", ())),
-        "device": device,
-        "data_dir": str(data_dir) if data_dir else None,
-    }
+    choice = Choice.of(offer, parameters.completed(params, declared))
+    return CheckPayload(offer.kind, choice, tuple(getattr(offer.spec, "tasks", ())), device)
+
+
+def local_workspace(data_dir: Path | None = None) -> Workspace:
+    """The user's own folders; checks write nothing into a run's folder."""
+    return Workspace(Path(), cache_dir(), data_dir)
+
+
+def check_plugin(payload: CheckPayload, context: JobContext) -> dict[str, Any]:
+    """Runs every check and sends each result."""
+    import torch
+
+    if payload.device.startswith("cuda"):  # as a training does
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    for result in run_checks(payload, context.workspace, lambda name: context.send({"say": name})):
+        context.send({"found": asdict(result)})
+    return {}
 
 
 def run_checks(
-    job: Mapping[str, Any], tell: Callable[[str], None] = lambda name: None
+    payload: CheckPayload, workspace: Workspace, tell: Callable[[str], None] = lambda name: None
 ) -> Iterator[CheckResult]:
-    """Every check of a model or dataset, one after the other; of a model also what is not required.
+    """Every check of a model or dataset, one after the other; of a model also the optional ones.
 
     Args:
-        job: as :func:`job_for` makes it.
-        tell: is given the name of each check before it is made.
+        tell: is given the name of each check before it runs.
     """
     from seqbench.testing.plugin_checks.models import OPTIONAL_CHECKS
 
-    subject, checks = subject_and_checks(job)
+    subject, checks = subject_and_checks(payload, workspace)
     return check_results(
-        (*checks, *(OPTIONAL_CHECKS if job["subject"] == "model" else ())), subject, tell
+        (*checks, *(OPTIONAL_CHECKS if payload.kind == "model" else ())), subject, tell
     )
 
 
-def subject_and_checks(job: Mapping[str, Any]) -> tuple[Any, tuple[Check, ...]]:
-    """What is examined, and what is asked of it. Loads torch.
-
-    Args:
-        job: as :func:`job_for` makes it.
+def subject_and_checks(
+    payload: CheckPayload, workspace: Workspace
+) -> tuple[Any, tuple[Check, ...]]:
+    """What is checked, and its checks. Loads torch.
 
     Raises:
-        DeviceError: the device is not there.
+        DeviceError: this machine does not have the device.
     """
     import torch
 
@@ -79,34 +103,20 @@ def subject_and_checks(job: Mapping[str, Any]) -> tuple[Any, tuple[Check, ...]]:
     from seqbench.testing.plugin_checks.datasets import DATASET_CHECKS, Holding
     from seqbench.testing.plugin_checks.models import MODEL_CHECKS
 
-    choice = Choice(**job["choice"])
-    if job["subject"] == "model":
-        device = torch.device(job["device"])
-        _check_there(device)
-        return Candidate(choice, tuple(job["tasks"]), device), MODEL_CHECKS
-    downloads = cache_dir() / "downloads"
+    if payload.kind == "model":
+        device = torch.device(payload.device)
+        _check_available(device)
+        return Candidate(payload.choice, payload.tasks, device), MODEL_CHECKS
+    downloads = workspace.cache / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
-    data_dir = Path(job["data_dir"]) if job["data_dir"] else None
-    context = DataContext(data_dir, downloads, lambda text: None)
-    return Holding(choice, context), DATASET_CHECKS
+    context = DataContext(workspace.data_dir, downloads, lambda text: None)
+    return Holding(payload.choice, context), DATASET_CHECKS
 
 
-def _check_there(device: Any) -> None:
+def _check_available(device: Any) -> None:
     import torch
 
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise DeviceError(f"this machine has no device {str(device)!r}") from error
-
-
-def check_plugin(job: Job, channel: Channel) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    import torch
-
-    if job["device"].startswith("cuda"):  # as a training does
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    for finding in run_checks(job, lambda name: channel.send({"say": name})):
-        channel.send(asdict(finding))
-    return {}

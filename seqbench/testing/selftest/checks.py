@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.errors import WorkerError
+from seqbench.measure.payloads import CostPayload, MemoryPayload, Mode
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import Registry
 from seqbench.records import Comparison
 from seqbench.testing.selftest.rig import TRAIN, Rig, choice
+from seqbench.training.job import TrainPayload
 
 MIB = 2**20
+MODES: tuple[Mode, ...] = ("inference", "training")
+COST = "seqbench.measure.cost:measure_cost"
 
 #: Errors that are allowed, as a share of the truth.
 CLOCK_ERROR, MEMORY_ERROR = 0.01, 0.02
@@ -57,14 +61,13 @@ QUICK, FULL = Effort(2.0, 6), Effort(10.0, 10)
 Group = Callable[[Rig, Registry, Effort], Iterator[Verification]]
 
 
-def clock_checks(workshop: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
+def clock_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
     """Models that spin for a known time."""
     truth = {"spins for 1 ms": 0.001, "spins for 10 ms": 0.010}
     cases = {
-        name: workshop.subject(name, choice("Spinning", seconds=seconds))
-        for name, seconds in truth.items()
+        name: rig.subject(choice("Spinning", seconds=seconds)) for name, seconds in truth.items()
     }
-    latencies, _ = workshop.contest(cases, budget=effort.budget, processes=effort.processes)
+    latencies, _ = rig.contest(cases, budget=effort.budget, processes=effort.processes)
     for name, seconds in truth.items():
         found = latencies[name]["median_s"]
         error = found / seconds - 1
@@ -74,13 +77,13 @@ def clock_checks(workshop: Rig, registry: Registry, effort: Effort) -> Iterator[
         )  # fmt: skip
 
 
-def verdict_checks(workshop: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
+def verdict_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
     """The same model under two names, and with planted work."""
     steps = {"model": 100, "the same model": 100, "5 % more work": 105}
     if effort == FULL:
         steps["2 % more work"] = 102
-    cases = {name: workshop.subject(name, choice("Elman", steps=n)) for name, n in steps.items()}
-    _, pairs = workshop.contest(cases, budget=effort.budget, processes=effort.processes)
+    cases = {name: rig.subject(choice("Elman", steps=n)) for name, n in steps.items()}
+    _, pairs = rig.contest(cases, budget=effort.budget, processes=effort.processes)
     for name, more in list(steps.items())[1:]:
         found = pairs["model", name]
         truth = steps["model"] / more
@@ -110,14 +113,14 @@ def holds(found: Comparison, truth: float) -> bool:
     return bool(abs(math.log(found.effect / truth)) <= wider * half)
 
 
-def memory_checks(workshop: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
+def memory_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
     """Models that have a known number of bytes in use at their peak."""
-    for mode in ("inference", "training"):
+    for mode in MODES:
         for size in (64, 512):
             for to_the_end in (True, False):
                 model = choice("Allocating", mebibytes=size, to_the_end=to_the_end)
-                job = {**workshop.subject("", model), "mode": mode, "batch_size": 1}
-                (result,) = workshop.run("memory", job)
+                payload = MemoryPayload(rig.subject(model), mode, batch_size=1)
+                (result,) = rig.run("seqbench.measure.memory:measure_memory", payload)
                 (measured,) = result["measurements"]
                 if measured["status"] != "ok":
                     raise WorkerError(f"memory in {mode}: {measured['reason']}")
@@ -136,17 +139,17 @@ def memory_checks(workshop: Rig, registry: Registry, effort: Effort) -> Iterator
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 
 
-def macs_checks(workshop: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
+def macs_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
     """Multiply-accumulates, worked out by hand."""
     variants: list[dict[str, Any]] = [{}, {"bidirectional": True}, {"num_layers": 2}]
     asked = [(name, extra) for name in GATES for extra in variants]
-    jobs = [
-        workshop.subject("", shipped(registry, name, hidden_size=100, **extra))
+    payloads = [
+        CostPayload(rig.subject(shipped(registry, name, hidden_size=100, **extra)))
         for name, extra in asked
     ]
-    for (name, extra), result in zip(asked, workshop.run("cost", *jobs), strict=True):
+    for (name, extra), result in zip(asked, rig.run(COST, *payloads), strict=True):
         found = [one for one in result["measurements"] if one["quantity"] == "macs"]
-        expected = expected_macs(workshop, name, **extra)
+        expected = expected_macs(rig, name, **extra)
         measured = found[0]["values"].get("macs", math.nan)
         what = " ".join([name, *(key if value is True else f"{value} layers"
                                  for key, value in extra.items())])  # fmt: skip
@@ -156,33 +159,37 @@ def macs_checks(workshop: Rig, registry: Registry, effort: Effort) -> Iterator[V
         )  # fmt: skip
 
 
-def expected_macs(
-    workshop: Rig, name: str, *, bidirectional: bool = False, num_layers: int = 1
-) -> int:
+def expected_macs(rig: Rig, name: str, *, bidirectional: bool = False, num_layers: int = 1) -> int:
     """gates · hidden · (input + hidden) for each step, layer and direction, and the readout."""
-    task, hidden, directions = workshop.task, 100, 2 if bidirectional else 1
+    task, hidden, directions = rig.task, 100, 2 if bidirectional else 1
     inputs = [task.input_size] + [hidden * directions] * (num_layers - 1)
     steps = task.length * directions
     layers = sum(steps * GATES[name] * hidden * (size + hidden) for size in inputs)
     return layers + hidden * directions * task.output_size
 
 
-def training_checks(workshop: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
+def training_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
     """The same seed twice, side by side, and another seed."""
     model = shipped(registry, "lstm", hidden_size=32)
-    jobs = []
-    for number, seed in enumerate((0, 0, 1)):
-        weights = workshop.folder / f"trained-{number}.safetensors"
-        subject = {**workshop.subject("", model), "weights": str(weights)}
-        jobs.append({**subject, "train": {**TRAIN, "epochs": 3}, "seed": seed})
-    workshop.run("train", *jobs)
-    first, again, other = (_digest(job["weights"]) for job in jobs)
+    payloads = [
+        TrainPayload(
+            model=model,
+            data=rig.data,
+            train={**TRAIN, "epochs": 3},
+            device=rig.device,
+            seed=seed,
+            weights=f"trained-{number}.safetensors",
+        )
+        for number, seed in enumerate((0, 0, 1))
+    ]
+    rig.run("seqbench.training.job:train", *payloads)
+    first, again, other = (_digest(rig.folder / one.weights) for one in payloads)
     yield Verification("training, the same seed again", first, again, "", first == again)
     yield Verification("training, another seed", "other weights", other, "", first != other)
 
 
-def _digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:10]
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:10]
 
 
 def shipped(registry: Registry, name: str, **params: Any) -> Choice:

@@ -1,39 +1,45 @@
-"""Where the self-test gets its subjects from, and how it measures them: by the real path."""
+"""Where the selftest gets its subjects from, and how it measures them: by the real path."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_model
 
-from seqbench import __version__
 from seqbench.errors import WorkerError
 from seqbench.executors.base import Job, Listener
-from seqbench.executors.local import LocalExecutor
+from seqbench.executors.registry import make_executor
+from seqbench.measure.latency.checkpoint import Checkpoint
+from seqbench.measure.latency.contest import Contest, ContestCase, run_contest
+from seqbench.measure.payloads import TimingPayload, TimingSettings, TrainedModel
 from seqbench.plugins.choice import Choice
 from seqbench.records import Comparison
 from seqbench.training.data import open_splits, prepare_dataset
 from seqbench.training.model import build_model
+from seqbench.version import __version__
+from seqbench.workers.context import Workspace
+from seqbench.workers.conversation import Conversation
 
 SUBJECTS = "seqbench.testing.selftest.subjects"
-
 LIMIT = 120.0
 
-#: What a contest is told beside budget, processes and warm-up. Nothing is as precise as is asked
+#: How contests are timed, beside budget, processes and warm-up. Nothing is as precise as is asked
 #: for here: the whole budget is used.
-SETTINGS: Mapping[str, Any] = {
-    "batch_sizes": [1],
-    "seq_lens": [],
-    "threads": [1],
-    "runtimes": ["eager"],
-    "precision": 0.0,
-    "training_step": False,
-}
-
+SETTINGS = TimingSettings(
+    budget=10.0,
+    batch_sizes=(1,),
+    seq_lens=(),
+    threads=(1,),
+    runtimes=("eager",),
+    processes=10,
+    warm_up=0.1,
+    precision=0.0,
+    training_step=False,
+)
 TRAIN: Mapping[str, Any] = {
     "epochs": 1,
     "batch_size": 10,
@@ -59,51 +65,53 @@ class Rig:
 
     def __init__(self, folder: Path, device: str = "cpu"):
         self.folder, self.device = folder, device
-        self.executor = LocalExecutor()
+        self.workspace = Workspace(folder, folder)
+        self.executor = make_executor()
         noise = Choice("noise", {}, f"{SUBJECTS}:noise", "seqbench", __version__)
-        self.data = prepare_dataset(noise, cache=folder, data_dir=None, say=lambda text: None)
-        self.task = open_splits(self.data).task
+        prepared = prepare_dataset(noise, cache=folder, data_dir=None, say=lambda text: None)
+        self.data = str(prepared.relative_to(folder))
+        self.task = open_splits(prepared).task
         self.made = 0
 
-    def subject(self, name: str, model: Choice) -> dict[str, Any]:
+    def subject(self, model: Choice) -> TrainedModel:
         """A model with its first weights, as the measuring jobs take it."""
         self.made += 1
-        weights = self.folder / f"{self.made}.safetensors"
+        weights = f"{self.made}.safetensors"
         torch.manual_seed(0)
-        save_model(build_model(model, self.task), str(weights))
-        return {
-            "id": f"{self.made}-{model.name}",
-            "label": name,
-            "model": asdict(model),
-            "data": str(self.data),
-            "device": self.device,
-            "weights": str(weights),
-            "train": TRAIN,
-        }
+        save_model(build_model(model, self.task), str(self.folder / weights))
+        return TrainedModel(model, self.data, self.device, weights, TRAIN)
 
-    def run(self, kind: str, *payloads: Mapping[str, Any], threads: int = 1) -> list[Any]:
-        """The results of jobs of one kind, run side by side, each in a process of its own.
+    def run(self, function: str, *payloads: Any) -> list[Any]:
+        """The results of jobs, run side by side, each in a process of its own.
+
+        Args:
+            function: ``"package.module:function"``.
 
         Raises:
-            WorkerError: one of them did not end well.
+            WorkerError: one of them failed.
         """
         jobs = [
-            Job(str(number), kind, kind, payload, self.log, self.device, "", threads, LIMIT)
+            Job(
+                str(number),
+                function,
+                function,
+                payload,
+                log="logs/worker.log",
+                device=self.device,
+                limit=LIMIT,
+            )
             for number, payload in enumerate(payloads)
         ]
-        outcomes = sorted(self.executor.run(jobs, Listener()), key=lambda one: int(one.job.id))
-        for outcome in outcomes:
+        outcomes = self.executor.run(jobs, self.workspace, Listener())
+        ordered = sorted(outcomes, key=lambda one: int(one.job.id))
+        for outcome in ordered:
             if outcome.status != "ok":
-                raise WorkerError(f"{kind}: {outcome.status}: {outcome.reason}")
-        return [outcome.result for outcome in outcomes]
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "logs" / "worker.log"
+                raise WorkerError(f"{function}: {outcome.status}: {outcome.reason}")
+        return [outcome.result for outcome in ordered]
 
     def contest(
         self,
-        cases: Mapping[str, Mapping[str, Any]],
+        subjects: Mapping[str, TrainedModel],
         *,
         budget: float,
         processes: int,
@@ -112,27 +120,40 @@ class Rig:
         """Lets subjects take turns.
 
         Args:
-            cases: by name.
+            subjects: by name.
             budget: seconds for each. warm_up: seconds for each process.
 
         Returns:
-            for each case the figures of its latency (see :func:`.latency_summary`), and for
+            for each subject the figures of its latency (see :func:`.latency_summary`), and for
             each pair how the two compare, both by name.
         """
-        timing = {"budget": budget, "processes": processes, "warm_up": warm_up}
-        job = {
-            "cases": [{**case, "weights": [case["weights"]]} for case in cases.values()],
-            "settings": {**SETTINGS, **timing},
-            "folder": str(self.folder),
-            "cores": self.executor.cores,
-            "limit": LIMIT,
-        }
-        (result,) = self.run("latency", job)
-        names = {case["id"]: name for name, case in cases.items()}
+        settings = replace(SETTINGS, budget=budget, processes=processes, warm_up=warm_up)
+        names = {f"case-{number}": name for number, name in enumerate(subjects)}
+        contest = Contest(
+            "selftest",
+            "selftest",
+            device=self.device,
+            cases=tuple(
+                ContestCase(case, name, subjects[name], (subjects[name].weights,))
+                for case, name in names.items()
+            ),
+            settings=settings,
+            folder=self.folder,
+            cores=self.executor.cores,
+            limit=LIMIT,
+            checkpoint=Checkpoint(),
+        )
+        result = run_contest(contest, self.open_worker, lambda message: None)
         latencies = {}
-        for case, (latency, *_) in result["cases"].items():
-            if latency["status"] != "ok":
-                raise WorkerError(f"{names[case]}: {latency['status']}: {latency['reason']}")
-            latencies[names[case]] = latency["values"]
-        compared = [Comparison(**one) for one in result["comparisons"]]
-        return latencies, {(names[one.a], names[one.b]): one for one in compared}
+        for case, (latency, *_) in result.measurements.items():
+            if latency.status != "ok":
+                raise WorkerError(f"{names[case]}: {latency.status}: {latency.reason}")
+            latencies[names[case]] = latency.values
+        compared = {(names[one.a], names[one.b]): one for one in result.comparisons}
+        return latencies, compared
+
+    def open_worker(self, payload: TimingPayload, *, log: str) -> Conversation:
+        """A worker that times when asked to."""
+        function = "seqbench.measure.latency.timer:answer_requests"
+        job = Job("selftest", "selftest", function, payload, log=log, device=self.device)
+        return self.executor.open(job, self.workspace)

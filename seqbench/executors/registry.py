@@ -1,0 +1,31 @@
+"""The executors that there are. Importing this costs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from seqbench.errors import UsageError
+from seqbench.plugins.loading import import_object
+
+if TYPE_CHECKING:
+    from seqbench.executors.base import Executor
+
+#: Each executor with its class, which is called with ``cores``.
+EXECUTORS: Mapping[str, str] = {"local": "seqbench.executors.local:LocalExecutor"}
+DEFAULT = "local"
+
+
+def make_executor(name: str = DEFAULT, *, cores: int | None = None) -> Executor:
+    """The executor called ``name``.
+
+    Args:
+        cores: CPU threads that may be busy at once; by default those this process may use.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in EXECUTORS:
+        raise UsageError(f"unknown executor {name!r}; available: {', '.join(EXECUTORS)}")
+    executor: Executor = import_object(EXECUTORS[name])(cores=cores)
+    return executor
