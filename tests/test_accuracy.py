@@ -25,7 +25,7 @@ from seqbench.report.exports.markdown import to_markdown
 from seqbench.report.terminal.confusion import confusions, print_confusion
 from seqbench.report.terminal.pairs import print_pairs, verdict_words
 from seqbench.training import loop
-from seqbench.training.confusion import by_class
+from seqbench.training.confusion import Confusion
 from seqbench.training.evaluation import evaluate
 from seqbench.training.loop import train_model
 from seqbench.types import Splits, Task
@@ -103,7 +103,7 @@ def test_devices_have_letters_of_their_own() -> None:
             strict=True,
         )
     }
-    assert letters[("lstm", "cpu")] == letters[("lstm", "cuda")] == "a"
+    assert letters[("lstm", "cpu")] == letters[("lstm", "cuda:0")] == "a"
     assert len(document["comparisons"]) == 6
 
 
@@ -194,10 +194,16 @@ class Says(nn.Module):
         self.per_step = per_step
 
 
+def by_class(model: nn.Module, split: Any, task: Task) -> dict[str, Any]:
+    confusion = Confusion(task)
+    evaluate(model, split, task=task, device=CPU, meters=[confusion])
+    return confusion.result()
+
+
 def test_the_confusion_matrix_and_recall_by_hand() -> None:
     task = Task("features", 3, "label", 3, 1, ("x", "y", "z"))
     answers = nn.functional.one_hot(torch.tensor([0, 1, 1, 1, 0]), 3).float()[:, None]
-    found = by_class(Says(), answers, torch.tensor([0, 0, 0, 1, 1]), task=task, device=CPU)
+    found = by_class(Says(), (answers, torch.tensor([0, 0, 0, 1, 1])), task)
     assert found["confusion"] == [[1, 2, 0], [1, 1, 0], [0, 0, 0]]
     assert found["recall"] == [pytest.approx(1 / 3), 0.5, None]
     assert found["classes"] == ["x", "y", "z"]
@@ -207,7 +213,7 @@ def test_with_a_label_per_step_every_step_counts() -> None:
     task = Task("features", 2, "label_per_step", 2, 3)
     targets = torch.tensor([[0, 1, 1], [1, 0, 0]])
     answers = nn.functional.one_hot(torch.tensor([[0, 1, 0], [1, 1, 0]]), 2).float()
-    found = by_class(Says(per_step=True), answers, targets, task=task, device=CPU)
+    found = by_class(Says(per_step=True), (answers, targets), task)
     assert found["confusion"] == [[2, 1], [1, 2]]
     assert found["classes"] == ["0", "1"]
 
@@ -215,9 +221,9 @@ def test_with_a_label_per_step_every_step_counts() -> None:
 def test_numbers_have_no_classes_and_thousands_of_classes_no_matrix() -> None:
     x, y = torch.zeros(2, 1, 3), torch.zeros(2, dtype=torch.int64)
     value = Task("features", 3, "value", 3, 1)
-    assert by_class(Says(), x, y, task=value, device=CPU) == {}
-    many = Task("features", 3, "label", 5000, 1)
-    found = by_class(Says(), x, y, task=many, device=CPU)
+    assert by_class(Says(), (x, torch.zeros(2, 3)), value) == {}
+    many = Task("features", 5000, "label", 5000, 1)
+    found = by_class(Says(), (torch.zeros(2, 1, 5000), y), many)
     assert list(found) == ["confusion_reason"]
 
 
@@ -284,9 +290,9 @@ def test_no_figure_is_the_best_on_test(monkeypatch: pytest.MonkeyPatch) -> None:
                    (x[60:], y[60:]))  # fmt: skip
     seen = []
 
-    def watched(model: nn.Module, inputs: torch.Tensor, *rest: Any, **options: Any) -> float:
-        figure = evaluate(model, inputs, *rest, **options)
-        seen.append(("test" if inputs is parts.test[0] else "validation", figure))
+    def watched(model: nn.Module, split: Any, **options: Any) -> float:
+        figure = evaluate(model, split, **options)
+        seen.append(("test" if split is parts.test else "validation", figure))
         return figure
 
     monkeypatch.setattr(loop, "evaluate", watched)

@@ -50,7 +50,7 @@ def test_only_what_has_changed_is_run_again(finished: Path, suite: Path, tmp_pat
     )  # fmt: skip
     assert seen.stdout.count("ok: kept") == 3, seen.stderr
     assert seen.stdout.count("what defines it has changed") == 6
-    assert "going on with results/small/" in seen.stdout
+    assert "resuming results/small/" in seen.stdout
     assert "6 of 9 trials would run" in seen.stdout
     assert "cost and memory: 6 of 9 would be measured" in seen.stdout
     run = finish(tmp_path, "--resume", finished.name, "--seeds", "2")
@@ -71,7 +71,7 @@ def test_failed_trials_are_kept_unless_asked_for(
     (tmp_path / "bad").touch()
     failed = seqbench_cli("run", suite, "--seeds", 1)
     assert failed.returncode == 1
-    assert "to try again what did not end well: seqbench run small.yaml --seeds 1 --resume " \
+    assert "retry what failed with: seqbench run small.yaml --seeds 1 --resume " \
         in failed.stderr.replace(f"{tmp_path}/", "")  # fmt: skip
     (tmp_path / "bad").unlink()
     assert seqbench_cli("run", suite, "--seeds", 1, "--resume").returncode == 1
@@ -83,14 +83,14 @@ def test_failed_trials_are_kept_unless_asked_for(
     assert "0 of 3 trials would run" in kept  # --seeds 1 is taken over
     again = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed", "--json")
     assert again.returncode == 0, again.stdout
-    assert "going on with results/small/" in again.stderr
-    assert " (with --seeds 1): 2 of 3 trials kept" in again.stderr
+    assert "resuming results/small/" in again.stderr
+    assert " (with --seeds 1): 2 of 3 trials already done" in again.stderr
     (before,) = next(t["attempts"] for t in json.loads(again.stdout)["trials"] if t["attempts"])
     assert before["status"] == "failed"
     assert before["reason"].startswith("ValueError: bad weather")
     alone = seqbench_cli("run", suite, "--retry-failed")
     assert alone.returncode == 2
-    assert "--retry-failed goes with --resume" in alone.stderr
+    assert "--retry-failed needs --resume" in alone.stderr
 
 
 def test_an_interrupted_run_says_how_to_go_on_and_that_works(
@@ -100,7 +100,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_that_works(
     stdout, stderr = slow_run.communicate(timeout=30)
     assert slow_run.returncode == 130
     assert "interrupted" in stdout
-    (line,) = [line for line in stderr.splitlines() if line.startswith("to go on: ")]
+    (line,) = [line for line in stderr.splitlines() if line.startswith("resume with: ")]
     (run,) = tmp_path.glob("results/small/*")
     earned = begun(run)
     command = line.partition("seqbench ")[2].split()
@@ -179,7 +179,7 @@ def test_without_options_a_run_goes_on_with_those_it_had(
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
     taken = "--set train.epochs=1 --set 'measure=[accuracy]' --model rnn --seeds 1"
-    assert f"going on with {run} (with {taken}): 0 of 1 trials kept" in stderr
+    assert f"resuming {run} (with {taken}): 0 of 1 trials already done" in stderr
     assert "warning" not in stderr
     assert begun(run).keys() == before.keys()
     assert json.loads(stdout)["unplanned"] == 0
@@ -215,7 +215,7 @@ def test_latency_is_timed_again_only_where_cases_have_not_met(timed: Path, tmp_p
     assert intended(tmp_path) == "latency: nothing would be timed"
     suite.write_text(textwrap.dedent(TIMED_SUITE).replace("models: [", "models: [lstm, "))
     assert intended(tmp_path) == (
-        "latency: 3 cases taking turns on cpu would be timed "
+        "latency: timing 3 cases on cpu, interleaved "
         "(again: lstm on parity is not measured yet)"
     )
 
@@ -253,7 +253,7 @@ def test_the_log_tells_how_a_run_went(slow_run: subprocess.Popen[str], tmp_path:
     assert told[0] == "begun"
     assert told[-1] == "finished"
     middle = told.index("interrupted")
-    assert told[middle + 1].startswith("going on with results/small/")
+    assert told[middle + 1].startswith("resuming results/small/")
 
 
 @pytest.mark.slow
@@ -386,10 +386,10 @@ def test_what_is_empty_or_damaged_is_timed_again(
     (tmp_path / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
     (path,) = run.glob(name)
     path.write_text(content)
-    expected = f"2 cases taking turns on cpu would be timed (again: {why})"
+    expected = f"timing 2 cases on cpu, interleaved (again: {why})"
     assert intended(tmp_path) == f"latency: {expected}"
     finish(tmp_path, "--resume")
-    assert f"2 cases taking turns on cpu (again: {why}): ok" in (run / "run.log").read_text()
+    assert f"timing 2 cases on cpu, interleaved (again: {why}): ok" in (run / "run.log").read_text()
 
 
 def test_a_dry_run_as_json(finished: Path, seqbench_cli: Callable[..., Any]) -> None:

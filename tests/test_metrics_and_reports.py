@@ -111,7 +111,7 @@ def scored(answers: list[Any], targets: list[Any], kind: str, asked: Choice) -> 
     task = Task("features", given.shape[-1], kind, given.shape[-1], inputs.shape[1])  # type: ignore[arg-type]
     model = EachStep() if steps else Fixed()
     device = torch.device("cpu")
-    found = score_split(model, inputs, wanted, task=task, device=device, choice=asked)
+    found = score_split(model, (inputs, wanted), task=task, device=device, choice=asked)
     assert torch.equal(inputs, given if steps else given[:, None])
     return found
 
@@ -138,8 +138,8 @@ def test_mean_absolute_error() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("nan", "nan came out as nan, which is no finite number"),
-        ("text", "text came out as '0.25', which is no finite number"),
+        ("nan", "nan is nan, which is not a finite number"),
+        ("text", "text is '0.25', which is not a finite number"),
         ("nothing", "returned NoneType, which has no method update"),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_run_with_metrics_and_reports(
     suite.write_text(f"{suite.read_text()}\n{asked}reports: [winner, sick, number, markdown]\n")
     done = seqbench_cli("run", suite, "--resume")
     assert done.returncode == 1  # one metric failed
-    assert "4 of 4 trials kept" in done.stderr  # and are not trained again
+    assert "4 of 4 trials already done" in done.stderr  # and are not trained again
     document = json.loads(seqbench_cli("show", "--format", "json").stdout)
     for case in document["cases"]:
         assert case["scores"]["top_k k=1"]["mean"] == case["metric"]["mean"]
@@ -185,9 +185,9 @@ def test_a_run_with_metrics_and_reports(
     ).stdout
     again = seqbench_cli("run", suite, "--resume", "--dry-run").stdout
     assert "0 of 4 trials would run" in again
-    assert "metrics: 0 of 28 would be asked" in again
+    assert "metrics: 0 of 28 would be computed" in again
     retried = seqbench_cli("run", suite, "--resume", "--retry-failed", "--dry-run").stdout
-    assert "metrics: 8 of 28 would be asked" in retried
+    assert "metrics: 8 of 28 would be computed" in retried
 
 
 def test_wrong_metrics_and_reports_of_a_suite_are_said_with_their_lines(

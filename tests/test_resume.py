@@ -234,7 +234,7 @@ def test_a_full_disk_keeps_what_was_earned(suite: Path, tmp_path: Path) -> None:
         assert process.returncode == 1
         assert "No space left on device" in stderr
         assert "Traceback" not in stderr
-        assert "to go on: seqbench run small.yaml --out disk --resume disk/small/" in stderr
+        assert "resume with: seqbench run small.yaml --out disk --resume disk/small/" in stderr
         for path in disk.glob("small/*/trials/*.json"):
             json.loads(path.read_text())
         subprocess.run([*mount[:4], "remount,size=100m", *mount[5:]], check=True)
@@ -328,5 +328,5 @@ def test_a_results_folder_that_vanishes_while_it_is_timed_is_no_fault_of_a_model
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "while it was timed" not in stderr
-    assert "to go on" not in stderr
+    assert "resume with" not in stderr
     assert not (tmp_path / "results").exists()

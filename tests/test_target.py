@@ -173,4 +173,4 @@ def test_the_dry_run_says_how_long_timing_takes(seqbench_cli: Callable[..., Any]
     many = asked.replace("10s", "1s").replace("}", ", runtimes: [eager, compile]}")
     text = seqbench_cli("run", suite, "--dry-run", "--set", many, *ONE).stdout
     # 10 processes × 3 rounds × 4 settings × 10 ms are more than the budget
-    assert "about 11 s for all cases unless precise before, and what compiling takes" in text
+    assert "about 11 s for all cases, less if precise earlier, plus the time to compile" in text

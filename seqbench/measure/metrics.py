@@ -14,7 +14,7 @@ from seqbench.measure.subject import Subject
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.loading import check_call, load_object
 from seqbench.plugins.provenance import check_unchanged
-from seqbench.training.evaluation import EVALUATION_BATCH
+from seqbench.training.evaluation import evaluate
 from seqbench.types import Task
 from seqbench.workers.context import JobContext
 
@@ -36,7 +36,7 @@ def score_model(payload: MetricPayload, context: JobContext) -> dict[str, Any]:
         reason = f"it is for {suits}, not for {task.target}"
         return {"status": "skipped", "value": None, "reason": reason}
     value = score_split(
-        subject.model, *subject.splits.test,
+        subject.model, subject.splits.test,
         task=task, device=subject.device, choice=metric.choice,
     )  # fmt: skip
     return {"status": "ok", "value": value, "reason": ""}
@@ -44,8 +44,7 @@ def score_model(payload: MetricPayload, context: JobContext) -> dict[str, Any]:
 
 def score_split(
     model: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
+    split: tuple[Tensor, Tensor],
     *,
     task: Task,
     device: torch.device,
@@ -54,32 +53,46 @@ def score_split(
     """One metric over a whole split.
 
     Args:
-        inputs, targets: shaped as :class:`seqbench.Task` says, on any device.
+        split: inputs and targets, shaped as :class:`seqbench.Task` says, on any device.
 
     Raises:
         PluginError: it is not what the run was planned with, has no ``update`` and ``compute``, or
-            came out as what is no finite number. Whatever its own code raises.
+            is not a finite number. Whatever its own code raises.
     """
     check_unchanged(choice)
-    function = load_object(choice)
-    check_call(choice, function, task, **choice.params)
-    meter = function(task, **choice.params)
-    for method in ("update", "compute"):
-        if not callable(getattr(meter, method, None)):
-            raise PluginError(
-                f"{choice.target} returned {type(meter).__name__}, which has no method {method}"
-            )
-    model.eval()
-    for start in range(0, len(inputs), EVALUATION_BATCH):
-        part = slice(start, start + EVALUATION_BATCH)
-        with torch.inference_mode():
-            answers = model(inputs[part].to(device)).cpu()
-        answers, wanted = answers.clone(), targets[part].cpu().clone()  # it may write into them
-        if task.target == "label_per_step":
-            answers, wanted = answers.flatten(0, -2), wanted.flatten()
-        meter.update(answers, wanted)
-    found = meter.compute()
-    value = math.nan if isinstance(found, str) else float(found)
-    if not math.isfinite(value):
-        raise PluginError(f"{choice.name} came out as {found!r}, which is no finite number")
-    return value
+    meter = _PluginMeter(choice, task)
+    evaluate(model, split, task=task, device=device, meters=[meter])
+    return meter.result()
+
+
+class _PluginMeter:
+    """A plugin's metric, as one more meter of a pass.
+
+    Raises:
+        PluginError: the metric does not keep the contract. Whatever its own code raises.
+    """
+
+    def __init__(self, choice: Choice, task: Task):
+        function = load_object(choice)
+        check_call(choice, function, task, **choice.params)
+        self._choice, self._per_step = choice, task.target == "label_per_step"
+        self._meter = function(task, **choice.params)
+        for method in ("update", "compute"):
+            if not callable(getattr(self._meter, method, None)):
+                what = type(self._meter).__name__
+                raise PluginError(f"{choice.target} returned {what}, which has no method {method}")
+
+    def update(self, answers: Tensor, targets: Tensor) -> None:
+        """Gives the metric copies of its own on the CPU: it may change them."""
+        answers, targets = answers.cpu().clone(), targets.cpu().clone()
+        if self._per_step:
+            answers, targets = answers.flatten(0, -2), targets.flatten()
+        self._meter.update(answers, targets)
+
+    def result(self) -> float:
+        """The metric over all batches."""
+        found = self._meter.compute()
+        value = math.nan if isinstance(found, str) else float(found)
+        if not math.isfinite(value):
+            raise PluginError(f"{self._choice.name} is {found!r}, which is not a finite number")
+        return value

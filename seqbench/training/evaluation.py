@@ -1,8 +1,10 @@
-"""The quality of a model over a whole split."""
+"""The one pass over a split from which every figure of quality is computed."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,32 +15,76 @@ from seqbench.types import Task
 EVALUATION_BATCH = 1000
 
 
-def evaluate(
-    model: nn.Module, inputs: Tensor, targets: Tensor, *, task: Task, device: torch.device
-) -> float:
-    """The task's metric over a whole split: share of right labels, or mean squared error.
+class Meter(Protocol):
+    """Sees every answer of a pass, and makes a figure of them."""
+
+    def update(self, answers: Tensor, targets: Tensor) -> None:
+        """Takes the answers to one batch.
+
+        Args:
+            answers, targets: shaped as :class:`seqbench.Task` says, on the model's device; they
+                belong to all meters and must not be changed.
+        """
+        ...
+
+
+class DecidingFigure:
+    """The task's own metric: share of right labels, or mean squared error.
 
     NaN if any answer is not finite: ``argmax`` would make a label of it.
+    """
+
+    def __init__(self, task: Task):
+        self._values = task.target == "value"
+        self._total, self._count = 0.0, 0
+
+    def update(self, answers: Tensor, targets: Tensor) -> None:
+        """See :class:`Meter`."""
+        if not torch.isfinite(answers).all():
+            self._total = math.nan
+        elif self._values:
+            # In double precision, which not every device has.
+            self._total += (answers.cpu().double() - targets.cpu().double()).square().sum().item()
+        else:
+            self._total += (answers.argmax(-1) == targets).sum().item()
+        self._count += targets.numel()
+
+    @property
+    def value(self) -> float:
+        """The figure over all batches so far."""
+        return self._total / self._count
+
+
+def evaluate(
+    model: nn.Module,
+    split: tuple[Tensor, Tensor],
+    *,
+    task: Task,
+    device: torch.device,
+    meters: Sequence[Meter] = (),
+) -> float:
+    """Goes over a split once, in evaluation mode, and returns the task's own metric.
 
     Args:
-        inputs, targets: shaped as :class:`seqbench.Task` says, on any device.
+        model: on ``device``; its mode is restored.
+        split: inputs and targets, shaped as :class:`seqbench.Task` says, on any device.
+        meters: what else is to see the answers.
+
+    Raises:
+        PluginError: the model's answer has the wrong shape.
     """
+    inputs, targets = split
+    figure = DecidingFigure(task)
     training = model.training
     model.eval()
-    total, count = 0.0, 0
-    with torch.inference_mode():
-        for start in range(0, len(inputs), EVALUATION_BATCH):
-            x = inputs[start : start + EVALUATION_BATCH].to(device)
-            y = targets[start : start + EVALUATION_BATCH].to(device)
-            answer = model(x)
-            check_shape(answer, y, task)
-            if not torch.isfinite(answer).all():
-                return math.nan
-            if task.target == "value":
-                # In double precision, which not every device has.
-                total += (answer.cpu().double() - y.cpu().double()).square().sum().item()
-            else:
-                total += (answer.argmax(-1) == y).sum().item()
-            count += y.numel()
+    for start in range(0, len(inputs), EVALUATION_BATCH):
+        part = slice(start, start + EVALUATION_BATCH)
+        wanted = targets[part].to(device)
+        with torch.inference_mode():
+            answers = model(inputs[part].to(device))
+            check_shape(answers, wanted, task)
+            figure.update(answers, wanted)
+        for meter in meters:
+            meter.update(answers, wanted)
     model.train(training)
-    return total / count
+    return figure.value

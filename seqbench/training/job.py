@@ -94,7 +94,6 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     """
     import torch
 
-    from seqbench.training.confusion import by_class
     from seqbench.training.loop import train_model
     from seqbench.training.model import build_model
 
@@ -112,10 +111,9 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     )
     weights = context.workspace.run / payload.weights
     digest = _save(model, weights)
-    classes = by_class(model, *splits.test, task=splits.task, device=device)
     return {
         "metric": splits.task.metric,
-        "metrics": {**trained.metrics, **classes},
+        "metrics": trained.metrics,
         "curve": trained.curve,
         "weights_sha256": digest,
         "weights_stamp": stamp(weights),

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.errors import Diverged
+from seqbench.training.confusion import Confusion
 from seqbench.training.evaluation import evaluate
 from seqbench.training.step import Step
 from seqbench.types import HIGHER_IS_BETTER, Splits, Task
@@ -79,13 +80,13 @@ def train_model(
         first_loss = losses[0].item() if epoch == 1 else first_loss
         _raise_if_exploded(entry["train_loss"], first_loss, step.count)
         if splits.validation is not None:
-            entry["validation"] = evaluate(model, *splits.validation, task=task, device=device)
+            entry["validation"] = evaluate(model, splits.validation, task=task, device=device)
             _raise_if_nan(entry["validation"], step.count)
             best.see(epoch, entry["validation"], model)
         entry["seconds"] = time.perf_counter() - started
         tell({"epoch": epoch, "epochs": settings["epochs"], **entry})
         curve.append({**entry, "steps": step.count})
-    return _finish(model, splits, device, curve, best, step.count)
+    return _finish(model, splits, device=device, curve=curve, best=best, steps=step.count)
 
 
 def _epoch(
@@ -159,27 +160,32 @@ class _Best:
 def _finish(
     model: nn.Module,
     splits: Splits,
+    *,
     device: torch.device,
     curve: list[dict[str, Any]],
     best: _Best,
     steps: int,
 ) -> Trained:
-    last = evaluate(model, *splits.test, task=splits.task, device=device)
+    """Evaluates on the test split: at the last weights and, if others were better on validation, at
+    those. The confusion matrix is that of the weights that are kept.
+    """
+    task, confusion = splits.task, Confusion(splits.task)
+    keeps_last = best.epoch is None or best.epoch == curve[-1]["epoch"]
+    meters = [confusion] if keeps_last else []
+    last = evaluate(model, splits.test, task=task, device=device, meters=meters)
     _raise_if_nan(last, steps)
+    value = last
+    if not keeps_last:
+        model.load_state_dict(best.state)
+        value = evaluate(model, splits.test, task=task, device=device, meters=[confusion])
     metrics: dict[str, Any] = {
-        "value": last,
+        "value": value,
         "last": last,
-        "best": None,
-        "best_epoch": None,
-        "validation": None,
+        "best": None if best.epoch is None else value,
+        "best_epoch": best.epoch,
+        "validation": None if best.epoch is None else best.validation,
         "train_loss": curve[-1]["train_loss"],
         "steps": steps,
+        **confusion.result(),
     }
-    if best.epoch is not None:
-        if best.epoch != curve[-1]["epoch"]:
-            model.load_state_dict(best.state)
-            metrics["value"] = evaluate(model, *splits.test, task=splits.task, device=device)
-        metrics["best"] = metrics["value"]
-        metrics["best_epoch"] = best.epoch
-        metrics["validation"] = best.validation
     return Trained(metrics, curve)
