@@ -71,7 +71,7 @@ class Measurement:
     """One quantity of one case.
 
     Args:
-        quantity: ``latency``, ``throughput``, ``cold``, ``memory`` or ``cost``.
+        quantity: the name of one of :data:`.quantities.QUANTITIES`.
         unit: SI: ``s``, ``1/s``, ``B``, ``1``.
         settings: what it was measured at (``batch_size``, ``threads``, ``mode``, …).
         values: the figures, derived from the samples where there are any.
@@ -97,7 +97,7 @@ class Comparison:
     """Two cases held against each other in one quantity.
 
     Args:
-        quantity, settings: as of the :class:`Measurement`; ``accuracy`` or ``mse`` for the metric.
+        quantity, settings: as of the :class:`Measurement`; of seeds, the name of the metric.
         a, b: ids of the two cases.
         scale: ``"ratio"``: ``effect`` is a ÷ b; ``"difference"``: it is a - b.
         effect, low, high: the estimate and its own 95 % interval (None where there is none).

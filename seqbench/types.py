@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from seqbench.quantities import QUANTITIES, deciding
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -54,17 +56,8 @@ class Task:
     @property
     def metric(self) -> str:
         """Name of the quality figure: ``accuracy`` (share, 0 to 1) or ``mse``."""
-        return "mse" if self.target == "value" else "accuracy"
+        return deciding()[self.target].name
 
-
-#: Whether more is better, for every metric that decides on a task (others come from plugins).
-HIGHER_IS_BETTER: Mapping[str, bool] = {"accuracy": True, "mse": False}
-
-#: Quantities that seqbench itself measures: no plugin's metric is called so.
-QUANTITIES = (
-    *HIGHER_IS_BETTER, "latency", "step", "training_step", "throughput", "cold", "memory", "macs",
-    "cost", "ops", "parameters",
-)  # fmt: skip
 
 #: What ``seqbench show --format`` calls seqbench's own: no plugin's report is called so.
 FORMATS = ("table", "json")

@@ -215,8 +215,7 @@ def test_latency_is_timed_again_only_where_cases_have_not_met(timed: Path, tmp_p
     assert intended(tmp_path) == "latency: nothing would be timed"
     suite.write_text(textwrap.dedent(TIMED_SUITE).replace("models: [", "models: [lstm, "))
     assert intended(tmp_path) == (
-        "latency: timing 3 cases on cpu, interleaved "
-        "(again: lstm on parity is not measured yet)"
+        "latency: timing 3 cases on cpu, interleaved (again: lstm on parity is not measured yet)"
     )
 
 
@@ -374,8 +373,8 @@ def test_a_dry_run_refuses_what_a_resume_refuses(
     ("name", "content", "why"),
     [
         ("samples/gru-*.json.gz", "", "gru on parity has lost its samples"),
-        ("comparisons/latency-cpu.json", "{}", "how they compare is not known"),
-        ("comparisons/latency-cpu.json", "{", "how they compare is not known"),
+        ("comparisons/latency-cpu.json", "{}", "the comparisons are missing"),
+        ("comparisons/latency-cpu.json", "{", "the comparisons are missing"),
     ],
 )
 def test_what_is_empty_or_damaged_is_timed_again(
@@ -445,7 +444,7 @@ def test_cases_that_were_timed_apart_are_timed_again_together(timed: Path, tmp_p
     next((run / "samples").glob("rnn-*")).unlink()
     finish(tmp_path, "--resume")  # rnn alone
     (tmp_path / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
-    assert intended(tmp_path).endswith("(again: how they compare is not known)")
+    assert intended(tmp_path).endswith("(again: the comparisons are missing)")
 
 
 def test_comparisons_of_figures_that_are_gone_are_not_shown(timed: Path, tmp_path: Path) -> None:

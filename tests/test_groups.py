@@ -18,7 +18,8 @@ def test_all_that_share_a_letter_with_the_best_are_marked() -> None:
     """The best cannot be told from either of the others, but those two can be told apart."""
     estimates = tuple(Estimate(value) for value in (1.0, 1.1, 1.2))
     column = Column(
-        "step", "s", ("step", "", ""), "speed", estimates, ("1.0", "1.1", "1.2"), "lower", True,
+        field="step", si="s", header=("step", "", ""), group="speed", estimates=estimates,
+        texts=("1.0", "1.1", "1.2"), better="lower", interval=True,
         letters=("ab", "a", "b"),
     )  # fmt: skip
     assert column.best == (True, True, True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from seqbench.quantities import find
 from seqbench.report.numbers import duration
 from seqbench.report.text import clean
 from seqbench.runner.context import Progress as Listener
@@ -215,7 +216,6 @@ def _result(outcome: Outcome) -> str:
         return f"{outcome.reason} ({took})"
     if "metric" not in outcome.result:
         return took
-    value = outcome.result["metrics"]["value"]
-    if outcome.result["metric"] == "accuracy":
-        return f"accuracy {100 * value:.2f} % ({took})"
-    return f"{outcome.result['metric']} {value:.4g} ({took})"
+    name, value = outcome.result["metric"], outcome.result["metrics"]["value"]
+    figure = f"{100 * value:.2f} %" if find(name).share else f"{value:.4g}"
+    return f"{name} {figure} ({took})"

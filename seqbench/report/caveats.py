@@ -9,7 +9,7 @@ from typing import Any
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.speed import latency_settings, measurement_settings, setting_words
 from seqbench.report.names import case_name, some
-from seqbench.report.text import clean
+from seqbench.report.text import clean, counted
 
 HOW_ENDED = {
     "running": "is not finished",
@@ -30,18 +30,18 @@ def caveats(document: Document) -> list[str]:
     lines = []
     if document["status"] != "finished":
         how = HOW_ENDED.get(document["status"], "did not come to its end")
-        figures = ": the figures are of what had ended by then" * bool(document["trials"])
+        figures = ": the figures are of what had ended by then" if document["trials"] else ""
         lines.append(f"This run {how}{figures}.")
         if document["status"] != "running":
             lines[-1] += f" `{clean(how_to_go_on(document))}` goes on with it."
     if (missing := document.get("missing")) and document["status"] == "finished":
         lines.append(
-            f"Of {missing} trial{'s' * (missing != 1)} there is no record: "
+            f"Of {counted(missing, 'trial')} there is no record: "
             f"`{clean(how_to_go_on(document))}` runs {'them' if missing != 1 else 'it'} again."
         )
     if unplanned := document.get("unplanned"):
         lines.append(
-            f"{unplanned} trial{'s' * (unplanned != 1)} of an earlier plan of this run "
+            f"{counted(unplanned, 'trial')} of an earlier plan of this run "
             f"{'are' if unplanned != 1 else 'is'} in its folder, and not shown."
         )
     edited = [case_name(case, document) for case in document["cases"] if case.get("edited")]
@@ -82,12 +82,15 @@ def _versions(document: Document) -> list[str]:
             other = f"{case['distribution']} {version} instead of {case['version']}"
             names = found.setdefault(clean(other), [])
             name = case_name(case, document)
-            names += [name] * (name not in names)
+            if name not in names:
+                names.append(name)
+    if not found:
+        return []
     told = "; ".join(f"{some(names)} with {other}" for other, names in found.items())
     return [
         "Different versions of a package are held against each other, since it was installed anew "
         f"while the suite ran: {told}. --resume trains anew what is not of the version of now."
-    ] * bool(found)
+    ]
 
 
 def _place(entry: Mapping[str, Any], case: Case) -> str:
@@ -122,14 +125,16 @@ def _imprecise(document: Document) -> list[str]:
 def _too_many_threads(document: Document) -> list[str]:
     """Threads beyond the cores of the machine disturb each other."""
     cores = (document["environment"] or {}).get("cores")
+    if not cores:
+        return []
     found = {
         entry["threads"]
         for case in document["cases"]
         for entry in case["latency"]
-        if cores and case["device"] == "cpu" and entry["threads"] > cores
+        if case["device"] == "cpu" and entry["threads"] > cores
     }
     return [
-        f"Latency on {threads} threads: this machine has {cores} core{'s' * (cores != 1)}; "
+        f"Latency on {threads} threads: this machine has {counted(cores, 'core')}; "
         "`threads: all` takes as many as there are."
         for threads in sorted(found)
     ]
@@ -140,7 +145,7 @@ def _disturbed(document: Document) -> list[str]:
         "Another run of seqbench was timing on this machine at the same time: the latency of both "
         "suffers. Run them one after the other."
     )
-    return [line] * bool(document["environment"].get("disturbed"))
+    return [line] if document["environment"].get("disturbed") else []
 
 
 def _noisy_machine(document: Document) -> list[str]:

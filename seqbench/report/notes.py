@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from seqbench.plugins.loading import import_object
+from seqbench.quantities import find, functions
 from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.letters import at_settings
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.names import case_name, dataset_words, some
-from seqbench.report.text import clean, label, lines_of, settings, target_words
+from seqbench.report.text import clean, counted, label, lines_of, settings, target_words
 from seqbench.stats.timing import ENOUGH_FOR_P90, ENOUGH_FOR_P99
 from seqbench.summary.metric_pairs import MOST_CASES, families
 
@@ -19,11 +21,6 @@ MOST_FAILURES = 10
 
 #: What the log may explain, where the reason says only how a process ended; so many lines of it.
 UNEXPLAINED, MOST_LINES = ("crashed", "timeout"), 3
-
-SEEDS_TEST = "sign-flip test of paired seeds"
-
-#: The test behind a comparison in pairs, where it is not that of the metric.
-TESTS = dict.fromkeys(("latency", "step"), "t test of paired rounds")
 
 #: The parameters of optimizers and schedules that readers ask for; the JSON export has all.
 TOLD = ("lr", "max_lr", "momentum", "weight_decay", "gamma")
@@ -78,7 +75,10 @@ def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:
             printed[what] = [f"  | {clean(line)}" for line in trial.get("lines", ())[-MOST_LINES:]]
     return [
         "\n".join(
-            [f"seed{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {what}", *printed.get(what, ())]
+            [
+                f"{'seeds' if len(numbers) > 1 else 'seed'} {', '.join(numbers)}: {what}",
+                *printed.get(what, ()),
+            ]
         )
         for what, numbers in seeds.items()
     ]
@@ -111,7 +111,7 @@ def explanations(
     lines = []
     marked = [c for c in columns if any(c.best) and (c.letters is None or not tied)]
     if marked:
-        lines.append(f"{best}: best of its column" + "." * (not tied))
+        lines.append(f"{best}: best of its column" + ("" if tied else "."))
     if marked and tied:
         resolution = max(column.resolution for column in marked) / 2**20
         close = f"; memory: within {resolution:.1f} MiB" if resolution else ""
@@ -120,22 +120,30 @@ def explanations(
         lines.append(
             f"{numbers.DOUBTFUL}: the 95 % interval is wider than ±{100 * numbers.DOUBT:g} %."
         )
-    lines += [*_letters_line(columns), *_metric_line(document), *_undecided_lines(document)]
-    lines += [*_target_lines(document), *_latency_line(document, columns), *_memory_line(document)]
+    lines += _letters_line(columns)
+    for name in functions("notes"):
+        lines += import_object(name)(document, columns)
     return [*lines, *_models_line(document), *_training_line(document), *_origin_line(document)]
 
 
 def _letters_line(columns: Iterable[Column]) -> list[str]:
     """What letters mean, and the test behind those of each quantity."""
     compared = [c.compared[0] for c in columns if c.compared and c.letters and any(c.letters)]
+    if not compared:
+        return []
     names: dict[str, list[str]] = {}
     for name in dict.fromkeys(compared):
-        names.setdefault(TESTS.get(name, SEEDS_TEST), []).append(clean(name))
+        names.setdefault(find(name).test, []).append(clean(name))
     tests = "; ".join(f"{', '.join(told)}: {test}" for test, told in names.items())
     return [
         "a, b, …: cases that share a letter cannot be told apart; the best has an a "
         f"({tests}; 5 % for all pairs of a column)."
-    ] * bool(compared)
+    ]
+
+
+def quality_notes(document: Document, columns: Sequence[Column]) -> list[str]:
+    """What decides, where nothing can be told apart by it, and the steps to the target."""
+    return [*_metric_line(document), *_undecided_lines(document), *_target_lines(document)]
 
 
 def _undecided_lines(document: Document) -> list[str]:
@@ -166,10 +174,9 @@ def _place(case: Case, document: Document) -> str:
 def _too_few(found: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
     """``3 seeds are too few to tell any two cases apart …``, and how many would do for one pair."""
     seeds = _range(each["n"] for each in found)
-    pairs = f"{len(found)} pair{'s' * (len(found) != 1)}"
     text = (
-        f"{seeds} seed{'s are' if seeds != '1' else ' is'} too few to tell any two cases apart "
-        f"(sign-flip test, {pairs})"
+        f"{seeds} {'seed is' if seeds == '1' else 'seeds are'} too few to tell any two cases apart "
+        f"(sign-flip test, {counted(len(found), 'pair')})"
     )
     easiest = min(found, key=lambda each: (each["needed"] or math.inf, -abs(each["effect"])))
     if easiest["needed"]:
@@ -218,7 +225,8 @@ def _metric_line(document: Document) -> list[str]:
     ]
 
 
-def _latency_line(document: Document, columns: Sequence[Column]) -> list[str]:
+def latency_notes(document: Document, columns: Sequence[Column]) -> list[str]:
+    """How latency and throughput were measured."""
     entries = [entry for case in document["cases"] for entry in case["latency"]]
     if not entries:
         return []
@@ -227,23 +235,25 @@ def _latency_line(document: Document, columns: Sequence[Column]) -> list[str]:
     threads = _range(entry["threads"] for entry in entries)
     too_few = any(entry[tail] is None for entry in entries for tail in ("p90_s", "p99_s"))
     too_few &= any(column.header[0] in ("p90", "p99") for column in columns)
-    needed = f"; p90 needs {ENOUGH_FOR_P90} calls, p99 {ENOUGH_FOR_P99}" * too_few
+    needed = f"; p90 needs {ENOUGH_FOR_P90} calls, p99 {ENOUGH_FOR_P99}" if too_few else ""
+    many = "thread" if threads == "1" else "threads"
     return [
-        f"latency: one forward pass on {threads} thread{'s' * (threads != '1')}, median of the "
-        f"medians of {processes} processes, {calls} calls each; 95 % t interval over the "
-        f"logarithms of these medians{needed}.",
+        f"latency: one forward pass on {threads} {many}, median of the medians of {processes} "
+        f"processes, {calls} calls each; 95 % t interval over the logarithms of these medians"
+        f"{needed}.",
         "throughput: sequences per second.",
     ]
 
 
-def _memory_line(document: Document) -> list[str]:
+def memory_notes(document: Document, columns: Sequence[Column]) -> list[str]:
+    """What the figures of memory hold."""
     found = [case["memory"] for case in document["cases"] if case["memory"]]
     if not found:
         return []
     sizes = [memory["batch_size"] for memory in found if memory.get("batch_size")]
     at = f" at batch {_range(sizes)}" if sizes else ""
-    bound = " (a lower bound: this system does not tell more)"
-    bound *= any(memory.get("lower_bound") for memory in found)
+    lower = any(memory.get("lower_bound") for memory in found)
+    bound = " (a lower bound: this system does not tell more)" if lower else ""
     return [
         f"memory: peak of a forward pass and of a training step{at}, weights included{bound}; "
         "--memory says what for."
@@ -277,16 +287,15 @@ def _training_line(document: Document) -> list[str]:
     words: dict[str, list[str]] = {}
     for case in document["cases"]:
         labels = words.setdefault(training_words(case["train"]), [])
-        labels += [label(case)] * (label(case) not in labels)
-    return ["training: cases differ in more than the model."] * bool(words) + [
-        f"  {', '.join(labels)}: {how}" for how, labels in words.items()
-    ]
+        if label(case) not in labels:
+            labels.append(label(case))
+    differ = ["training: cases differ in more than the model."] if words else []
+    return [*differ, *(f"  {', '.join(labels)}: {how}" for how, labels in words.items())]
 
 
 def training_words(train: Mapping[str, Any]) -> str:
     """``4 epochs, batch 100, adam lr=0.004, cosine, gradient norm at most 1``."""
-    epochs = train["epochs"]
-    parts = [f"{epochs} epoch{'s' * (epochs != 1)}, batch {train['batch_size']}"]
+    parts = [f"{counted(train['epochs'], 'epoch')}, batch {train['batch_size']}"]
     for name in ("optimizer", "schedule"):
         choice = train.get(name)
         if choice:
@@ -306,7 +315,7 @@ def _origin_line(document: Document) -> list[str]:
     parts = [clean(environment["cpu"])] if environment.get("cpu") else []
     cores = environment.get("cores")
     if cores:
-        parts.append(f"{cores} core{'s' * (cores != 1)}")
+        parts.append(counted(cores, "core"))
     for name in ("torch", "seqbench"):
         if environment.get(name):
             parts.append(f"{name} {clean(environment[name])}")

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from seqbench.types import HIGHER_IS_BETTER
+from seqbench.quantities import find
 
 #: Control, format (also: right-to-left overrides), surrogate, private and unassigned characters,
 #: line and paragraph separators.
@@ -47,7 +47,12 @@ def settings(params: Mapping[str, Any]) -> str:
     return clean(", ".join(pairs))
 
 
+def counted(n: int, word: str) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
+
+
 def target_words(target: Mapping[str, Any]) -> str:
     """``accuracy ≥ 0.85``."""
-    sign = "≥" if HIGHER_IS_BETTER[target["metric"]] else "≤"
+    sign = "≥" if find(target["metric"]).higher_is_better else "≤"
     return f"{target['metric']} {sign} {target['value']:g}"

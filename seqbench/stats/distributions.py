@@ -1,4 +1,8 @@
-"""Student's t distribution."""
+"""Student's t distribution.
+
+In plain Python: quantiles are needed whenever a run is shown, and importing ``scipy.special`` would
+take as long as showing it. Tests compare the figures with scipy's.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,7 @@ from statistics import NormalDist
 def t_quantile(df: int, share: float) -> float:
     """What a ``share`` (of at least one half) of Student's t distribution lies below.
 
-    Newton's method from the normal quantile, which is never above: importing scipy would take
-    longer than all the rest of showing a run.
+    Newton's method from the normal quantile, which is never above.
     """
     t = NormalDist().inv_cdf(share)
     log_peak = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2

@@ -1,4 +1,8 @@
-"""How many seeds would tell two models apart."""
+"""How many seeds would tell two models apart.
+
+In plain Python, as :mod:`.distributions`: it is worked out whenever a run is shown, and importing
+``scipy.special`` would take as long as showing it.
+"""
 
 from __future__ import annotations
 

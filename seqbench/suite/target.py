@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 
 from seqbench.plugins.parameters import nearest
+from seqbench.quantities import deciding, find
 from seqbench.suite.strict_yaml import described, shown
-from seqbench.types import HIGHER_IS_BETTER
 
 BLANKS = r"\s*"
 
@@ -16,7 +16,7 @@ NUMBER = r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,3})?"
 
 WORDS = re.compile(r"([^\s<>=!≤≥]+)\s*([<>=!≤≥]+)\s*(.+)")
 
-SIGNS = {metric: ">=" if higher else "<=" for metric, higher in HIGHER_IS_BETTER.items()}
+SIGNS = {one.name: ">=" if one.higher_is_better else "<=" for one in deciding().values()}
 
 #: What JSON Schema can say of it.
 PATTERN = rf"^\s*({'|'.join(name + BLANKS + sign for name, sign in SIGNS.items())})\s*{NUMBER}\s*$"
@@ -50,7 +50,7 @@ class Target:
         if not re.fullmatch(NUMBER, number):
             raise ValueError(f"the bound must be a number, not {shown(number)}", FORM)
         if sign != SIGNS[metric]:
-            which = "more" if HIGHER_IS_BETTER[metric] else "less"
+            which = "more" if find(metric).higher_is_better else "less"
             raise ValueError(
                 f"{metric} needs {SIGNS[metric]}, not {shown(sign)}: {which} is better",
                 f"write {metric} {SIGNS[metric]} {number}",
@@ -61,9 +61,9 @@ class Target:
 def _checked(metric: str, value: float) -> float:
     if not math.isfinite(value) or value <= 0:
         raise ValueError(f"the bound of {metric} must be a number above 0", FORM)
-    if metric == "accuracy" and value > 1:
+    if find(metric).share and value > 1:
         raise ValueError(
-            f"the bound of accuracy must be at most 1, not {value:g}",
+            f"the bound of {metric} must be at most 1, not {value:g}",
             "a share of 1: 0.85 stands for 85 %",
         )
     return value

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from seqbench.quantities import QUANTITIES, Quantity, find
 from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialRecord, worst
 from seqbench.stats.intervals import mean_interval
 from seqbench.summary import lengths
 from seqbench.summary.metric_pairs import metric_comparisons
 from seqbench.summary.steps_to_target import towards
-from seqbench.types import HIGHER_IS_BETTER
 
 
 def build_document(
@@ -44,6 +44,7 @@ def build_document(
         _case(case, own.get(case["id"], []), measured.get(case["id"]), plan.get("target"), metrics)
         for case in plan["cases"]
     ]
+    compared = (*metric_comparisons(found, ended, metrics), *comparisons)
     return {
         "format": FORMAT,
         "suite": state["suite"],
@@ -60,16 +61,16 @@ def build_document(
         "missing": len(plan["trials"]) - len(ended),
         "trials": [_trial(record, planned[record.case], metrics) for record in ended],
         "cases": found,
-        "comparisons": [
-            dict(vars(each))
-            for each in (*metric_comparisons(found, ended, metrics), *comparisons)
-            if each.a in planned and each.b in planned and _of_now(each, measured)
-        ],
+        "comparisons": [dict(vars(each)) for each in compared if _of_now(each, planned, measured)],
     }
 
 
-def _of_now(comparison: Comparison, measured: Mapping[str, CaseRecord]) -> bool:
-    """Whether the figures of both cases are still those that were held against each other."""
+def _of_now(
+    comparison: Comparison, planned: Mapping[str, Any], measured: Mapping[str, CaseRecord]
+) -> bool:
+    """Whether both cases are in the plan, and their figures still those that were compared."""
+    if comparison.a not in planned or comparison.b not in planned:
+        return False
     if not comparison.met:
         return True
     pair = [measured.get(case, CaseRecord(case)) for case in (comparison.a, comparison.b)]
@@ -171,7 +172,7 @@ def _metric(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
     name = good[0].metric
     return {
         "name": name,
-        "higher_is_better": HIGHER_IS_BETTER[name],
+        "higher_is_better": find(name).higher_is_better,
         **mean_interval([record.metrics["value"] for record in good]),
         "last": mean_interval([record.metrics["last"] for record in good]),
         "at": "last epoch" if good[0].metrics["best"] is None else "best epoch by validation",
@@ -219,13 +220,14 @@ def _measured(found: Sequence[Measurement]) -> dict[str, Any]:
     cost = _values(good, "cost")
     ops = _values(good, "ops")
     own = lengths.at_own(found)
+    plain = {q.name: _plain(good, q) for q in QUANTITIES.values() if q.document != "own"}
     return {
         "length": lengths.own(found),
-        "latency": [{**m.settings, **m.values} for m in good if m.quantity == "latency"],
-        "step": [{**m.settings, **m.values} for m in good if m.quantity == "step"],
-        "training_step": _values(good, "training_step") or None,
-        "throughput": [{**m.settings, **m.values} for m in good if m.quantity == "throughput"],
-        "cold": _values(good, "cold") or None,
+        "latency": plain.pop("latency"),
+        "step": plain.pop("step"),
+        "training_step": plain.pop("training_step"),
+        "throughput": plain.pop("throughput"),
+        "cold": plain.pop("cold"),
         "memory": _memory([m for m in own if m.quantity == "memory"]),
         "lengths": lengths.at_each(found),
         "exponents": lengths.exponents(found),
@@ -234,7 +236,15 @@ def _measured(found: Sequence[Measurement]) -> dict[str, Any]:
         "macs": _values(own, "macs").get("macs"),
         "ops": [dict(op) for op in ops.get("ops", ())],
         "warnings": list(ops.get("warnings", ())),
+        **plain,
     }
+
+
+def _plain(good: Sequence[Measurement], quantity: Quantity) -> Any:
+    """The figures of a quantity as they were measured (see ``Quantity.document``)."""
+    if quantity.document == "values":
+        return _values(good, quantity.name) or None
+    return [{**m.settings, **m.values} for m in good if m.quantity == quantity.name]
 
 
 def _step_time(found: Sequence[Measurement], case: Mapping[str, Any]) -> float | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seqbench.quantities import find
 from seqbench.records import Measurement
 from seqbench.stats.growth import growth_exponent, growth_interval
-
-QUANTITIES = ("memory", "macs")
 
 #: What latencies of different lengths must share to be fitted together.
 SETTINGS = ("batch_size", "threads", "runtime")
@@ -76,7 +75,7 @@ def _latency(found: Sequence[Measurement]) -> list[dict[str, Any]]:
 
 
 def _has_length(measurement: Measurement) -> bool:
-    return measurement.quantity in QUANTITIES and "length" in measurement.settings
+    return bool(find(measurement.quantity).growth) and "length" in measurement.settings
 
 
 def _entry(length: int, found: Sequence[Measurement]) -> dict[str, Any]:

@@ -107,9 +107,12 @@ def paired_comparisons(
     ps = holm([sign_flip(one) for one in found])
     best_case = holm([least_p(len(one)) for one in found])
     return [
-        _comparison(quantity, a, b, ours, p, best, higher_is_better, len(found))
+        _comparison(
+            quantity, a, b, ours,
+            p=p, best_case=best, higher_is_better=higher_is_better, pairs=len(found),
+        )
         for (a, b), ours, p, best in zip(differences, found, ps, best_case, strict=True)
-    ]
+    ]  # fmt: skip
 
 
 def _comparison(
@@ -117,6 +120,7 @@ def _comparison(
     a: str,
     b: str,
     differences: Sequence[float],
+    *,
     p: float,
     best_case: float,
     higher_is_better: bool,
@@ -131,6 +135,6 @@ def _comparison(
     elif p <= ALPHA:
         verdict = "better" if (interval["mean"] > 0) == higher_is_better else "worse"
     return Comparison(
-        quantity, a, b, "difference", interval["mean"], interval["low"], interval["high"],
-        p, verdict, interval["n"], needed=needed,
+        quantity, a, b, scale="difference", effect=interval["mean"], low=interval["low"],
+        high=interval["high"], p=p, verdict=verdict, n=interval["n"], needed=needed,
     )  # fmt: skip

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from seqbench.quantities import find
 from seqbench.records import TrialRecord
-from seqbench.types import HIGHER_IS_BETTER
 
 NO_VALIDATION = "there is no validation split, and the test split is never looked at for it"
 
@@ -69,7 +69,7 @@ def _unknown(target: Mapping[str, Any], trials: Sequence[TrialRecord]) -> str:
 
 def _steps(target: Mapping[str, Any], trial: TrialRecord) -> int | None:
     """Steps at the first epoch whose validation figure meets the target; None for a miss."""
-    sign = 1 if HIGHER_IS_BETTER[target["metric"]] else -1
+    sign = 1 if find(target["metric"]).higher_is_better else -1
     for entry in trial.curve if trial.status == "ok" else ():
         if sign * (entry["validation"] - target["value"]) >= 0:
             return int(entry["steps"])

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.errors import Diverged
+from seqbench.quantities import find
 from seqbench.training.confusion import Confusion
 from seqbench.training.evaluation import evaluate
 from seqbench.training.step import Step
-from seqbench.types import HIGHER_IS_BETTER, Splits, Task
+from seqbench.types import Splits, Task
 
 #: An epoch whose mean loss is this many times the loss before the first step has exploded.
 EXPLOSION = 100.0
@@ -146,7 +147,7 @@ class _Best:
     """Remembers the weights that were best on validation; the earliest of equals."""
 
     def __init__(self, task: Task):
-        self.sign = 1 if HIGHER_IS_BETTER[task.metric] else -1
+        self.sign = 1 if find(task.metric).higher_is_better else -1
         self.epoch: int | None = None
         self.validation = 0.0
         self.state: dict[str, Tensor] = {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from seqbench.quantities import Better
 from seqbench.report.numbers import Estimate
 
 Document = Mapping[str, Any]
@@ -14,13 +15,11 @@ Case = Mapping[str, Any]
 
 Group = Literal["quality", "cost", "speed", "memory"]
 
-Better = Literal["higher", "lower"]
-
 #: Rank of a column that only the exports of full precision hold.
 EXPORT_ONLY = 99
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Column:
     """One quantity of every case of a table.
 
@@ -113,3 +112,8 @@ def _overlap(a: Estimate, b: Estimate) -> bool:
 
     (a_low, a_high), (b_low, b_high) = bounds(a), bounds(b)
     return a_low <= b_high and b_low <= a_high
+
+
+#: What makes the columns of a quantity from the cases of a table and the whole document (see
+#: :class:`seqbench.quantities.Quantity`).
+Builder = Callable[[Sequence[Case], Document], Iterable[Column]]

@@ -6,9 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seqbench.quantities import Better
 from seqbench.report import numbers
-from seqbench.report.columns.column import Better, Column, Group
+from seqbench.report.columns.column import Case, Column, Group
 from seqbench.report.numbers import MISSING, Estimate, Scale, Unit
+
+#: For the unit of a quantity: how names of exported columns end, and the units that people read.
+UNITS: Mapping[str, tuple[str, Scale]] = {
+    "s": ("s", numbers.TIME),
+    "1/s": ("per_s", numbers.RATE),
+    "B": ("bytes", numbers.BYTES),
+    "1": ("", numbers.COUNT),
+}
 
 
 def quantity(
@@ -18,7 +27,7 @@ def quantity(
     *,
     si: str,
     group: Group,
-    scale: Scale,
+    scale: Scale | None = None,
     unit: Unit | None = None,
     better: Better | None = None,
     has_interval: bool = False,
@@ -27,15 +36,31 @@ def quantity(
     finest: float = 0.0,
     rivals: tuple[str, ...] = (),
 ) -> Column:
-    """A column in one unit of ``scale``: the one given, or else the one that suits it.
+    """A column in one unit: the one given, or else the one of ``scale`` that suits the figures.
 
-    ``finest`` is the least that a figure's last digit may stand for.
+    Args:
+        si: the unit of ``estimates``, as a :class:`seqbench.quantities.Quantity` has it.
+        scale: the units to choose from; those of ``si`` if not given.
+        finest: the least that a figure's last digit may stand for.
+        better, has_interval, resolution, rank, rivals: as a :class:`.Column` has them.
     """
+    ending, usual = UNITS.get(si, (si, Scale((Unit(si, 1.0),))))
+    scale = scale or usual
     unit = unit or numbers.common_unit([e.value for e in estimates if e], scale)
     texts = tuple(in_unit(e, unit, finest=finest) for e in estimates)
     return Column(
-        field, si, (*header, unit.name), group, tuple(estimates), texts,
-        better, has_interval, rank, resolution, rivals,
+        field=field, si=ending, header=(*header, unit.name), group=group,
+        estimates=tuple(estimates), texts=texts, better=better, interval=has_interval, rank=rank,
+        resolution=resolution, rivals=rivals,
+    )  # fmt: skip
+
+
+def exponent(name: str, words: str, group: Group, cases: Sequence[Case]) -> Column:
+    """What power of the length a figure grows with; ``name`` is its key in ``exponents``."""
+    found = [exact((case.get("exponents") or {}).get(name)) for case in cases]
+    return Column(
+        field=f"{name}_exponent", si="", header=("exponent", words, ""), group=group,
+        estimates=tuple(found), texts=tuple(f"{e.value:.2f}" if e else MISSING for e in found),
     )  # fmt: skip
 
 

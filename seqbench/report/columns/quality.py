@@ -7,88 +7,94 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from seqbench.quantities import Quantity, find
 from seqbench.report import numbers
-from seqbench.report.columns.column import EXPORT_ONLY, Better, Case, Column, Document
+from seqbench.report.columns.column import EXPORT_ONLY, Case, Column, Document
 from seqbench.report.columns.make import exact, interval, quantity, whole
 from seqbench.report.numbers import INFINITE, MISSING, Estimate
 from seqbench.report.text import clean, target_words
 
 
-def metric_of(cases: Sequence[Case], document: Document) -> tuple[str, Better]:
-    """The metric of a dataset and its direction; also where no trial of it ended well."""
-    for case in cases:
-        if case["metric"]:
-            higher = case["metric"]["higher_is_better"]
-            return case["metric"]["name"], "higher" if higher else "lower"
+def metric_of(cases: Sequence[Case], document: Document) -> Quantity:
+    """What decides on a dataset; also where no trial of it ended well."""
+    named = [case["metric"]["name"] for case in cases if case["metric"]]
     ids = {case["id"] for case in cases}
-    named = [t["metric"] for t in document["trials"] if t["case"] in ids and t.get("metric")]
-    return (named or ["metric"])[0], "lower" if "mse" in named else "higher"
+    named += [t["metric"] for t in document["trials"] if t["case"] in ids and t.get("metric")]
+    return find((named or ["metric"])[0])
 
 
-def quality_columns(cases: Sequence[Case], metric: str, better: Better) -> Iterable[Column]:
+def quality_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
+    """What decides on the dataset, the metrics of plugins, and the steps to the target."""
+    yield from _metric(cases, metric_of(cases, document))
+    yield from _scores(cases)
+    yield from _target(cases, document.get("target"))
+
+
+def _metric(cases: Sequence[Case], about: Quantity) -> Iterable[Column]:
     """The metric over the seeds, at the last epoch too, and the reference values."""
-    share = metric == "accuracy"
     measured = [interval(case["metric"], "mean") for case in cases]
     last = [interval((case["metric"] or {}).get("last"), "mean") for case in cases]
     decimals = numbers.percent_decimals([*measured, *last])
 
     def texts(estimates: Sequence[Estimate | None]) -> tuple[str, ...]:
-        if share:
+        if about.share:
             return tuple(numbers.percentages(estimates, decimals))
         return tuple(numbers.figures_with_interval(estimates))
 
-    unit = _unit(share)
-    header = f"test {metric}"
-    yield _over_seeds(cases, metric, (header, "", unit), measured, texts(measured), better, metric)
-    for name, figures in ((metric, measured), (f"{metric}_last", last)):
-        yield from _reference(cases, name, figures, texts)
+    header = (f"test {about.name}", "", _unit(about))
+    yield _over_seeds(cases, about, header, measured, texts=texts(measured), field=about.name)
+    yield from _reference(cases, about, "", measured, texts=texts)
+    yield from _reference(cases, about, "last epoch", last, texts=texts)
     yield Column(
-        f"{metric}_last", "", (header, "last epoch", unit), "quality", tuple(last), texts(last),
-        interval=True, rank=8 if last != measured else EXPORT_ONLY,
+        field=f"{about.name}_last", si="", header=(header[0], "last epoch", header[2]),
+        group="quality", estimates=tuple(last), texts=texts(last), interval=True,
+        rank=8 if last != measured else EXPORT_ONLY,
     )  # fmt: skip
     seeds = [exact(case["seeds"].get("ok", 0)) for case in cases]
-    yield Column("seeds_ok", "", ("seeds", "", ""), "quality", tuple(seeds), whole(seeds))
+    yield Column(
+        field="seeds_ok", si="", header=("seeds", "", ""), group="quality",
+        estimates=tuple(seeds), texts=whole(seeds),
+    )  # fmt: skip
 
 
 def _over_seeds(
     cases: Sequence[Case],
-    name: str,
+    about: Quantity,
     header: tuple[str, str, str],
     measured: Sequence[Estimate | None],
+    *,
     texts: tuple[str, ...],
-    better: Better,
     field: str,
 ) -> Column:
     """A figure over the seeds, compared in pairs; that of mere survivors has no rival."""
     rivals = tuple("all" if set(case["seeds"]) <= {"ok"} else "" for case in cases)
     return Column(
-        field, "", header, "quality", tuple(measured), texts, better, True,
-        rivals=rivals, compared=(name, {}),
+        field=field, si="", header=header, group="quality", estimates=tuple(measured), texts=texts,
+        better=about.better, interval=True, rivals=rivals, compared=(about.name, {}),
     )  # fmt: skip
 
 
-def _unit(share: bool) -> str:
-    return "% ± 95 %" if share else "± 95 %"
+def _unit(about: Quantity) -> str:
+    return "% ± 95 %" if about.share else "± 95 %"
 
 
-def score_columns(cases: Sequence[Case]) -> Iterable[Column]:
+def _scores(cases: Sequence[Case]) -> Iterable[Column]:
     """The metrics of plugins."""
     every = [case.get("scores") or {} for case in cases]
     for name in dict.fromkeys(name for scores in every for name in scores):
-        about = next(scores[name] for scores in every if name in scores)
+        about = find(name, next(scores for scores in every if name in scores))
         measured = [interval(scores.get(name), "mean") for scores in every]
-        if about["share"]:
+        if about.share:
             texts = numbers.percentages(measured, numbers.percent_decimals(measured))
         else:
             texts = numbers.figures_with_interval(measured)
         head, _, params = clean(name).partition(" ")
-        header = (f"test {head}", params, _unit(about["share"]))
-        better: Better = "higher" if about["higher_is_better"] else "lower"
+        header = (f"test {head}", params, _unit(about))
         field = f"score_{name}"
-        yield _over_seeds(cases, name, header, measured, tuple(texts), better, field)
+        yield _over_seeds(cases, about, header, measured, texts=tuple(texts), field=field)
 
 
-def target_columns(cases: Sequence[Case], target: Mapping[str, Any] | None) -> Iterable[Column]:
+def _target(cases: Sequence[Case], target: Mapping[str, Any] | None) -> Iterable[Column]:
     """The steps to the suite's target, and the time that they would take undisturbed."""
     if not target:
         return
@@ -96,12 +102,15 @@ def target_columns(cases: Sequence[Case], target: Mapping[str, Any] | None) -> I
     steps = [_or_infinite(one, "steps", one["reason"]) for one in found]
     texts = tuple(_steps_text(one, e) for one, e in zip(found, steps, strict=True))
     at = target_words(target)
-    yield Column("steps_to_target", "", ("steps to target", at, ""), "quality", tuple(steps), texts)
+    yield Column(
+        field="steps_to_target", si="", header=("steps to target", at, ""), group="quality",
+        estimates=tuple(steps), texts=texts,
+    )  # fmt: skip
     times = [_or_infinite(one, "seconds", one.get("seconds_reason", "-")) for one in found]
     finite = [e if e and math.isfinite(e.value) else None for e in times]
     column = quantity(
         "time_to_target", ("time to target", "steps × quiet step time"), finite,
-        si="s", group="quality", scale=numbers.TIME, rank=1,
+        si="s", group="quality", rank=1,
     )  # fmt: skip
     texts = tuple(
         INFINITE if e and not f else text
@@ -129,19 +138,29 @@ def _steps_text(found: Mapping[str, Any], steps: Estimate | None) -> str:
 
 def _reference(
     cases: Sequence[Case],
-    name: str,
+    about: Quantity,
+    at: str,
     measured: Sequence[Estimate | None],
+    *,
     texts: Callable[[Sequence[Estimate | None]], tuple[str, ...]],
 ) -> Iterable[Column]:
-    """What others have reported, and how far the measured figure is from it."""
+    """What others have reported, and how far the measured figure is from it.
+
+    ``at``: the epoch that it was measured at, in words; ``""`` for the headline.
+    """
+    name = f"{about.name}_last" if at else about.name
     given = tuple(exact(case["reference"].get(name)) for case in cases)
     apart = tuple(
         Estimate(m.value - g.value) if m and g else None
         for m, g in zip(measured, given, strict=True)
     )
-    share, at = name.startswith("accuracy"), "last epoch" if name.endswith("_last") else ""
-    header = ("reference", at, "%" if share else "")
-    yield Column(f"reference_{name}", "", header, "quality", given, texts(given))
-    header = ("difference", at, "points" if share else "")
-    signed = tuple(numbers.signed(e.value, share) if e else MISSING for e in apart)
-    yield Column(f"difference_{name}", "", header, "quality", apart, signed)
+    yield Column(
+        field=f"reference_{name}", si="", header=("reference", at, "%" if about.share else ""),
+        group="quality", estimates=given, texts=texts(given),
+    )  # fmt: skip
+    signed = tuple(numbers.signed(e.value, about.share) if e else MISSING for e in apart)
+    yield Column(
+        field=f"difference_{name}", si="",
+        header=("difference", at, "points" if about.share else ""),
+        group="quality", estimates=apart, texts=signed,
+    )  # fmt: skip

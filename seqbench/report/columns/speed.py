@@ -7,11 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from seqbench.quantities import find
 from seqbench.report import numbers
-from seqbench.report.columns.column import EXPORT_ONLY, Case, Column
+from seqbench.report.columns.column import EXPORT_ONLY, Case, Column, Document
 from seqbench.report.columns.make import exact, interval, quantity, whole
 from seqbench.report.numbers import Estimate, Unit
-from seqbench.report.text import clean
+from seqbench.report.text import clean, counted
 
 Entry = Mapping[str, Any]
 
@@ -25,15 +26,12 @@ SETTINGS: Settings = {"runtime": "eager", "threads": 1, "length": None, "batch_s
 FEW = 6
 
 
-def speed_columns(cases: Sequence[Case]) -> Iterable[Column]:
-    """Latency at each setting, throughput, steps, and what comes before the steady state."""
+def latency_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
+    """Latency at each setting, then what power of the length it grows with."""
     found = latency_settings(cases)
     for number, at in enumerate(found):
         yield from _latency(cases, at, found, first=number == 0)
     yield from _exponents(cases, found)
-    yield from _throughput(cases)
-    yield from _step(cases)
-    yield from _cold(cases)
 
 
 def latency_settings(cases: Sequence[Case]) -> list[Settings]:
@@ -62,7 +60,7 @@ def setting_words(at: Settings, others: Sequence[Settings]) -> str:
     words = {
         "batch_size": f"batch {at['batch_size']}",
         "length": f"length {at['length']}",
-        "threads": f"{at['threads']} thread{'s' * (at['threads'] != 1)}",
+        "threads": counted(at["threads"], "thread"),
         "runtime": clean(at["runtime"]),
     }
     return ", ".join(words[name] for name in words if name == "batch_size" or name in several)
@@ -91,27 +89,24 @@ def _latency(
     given = [exact(case["reference"].get("latency_s")) if first else None for case in cases]
     tails = {p: [exact(entry.get(f"{p}_s")) for entry in entries] for p in ("p90", "p99")}
     calls = tuple(exact(entry.get("n")) for entry in entries)
-    times = partial(quantity, si="s", group="speed", scale=numbers.TIME, unit=unit)
+    about = find("latency")
+    times = partial(quantity, si=about.unit, group="speed", unit=unit)
     rivals = tuple(case["device"] for case in cases)
     rank = _rank(at, found)
     extra = rank + (1 if first else 4)
     column = times(
-        field,
-        ("latency", words),
-        medians,
-        better="lower",
-        has_interval=True,
-        rank=rank,
-        rivals=rivals,
-    )
-    yield replace(column, at=at, compared=("latency", told(at)))
+        field, ("latency", words), medians,
+        better=about.better, has_interval=True, rank=rank, rivals=rivals,
+    )  # fmt: skip
+    yield replace(column, at=at, compared=(about.name, told(at)))
     yield times(f"reference_{field}", ("reference", words), given, rank=rank)
     yield _bounds(medians, words, unit, extra)
     yield times(f"{field}_p90", ("p90", words), tails["p90"], rank=extra + 1)
     yield times(f"{field}_p99", ("p99", words), tails["p99"], rank=extra + 2)
     yield Column(
-        f"{field}_calls", "", ("calls", words, ""), "speed", calls, whole(calls), rank=EXPORT_ONLY
-    )
+        field=f"{field}_calls", si="", header=("calls", words, ""), group="speed",
+        estimates=calls, texts=whole(calls), rank=EXPORT_ONLY,
+    )  # fmt: skip
 
 
 def median_of(entry: Entry) -> Estimate | None:
@@ -128,7 +123,10 @@ def _bounds(medians: Sequence[Estimate | None], at: str, unit: Unit, rank: int) 
     """The intervals of ``medians``, spelt out; exports have them beside the medians."""
     known = tuple(e if e and e.half_width is not None else None for e in medians)
     texts = tuple(numbers.bounds(e, unit) for e in known)
-    return Column("", "", ("interval", at, unit.name), "speed", known, texts, rank=rank)
+    return Column(
+        field="", si="", header=("interval", at, unit.name), group="speed",
+        estimates=known, texts=texts, rank=rank,
+    )  # fmt: skip
 
 
 def _exponents(cases: Sequence[Case], found: Sequence[Settings]) -> Iterable[Column]:
@@ -140,9 +138,10 @@ def _exponents(cases: Sequence[Case], found: Sequence[Settings]) -> Iterable[Col
         estimates = tuple(interval(fit, "exponent") for fit in fits)
         words = setting_words(at, distinct)
         yield Column(
-            _field("latency_exponent", at, distinct), "", ("exponent", f"latency, {words}", ""),
-            "speed", estimates, tuple(numbers.figures_with_interval(estimates)),
-            interval=True, rank=EXPORT_ONLY if len(found) > FEW else _rank(at, distinct), at=at,
+            field=_field("latency_exponent", at, distinct), si="",
+            header=("exponent", f"latency, {words}", ""), group="speed", estimates=estimates,
+            texts=tuple(numbers.figures_with_interval(estimates)), interval=True,
+            rank=EXPORT_ONLY if len(found) > FEW else _rank(at, distinct), at=at,
         )  # fmt: skip
 
 
@@ -151,7 +150,8 @@ def _fit(case: Case, at: Settings) -> Entry:
     return next((fit for fit in fits if measurement_settings(fit) == at), {})
 
 
-def _throughput(cases: Sequence[Case]) -> Iterable[Column]:
+def throughput_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
+    """Sequences per second at the largest batch of each case."""
     several = len({at["length"] for at in latency_settings(cases)}) > 1
     sizes = sorted({e["batch_size"] for case in cases for e in case.get("throughput") or ()})
     for size in sizes:
@@ -161,8 +161,8 @@ def _throughput(cases: Sequence[Case]) -> Iterable[Column]:
         ]
         yield quantity(
             f"throughput_batch_{size}", ("throughput", _throughput_words(size, entries, several)),
-            [interval(entry, "per_s", "low_per_s", "high_per_s") for entry in entries], si="per_s",
-            group="speed", scale=numbers.RATE, has_interval=True,
+            [interval(entry, "per_s", "low_per_s", "high_per_s") for entry in entries],
+            si=find("throughput").unit, group="speed", has_interval=True,
             rank=0 if size == sizes[-1] else 10,
         )  # fmt: skip
 
@@ -174,26 +174,29 @@ def _throughput_words(size: int, entries: Sequence[Entry], several: bool) -> str
     return f"batch {size}, length {lengths.pop()}" if named else f"batch {size}"
 
 
-def _step(cases: Sequence[Case]) -> Iterable[Column]:
+def step_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
     """One step with the state carried along, and how large the state is."""
+    about = find("step")
     steps: list[list[Entry]] = [case.get("step") or [{}] for case in cases]
     entries: list[Entry] = [found[0] for found in steps]
     sizes = {entry["batch_size"] for entry in entries if entry}
     at = f"batch {sizes.pop()}" if len(sizes) == 1 else ""
     column = quantity(
         "step", ("step", at), [median_of(entry) for entry in entries],
-        si="s", group="speed", scale=numbers.TIME, better="lower", has_interval=True, rank=1,
+        si=about.unit, group="speed", better=about.better, has_interval=True, rank=1,
         rivals=tuple(case["device"] for case in cases),
     )  # fmt: skip
-    yield replace(column, compared=("step", {}))
+    yield replace(column, compared=(about.name, {}))
     states = [exact(entry.get("state_bytes")) for entry in entries]
     yield quantity(
-        "state", ("state", "1 sequence"), states, si="bytes", group="speed",
+        "state", ("state", "1 sequence"), states, si="B", group="speed",
         scale=numbers.SMALL_BYTES, rank=1,
     )  # fmt: skip
 
 
-def _cold(cases: Sequence[Case]) -> Iterable[Column]:
+def cold_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
+    """What comes before the steady state: building, loading, the first call."""
+    unit = find("cold").unit
     for name, words, rank in (
         ("first_call_s", "first call", 7),
         ("load_s", "load", EXPORT_ONLY),
@@ -201,6 +204,4 @@ def _cold(cases: Sequence[Case]) -> Iterable[Column]:
     ):
         found = [exact((case.get("cold") or {}).get(name)) for case in cases]
         field = f"cold_{name.removesuffix('_s')}"
-        yield quantity(
-            field, ("cold", words), found, si="s", group="speed", scale=numbers.TIME, rank=rank
-        )
+        yield quantity(field, ("cold", words), found, si=unit, group="speed", rank=rank)

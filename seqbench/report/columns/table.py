@@ -7,17 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from seqbench.report.columns.column import Case, Column, Document
-from seqbench.report.columns.cost import cost_columns
+from seqbench.plugins.loading import import_object
+from seqbench.quantities import functions
+from seqbench.report.columns.column import Builder, Case, Column, Document
 from seqbench.report.columns.letters import grouping
-from seqbench.report.columns.memory import growth_columns, memory_columns
-from seqbench.report.columns.quality import (
-    metric_of,
-    quality_columns,
-    score_columns,
-    target_columns,
-)
-from seqbench.report.columns.speed import speed_columns
+from seqbench.report.columns.quality import metric_of
 
 
 @dataclass(frozen=True)
@@ -48,19 +42,14 @@ def result_tables(document: Document) -> list[ResultTable]:
 def _table(
     cases: Sequence[Case], document: Document, comparisons: Sequence[Mapping[str, Any]]
 ) -> ResultTable:
-    metric, better = metric_of(cases, document)
-    columns = [
-        *quality_columns(cases, metric, better),
-        *score_columns(cases),
-        *target_columns(cases, document.get("target")),
-        *speed_columns(cases),
-        *memory_columns(cases),
-        *cost_columns(cases),
-        *growth_columns(cases),
-    ]
+    """The columns of each quantity in turn, those without a single figure left out."""
+    metric = metric_of(cases, document).name
+    names = [*functions("columns"), *functions("growth")]
+    builders: list[Builder] = [import_object(name) for name in names]
     filled = tuple(
         _lettered(column, cases, comparisons)
-        for column in columns
+        for build in builders
+        for column in build(cases, document)
         if column.field == metric or any(column.estimates)
     )
     return ResultTable(

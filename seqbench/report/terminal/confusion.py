@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from seqbench.errors import UsageError
+from seqbench.quantities import find
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.numbers import NOT_AVAILABLE
 from seqbench.report.terminal.style import empty_table
-from seqbench.report.text import clean, label
+from seqbench.report.text import clean, counted, label
 
 #: More classes are listed, not shown as a square.
 MOST_CLASSES = 20
@@ -107,7 +108,7 @@ def _reason(case: Case, document: Document) -> str:
     good = _good(case, document)
     if not good:
         return "no seed has ended well, so there is nothing to show"
-    if good[0]["metric"] != "accuracy":
+    if "label" not in find(good[0]["metric"]).targets:
         return f"its targets are numbers ({good[0]['metric']}), so there are no classes to confuse"
     metrics = good[0]["metrics"]
     if "confusion_reason" in metrics:
@@ -129,7 +130,7 @@ def _confusion(case: Case, document: Document) -> Confusion:
 
 def _parts(confusion: Confusion, width: int) -> Iterator[RenderableType]:
     total = sum(map(sum, confusion.counts))
-    seeds = f"{confusion.seeds} seed{'s' * (confusion.seeds != 1)}"
+    seeds = counted(confusion.seeds, "seed")
     title = Text(confusion.title, "bold")
     yield title.append(f"  test split, {seeds}, {total:,} answers", "not bold dim")
     heads = headers(confusion.classes)

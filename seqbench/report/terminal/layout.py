@@ -113,7 +113,8 @@ def _marks(column: Column) -> list[str]:
     """What follows each figure: its letters, or else a mark for the best."""
     if column.letters is not None:
         return [f" {letters}" if letters else "" for letters in column.letters]
-    return [BEST if top else TIED * best for best, top in zip(column.best, column.top, strict=True)]
+    marked = zip(column.best, column.top, strict=True)
+    return [BEST if top else TIED if best else "" for best, top in marked]
 
 
 def column_width(column: Column) -> int:

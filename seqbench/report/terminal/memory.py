@@ -81,7 +81,7 @@ def memory_report(document: Document) -> Iterator[RenderableType]:
     ]
     cuda = CUDA_READINGS if any(row.cuda for row in read) else {}
     yield from _table("as read from the system, MiB", read, READINGS, cuda)
-    yield Text(EXPLANATION + CUDA_EXPLANATION * bool(cuda), "dim")
+    yield Text(EXPLANATION + (CUDA_EXPLANATION if cuda else ""), "dim")
     yield from _growth(document)
 
 

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from seqbench.quantities import find
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.table import result_tables
 from seqbench.report.numbers import figure, signed
@@ -18,14 +19,11 @@ from seqbench.stats.timing import INDIFFERENCE
 
 Found = Mapping[str, Any]
 
-#: What is said of ``a``; times are faster or slower, other figures better or worse.
-FASTER = {"better": "faster", "worse": "slower"}
+#: The verdicts that tell two cases apart.
+DECIDED = ("better", "worse")
 
 #: Stands by a verdict on timings that were unstable.
 SHAKY = "unstable"
-
-#: Quantities whose figures are times.
-TIMES = ("latency", "step", "training_step")
 
 
 def print_pairs(document: Document, console: Console) -> None:
@@ -78,13 +76,12 @@ def _title(found: Found, case: Case) -> str:
     dataset = clean(case.get("dataset_label") or case["dataset"])
     at = settings(found["settings"])
     quantity = clean(found["quantity"]).replace("_", " ")
-    return f"{quantity} on {dataset}, {clean(case['device'])}{': ' * bool(at)}{at}"
+    return f"{quantity} on {dataset}, {clean(case['device'])}" + (f": {at}" if at else "")
 
 
 def _table(some: Sequence[Found], cases: Mapping[str, Case]) -> Table:
     result = empty_table()
-    quantity, scores = some[0]["quantity"], cases[some[0]["a"]].get("scores") or {}
-    share = quantity == "accuracy" or scores.get(quantity, {}).get("share", False)
+    share = find(some[0]["quantity"], cases[some[0]["a"]].get("scores")).share
     scale = "a ÷ b" if some[0]["scale"] == "ratio" else "a - b, points" if share else "a - b"
     for header in ("a", "b"):
         result.add_column(Text(header, "bold"), overflow="fold")
@@ -92,9 +89,11 @@ def _table(some: Sequence[Found], cases: Mapping[str, Case]) -> Table:
         result.add_column(Text(header, "bold"), justify="right", no_wrap=True)
     result.add_column(Text("verdict", "bold"), overflow="fold")
     for found in some:
-        style = "" if found["verdict"] in FASTER else "dim"
+        style = "" if found["verdict"] in DECIDED else "dim"
         a, b = (cases[found[name]] for name in ("a", "b"))
-        verdict = verdict_words(found) + f" ({SHAKY})" * _shaky(found, (a, b))
+        verdict = verdict_words(found)
+        if _shaky(found, (a, b)):
+            verdict += f" ({SHAKY})"
         cells = (
             label(a), label(b), _effect(found, found["effect"], share),
             _interval(found, share), p_text(found["p"]), verdict,
@@ -141,7 +140,7 @@ def verdict_words(found: Found) -> str:
     verdict = found["verdict"]
     if verdict == "no difference":
         return "no difference found"
-    if verdict in FASTER:
-        return f"a is {FASTER[verdict] if found['quantity'] in TIMES else verdict}"
+    if verdict in DECIDED:
+        return f"a is {find(found['quantity']).verdict(verdict)}"
     needed = f" (about {found['needed']} would probably tell)" if found.get("needed") else ""
     return f"{clean(verdict)}{needed}"

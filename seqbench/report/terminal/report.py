@@ -68,10 +68,10 @@ def _with_space(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
 
 def _left_out(columns: Sequence[Column], width: int) -> list[str]:
     """The columns that did not fit, and where to find them."""
+    if not columns:
+        return []
     names = "; ".join(dict.fromkeys(" ".join(filter(None, c.header[:2])) for c in columns))
-    return [
-        f"Left out at {width} columns: {names}. A wider terminal, or --format csv, shows them."
-    ] * bool(columns)
+    return [f"Left out at {width} columns: {names}. A wider terminal, or --format csv, shows them."]
 
 
 def _table_parts(

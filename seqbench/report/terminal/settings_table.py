@@ -61,7 +61,8 @@ def _in_order(rows: Sequence[Column]) -> list[Column]:
     known: dict[str, list[Any]] = {"runtime": [], "threads": []}
     for row in rows:
         for name, values in known.items():
-            values += [_at(row)[name]] * (_at(row)[name] not in values)
+            if _at(row)[name] not in values:
+                values.append(_at(row)[name])
 
     def place(row: Column) -> tuple[float, ...]:
         at = _at(row)

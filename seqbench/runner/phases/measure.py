@@ -10,6 +10,7 @@ from seqbench.machine import other_runs
 from seqbench.measure.latency.contest import Contest
 from seqbench.measure.payloads import CostPayload, MemoryPayload, Mode, TrainedModel
 from seqbench.plan.cases import Case
+from seqbench.quantities import find
 from seqbench.records import CaseRecord, Measurement, TrialRecord
 from seqbench.runner.context import RunContext, reason_with_limit
 from seqbench.runner.phases.contests import (
@@ -25,8 +26,6 @@ from seqbench.training.data import cache_dir, prepared_file
 
 #: Seconds that measuring cost or memory of one case may take.
 MEASURE_LIMIT = 600.0
-COST = "seqbench.measure.cost:measure_cost"
-MEMORY = "seqbench.measure.memory:measure_memory"
 MODES: tuple[Mode, ...] = ("inference", "training")
 
 
@@ -126,14 +125,14 @@ def _static_jobs(trained: TrainedCase, run: RunContext) -> list[Job]:
     measure, case = run.plan.suite.measure, trained.case
     lengths = tuple(measure.latency.seq_lens) if measure.latency is not None else ()
     cost = CostPayload(trained.subject, lengths)
-    jobs = [_static_job(run, case, "cost", function=COST, payload=cost)]
+    jobs = [_static_job(run, case, "cost", function=find("cost").measured, payload=cost)]
     if measure.memory is not None:
         jobs += [
             _static_job(
                 run,
                 case,
                 f"memory/{mode}",
-                function=MEMORY,
+                function=find("memory").measured,
                 payload=MemoryPayload(trained.subject, mode, measure.memory.batch_size, lengths),
             )
             for mode in MODES
@@ -161,6 +160,5 @@ def _measurements(outcome: Outcome, run: RunContext) -> list[Measurement]:
     if outcome.status == "ok":
         return [Measurement(**found) for found in outcome.result["measurements"]]
     quantity = outcome.job.id.split("/")[1]
-    unit = {"cost": "1", "memory": "B"}[quantity]
     reason = reason_with_limit(outcome, run)
-    return [Measurement(quantity, unit, status=outcome.status, reason=reason)]
+    return [Measurement(quantity, find(quantity).unit, status=outcome.status, reason=reason)]

@@ -1,0 +1,196 @@
+"""What is known about quantities, and that one from outside is measured, compared and shown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from conftest import ROOT
+
+import seqbench
+from seqbench.cli.show import show
+from seqbench.plugins.discovery import load_plugins
+from seqbench.plugins.loading import import_object
+from seqbench.quantities import QUANTITIES, Quantity, deciding, find
+from seqbench.records import Comparison, Measurement
+from seqbench.report.columns.column import Case, Column, Document
+from seqbench.report.columns.make import interval, quantity
+from seqbench.types import TARGETS, MetricSpec, Task
+
+REFERENCE = ROOT / "results" / "reference"
+
+#: Joules of one forward pass, and the order of the cases in it.
+JOULES = (0.25, 0.5, 1.0, 2.0)
+
+ENERGY = Quantity(
+    name="energy",
+    unit="J",
+    better="lower",
+    compared="rounds",
+    verdicts=("thriftier", "hungrier"),
+    columns=f"{__name__}:energy_columns",
+    notes=f"{__name__}:energy_notes",
+)
+
+
+def energy_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
+    """What ``report/columns/energy.py`` would hold."""
+    entries = [(case["energy"] or [{}])[0] for case in cases]
+    column = quantity(
+        "energy", ("energy", "batch 1"), [interval(entry, "mean") for entry in entries],
+        si=ENERGY.unit, group="speed", better=ENERGY.better, has_interval=True,
+    )  # fmt: skip
+    yield Column(**{**vars(column), "compared": (ENERGY.name, {})})
+
+
+def energy_notes(document: Document, columns: Sequence[Column]) -> list[str]:
+    return ["energy: of one forward pass."] if any(c.field == "energy" for c in columns) else []
+
+
+def measure_energy(joules: float) -> Measurement:
+    """What ``measure/energy.py`` would return."""
+    values = {"mean": joules, "low": 0.99 * joules, "high": 1.01 * joules}
+    return Measurement("energy", "J", {"batch_size": 1}, values, method="made up")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run in whose records there is energy, too; of the last case it could not be measured."""
+    monkeypatch.setitem(QUANTITIES, "energy", ENERGY)
+    folder = tmp_path / "fashion"
+    shutil.copytree(REFERENCE / "fashion", folder)
+    records = sorted((folder / "cases").glob("*.json"))
+    for path, joules in zip(records, JOULES, strict=True):
+        found = measure_energy(joules)
+        if joules == JOULES[-1]:
+            found = Measurement("energy", "J", status="failed", reason="no meter")
+        record = json.loads(path.read_text())
+        record["measurements"].append(asdict(found))
+        path.write_text(json.dumps(record))
+    ids = [path.stem for path in records]
+    compared = [
+        asdict(
+            Comparison(
+                "energy", a, b, scale="ratio", effect=0.5, low=0.4, high=0.6, p=0.001,
+                verdict="better", n=7, settings={"batch_size": 1},
+            )
+        )
+        for a, b in combinations(ids[:-1], 2)
+    ]  # fmt: skip
+    text = json.dumps({"format": 1, "comparisons": compared})
+    (folder / "comparisons" / "energy-cpu.json").write_text(text)
+    return folder
+
+
+def shown(*arguments: object, width: int = 230) -> str:
+    done = CliRunner(env={"COLUMNS": str(width)}).invoke(show, [*map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+# --------------------------------------------------------------------------- one from outside
+
+
+def test_a_quantity_from_outside_is_in_the_table(run: Path) -> None:
+    text = shown(run)
+    lines = text.splitlines()
+    assert any("energy" in line and "latency" in line for line in lines)
+    (units,) = (line for line in lines if " J " in f"{line} ")
+    assert "µs" in units
+    assert "0.250 a" in text
+    assert "0.500 b" in text
+    assert "1.00 c" in " ".join(text.split())
+    assert "measuring energy: failed: no meter" in text
+    assert "energy: of one forward pass." in text
+    assert "latency, step, energy: t test of paired rounds" in text
+
+
+def test_a_quantity_from_outside_is_in_the_exports(run: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(shown(run, "--format", "csv"))))
+    found = {
+        row["case"]: (row["energy_J"], row["energy_low_J"], row["energy_group"]) for row in rows
+    }
+    first, *_, last = sorted(found)
+    assert found[first] == ("0.25", "0.2475", "a")
+    assert found[last] == ("", "", "")
+    assert "energy, batch 1, J" in shown(run, "--format", "markdown")
+    case = next(c for c in seqbench.Run.open(run).document["cases"] if c["id"] == first)
+    assert case["energy"] == [{"batch_size": 1, "mean": 0.25, "low": 0.2475, "high": 0.2525}]
+
+
+def test_a_quantity_from_outside_is_among_the_pairs(run: Path) -> None:
+    text = shown(run, "--pairs")
+    assert "energy on fashion_mnist, cpu: batch_size=1" in text
+    assert "a is thriftier" in text
+    assert "a is faster" in text  # latency, as before
+
+
+def test_its_name_is_reserved(run: Path) -> None:
+    with pytest.raises(ValueError, match="metric 'energy'"):
+        MetricSpec("energy", "package.module:function")
+
+
+# ------------------------------------------------------------------------------- what is known
+
+
+@pytest.mark.parametrize("one", QUANTITIES.values(), ids=lambda one: one.name)
+def test_every_function_that_an_entry_names_exists(one: Quantity) -> None:
+    assert one.measured
+    for name in filter(None, (one.measured, one.columns, one.growth, one.notes)):
+        assert callable(import_object(name))
+
+
+def test_entries_stand_under_their_names() -> None:
+    assert all(name == one.name for name, one in QUANTITIES.items())
+
+
+def test_every_kind_of_target_has_what_decides() -> None:
+    assert set(deciding()) == set(TARGETS)
+    given: dict[str, Any] = {"input": "features", "input_size": 1, "output_size": 1, "length": 1}
+    metrics = [
+        Task(**given, target=target).metric for target in ("label", "value", "label_per_step")
+    ]
+    assert metrics == ["accuracy", "mse", "accuracy"]
+
+
+def test_a_metric_of_a_plugin_is_looked_up_alike() -> None:
+    scores = {"hinge": {"higher_is_better": False, "share": False, "mean": 0.1},
+              "top_k k=5": {"higher_is_better": True, "share": True, "mean": 0.9}}  # fmt: skip
+    hinge, top = find("hinge", scores), find("top_k k=5", scores)
+    assert (hinge.better, hinge.share) == ("lower", False)
+    assert (top.better, top.share) == ("higher", True)
+    assert hinge.test == find("accuracy").test == "sign-flip test of paired seeds"
+    assert hinge.verdict("better") == "better"
+
+
+def test_times_are_faster_or_slower() -> None:
+    for name in ("latency", "step", "training_step"):
+        assert [find(name).verdict(found) for found in ("better", "worse")] == ["faster", "slower"]
+
+
+@pytest.mark.parametrize("name", ["fashion", "fashion-2020", "zoo"])
+def test_records_have_the_units_of_the_entries(name: str) -> None:
+    cases = seqbench.Run.open(REFERENCE / name).cases
+    found = {(one.quantity, one.unit) for case in cases for one in case.measurements}
+    assert found
+    assert all(QUANTITIES[quantity].unit == unit for quantity, unit in found)
+
+
+# ------------------------------------------------------------------------------------- reports
+
+
+def test_a_report_is_one_file_and_one_spec() -> None:
+    files = {path.stem for path in (ROOT / "seqbench" / "report" / "exports").glob("*.py")}
+    exports = {f"seqbench.report.exports.{name}" for name in files - {"__init__", "shared", "json"}}
+    offers = load_plugins().all_of("report")
+    modules = [offer.target.partition(":")[0] for offer in offers]
+    assert {name for name in modules if name.startswith("seqbench.")} == exports
