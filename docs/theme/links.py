@@ -2,8 +2,8 @@
 
 CONTRIBUTING.md, CHANGELOG.md and SECURITY.md stay where GitHub looks for them and become pages.
 Links between such a file, a page and the rest of the repository are written so that they work on
-GitHub; here they are turned into links between pages, or to the repository where it is known
-(``repo_url`` in mkdocs.yml). Without a repository, a link to a file that is no page becomes text.
+GitHub; here they are turned into links between pages, or to the repository (``extra.repository`` in
+mkdocs.yml; not ``repo_url``, for which the theme would ask GitHub for the number of stars).
 """
 
 from __future__ import annotations
@@ -49,9 +49,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         if files.get_file_from_path(inside) is not None:
             here = posixpath.dirname(page.file.src_uri) or "."
             return f"[{match['text']}]({posixpath.relpath(inside, here)}{anchor})"
-        if not config.repo_url:
-            return match["text"]
-        return f"[{match['text']}]({config.repo_url.rstrip('/')}/blob/main/{target}{anchor})"
+        kind = "tree" if (root / target).is_dir() else "blob"
+        return f"[{match['text']}]({config.extra['repository']}/{kind}/main/{target}{anchor})"
 
     parts = re.split(r"(^```.*?^```)", markdown, flags=re.MULTILINE | re.DOTALL)
     parts[::2] = [LINK.sub(rewritten, part) for part in parts[::2]]  # code is left as it is
