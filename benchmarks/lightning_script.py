@@ -2,8 +2,8 @@
 
     python benchmarks/lightning_script.py --data DIRECTORY --epochs 5 --seeds 3
 
-The images are converted to tensors once, in [0, 1], and served by a DataLoader over a TensorDataset.
-The last line on stdout is JSON: accuracy by model and seed.
+The images are converted to tensors once, in [0, 1], and served by a DataLoader over a
+TensorDataset. The last line on stdout is JSON: accuracy by model and seed.
 """
 
 from __future__ import annotations
