@@ -3,8 +3,8 @@
     python benchmarks/all.py --data DIRECTORY
     python benchmarks/all.py --only cli.py records.py
 
-That takes, by calculation, an hour and a half on two cores. ``--data`` is torchvision's folder of
-datasets, for the scripts that seqbench is held against.
+By calculation this takes an hour and a half on two cores. ``--data`` is torchvision's folder of
+datasets, for the scripts that seqbench is compared with.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
         if subprocess.run(command).returncode:
             failed.append(script)
     if failed:
-        raise SystemExit(f"did not end well: {', '.join(failed)}")
+        raise SystemExit(f"failed: {', '.join(failed)}")
 
 
 def _options() -> argparse.Namespace:

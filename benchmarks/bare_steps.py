@@ -2,9 +2,9 @@
 
     python benchmarks/bare_steps.py --steps 300
 
-Bare: zero_grad, forward, loss, backward, step on batches that lie ready; nothing is looked at.
-Memory that a step frees is kept for the next one, as seqbench does. The last line on stdout is
-JSON: seconds by model, the median of ten parts.
+Bare: zero_grad, forward, loss, backward, step on batches in memory, with nothing evaluated. Memory
+that a step frees is kept for the next one, as in seqbench. The last line on stdout is JSON: seconds
+by model, the median of ten parts.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _seconds(model: nn.Module, batches: Batches) -> float:
         started = time.perf_counter()
         bare(model, batches)
         times.append((time.perf_counter() - started) / len(batches))
-    return median(times[1:])  # the first is to warm up
+    return median(times[1:])  # the first is a warm-up
 
 
 def bare(model: nn.Module, batches: Batches) -> None:
@@ -56,7 +56,7 @@ def bare(model: nn.Module, batches: Batches) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=300, help="of each model")
+    parser.add_argument("--steps", type=int, default=300, help="per model")
     return parser.parse_args()
 
 

@@ -1,9 +1,9 @@
-"""What commands of the command line cost, held against Python itself and the libraries they need.
+"""What commands cost, compared with starting Python and importing the libraries they need.
 
     python benchmarks/cli.py --rounds 10
     python benchmarks/cli.py --suite suites/quick.yaml --results results
 
-All take turns, round after round; figures are medians. ``show`` needs a run under ``--results``.
+They are interleaved, round by round; figures are medians. ``show`` needs a run under ``--results``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How soon after Enter a run makes its first training step, held against importing torch.
+"""How long after Enter a run makes its first training step, compared with importing torch.
 
     python benchmarks/first_step.py --rounds 5
 

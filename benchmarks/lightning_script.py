@@ -2,8 +2,8 @@
 
     python benchmarks/lightning_script.py --data DIRECTORY --epochs 5 --seeds 3
 
-The images are made tensors once, in [0, 1], and served by a DataLoader over a TensorDataset. The
-last line on stdout is JSON: accuracy by model and seed.
+The images are converted to tensors once, in [0, 1], and served by a DataLoader over a
+TensorDataset. The last line on stdout is JSON: accuracy by model and seed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torchvision import datasets
 from usual_script import BATCH, TEST_BATCH, Classifier, _options
 
 
-class Lit(lightning.LightningModule):  # type: ignore[misc, unused-ignore]  # it may be missing
+class Lit(lightning.LightningModule):  # type: ignore[misc, unused-ignore]  # may be missing
     def __init__(self, name: str):
         super().__init__()
         self.model = Classifier(name)

@@ -1,10 +1,10 @@
-"""What seqbench's training loop costs beside bare steps on batches that lie ready.
+"""What seqbench's training loop costs compared with bare steps on batches in memory.
 
     python benchmarks/loop.py --rounds 5
 
-Bare steps (bare_steps.py) and seqbench take turns, an epoch over the same order each, in CPU time
-of this process, on which the rest of the machine weighs less. Prints the ratio of the medians for
-each model.
+Bare steps (bare_steps.py) and seqbench are interleaved, one epoch over the same order each, in CPU
+time of this process, which depends less on other load. Prints the ratio of the medians for each
+model.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def main() -> None:
 def compare(name: str, x: Tensor, y: Tensor, rounds: int) -> tuple[float, float]:
     """Median CPU seconds of an epoch: bare, and seqbench's."""
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(SEED))
-    batches = [(x[part], y[part]) for part in order.split(BATCH)]
+    parts = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    batches = [(x[part], y[part]) for part in parts]
     splits = Splits(TASK, (x, y), (x[:BATCH], y[:BATCH]), None)
     theirs, ours = [], []
     for number in range(rounds + 1):
@@ -60,7 +61,7 @@ def compare(name: str, x: Tensor, y: Tensor, rounds: int) -> tuple[float, float]
             _seconds(lambda: bare(Classifier(name), batches)),
             _seconds(lambda: _seqbench(Classifier(name), splits)),
         )
-        if number:  # the first is to warm up
+        if number:  # the first is a warm-up
             theirs.append(times[0])
             ours.append(times[1])
     return median(theirs), median(ours)

@@ -2,9 +2,9 @@
 
     python benchmarks/memory.py --megabytes 100
 
-Two workers train side by side on the same data; a model of a plugin made for this notes what its
-process and the runner hold after the last step. ``private`` is a worker's own memory: the data are
-mapped, and shared with the others, so that it must not grow with them.
+Two workers train in parallel on the same data; a model from a plugin written for this records what
+its process and the runner hold after the last step. ``private`` is a worker's own memory: the
+data are mapped and shared with the other workers, so it must not grow with them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a process of its own costs a trial: a tiny training here, in a fork, in a fresh Python.
+"""What a separate process costs a trial: a tiny training here, in a fork, in a fresh Python.
 
     python benchmarks/process.py --rounds 20
 
 ``here``: called in this process. ``executor``: through LocalExecutor, its record written, as in a
-run. ``fresh``: in an interpreter started for it, which loads torch first. All take turns.
+run. ``fresh``: in an interpreter started for it, which loads torch first. All are interleaved.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> None:
         }
         for way, found in times.items()
     ]
-    processes = len(list(Path("/proc").glob("[0-9]*")))  # each is looked at when a worker ends
+    processes = len(list(Path("/proc").glob("[0-9]*")))  # each is examined when a worker ends
     show([{**row, "processes about": processes} for row in rows], chosen.json)
 
 

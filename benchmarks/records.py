@@ -1,8 +1,8 @@
-"""What many recorded trials cost: to plan, to look through for a resume, to show, to add one more.
+"""What many recorded trials cost: to plan, to scan for a resume, to show, to add one more.
 
     python benchmarks/records.py --models 20 --datasets 50 --seeds 10
 
-Makes that many records with weights, without training anything. Each command is held against the
+Writes that many records with weights, without training anything. Each command is compared with the
 least it could do, reading every record as JSON.
 """
 
@@ -102,7 +102,7 @@ def _suite(models: int, datasets: int, seeds: int) -> str:
 
 
 def _written(plan: Plan, folder: RunFolder, size: int) -> Iterator[float]:
-    """Writes a record and weights for each trial; yields what the record took."""
+    """Writes a record and weights for each trial; yields the seconds that each record took."""
     draw = random.Random(0)
     (folder.path / "weights").mkdir()
     for number, trial in enumerate(plan.trials):
@@ -114,7 +114,7 @@ def _written(plan: Plan, folder: RunFolder, size: int) -> Iterator[float]:
         yield time.perf_counter() - clock
         if sys.stderr.isatty() and number % 500 == 0:
             print(f"\r{number}", end="", file=sys.stderr, flush=True)
-    os.sync()  # what follows is not to wait for it
+    os.sync()  # so that later commands do not wait for it
 
 
 def _record(trial: Trial, weights: Path, draw: random.Random) -> TrialRecord:

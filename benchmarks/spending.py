@@ -1,4 +1,4 @@
-"""What a command spends: shared by the scripts beside it."""
+"""What a command costs; shared by the other scripts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def spent(command: Sequence[str], codes: Sequence[int] = (0,)) -> Spent:
     """Runs a command to its end, without its output.
 
     Raises:
-        SystemExit: it ended with another exit code than ``codes``.
+        SystemExit: its exit code is not one of ``codes``.
     """
     clock = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -46,7 +46,7 @@ def spent(command: Sequence[str], codes: Sequence[int] = (0,)) -> Spent:
 
 
 def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Spent]:
-    """The median of each, every round running all of them: drift of the machine hits all alike."""
+    """The median of each; every round runs all of them, so drift affects all alike."""
     found: dict[str, list[Spent]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
@@ -60,7 +60,7 @@ def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Sp
 
 
 def plugin_folder(folder: Path, name: str, code: str) -> None:
-    """Lays a plugin of one module into a folder, as pip would: for a path of Python."""
+    """Writes a one-module plugin to a folder as pip would install it, for use on Python's path."""
     (folder / f"{name}.py").write_text(code)
     info = folder / f"{name}-1.dist-info"
     info.mkdir()
@@ -69,18 +69,18 @@ def plugin_folder(folder: Path, name: str, code: str) -> None:
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
-    """Variables for a run with the plugins of ``folder``, and a cache of its own there."""
+    """Variables for a run with the plugins of ``folder`` and its own cache there."""
     paths = filter(None, [str(folder), os.environ.get("PYTHONPATH", "")])
     own = {"PYTHONPATH": os.pathsep.join(paths), "SEQBENCH_CACHE": str(folder / "cache")}
     return {**os.environ, **own, **variables}
 
 
 def options(description: str | None, **numbers: int) -> argparse.ArgumentParser:
-    """A parser with ``--json FILE`` and whole numbers, each with its default."""
+    """A parser with ``--json FILE`` and integer options, each with its default."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     for name, default in numbers.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default, metavar="N")
     return parser

@@ -1,19 +1,19 @@
-"""A whole suite by seqbench beside the usual script and Lightning: time, accuracy, share of GEMM.
+"""A whole suite by seqbench, the usual script and Lightning: time, accuracy, share of GEMM.
 
     python benchmarks/suite.py --data DIRECTORY --epochs 5 --seeds 3 --rounds 2 --json suite.json
 
 ``--data`` is torchvision's folder of datasets; seqbench finds its own (SEQBENCH_DATA). Every way is
-a program of its own, timed from start to end; they take turns, and each round begins with the next
-one. Ways: the usual script, Lightning (where it is installed), seqbench in fp32, and seqbench with
-bf16 for the LSTMs.
+a separate program, timed from start to end; they are interleaved, and each round starts with the
+next one. Ways: the usual script, Lightning (if it is installed), seqbench in fp32, and seqbench
+with bf16 for the LSTMs.
 
 The share of GEMM: multiply-accumulates of the trainings (forward, and twice as many backward; no
 evaluation) over the time of the whole program, against a large fp32 matrix product on all cores,
 measured before and after.
 
-The bound is what no order of the trials could undercut, were each step as quick as here: bare steps
-(bare_steps.py) of one thread, as many processes at once as there are cores, times the number of
-steps, over the cores.
+The bound is what no order of the trials could undercut with steps of this speed: one-thread bare
+steps (bare_steps.py), in as many processes at once as there are cores, times the number of steps,
+divided by the number of cores.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> None:
             runs.append(one(way, options))
             print(f"{number + 1} {way}: {runs[-1]['seconds']:.1f} s", file=sys.stderr, flush=True)
     report(runs)
-    print(f"Bare steps alone, all cores at work: {median(bounds):.1f} s")
+    print(f"Bare steps alone, on all cores: {median(bounds):.1f} s")
     if options.json:
         options.json.write_text(json.dumps({"runs": runs, "bounds": bounds}, indent=1) + "\n")
 
@@ -120,7 +120,8 @@ def _output(command: Sequence[str], **options: Any) -> str:
     done = subprocess.run(command, capture_output=True, **options)
     if done.returncode:
         raise SystemExit(done.stderr.decode(errors="replace"))
-    return done.stdout.decode()
+    output: str = done.stdout.decode()
+    return output
 
 
 def bound(options: argparse.Namespace) -> float:
@@ -130,7 +131,8 @@ def bound(options: argparse.Namespace) -> float:
     programs = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(cores)]
     found = [json.loads(program.communicate()[0].splitlines()[-1]) for program in programs]
     steps = TRAINING_IMAGES / BATCH * options.epochs * options.seeds
-    return sum(mean(one[model] for one in found) for model in found[0]) * steps / cores
+    step = sum(mean(one[model] for one in found) for model in found[0])
+    return float(step * steps / cores)
 
 
 def gemm_rate() -> float:
@@ -147,22 +149,22 @@ def gemm_rate() -> float:
 
 
 def report(runs: Sequence[Mapping[str, Any]]) -> None:
-    """Prints medians, how many times sooner seqbench is, shares of GEMM, and accuracies."""
+    """Prints medians, speedups of seqbench, shares of GEMM, and accuracies."""
     by_way: dict[str, list[Mapping[str, Any]]] = {}
     for run in runs:
         by_way.setdefault(run["way"], []).append(run)
     seconds = {way: median(run["seconds"] for run in some) for way, some in by_way.items()}
     models = list(runs[0]["accuracy"])
-    print("| way | seconds | fp32 is × sooner | bf16 is × sooner | of GEMM |", end="")
+    print("| way | seconds | fp32 speedup | bf16 speedup | of GEMM |", end="")
     print(*(f" {model}, % |" for model in models), sep="")
     print("|---|---:|---:|---:|---:|" + "---:|" * len(models))
     for way, some in by_way.items():
-        sooner = [f"{seconds[way] / seconds[ours]:.2f}" for ours in (FP32, BF16)]
+        speedups = [f"{seconds[way] / seconds[ours]:.2f}" for ours in (FP32, BF16)]
         shares = [run["multiply_accumulates"] / run["seconds"] / run["gemm"]
                   for run in some if "multiply_accumulates" in run]  # fmt: skip
         share = f"{100 * median(shares):.0f} %" if shares and way == FP32 else "–"
         accuracies = [" ".join(f"{100 * a:.1f}" for a in some[0]["accuracy"][m]) for m in models]
-        print("|", " | ".join([way, f"{seconds[way]:.1f}", *sooner, share, *accuracies]), "|")
+        print("|", " | ".join([way, f"{seconds[way]:.1f}", *speedups, share, *accuracies]), "|")
 
 
 def _options() -> argparse.Namespace:

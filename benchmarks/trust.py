@@ -1,4 +1,4 @@
-"""How often the verdicts on latency are right: false alarms, and planted differences found.
+"""How often verdicts on latency are right: false alarms, and planted differences detected.
 
     python benchmarks/trust.py run --out quiet.jsonl
     python benchmarks/trust.py run --out loaded.jsonl --load
@@ -6,9 +6,9 @@
 
 Each repetition is a whole contest through the real measuring path: a model, the same model under
 another name, and the same model with 2 % and with 5 % more work. Only pairs with the first model
-are looked at, each as in a contest of two. In one repetition out of five the same models are then
+are evaluated, each as in a contest of two. In one repetition out of five the same models are then
 timed in the usual way: one after the other, one process each, for as long as each was timed in the
-contest, a t test on the pooled calls.
+contest, with a t test on the pooled calls.
 
 ``--load`` keeps one core busy, on and off, from beginning to end.
 """
@@ -113,7 +113,7 @@ def _calls(subject: TrainedModel, rig: Rig, options: argparse.Namespace) -> list
 def disturb() -> None:
     """Keeps one core busy, on and off, for as long as the script lives.
 
-    Even a script that was killed: what it left behind would load the machine of the next one.
+    It also stops if the script is killed: otherwise it would load the machine of the next one.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None  # it runs in a process of its own
@@ -132,18 +132,18 @@ def report(files: Sequence[Path]) -> None:
     for file in files:
         lines = [json.loads(line) for line in file.read_text().splitlines()]
         if len({(line["budget_s"], line["loaded"]) for line in lines}) != 1:
-            raise SystemExit(f"{file} mixes repetitions that were not run alike")
+            raise SystemExit(f"{file} mixes repetitions that were run with different settings")
         for row in _rows(lines):
             print("|", " | ".join(row), "|")
         seconds = median(line["seconds"] for line in lines)
         each = f"{len(lines)} contests of {len(STEPS)} cases, {lines[0]['budget_s']:g} s for each"
-        took.append(f"{file.name}: {each}; {seconds:.1f} s a contest with all that comes before")
+        took.append(f"{file.name}: {each}; {seconds:.1f} s per contest, start-up included")
     print("", *took, sep="\n")
 
 
 def _rows(lines: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
     machine = "one core loaded, on and off" if lines[0]["loaded"] else "quiet"
-    for way, words in (("turns", "turns"), ("naive", "one after the other, t test")):
+    for way, words in (("turns", "interleaved"), ("naive", "one after the other, t test")):
         having = [line[way] for line in lines if way in line]
         for name, truth in TRUTH.items():
             found = [one[name] for one in having]

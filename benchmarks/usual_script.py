@@ -4,7 +4,7 @@
 
 It trains the four networks of suites/fashion-2020.yaml, as that suite does: pixels in [0, 1], batch
 100, SGD. ``--normalize`` adds the Normalize that such scripts often have; it changes what is
-learnt, so it is off where accuracies are compared. The last line on stdout is JSON: accuracy by
+learned, so it is off where accuracies are compared. The last line on stdout is JSON: accuracy by
 model and seed.
 """
 
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 HIDDEN, BATCH, TEST_BATCH = 100, 100, 1000
-#: Layer, its parameters, and the momentum that it is trained with.
+#: Layer, its parameters, and the momentum used in training.
 MODELS: dict[str, tuple[type[nn.Module], dict[str, Any], float]] = {
     "RNN-1": (nn.RNN, {"num_layers": 1, "nonlinearity": "relu"}, 0.0),
     "LSTM-1": (nn.LSTM, {"num_layers": 1}, 0.9),

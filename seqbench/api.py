@@ -32,11 +32,13 @@ def run(
     Args:
         suite: path of the YAML file.
         overrides: settings to change, as ``"train.epochs=2"``.
-        models, datasets: only these.
-        devices, seeds: instead of the suite's.
+        models: run only these.
+        datasets: run only these.
+        devices: replace the suite's devices.
+        seeds: replaces the suite's seeds: 0 to ``seeds`` - 1.
         allow_many: run more than 1,000 trials.
         out: folder for results.
-        data_dir: folder where datasets lie, to look there first; default: ``SEQBENCH_DATA``.
+        data_dir: folder to look for datasets in first; default: ``SEQBENCH_DATA``.
         jobs: CPU threads that may be busy at once; default: as many as there are cores.
 
     Raises:
