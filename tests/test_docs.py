@@ -94,7 +94,7 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
             folders.add(folder)
     suite = files["leaky.yaml"][0].replace("datasets:", "datasets:\n  - first", 1)
     asked = "metrics: [worst_recall]\nreports: [winners]\n"
-    suite = suite.replace("budget: 1s", "budget: 1s, runtimes: [eager, exported]")
+    suite = suite.replace("budget: 1s", "budget: 1s, processes: 2, runtimes: [eager, exported]")
     (tmp_path / "leaky.yaml").write_text(suite + asked)
     pip_install(site, *folders)
     listed = seqbench_cli("plugins").stdout

@@ -110,9 +110,7 @@ def names_of(suite: Suite) -> tuple[str, ...]:
 def test_a_suite_with_runtimes_of_a_plugin(
     acme: Path, seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path]
 ) -> None:
-    """Each stands under its name, with its figures or the reason why there are none; a resume times
-    it again once its source has changed, and only then.
-    """
+    """Each stands under its name, with its figures or the reason why there are none."""
     editing = """
         def prepare(model, inputs, *, threads):
             with open(__file__, "a") as source:
@@ -141,13 +139,19 @@ def test_a_suite_with_runtimes_of_a_plugin(
     assert "unknown fact 'status'; there are: first_call_s, graph_breaks" in why["misnamed"]
     assert "editing 1.0 was edited" in why["editing"]
 
+
+@pytest.mark.slow
+def test_a_resume_times_an_edited_runtime_again(
+    acme: Path, seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path]
+) -> None:
+    suite = write_suite(suite_with("[eager, exported]"))
+
     def to_time_again() -> list[Any]:
         would = seqbench_cli("run", suite, "--resume", "--dry-run", "--json").stdout
         found: list[Any] = json.loads(would)["latency"]
         return found
 
-    suite.write_text(suite_with("[eager, exported]"))
-    assert seqbench_cli("run", suite, "--resume").returncode == 0
+    assert seqbench_cli("run", suite).returncode == 0
     assert to_time_again() == []
     ways = acme / "acme_ways.py"
     ways.write_text(ways.read_text() + "# edited\n")
