@@ -15,6 +15,7 @@ from seqbench.types import (
     ModelSpec,
     Param,
     ReportSpec,
+    RuntimeSpec,
     Splits,
     Task,
 )
@@ -23,6 +24,7 @@ from seqbench.version import __version__
 if TYPE_CHECKING:
     from seqbench.api import run
     from seqbench.plugins.hookspecs import hookimpl
+    from seqbench.runtimes.base import PreparedCall
     from seqbench.summary.run import Run
 
 __all__ = [
@@ -31,8 +33,10 @@ __all__ = [
     "MetricSpec",
     "ModelSpec",
     "Param",
+    "PreparedCall",
     "ReportSpec",
     "Run",
+    "RuntimeSpec",
     "SeqbenchError",
     "Splits",
     "Task",
@@ -43,7 +47,8 @@ __all__ = [
 
 # Loaded when first used, so that the command line starts at once.
 _LAZY = {
-    "Run": "seqbench.summary.run", "run": "seqbench.api", "hookimpl": "seqbench.plugins.hookspecs"
+    "Run": "seqbench.summary.run", "run": "seqbench.api",
+    "hookimpl": "seqbench.plugins.hookspecs", "PreparedCall": "seqbench.runtimes.base",
 }  # fmt: skip
 
 

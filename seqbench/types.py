@@ -249,6 +249,26 @@ class ReportSpec:
 
 
 @dataclass(frozen=True)
+class RuntimeSpec:
+    """Declares a runtime without importing it: a way to run a trained model.
+
+    Args:
+        name: what ``measure.latency.runtimes`` of a suite calls it.
+        prepare: ``"package.module:function"``, called as ``prepare(model, inputs, threads=n)`` for
+            each setting that is timed; it returns a call that takes such inputs, alone or in a
+            ``seqbench.PreparedCall``. :mod:`seqbench.runtimes.base` has the contract.
+        description: one line.
+    """
+
+    name: str
+    prepare: str
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        _check_spec("runtime", self.name, self.prepare)
+
+
+@dataclass(frozen=True)
 class DataContext:
     """What a dataset plugin may use while it loads.
 

@@ -94,10 +94,11 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
             folders.add(folder)
     suite = files["leaky.yaml"][0].replace("datasets:", "datasets:\n  - first", 1)
     asked = "metrics: [worst_recall]\nreports: [winners]\n"
+    suite = suite.replace("budget: 1s", "budget: 1s, processes: 2, runtimes: [eager, exported]")
     (tmp_path / "leaky.yaml").write_text(suite + asked)
     pip_install(site, *folders)
     listed = seqbench_cli("plugins").stdout
-    for distribution in ("my-model", "my-copy", "my-recall", "my-winners"):
+    for distribution in ("my-model", "my-copy", "my-recall", "my-winners", "my-export"):
         assert f"{distribution} 0.1.0" in listed
     tests_of_its_own = ("test_leaky.py", "test_speed.py")
     for name in tests_of_its_own:
@@ -115,6 +116,7 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
     assert done.returncode == 0, done.stderr
     assert "leaky keep=0.9" in done.stdout
     assert "worst_recall" in done.stdout
+    assert "exported" in done.stdout
     assert seqbench_cli("show", "--format", "winners").stdout.startswith("- first: ")
     (written,) = (tmp_path / "results").rglob("reports/winners.md")
     assert written.read_text("utf-8").startswith("- first: ")

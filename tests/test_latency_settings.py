@@ -42,7 +42,9 @@ def test_settings_of_latency(given: str, key: str, found: Any) -> None:
         ("seq_lens: [0]", "at least 1"),
         ("batch_sizes: []", "must not be empty"),
         ("batch_sizes: 0", "at least 1"),
-        ("runtimes: [jit]", "there are: eager, compile"),
+        ("runtimes: [jit]", "no runtime is called 'jit'; there are: compile, eager"),
+        ("runtimes: [compiled]", "did you mean 'compile'? (there are: compile, eager)"),
+        ("runtimes: [eager, seqbench:eager]", "'eager' is given twice"),
     ],
 )
 def test_wrong_settings_of_latency_are_named(given: str, word: str) -> None:

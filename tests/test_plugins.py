@@ -85,7 +85,10 @@ BROKEN = {
         "returned a list with str in it, not ModelSpec",
     ),
     "bad name": (GOOD.format(name="a b"), "model name 'a b'"),
-    "offers nothing": ("import seqbench", "offers no model, no dataset, no metric, no report"),
+    "offers nothing": (
+        "import seqbench",
+        "offers no model, no dataset, no metric, no report, no runtime",
+    ),
 }
 
 
@@ -202,12 +205,12 @@ def test_strict_makes_a_broken_plugin_an_error(
 def test_a_plugin_that_needs_later_hooks_says_so(
     site: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
-    later = "SEQBENCH_API = 3\n" + textwrap.dedent(GOOD.format(name="later"))
-    same = "SEQBENCH_API = 2\n" + textwrap.dedent(GOOD.format(name="same"))
+    later = "SEQBENCH_API = 4\n" + textwrap.dedent(GOOD.format(name="later"))
+    same = "SEQBENCH_API = 3\n" + textwrap.dedent(GOOD.format(name="same"))
     install(site, "later", {"later": later}, "later = later")
     install(site, "same", {"same": same}, "same = same")
     listed = " ".join(seqbench_cli("plugins").stdout.split())
-    assert "it needs version 3 of seqbench's hooks, and seqbench 0.1.0 has version 2" in listed
+    assert "it needs version 4 of seqbench's hooks, and seqbench 0.1.0 has version 3" in listed
     done = seqbench_cli("models")
     assert "same" in done.stdout
     assert "upgrade seqbench" in done.stderr
@@ -217,11 +220,11 @@ def test_a_plugin_that_imports_what_only_a_later_seqbench_has_is_told_to_upgrade
     site: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
     install(site, "newer", {"newer": "from seqbench import NothingYet"}, "newer = newer")
-    install(site, "odd", {"odd": "import seqbench\nSEQBENCH_API = '2'"}, "odd = odd")
+    install(site, "odd", {"odd": "import seqbench\nSEQBENCH_API = '3'"}, "odd = odd")
     listed = " ".join(seqbench_cli("plugins").stdout.split())
     assert "cannot import name 'NothingYet'" in listed
-    assert "seqbench 0.1.0 has version 2: upgrade seqbench" in listed
-    assert "SEQBENCH_API is '2', not a whole number" in listed
+    assert "seqbench 0.1.0 has version 3: upgrade seqbench" in listed
+    assert "SEQBENCH_API is '3', not a whole number" in listed
 
 
 def test_a_dataset_called_like_a_model_can_be_named(site: Path) -> None:

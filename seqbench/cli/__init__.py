@@ -14,7 +14,7 @@ import click
 
 import seqbench
 from seqbench.cli.check import check
-from seqbench.cli.listing import datasets, devices, metrics, models, plugins, reports
+from seqbench.cli.listing import datasets, devices, metrics, models, plugins, reports, runtimes
 from seqbench.cli.new import new
 from seqbench.cli.run import run
 from seqbench.cli.runs import list_runs
@@ -60,8 +60,8 @@ def cli(debug: bool, without: tuple[str, ...], strict: bool) -> None:
 
 
 COMMANDS = (
-    run, validate, show, list_runs, models, datasets, metrics, reports, devices, plugins, check,
-    new, schema, selftest,
+    run, validate, show, list_runs, models, datasets, metrics, reports, devices, runtimes,
+    plugins, check, new, schema, selftest,
 )  # fmt: skip
 
 for command in COMMANDS:

@@ -1,4 +1,4 @@
-"""``seqbench models``, ``datasets``, ``devices`` and ``plugins``: what there is."""
+"""``seqbench models``, ``datasets``, ``runtimes``, ``plugins`` and others: what there is."""
 
 from __future__ import annotations
 
@@ -41,6 +41,12 @@ def reports() -> None:
 
 
 @click.command()
+def runtimes() -> None:
+    """List the runtimes that `measure.latency.runtimes` of a suite can name."""
+    _print_kind("runtime")
+
+
+@click.command()
 @click.option("--check", is_flag=True, help="Say instead whether this machine is fit to measure.")
 def devices(check: bool) -> None:
     """List the devices that a suite can name here."""
@@ -68,14 +74,16 @@ def plugins() -> None:
     from rich.text import Text
 
     from seqbench.plugins.discovery import load_plugins
+    from seqbench.suite.runtimes import with_own_runtimes
 
     registry = load_plugins()
+    every = with_own_runtimes(registry)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for header in ("plugin", "from", "status", "offers"):
         table.add_column(header, overflow="fold")
     for plugin in registry.plugins:
         offers = [offer.spec.name for offer in plugin.offers]
-        clashes = registry.clashes(plugin)
+        clashes = every.clashes(plugin)
         status, style = ("broken", "red") if plugin.error else ("ok", "green")
         if plugin.disabled:
             status, style = "disabled", "dim"
@@ -95,8 +103,9 @@ def plugins() -> None:
 
 def _print_kind(kind: str) -> None:
     from seqbench.plugins.discovery import load_plugins
+    from seqbench.suite.runtimes import with_own_runtimes
 
-    registry = load_plugins()
+    registry = with_own_runtimes(load_plugins())
     _print_offers(registry.all_of(kind))
     _mention_broken(registry.plugins)
 
@@ -116,7 +125,7 @@ def _print_offers(offers: Sequence[Offer[Any]]) -> None:
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
         for whole in (True, True, False):
             table.add_column(no_wrap=whole, overflow="fold")
-        for name, param in offer.spec.parameters.items():
+        for name, param in getattr(offer.spec, "parameters", {}).items():  # runtimes have none
             table.add_row(_plain(name), _plain(_value(param)), _plain(_remarks(param)))
         terminal.print(Padding(table, (0, 0, 1, 2), expand=False))
 

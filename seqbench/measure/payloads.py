@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from seqbench.plan.cases import Metric
@@ -67,6 +67,7 @@ class TimingSettings:
         warm_up: seconds for each process, at least.
         precision: half-width of the interval that is enough, as a share of the figure.
         training_step: whether a training step is timed as well.
+        plugin_runtimes: those of ``runtimes`` that come from plugins, by name.
     """
 
     budget: float
@@ -78,6 +79,16 @@ class TimingSettings:
     warm_up: float
     precision: float
     training_step: bool
+    plugin_runtimes: Mapping[str, Choice] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """What latency depends on, as plain data: what a resume compares. Runtimes of plugins are
+        part of it, so that an edited one is timed again.
+        """
+        found = asdict(self)
+        if not self.plugin_runtimes:
+            del found["plugin_runtimes"]  # runs made before there were any can be resumed
+        return found
 
 
 @dataclass(frozen=True)

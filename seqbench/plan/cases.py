@@ -53,6 +53,14 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Runtime:
+    """A runtime of a plugin as a suite chose it; ``name`` is what its records call it."""
+
+    name: str
+    choice: Choice
+
+
+@dataclass(frozen=True)
 class Case:
     """One model with its parameters × one dataset × one training setting × one device."""
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from seqbench.devices.registry import resolve_device
 from seqbench.errors import UsageError
-from seqbench.plan.cases import Case, Metric, Report, Trial
+from seqbench.plan.cases import Case, Metric, Report, Runtime, Trial
 from seqbench.plan.labels import Labels, as_text, entry_labels, numbered
 from seqbench.plugins import provenance
 from seqbench.plugins.choice import Choice
@@ -18,6 +18,7 @@ from seqbench.plugins.registry import Offer, Registry
 from seqbench.records import FORMAT
 from seqbench.suite import grids
 from seqbench.suite.keys import Entry, ModelEntry, Suite
+from seqbench.suite.runtimes import is_own, recorded_runtime
 
 Item = TypeVar("Item")
 
@@ -32,13 +33,17 @@ MAX_NAMED = 20
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does. The trials of a case stand together, in the order of the seeds."""
+    """What a run does. The trials of a case stand together, in the order of the seeds.
+
+    ``runtimes`` are those that come from plugins.
+    """
 
     suite: Suite
     cases: tuple[Case, ...]
     trials: tuple[Trial, ...]
     metrics: tuple[Metric, ...] = ()
     reports: tuple[Report, ...] = ()
+    runtimes: tuple[Runtime, ...] = ()
 
     def on(self, available: Mapping[str, str]) -> Plan:
         """The plan with the devices that ``auto`` and ``cuda`` stand for on a machine.
@@ -61,6 +66,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data: what ``plan.json`` holds."""
         suite = self.suite
+        runtimes = [dataclasses.asdict(runtime) for runtime in self.runtimes]
         return {
             "format": FORMAT,
             "suite": suite.name,
@@ -69,6 +75,7 @@ class Plan:
             "target": dataclasses.asdict(suite.target) if suite.target else None,
             "metrics": [{"id": m.id, **dataclasses.asdict(m)} for m in self.metrics],
             "reports": [dataclasses.asdict(report) for report in self.reports],
+            **({"runtimes": runtimes} if runtimes else {}),
             "limits": suite.limits.model_dump(mode="json"),
             "cases": [{"id": case.id, **dataclasses.asdict(case)} for case in self.cases],
             "trials": [
@@ -119,7 +126,10 @@ def make_plan(
     )
     cases = tuple(case for _, case in found)
     trials = tuple(Trial(case, seed) for case in cases for seed in chosen.seeds)
-    return Plan(suite, cases, trials, _metrics(suite, registry), _reports(suite, registry))
+    return Plan(
+        suite, cases, trials, _metrics(suite, registry), _reports(suite, registry),
+        _runtimes(suite, registry),
+    )  # fmt: skip
 
 
 def _metrics(suite: Suite, registry: Registry) -> tuple[Metric, ...]:
@@ -139,6 +149,17 @@ def _reports(suite: Suite, registry: Registry) -> tuple[Report, ...]:
         Report(label(name, choice.params), choice, spec.suffix)
         for name, choice, spec in _chosen(suite.reports, registry)
     )
+
+
+def _runtimes(suite: Suite, registry: Registry) -> tuple[Runtime, ...]:
+    latency = suite.measure.latency
+    found = []
+    for name in latency.runtimes if latency is not None else ():
+        offer = recorded_runtime(name, registry)
+        if not is_own(offer):
+            source = provenance.source_of(offer.target, offer.source.distribution)
+            found.append(Runtime(name, Choice.of(offer, {}, source)))
+    return tuple(found)
 
 
 def _chosen(entries: Iterable[Entry], registry: Registry) -> Iterator[tuple[str, Choice, Any]]:

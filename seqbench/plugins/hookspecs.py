@@ -21,12 +21,12 @@ from collections.abc import Sequence
 
 import pluggy
 
-from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec
+from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, RuntimeSpec
 
-#: Version of the hooks. A plugin that needs those of a later one says so, ``SEQBENCH_API = 2``
+#: Version of the hooks. A plugin that needs those of a later one says so, ``SEQBENCH_API = 3``
 #: beside its hooks; an older plugin keeps working, for a hook may gain arguments, which a plugin
 #: need not take, but loses none.
-API = 2
+API = 3
 
 hookspec = pluggy.HookspecMarker("seqbench")
 
@@ -80,4 +80,16 @@ def seqbench_reports() -> Sequence[ReportSpec]:  # type: ignore[empty-body]
         @seqbench.hookimpl
         def seqbench_reports():
             return [seqbench.ReportSpec("winners", render="my_package.winners:text", suffix="md")]
+    """
+
+
+@hookspec
+def seqbench_runtimes() -> Sequence[RuntimeSpec]:  # type: ignore[empty-body]
+    """The runtimes this package offers (hooks version 3). Called often: import nothing heavy here.
+
+    ::
+
+        @seqbench.hookimpl
+        def seqbench_runtimes():
+            return [seqbench.RuntimeSpec("exported", prepare="my_package.exported:prepare")]
     """

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from seqbench.errors import UnknownName, UsageError
-from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec
+from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, RuntimeSpec
 
-Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec, ReportSpec)
+Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec, ReportSpec, RuntimeSpec)
 
 #: What a plugin can offer: each kind with its declaration; its hook is ``seqbench_<kind>s``.
 KINDS: Mapping[str, type[Any]] = {
-    "model": ModelSpec, "dataset": DatasetSpec, "metric": MetricSpec, "report": ReportSpec
+    "model": ModelSpec, "dataset": DatasetSpec, "metric": MetricSpec, "report": ReportSpec,
+    "runtime": RuntimeSpec,
 }  # fmt: skip
 
 
@@ -45,14 +46,15 @@ class Offer(Generic[Spec]):
 
     @property
     def kind(self) -> str:
-        """``model``, ``dataset``, ``metric`` or ``report``."""
+        """``model``, ``dataset``, ``metric``, ``report`` or ``runtime``."""
         return next(kind for kind, spec in KINDS.items() if isinstance(self.spec, spec))
 
     @property
     def target(self) -> str:
         """``"package.module:function"`` of what is behind it."""
         spec: Any = self.spec
-        function = {"dataset": "load", "report": "render"}.get(self.kind, "build")
+        names = {"dataset": "load", "report": "render", "runtime": "prepare"}
+        function = names.get(self.kind, "build")
         return str(getattr(spec, function))
 
     @property
@@ -89,7 +91,7 @@ class Registry:
         object.__setattr__(self, "_tables", tables)
 
     def all_of(self, kind: str) -> list[Offer[Any]]:
-        """Every model (``"model"``), dataset, metric or report offered, by name."""
+        """Every model (``"model"``), dataset, metric, report or runtime offered, by name."""
         table = self._tables[kind]
         return [offer for name in sorted(table) for offer in table[name]]
 
@@ -124,13 +126,13 @@ class Registry:
 
         Raises:
             UnknownName: no working plugin offers it, or more than one does.
-            UsageError: it is a metric or report.
+            UsageError: it is a metric, report or runtime.
         """
         short = name.rpartition(":")[2]
         for kind in ("model", "dataset"):
             if self._named(kind, name):
                 return self.look_up(kind, name)
-        for kind in ("metric", "report"):
+        for kind in ("metric", "report", "runtime"):
             if short in self._tables[kind]:
                 raise UsageError(f"{name!r} is a {kind}: only models and datasets can be checked")
         both = {**self._tables["model"], **self._tables["dataset"]}

@@ -12,6 +12,19 @@ from seqbench.errors import PluginError
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 
 
+def check_answer(found: object, expected: Tensor, what: str) -> None:
+    """Checks that a runtime's answer is a tensor, where and what the plain model's is.
+
+    Raises:
+        PluginError: it is not.
+    """
+    if not isinstance(found, Tensor):
+        raise PluginError(f"{what}: the answer is {type(found).__name__}, not a tensor")
+    if found.device != expected.device:
+        raise PluginError(f"{what}: the answer is on {found.device}, not on {expected.device}")
+    check_equal(found, expected, what)
+
+
 def check_equal(found: Tensor, expected: Tensor, what: str) -> None:
     """Checks an answer against that of the plain model.
 

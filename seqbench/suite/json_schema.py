@@ -9,6 +9,7 @@ from typing import Any
 from seqbench.plugins.registry import KINDS, Offer, Registry
 from seqbench.suite.keys import EntryKeys, Suite
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Kind
+from seqbench.suite.runtimes import OWN, runtime_names
 from seqbench.types import NAME, Param
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -31,12 +32,13 @@ def json_schema(registry: Registry) -> Schema:
         "description": "other suites that this one changes, relative to this file",
         **_any_of({"type": "string"}, {"type": "array", "items": {"type": "string"}}),
     }
-    for kind in KINDS:
+    for kind in [kind for kind in KINDS if f"{kind}s" in keys]:
         offered = _plugins(kind, registry.all_of(kind), definitions)
         more = beside["properties"] if kind == "model" else {}
         keys[f"{kind}s"] |= _entries(offered, more)
     keys["name"]["pattern"] = f"^{NAME.pattern}$"
     definitions["Measure"] = _measure(definitions["Measure"])
+    definitions["Latency"]["properties"]["runtimes"] |= _runtimes(registry)
     training = definitions["Training"]["properties"]
     training["optimizer"] = _methods(training["optimizer"], OPTIMIZERS)
     training["schedule"] = _methods(training["schedule"], SCHEDULES, {"type": "null"})
@@ -56,6 +58,14 @@ def _plugins(kind: str, offers: Sequence[Offer[Any]], definitions: Schema) -> Sc
         for name in (*short, offer.qualified_name):
             found[name] = {"$ref": f"#/$defs/{key}"}
     return found
+
+
+def _runtimes(registry: Registry) -> Schema:
+    """One name or a list of them: seqbench's own and those of plugins."""
+    own = [offer.qualified_name for offer in OWN.offers]
+    whole = [offer.qualified_name for offer in registry.all_of("runtime")]
+    name = {"enum": list(dict.fromkeys([*runtime_names(registry), *own, *whole]))}
+    return _any_of(name, {"type": "array", "items": name, "minItems": 1, "uniqueItems": True})
 
 
 def _entries(plugins: Schema, beside: Mapping[str, Any]) -> Schema:

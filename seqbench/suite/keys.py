@@ -103,7 +103,7 @@ class Latency(Keys):
         default=(), description="lengths that sequences are cut or repeated to; none: the dataset's"
     )
     threads: Threads = Field(default=(1,), description="CPU threads; `all` is all cores")
-    runtimes: Runtimes = Field(default=("eager",), description="eager, compile")
+    runtimes: Runtimes = Field(default=("eager",), description="eager, compile, or a plugin's")
     processes: int = Field(default=10, ge=2, le=60, description="processes for each case")
     warm_up: Duration = Field(default=0.5, description="least time of warming up each process")
     precision: Share = Field(default=0.02, description="half-width of the interval that is enough")

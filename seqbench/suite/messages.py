@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from seqbench.errors import UnknownName
 from seqbench.plugins.parameters import nearest
 from seqbench.suite.strict_yaml import described, shown
 
@@ -74,3 +75,9 @@ def keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str
 
 def _number(limit: float) -> str:
     return f"{int(limit):,}" if limit == int(limit) else f"{limit:g}"
+
+
+def unknown_name(error: UnknownName, name: str) -> str:
+    """Why a plugin's offer cannot be used, with the name as it is fit to be shown."""
+    text = str(error).replace(repr(name), shown(name))
+    return "".join(character for character in text if character.isprintable())

@@ -16,7 +16,7 @@ from seqbench.plugins.registry import Offer, Registry
 from seqbench.suite import grids, optimizers
 from seqbench.suite.files import read_tree, read_tree_text
 from seqbench.suite.keys import MAX_ENTRIES, Entry, EntryKeys, ModelEntry, Suite, Training
-from seqbench.suite.messages import in_words
+from seqbench.suite.messages import in_words, unknown_name
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Kind, Method
 from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
 from seqbench.types import Param
@@ -106,7 +106,7 @@ class _Validator:
     def validated(self, model: type[Model], raw: Any, path: KeyPath) -> Model | None:
         """``raw`` as a ``model``, or ``None`` after noting what is wrong."""
         try:
-            return model.model_validate(raw)
+            return model.model_validate(raw, context=self.registry)
         except ValidationError as error:
             for one in error.errors(include_url=False):
                 message, hint = in_words(one, model)
@@ -228,8 +228,7 @@ class _Validator:
         try:
             return self.registry.look_up(kind, name)
         except UnknownName as error:
-            text = str(error).replace(repr(name), shown(name))
-            self.problem(at, "".join(c for c in text if c.isprintable()), at_key=True)
+            self.problem(at, unknown_name(error, name), at_key=True)
             return None
 
     def params(self, at: KeyPath, node: Node, declared: Mapping[str, Param]) -> dict[str, Any]:

@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, NoReturn
 
-from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from seqbench.devices.registry import DEVICE
-from seqbench.runtimes.registry import RUNTIMES
+from seqbench.errors import UnknownName
+from seqbench.plugins.registry import Registry
+from seqbench.suite.messages import unknown_name
 from seqbench.suite.optimizers import Method
+from seqbench.suite.runtimes import name_in_records, recorded_runtime, runtime_names
 from seqbench.suite.strict_yaml import described, shown
 from seqbench.suite.target import PATTERN, Target
 from seqbench.types import NAME
@@ -114,10 +124,27 @@ def _thread_count(value: Any) -> int | str:
     refuse(f"must be a whole number from 1 to {MAX_THREADS:,}, or all, not {shown(value)}")
 
 
-def _runtime(value: str) -> str:
-    if value not in RUNTIMES:
-        refuse(f"{shown(value)} is no runtime", f"there are: {', '.join(RUNTIMES)}")
-    return value
+def _runtime(value: str, info: ValidationInfo) -> str:
+    """The name that records have for it. ``info.context``: the plugins, as a registry."""
+    registry = info.context or Registry()
+    try:
+        return name_in_records(value, registry)
+    except UnknownName as error:
+        message = unknown_name(error, value)
+        hint = f"there are: {', '.join(runtime_names(registry))}"
+        refuse(message, "" if hint in message else hint)
+
+
+def _distinct_runtimes(values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    """With and without its distribution, a name stands for the same runtime."""
+    registry = info.context or Registry()
+    seen: set[str] = set()
+    for value in values:
+        whole = recorded_runtime(value, registry).qualified_name
+        if whole in seen:
+            refuse(f"{shown(value)} is given twice")
+        seen.add(whole)
+    return values
 
 
 def _share(value: Any) -> Any:
@@ -203,12 +230,13 @@ Threads = Annotated[
     _any_of(_THREADS, {"type": "array", "items": _THREADS, "minItems": 1, "uniqueItems": True}),
 ]
 
-_RUNTIME = {"enum": list(RUNTIMES)}
+#: Which names there are, the schema for editors says (see :mod:`seqbench.suite.json_schema`).
+_RUNTIME = {"type": "string"}
 
 Runtimes = Annotated[
     tuple[Annotated[str, AfterValidator(_runtime)], ...],
     BeforeValidator(_one_or_list),
-    AfterValidator(distinct),
+    AfterValidator(_distinct_runtimes),
     Field(min_length=1),
     _any_of(_RUNTIME, {"type": "array", "items": _RUNTIME, "minItems": 1, "uniqueItems": True}),
 ]

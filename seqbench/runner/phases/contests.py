@@ -70,6 +70,7 @@ def _settings(latency: Latency, run: RunContext) -> TimingSettings:
         warm_up=latency.warm_up,
         precision=latency.precision,
         training_step=run.plan.suite.target is not None,
+        plugin_runtimes={runtime.name: runtime.choice for runtime in run.plan.runtimes},
     )
 
 
@@ -80,7 +81,7 @@ def _contest(
     settings: TimingSettings,
     run: RunContext,
 ) -> Contest:
-    rests_on = [dataclasses.asdict(settings), {one.case.id: one.digests for one in heat}]
+    rests_on = [settings.identity(), {one.case.id: one.digests for one in heat}]
     return Contest(
         name,
         f"timing {count(heat, 'case')} on {device}, interleaved",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,7 +48,7 @@ def fingerprints_of(
     }
     for contest in contests:
         if any(rival.id == case for rival in contest.cases):
-            found[contest.id] = fingerprint([dataclasses.asdict(contest.settings), list(digests)])
+            found[contest.id] = fingerprint([contest.settings.identity(), list(digests)])
     return found
 
 
