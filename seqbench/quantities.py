@@ -47,7 +47,11 @@ class Quantity:
         document: how its figures stand in a case of the document, under its name. ``"list"``: an
             entry for each measurement, with its settings; ``"values"``: the figures of the only
             measurement, or None; ``"own"``: :mod:`seqbench.summary` has keys of its own for them.
-        measured: what measures it.
+        measured: what measures it, as a job of a worker.
+        requests: what is to be measured of a case: called with the suite's ``measure`` settings and
+            a :class:`.measure.payloads.TrainedModel`, it returns a payload of ``measured`` for each
+            job, by a key such as ``memory/training``. Empty where it is measured along with another
+            quantity, or while models take turns.
         columns: what makes its columns: called with the cases of a table and the document, it
             yields :class:`.report.columns.column.Column` objects. Tables hold them in the order of
             the entries; quantities that share a function stand where the first of them does.
@@ -66,6 +70,7 @@ class Quantity:
     verdicts: tuple[str, str] = ("better", "worse")
     document: Literal["list", "values", "own"] = "list"
     measured: str = ""
+    requests: str = ""
     columns: str = ""
     growth: str = ""
     notes: str = ""
@@ -132,6 +137,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity(
             name="memory", unit="B", better="lower", document="own",
             measured=f"{_MEASURE}.memory:measure_memory",
+            requests=f"{_MEASURE}.payloads:memory_requests",
             columns=f"{_COLUMNS}.memory:memory_columns",
             growth=f"{_COLUMNS}.memory:growth_columns", notes=f"{_NOTES}:memory_notes",
         ),
@@ -145,6 +151,7 @@ QUANTITIES: dict[str, Quantity] = {
         ),
         Quantity(
             name="cost", document="own", measured=f"{_MEASURE}.cost:measure_cost",
+            requests=f"{_MEASURE}.payloads:cost_requests",
             columns=f"{_COLUMNS}.cost:cost_columns",
         ),
         Quantity(  # shown as a warning where the kernels run are slow ones

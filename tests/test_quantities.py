@@ -6,8 +6,9 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from seqbench.quantities import QUANTITIES, Quantity, deciding, find
 from seqbench.records import Comparison, Measurement
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.make import interval, quantity
+from seqbench.runner.start import Request, start_run
+from seqbench.suite.selection import Selection
 from seqbench.types import TARGETS, MetricSpec, Task
 
 REFERENCE = ROOT / "results" / "reference"
@@ -194,3 +197,44 @@ def test_a_report_is_one_file_and_one_spec() -> None:
     offers = load_plugins().all_of("report")
     modules = [offer.target.partition(":")[0] for offer in offers]
     assert {name for name in modules if name.startswith("seqbench.")} == exports
+
+
+METER = """
+    from dataclasses import dataclass
+
+    @dataclass(frozen=True)
+    class EnergyPayload:
+        weights: str
+        batch_size: int
+
+    def requests(measure, subject):
+        return {"energy": EnergyPayload(subject.weights, measure.memory.batch_size)}
+
+    def measure(payload: EnergyPayload, context):
+        joules = (context.workspace.run / payload.weights).stat().st_size / 1e9
+        settings = {"batch_size": payload.batch_size}
+        found = {"quantity": "energy", "unit": "J", "settings": settings, "values": {"mean": joules}}
+        return {"measurements": [found]}
+    """
+
+
+def test_a_quantity_from_outside_is_measured_by_the_runner(
+    site: Path, write_suite: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site / "energy_meter.py").write_text(textwrap.dedent(METER))
+    entry = replace(ENERGY, requests="energy_meter:requests", measured="energy_meter:measure")
+    monkeypatch.setitem(QUANTITIES, "energy", entry)
+    suite = write_suite(
+        """
+        name: energetic
+        datasets: [{parity: {length: 6, train_size: 40, validation_size: 20, test_size: 20}}]
+        models: [{rnn: {hidden_size: 4}}]
+        train: {epochs: 1, batch_size: 20}
+        seeds: 1
+        measure: {memory: {batch_size: 4}}
+        """
+    )
+    done = start_run(Request(suite, Selection()), out=tmp_path)
+    (case,) = done.document["cases"]
+    size = next(done.path.glob("weights/*")).stat().st_size
+    assert case["energy"] == [{"batch_size": 4, "mean": pytest.approx(size / 1e9)}]

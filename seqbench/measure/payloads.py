@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from seqbench.plan.cases import Metric
 from seqbench.plugins.choice import Choice
+from seqbench.suite.keys import Measure
 
 Mode = Literal["inference", "training"]
+MODES: tuple[Mode, ...] = ("inference", "training")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,23 @@ class MemoryPayload:
     mode: Mode
     batch_size: int
     lengths: tuple[int, ...] = ()
+
+
+def cost_requests(measure: Measure, subject: TrainedModel) -> dict[str, CostPayload]:
+    """The cost of every case is counted."""
+    return {"cost": CostPayload(subject, _lengths(measure))}
+
+
+def memory_requests(measure: Measure, subject: TrainedModel) -> dict[str, MemoryPayload]:
+    """Memory is measured in inference and in training, if the suite asks for it."""
+    if measure.memory is None:
+        return {}
+    size, lengths = measure.memory.batch_size, _lengths(measure)
+    return {f"memory/{mode}": MemoryPayload(subject, mode, size, lengths) for mode in MODES}
+
+
+def _lengths(measure: Measure) -> tuple[int, ...]:
+    return measure.latency.seq_lens if measure.latency is not None else ()
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from seqbench.executors.base import Job, Outcome
 from seqbench.machine import other_runs
 from seqbench.measure.latency.contest import Contest
-from seqbench.measure.payloads import CostPayload, MemoryPayload, Mode, TrainedModel
+from seqbench.measure.payloads import TrainedModel
 from seqbench.plan.cases import Case
-from seqbench.quantities import find
+from seqbench.plugins.loading import import_object
+from seqbench.quantities import QUANTITIES, find
 from seqbench.records import CaseRecord, Measurement, TrialRecord
 from seqbench.runner.context import RunContext, reason_with_limit
 from seqbench.runner.phases.contests import (
@@ -24,9 +25,8 @@ from seqbench.runner.phases.machine import check_machine
 from seqbench.runner.resume.measurements import Ledger, Missing, fingerprints_of, job_key
 from seqbench.training.data import cache_dir, prepared_file
 
-#: Seconds that measuring cost or memory of one case may take.
+#: Seconds that measuring one quantity of one case may take.
 MEASURE_LIMIT = 600.0
-MODES: tuple[Mode, ...] = ("inference", "training")
 
 
 @dataclass(frozen=True)
@@ -121,39 +121,24 @@ def _subject(case: Case, weights: str) -> TrainedModel:
 
 
 def _static_jobs(trained: TrainedCase, run: RunContext) -> list[Job]:
-    """Cost of a case and, if asked for, its memory in inference and in training."""
-    measure, case = run.plan.suite.measure, trained.case
-    lengths = tuple(measure.latency.seq_lens) if measure.latency is not None else ()
-    cost = CostPayload(trained.subject, lengths)
-    jobs = [_static_job(run, case, "cost", function=find("cost").measured, payload=cost)]
-    if measure.memory is not None:
-        jobs += [
-            _static_job(
-                run,
-                case,
-                f"memory/{mode}",
-                function=find("memory").measured,
-                payload=MemoryPayload(trained.subject, mode, measure.memory.batch_size, lengths),
-            )
-            for mode in MODES
-        ]
-    return jobs
-
-
-def _static_job(
-    run: RunContext, case: Case, key: str, *, function: str, payload: CostPayload | MemoryPayload
-) -> Job:
-    return Job(
-        f"{case.id}/{key}",
-        f"{case.name}: {key.replace('/', ' in ')}",
-        function,
-        payload,
-        log=f"logs/{case.id}-memory.log",
-        device=case.device,
-        group=case.id,
-        limit=MEASURE_LIMIT,
-        memory=run.plan.suite.limits.memory,
-    )
+    """What is measured of a case by itself, such as its cost and its memory."""
+    case, measure = trained.case, run.plan.suite.measure
+    return [
+        Job(
+            f"{case.id}/{key}",
+            f"{case.name}: {key.replace('/', ' in ')}",
+            quantity.measured,
+            payload,
+            log=f"logs/{case.id}-memory.log",
+            device=case.device,
+            group=case.id,
+            limit=MEASURE_LIMIT,
+            memory=run.plan.suite.limits.memory,
+        )
+        for quantity in sorted(QUANTITIES.values(), key=lambda one: one.name)
+        if quantity.requests
+        for key, payload in import_object(quantity.requests)(measure, trained.subject).items()
+    ]
 
 
 def _measurements(outcome: Outcome, run: RunContext) -> list[Measurement]:

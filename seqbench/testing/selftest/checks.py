@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.errors import WorkerError
-from seqbench.measure.payloads import CostPayload, MemoryPayload, Mode
+from seqbench.measure.payloads import MODES, CostPayload, MemoryPayload
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import Registry
 from seqbench.records import Comparison
@@ -18,7 +18,7 @@ from seqbench.testing.selftest.rig import TRAIN, Rig, choice
 from seqbench.training.job import TrainPayload
 
 MIB = 2**20
-MODES: tuple[Mode, ...] = ("inference", "training")
+
 COST = "seqbench.measure.cost:measure_cost"
 
 #: Errors that are allowed, as a share of the truth.
