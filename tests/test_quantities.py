@@ -213,8 +213,8 @@ METER = """
     def measure(payload: EnergyPayload, context):
         joules = (context.workspace.run / payload.weights).stat().st_size / 1e9
         settings = {"batch_size": payload.batch_size}
-        found = {"quantity": "energy", "unit": "J", "settings": settings, "values": {"mean": joules}}
-        return {"measurements": [found]}
+        found = {"quantity": "energy", "unit": "J", "settings": settings}
+        return {"measurements": [{**found, "values": {"mean": joules}}]}
     """
 
 
