@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from conftest import ROOT
 
 from seqbench.devices import nvidia
 from seqbench.devices.cpu import cpu_name
@@ -110,6 +112,22 @@ def test_the_name_of_the_cpu(
         (tmp_path / "proc").mkdir()
         (tmp_path / "proc/cpuinfo").write_text(text)
     assert cpu_name(tmp_path) == name
+
+
+def test_no_other_file_compares_a_devices_name() -> None:
+    kinds = {"cpu", "cuda", "mps"}
+    for path in sorted((ROOT / "seqbench").rglob("*.py")):
+        if path.parent.name == "devices":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            compared: list[ast.expr] = []
+            if isinstance(node, ast.Compare):
+                compared = [node.left, *node.comparators]
+            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "startswith":
+                compared = node.args
+            texts = {part.value for each in compared for part in ast.walk(each)
+                     if isinstance(part, ast.Constant)}  # fmt: skip
+            assert not texts & kinds, f"{path}:{node.lineno}"
 
 
 XPU = """

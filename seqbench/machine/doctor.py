@@ -232,7 +232,10 @@ def _swap() -> Diagnosis:
     swap = psutil.swap_memory()
     value = f"{swap.used / 2**20:,.0f} MiB in use" if swap.total else "none"
     return _judged(
-        "swap", value, swap.used > 0, "close programs that need much memory; sudo swapoff -a"
+        "swap",
+        value,
+        swap.used > 0,
+        "close programs that need much memory; on Linux: sudo swapoff -a",
     )
 
 
