@@ -30,6 +30,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         os.environ["SEQBENCH_CACHE"] = before
 
 
+def lay(root: Path, files: dict[str, str]) -> Path:
+    """Writes files, by their path under ``root``, and returns ``root``."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
 def install(
     site: Path, distribution: str, modules: dict[str, str], entry: str, version: str = "1.0"
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,8 +26,6 @@ LIMIT = 600.0
 
 LONGEST = 2000
 
-DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,3})?")
-
 STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim", "no": "yellow"}
 
 
@@ -48,11 +45,12 @@ def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None)
 
     Exit code: 0 all is well, 1 some check failed.
     """
+    from seqbench.devices.registry import is_device_name, known_names
     from seqbench.plugins.discovery import load_plugins
     from seqbench.testing.plugin_checks.job import check_payload
 
-    if not DEVICE.fullmatch(device):
-        raise UsageError(f"--device {device}: there are cpu, mps, cuda, cuda:0, cuda:1, …")
+    if not is_device_name(device):
+        raise UsageError(f"--device {device}: unknown device; there are: {known_names()}")
     offer = load_plugins().offer(name)
     payload = check_payload(offer, _parameters(given), device)
     click.echo(f"{name}, {offer.source}", err=True)

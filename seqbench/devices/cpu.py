@@ -6,20 +6,17 @@ import contextlib
 import ctypes
 import gc
 import platform
+import re
+import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from seqbench.devices.base import Pass, Workload
+from seqbench.devices.base import PASSES, Device, Pass, PeakMemory, Workload
 from seqbench.errors import DeviceError
 
-
-def cpu_name() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
+if TYPE_CHECKING:
+    import torch
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
@@ -33,9 +30,75 @@ KERNEL = "kernel's peak of resident memory, median of passes"
 SO_FAR = "peak of the process so far, one pass (lower bound)"
 
 
-def kernel_pass(work: Workload) -> Pass:
+class Cpu(Device):
+    """All cores together are one device."""
+
+    names = examples = "cpu"
+    shares_cores = uses_host_memory = pins_to_core = True
+
+    def available(self) -> dict[str, str]:
+        return {"cpu": cpu_name()}
+
+    def synchronize(self, device: torch.device) -> None:
+        """A call on the CPU returns when its work is done."""
+
+    def settle_allocator(self) -> None:
+        """Fixes the C library's threshold, which otherwise moves with what was freed before."""
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only
+        if mallopt is not None:
+            mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+
+    def memory_passes(self, work: Workload, device: torch.device) -> PeakMemory:
+        """On Linux the kernel's own peak of resident memory.
+
+        It is reset before each pass (proc(5), ``clear_refs``), after freed memory was returned to
+        the kernel; nothing is sampled, so a short peak counts. ``work`` runs once before, so that
+        what libraries set up only once (thread pools) does not count. Elsewhere: how much the
+        peak of the process grew in the first pass, which misses what stays below an earlier peak.
+        """
+        if CLEAR_REFS.exists():
+            work()
+            return PeakMemory([_kernel_pass(work) for _ in range(PASSES)], KERNEL)
+        return PeakMemory([_only_pass(work)], SO_FAR, lower_bound=True)
+
+
+def cpu_name(root: Path = Path("/")) -> str:
+    """The CPU's name as the system gives it.
+
+    On Linux ``model name`` of ``/proc/cpuinfo``; ARM has none there, but numbers of the
+    implementer and of each kind of core. On macOS ``machdep.cpu.brand_string`` (sysctl(8)).
+    """
+    if sys.platform == "darwin":
+        return _sysctl("machdep.cpu.brand_string") or platform.machine()
+    try:
+        held = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    if names := _values(held, "model name"):
+        return names[0]
+    if implementers := _values(held, "CPU implementer"):
+        parts = ", ".join(_values(held, "CPU part")) or "unknown"
+        return f"{platform.machine()}, implementer {', '.join(implementers)}, part {parts}"
+    return platform.processor() or platform.machine()
+
+
+def _values(cpuinfo: str, key: str) -> list[str]:
+    """The distinct values of a key, in order."""
+    found = re.findall(rf"^{key}[ \t]*:[ \t]*(\S.*?)[ \t]*$", cpuinfo, re.MULTILINE)
+    return list(dict.fromkeys(found))
+
+
+def _sysctl(name: str) -> str | None:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["sysctl", "-n", name]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        return done.stdout.strip() or None
+    return None
+
+
+def _kernel_pass(work: Workload) -> Pass:
     gc.collect()
-    _give_back_freed_memory()
+    _return_freed_memory()
     try:
         CLEAR_REFS.write_text("5")
         before = _status_bytes("VmRSS")
@@ -45,10 +108,10 @@ def kernel_pass(work: Workload) -> Pass:
     return Pass(before, _status_bytes("VmHWM"))
 
 
-def only_pass(work: Workload) -> Pass:
-    before = so_far()
+def _only_pass(work: Workload) -> Pass:
+    before = peak_so_far()
     work()
-    found = Pass(before, so_far())
+    found = Pass(before, peak_so_far())
     if found.working == 0:
         raise DeviceError(
             "this system tells only the peak of a process so far, and an earlier one was higher"
@@ -56,19 +119,12 @@ def only_pass(work: Workload) -> Pass:
     return found
 
 
-def so_far() -> int:
+def peak_so_far() -> int:
     """The peak of this process's resident memory since it began, in bytes (getrusage(2))."""
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def settle_allocator() -> None:
-    """Fixes the C library's threshold, which otherwise moves with what was freed before."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
 
 
 def _status_bytes(key: str) -> int:
@@ -78,8 +134,8 @@ def _status_bytes(key: str) -> int:
     raise OSError(f"{STATUS} has no {key}")
 
 
-def _give_back_freed_memory() -> None:
-    """Without it memory that was freed but kept by the C library would be used again unseen."""
+def _return_freed_memory() -> None:
+    """Otherwise memory that was freed but kept by the C library would be used again unseen."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
     if trim is not None:
         trim(0)

@@ -4,39 +4,71 @@ from __future__ import annotations
 
 import gc
 import os
-
-import torch
+from typing import TYPE_CHECKING
 
 from seqbench.devices import nvidia
-from seqbench.devices.base import Pass, Workload, synchronize
+from seqbench.devices.base import PASSES, Device, Pass, PeakMemory, Workload
 from seqbench.errors import DeviceError
 
-
-def process_total(device: torch.device, missing: dict[str, str]) -> dict[str, int | None]:
-    """What the driver says right after the last pass, whose peak torch still has in reserve."""
-    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
-    try:
-        if uuid is None:
-            raise DeviceError("this torch does not tell which GPU of the driver's list it uses")
-        return {"process": nvidia.used_by(os.getpid(), f"GPU-{uuid}")}
-    except DeviceError as error:
-        missing["process"] = str(error)
-        return {"process": None}
-
+if TYPE_CHECKING:
+    import torch
 
 ALLOCATOR = "CUDA allocator's peak, median of passes"
 
 
-def allocator_pass(work: Workload, device: torch.device) -> Pass:
-    gc.collect()
-    synchronize(device)
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device)
-    work()
-    synchronize(device)
-    peak, reserved = (
-        torch.cuda.max_memory_allocated(device),
-        torch.cuda.max_memory_reserved(device),
-    )
-    return Pass(before, peak, reserved)
+class Cuda(Device):
+    """``cuda`` is the first GPU; ``cuda:N`` the one that torch numbers so."""
+
+    names = "cuda(:(0|[1-9][0-9]{0,2}))?"
+    examples = "cuda, cuda:0, cuda:1, …"
+
+    def available(self) -> dict[str, str]:
+        import torch
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return {f"cuda:{number}": torch.cuda.get_device_name(number) for number in range(count)}
+
+    def full_name(self, name: str) -> str:
+        return name if ":" in name else f"{name}:0"
+
+    def synchronize(self, device: torch.device) -> None:
+        import torch
+
+        torch.cuda.synchronize(device)
+
+    def make_deterministic(self) -> None:
+        """Kernels that have no deterministic version warn and run all the same."""
+        import torch
+
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+    def memory_passes(self, work: Workload, device: torch.device) -> PeakMemory:
+        """The allocator's own peak. ``work`` runs once before, so that what libraries set up only
+        once (kernels, workspaces) does not count.
+        """
+        work()
+        return PeakMemory([self._pass(work, device) for _ in range(PASSES)], ALLOCATOR)
+
+    def _pass(self, work: Workload, device: torch.device) -> Pass:
+        import torch
+
+        gc.collect()
+        torch.cuda.synchronize(device)
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        work()
+        torch.cuda.synchronize(device)
+        peak = torch.cuda.max_memory_allocated(device)
+        return Pass(before, peak, torch.cuda.max_memory_reserved(device))
+
+    def process_memory(self, device: torch.device) -> int:
+        """What the driver says: tensors, torch's reserve (the last pass's peak is still in it),
+        kernels and context.
+        """
+        import torch
+
+        uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+        if uuid is None:
+            raise DeviceError("this torch does not tell which GPU of the driver's list it uses")
+        return nvidia.used_by(os.getpid(), f"GPU-{uuid}")

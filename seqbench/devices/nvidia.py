@@ -1,21 +1,18 @@
-"""What the NVIDIA driver (NVML) says of the processes on a GPU, asked through ``nvidia-smi``.
-
-It comes with every driver, so that no further package is needed.
-"""
+"""What the NVIDIA driver says of the processes on a GPU, through its library NVML."""
 
 from __future__ import annotations
 
-import subprocess
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from seqbench.errors import DeviceError
-
-PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
 class GpuProcess:
-    """One process on a GPU; ``used_bytes`` is None where the driver does not tell."""
+    """One process on a GPU; ``used_bytes`` is None where the driver does not say."""
 
     pid: int
     name: str
@@ -31,38 +28,24 @@ def processes(gpu: str | None = None) -> list[GpuProcess]:
     Raises:
         DeviceError: there is no driver, or it does not answer; the text is the reason.
     """
-    command = ["nvidia-smi", "--query-compute-apps=pid,used_memory,process_name"]
-    command += ["--format=csv,noheader,nounits", *(["-i", gpu] if gpu else [])]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
-    except FileNotFoundError:
-        raise DeviceError("no NVIDIA driver: nvidia-smi is not installed") from None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DeviceError(f"nvidia-smi does not answer: {error}") from error
-    if done.returncode:
-        said = " ".join((done.stdout + done.stderr).split())
-        raise DeviceError(f"nvidia-smi failed: {said or f'exit code {done.returncode}'}")
-    return parse(done.stdout)
-
-
-def parse(text: str) -> list[GpuProcess]:
-    """The lines ``pid, MiB, name`` that nvidia-smi prints; other lines are left out."""
-    found = []
-    for line in text.splitlines():
-        pid, _, rest = line.partition(",")
-        used, _, name = rest.partition(",")
-        if pid.strip().isdigit():
-            known = used.strip().isdigit()  # else "[N/A]" or "[Not Supported]"
-            size = int(used) * 2**20 if known else None
-            found.append(GpuProcess(int(pid), name.strip(), size))
-    return found
+    with _driver() as nvml:
+        if gpu is not None:
+            handles = [nvml.nvmlDeviceGetHandleByUUID(gpu)]
+        else:
+            count = nvml.nvmlDeviceGetCount()
+            handles = [nvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
+        return [
+            GpuProcess(one.pid, _name(nvml, one.pid), one.usedGpuMemory)
+            for handle in handles
+            for one in nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        ]
 
 
 def used_by(pid: int, gpu: str) -> int:
     """Bytes that a process occupies on a GPU: its tensors, torch's reserve, kernels and context.
 
     Raises:
-        DeviceError: the driver does not tell; the text is the reason.
+        DeviceError: the driver does not say; the text is the reason.
     """
     own = [each for each in processes(gpu) if each.pid == pid]
     if not own:
@@ -72,3 +55,31 @@ def used_by(pid: int, gpu: str) -> int:
     if own[0].used_bytes is None:
         raise DeviceError("the NVIDIA driver does not say how much each process uses")
     return own[0].used_bytes
+
+
+@contextlib.contextmanager
+def _driver() -> Iterator[Any]:
+    """NVML for the length of a block; what it refuses becomes DeviceError."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError_LibraryNotFound:
+        raise DeviceError("no NVIDIA driver: its library NVML is not installed") from None
+    except pynvml.NVMLError as error:
+        raise DeviceError(f"the NVIDIA driver does not answer: {error}") from error
+    try:
+        yield pynvml
+    except pynvml.NVMLError as error:
+        raise DeviceError(f"the NVIDIA driver failed: {error}") from error
+    finally:
+        with contextlib.suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+
+def _name(nvml: Any, pid: int) -> str:
+    """The program of a process; the driver does not name those of other users or containers."""
+    try:
+        return str(nvml.nvmlSystemGetProcessName(pid))
+    except nvml.NVMLError:
+        return "unknown"

@@ -12,6 +12,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from seqbench.devices.registry import device_for
 from seqbench.errors import WorkerError
 from seqbench.executors.base import Job, Listener, Outcome, utc_now
 from seqbench.executors.order import Queue
@@ -93,8 +94,10 @@ class LocalExecutor:
         return WorkerProcess(assignment, log)
 
     def _memory_limit(self, job: Job) -> int | None:
-        """Nothing on the CPU may take more memory than the machine has: it would stand still."""
-        return self.memory if job.memory is None and job.device == "cpu" else job.memory
+        """No job may take more host memory than the machine has: it would stand still."""
+        if job.memory is None and device_for(job.device).uses_host_memory:
+            return self.memory
+        return job.memory
 
     def _that_fit(self, waiting: Sequence[Job], running: Sequence[_Running]) -> list[Job]:
         """The next jobs for which there are cores free, or, on another device, that device.
@@ -102,7 +105,7 @@ class LocalExecutor:
         At least one job runs, however many threads it asks for.
         """
         busy = sum(_cores(one.job) for one in running)
-        devices = {one.job.device for one in running if one.job.device != "cpu"}
+        devices = {one.job.device for one in running if not device_for(one.job.device).shares_cores}
         chosen: list[Job] = []
         for job in waiting:
             if job.device in devices:
@@ -110,7 +113,7 @@ class LocalExecutor:
             if (running or chosen) and busy + _cores(job) > self.cores:
                 break
             busy += _cores(job)
-            if job.device != "cpu":
+            if not device_for(job.device).shares_cores:
                 devices.add(job.device)
             chosen.append(job)
         return chosen
@@ -126,7 +129,7 @@ def _allow_many_files() -> None:
 
 
 def _cores(job: Job) -> int:
-    return job.threads if job.device == "cpu" else 1
+    return job.threads if device_for(job.device).shares_cores else 1
 
 
 class _Running:

@@ -10,10 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
+
 from seqbench.devices import nvidia
 from seqbench.errors import DeviceError
-from seqbench.machine import linux
-from seqbench.machine.linux import Moment
+from seqbench.machine import cpu_time, linux
+from seqbench.machine.cpu_time import CpuTime
+from seqbench.machine.limits import Limits, limits, quota_waits
 from seqbench.workers.context import JobContext
 
 #: What latency is to be known to, if nobody asked for anything else.
@@ -71,7 +74,7 @@ def examine_machine(
 
     Args:
         seconds: how long the computation goes on.
-        root: where the system's files are.
+        root: the folder that the Linux kernel's files are under.
         after_training: the load average is then that of the run itself, and left out.
 
     Returns:
@@ -81,11 +84,12 @@ def examine_machine(
     """
     from seqbench.machine import steadiness
 
-    load = linux.load(root)  # before this very check adds to it
+    load = psutil.getloadavg()[0]  # before this very check adds to it
     step, cost = clock_resolution()
-    before, clock = linux.moment(root), time.perf_counter()
+    heat, waits = linux.throttled(root), quota_waits(root)
+    before, clock = cpu_time.cpu_time(), time.perf_counter()
     blocks = steadiness.blocks(seconds)
-    took, after = time.perf_counter() - clock, linux.moment(root)
+    took, after = time.perf_counter() - clock, cpu_time.cpu_time()
     steady = steadiness.summary(blocks)
     findings = [
         *_steadiness(steady, PRECISION),
@@ -94,9 +98,9 @@ def examine_machine(
         _steal(before, after),
         _governor(linux.governors(root)),
         _turbo(linux.turbo(root)),
-        _heat(before.heat, after.heat),
-        *_limits(linux.limits(root), before.quota, after.quota),
-        _swap(linux.memory_info(root)),
+        _heat(heat, linux.throttled(root)),
+        *_limits(limits(root), waits, quota_waits(root)),
+        _swap(),
         _gpu_processes(),
         _timer(step, cost),
     ]
@@ -146,30 +150,26 @@ def _steadiness(steady: Mapping[str, Any], precision: float) -> Iterator[Diagnos
     )  # fmt: skip
 
 
-def _load(load: float | None, cores: int) -> Diagnosis:
-    if load is None:
-        return Diagnosis("load", "this system does not tell", "n/a")
+def _load(load: float, cores: int) -> Diagnosis:
     value = f"{load:.2f} over the last minute, on {cores} core{'s' * (cores != 1)}"
     return _judged("load", value, load > cores / 2, "wait a minute, or end what keeps cores busy")
 
 
-def _others(before: Moment, after: Moment, seconds: float) -> Diagnosis:
-    cores = linux.busy(before, after, seconds, os.getpid())
-    if cores is None:
-        return Diagnosis("other processes", "this system does not tell", "n/a")
+def _others(before: CpuTime, after: CpuTime, seconds: float) -> Diagnosis:
+    cores = cpu_time.busy(before, after, seconds, os.getpid())
     named = [
         f"{name} {used:.2f}"
-        for name, used in linux.busiest(before, after, seconds, os.getpid())[:2]
+        for name, used in cpu_time.busiest(before, after, seconds, os.getpid())[:2]
         if 0.02 <= used <= cores + 0.005  # never more than all of them
     ]
     value = f"{cores:.2f} cores busy" + (f": {', '.join(named)}" if named else "")
     return _judged("other processes", value, cores > OTHERS_CORES, "end them, or wait for them")
 
 
-def _steal(before: Moment, after: Moment) -> Diagnosis:
-    share = linux.share(before, after, "steal")
+def _steal(before: CpuTime, after: CpuTime) -> Diagnosis:
+    share = cpu_time.stolen(before, after)
     if share is None:
-        return Diagnosis("stolen time", "this system does not tell", "n/a")
+        return Diagnosis("stolen time", "not available on this system", "n/a")
     return _judged(
         "stolen time", f"{100 * share:.1f} % taken by other virtual machines", share > STEAL,
         "ask for a machine of your own (dedicated cores), or choose a quiet hour",
@@ -203,39 +203,40 @@ def _heat(before: int | None, after: int | None) -> Diagnosis:
     )  # fmt: skip
 
 
-def _limits(
-    limits: linux.Limits | None, before: int | None, after: int | None
-) -> Iterator[Diagnosis]:
-    if limits is None:
+def _limits(found: Limits | None, before: int | None, after: int | None) -> Iterator[Diagnosis]:
+    if found is None:
         yield Diagnosis("CPU limit", "no control groups here", "n/a")
         yield Diagnosis("memory limit", "no control groups here", "n/a")
         return
     waits = after - before if before is not None and after is not None else None
-    cores = "none" if limits.cores is None else f"{limits.cores:g} cores"
+    cores = "none" if found.cores is None else f"{found.cores:g} cores"
     waited = "" if waits is None else f"; waited for it {waits} times"
     yield _judged(
         "CPU limit", f"{cores}{waited}", bool(waits),
         "raise the CPU quota of the container, or give it whole cores (cpuset)",
     )  # fmt: skip
-    if limits.memory_bytes is None:
+    if found.memory_bytes is None:
         yield Diagnosis("memory limit", "none", "ok")
         return
-    used = limits.memory_used_bytes
+    used = found.memory_used_bytes
     if used is None:
-        value = f"{limits.memory_bytes / 2**30:.1f} GiB; the system does not tell what is in use"
+        value = f"{found.memory_bytes / 2**30:.1f} GiB; the system does not say what is in use"
         yield Diagnosis("memory limit", value, "n/a")
         return
-    value = f"{used / 2**30:.1f} of {limits.memory_bytes / 2**30:.1f} GiB in use"
-    tight = limits.memory_bytes - used < ROOM_BYTES
+    value = f"{used / 2**30:.1f} of {found.memory_bytes / 2**30:.1f} GiB in use"
+    tight = found.memory_bytes - used < ROOM_BYTES
     yield _judged("memory limit", value, tight, "raise the memory limit of the container")
 
 
-def _swap(memory: Mapping[str, int]) -> Diagnosis:
-    if "SwapTotal" not in memory:
-        return Diagnosis("swap", "this system does not tell", "n/a")
-    used = memory["SwapTotal"] - memory["SwapFree"]
-    value = f"{used / 2**20:,.0f} MiB in use" if memory["SwapTotal"] else "none"
-    return _judged("swap", value, used > 0, "close programs that need much memory; sudo swapoff -a")
+def _swap() -> Diagnosis:
+    swap = psutil.swap_memory()
+    value = f"{swap.used / 2**20:,.0f} MiB in use" if swap.total else "none"
+    return _judged(
+        "swap",
+        value,
+        swap.used > 0,
+        "close programs that need much memory; on Linux: sudo swapoff -a",
+    )
 
 
 def _gpu_processes() -> Diagnosis:

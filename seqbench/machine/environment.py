@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 import seqbench
 from seqbench.devices.cpu import cpu_name
 from seqbench.devices.registry import available_devices
-from seqbench.machine.limits import machine_memory
+from seqbench.machine import linux
+from seqbench.machine.limits import limits, machine_memory, usable_cores
 from seqbench.workers.context import JobContext
 
 
@@ -31,8 +33,6 @@ def describe_environment() -> dict[str, Any]:
     """A fingerprint of machine and software as plain data. Imports torch."""
     import torch
 
-    from seqbench.machine.limits import usable_cores
-
     return {
         "seqbench": seqbench.__version__,
         "python": platform.python_version(),
@@ -43,10 +43,10 @@ def describe_environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu": cpu_name(),
         "cores": usable_cores(),
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "load": psutil.getloadavg()[0],
+        "governor": linux.text(Path("/", linux.CPU, "cpu0/cpufreq/scaling_governor")),
         "memory_bytes": machine_memory(),
-        "cgroup_memory_max": _first_line("/sys/fs/cgroup/memory.max"),
+        "cgroup_memory_max": _memory_limit(),
         "git": _git_state(),
         "tf32": {
             "matmul": torch.backends.cuda.matmul.allow_tf32,
@@ -64,11 +64,10 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _first_line(path: str) -> str | None:
-    try:
-        return Path(path).read_text().splitlines()[0]
-    except (OSError, IndexError):
-        return None
+def _memory_limit() -> str | None:
+    """Bytes, or ``max`` where control groups set no limit."""
+    found = limits()
+    return None if found is None else str(found.memory_bytes or "max")
 
 
 def _git_state() -> str | None:

@@ -1,34 +1,141 @@
-"""How many cores and how much memory this process may use."""
+"""How many cores and how much memory this process may use: the only reader of control groups."""
 
 from __future__ import annotations
 
-import contextlib
 import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from seqbench.machine import linux
+import psutil
+
+from seqbench.machine.linux import number, text
+
+ROOT = Path("/")
+
+CGROUP = "sys/fs/cgroup"
 
 
-def machine_memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return None
+@dataclass(frozen=True)
+class Limits:
+    """What the control groups of this process allow.
+
+    Args:
+        cores: that it may use on average; None: all.
+        memory_bytes: None: all. memory_used_bytes: in use by the group with that limit, or by its
+            own if there is none; None where the system does not say.
+    """
+
+    cores: float | None = None
+    memory_bytes: int | None = None
+    memory_used_bytes: int | None = None
 
 
-def usable_cores() -> int:
-    """CPU cores that this process may use: affinity and cgroup quota count, not just hardware."""
+def usable_cores(root: Path = ROOT) -> int:
+    """CPU cores that this process may use: its affinity and the quotas of its control groups.
+
+    Args:
+        root: the folder that the system's files are under.
+    """
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cores = min(cores, max(1, int(quota) // int(period)))
-    return cores
+    found = limits(root)
+    return cores if found is None or found.cores is None else min(cores, max(1, int(found.cores)))
 
 
-def usable_memory() -> int:
-    """Bytes of memory that this process may use: the machine's, or its control group's."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limits = linux.limits(Path("/"))
-    return min(memory, limits.memory_bytes) if limits and limits.memory_bytes else memory
+def usable_memory(root: Path = ROOT) -> int:
+    """Bytes of memory that this process may use: the machine's, or its control groups'."""
+    found = limits(root)
+    return machine_memory() if found is None or not found.memory_bytes else found.memory_bytes
+
+
+def machine_memory() -> int:
+    """Bytes of memory that the machine has."""
+    return psutil.virtual_memory().total
+
+
+def limits(root: Path = ROOT) -> Limits | None:
+    """The tightest limits on this process, of control groups of version 1 or 2 (cgroups(7)).
+
+    A limit holds for everything below its group, so that all groups on the way up count. None
+    where there are no control groups.
+    """
+    of_cpu, of_memory = _groups(root, "cpu"), _groups(root, "memory")
+    if not of_cpu and not of_memory:
+        return None
+    quotas = [quota for group in of_cpu if (quota := _quota(group)) is not None]
+    limit, used = _memory(of_memory)
+    return Limits(min(quotas, default=None), limit, used)
+
+
+def quota_waits(root: Path = ROOT) -> int | None:
+    """How often this process's control groups had to wait for their share of the CPU."""
+    found = [
+        int(counted[1])
+        for group in _groups(root, "cpu")
+        if (counted := re.search(r"^nr_throttled (\d+)$", text(group / "cpu.stat") or "", re.M))
+    ]
+    return sum(found) if found else None
+
+
+def _quota(group: Path) -> float | None:
+    """Cores that a group may use on average; None: it sets no limit."""
+    held = (text(group / "cpu.max") or "").split()  # version 2: quota or "max", period
+    if len(held) == 2 and all(part.isdigit() for part in held):
+        return int(held[0]) / int(held[1])
+    quota, period = number(group / "cpu.cfs_quota_us"), number(group / "cpu.cfs_period_us")
+    return quota / period if quota and period and quota > 0 else None
+
+
+def _memory(groups: Sequence[Path]) -> tuple[int | None, int | None]:
+    """The tightest memory limit, and what is in use within it.
+
+    A limit above what the machine has is none.
+    """
+    total = machine_memory()
+    found = [
+        (limit, group)
+        for group in groups
+        if (limit := _first(group, "memory.max", "memory.limit_in_bytes")) is not None
+        and limit < total
+    ]
+    limit, group = min(found, default=(None, groups[0] if groups else None))
+    used = None if group is None else _first(group, "memory.current", "memory.usage_in_bytes")
+    return limit, used
+
+
+def _first(folder: Path, *names: str) -> int | None:
+    return next((n for name in names if (n := number(folder / name)) is not None), None)
+
+
+def _groups(root: Path, controller: str) -> list[Path]:
+    """The folders of this process's group and of all above it, its own first.
+
+    A controller belongs to a hierarchy of version 1, or else to the one of version 2. In a
+    container the path of the own group may be hidden: then the nearest above it comes first.
+    """
+    version_1, version_2 = None, None
+    for line in (text(root / "proc/self/cgroup") or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            version_2 = path
+        elif controller in controllers.split(","):
+            places = [root / CGROUP / name for name in (controller, controllers)]
+            version_1 = next((top for top in places if top.is_dir()), places[0]), path
+    if version_1 is not None:
+        return _way_up(*version_1)
+    top = root / CGROUP
+    if version_2 is not None and (top / "cgroup.controllers").exists():
+        return _way_up(top, version_2)
+    return []
+
+
+def _way_up(top: Path, path: str) -> list[Path]:
+    folder = top / path.lstrip("/")
+    found = []
+    while folder != top:
+        found.append(folder)
+        folder = folder.parent
+    return [group for group in [*found, top] if group.is_dir()]

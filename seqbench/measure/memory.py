@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from seqbench.devices.base import Pass, Workload, median_pass
-from seqbench.devices.cpu import SO_FAR, settle_allocator
-from seqbench.devices.cuda import process_total
-from seqbench.devices.memory import memory_passes
+from seqbench.devices.registry import device_for
 from seqbench.errors import DeviceError, reason_of, status_of
 from seqbench.measure.payloads import MemoryPayload
 from seqbench.measure.subject import Subject
@@ -35,33 +33,43 @@ def measure_memory(payload: MemoryPayload, context: JobContext) -> dict[str, Any
         ``{"measurements": […]}``: one for each length, the dataset's own first; values as of
         :func:`figures`. One that cannot be had says why, in ``reason``.
     """
-    settle_allocator()
+    device_for(payload.subject.device).settle_allocator()
     subject = Subject(payload.subject, context.workspace)
     make = _inference if payload.mode == "inference" else _training
     prepare = make(subject, payload)
     own = subject.splits.task.length
     lengths = dict.fromkeys([own, *payload.lengths])
-    found = [_at_length(prepare, length, subject.device, payload) for length in lengths]
+    found = [_at_length(prepare, length, subject, payload) for length in lengths]
     return {"measurements": [asdict(measurement) for measurement in found]}
 
 
 def _at_length(
-    prepare: Prepare, length: int, device: torch.device, payload: MemoryPayload
+    prepare: Prepare, length: int, subject: Subject, payload: MemoryPayload
 ) -> Measurement:
     at = {"mode": payload.mode, "batch_size": payload.batch_size, "length": length}
     held: dict[str, int] = {}
     try:
         work, held = prepare(length)
-        passes, method = memory_passes(work, device)
+        found = subject.kind.memory_passes(work, subject.device)
     except DeviceError as error:  # nobody could tell: no fault of the model
         return Measurement("memory", "B", at, held, "skipped", str(error))
     except Exception as error:  # a plugin's model, at a length that it may not take
         traceback.print_exc()
         return Measurement("memory", "B", at, {}, status_of(error), reason_of(error))
-    values = memory_figures(held, passes, lower_bound=method == SO_FAR)
-    if device.type == "cuda":
-        values |= process_total(device, values["missing"])
-    return Measurement("memory", "B", at, values, method=method)
+    values = memory_figures(held, found.passes, lower_bound=found.lower_bound)
+    _add_process(values, subject)
+    return Measurement("memory", "B", at, values, method=found.method)
+
+
+def _add_process(values: dict[str, Any], subject: Subject) -> None:
+    """What the driver counts for this process, where a driver counts: right after the last pass."""
+    try:
+        counted = subject.kind.process_memory(subject.device)
+    except DeviceError as error:
+        values["process"], values["missing"]["process"] = None, str(error)
+    else:
+        if counted is not None:
+            values["process"] = counted
 
 
 def memory_figures(

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_model
 from torch import Tensor, nn
 
-from seqbench.devices.base import synchronize
+from seqbench.devices.registry import device_for
 from seqbench.measure.payloads import TrainedModel
 from seqbench.plugins.provenance import check_unchanged
 from seqbench.training.data import open_splits
@@ -24,7 +24,8 @@ class Subject:
         trained: the model, and where its data and weights are.
         workspace: the folders that those names are relative to.
 
-    ``cold`` holds the seconds that building it and loading its weights took.
+    ``kind`` is the device's kind, ``device`` what torch calls it; ``cold`` holds the seconds that
+    building the model and loading its weights took.
 
     Raises:
         PluginError: the model's package is not the one that the run was planned with.
@@ -32,16 +33,21 @@ class Subject:
 
     def __init__(self, trained: TrainedModel, workspace: Workspace):
         check_unchanged(trained.model)  # the weights were trained with that
-        self.device = torch.device(trained.device)
+        self.kind = device_for(trained.device)
+        self.device = self.kind.torch_device(trained.device)
         self.splits: Splits = open_splits(workspace.cache / trained.data)
         clock = time.perf_counter()
         self.model: nn.Module = build_model(trained.model, self.splits.task)
         built = time.perf_counter()
         load_model(self.model, str(workspace.run / trained.weights))
         self.model.to(self.device).eval()
-        synchronize(self.device)
+        self.synchronize()
         loaded = time.perf_counter()
         self.cold = {"build_s": built - clock, "load_s": loaded - built}
+
+    def synchronize(self) -> None:
+        """Waits until the device has finished all work submitted to it."""
+        self.kind.synchronize(self.device)
 
     def batch(
         self, size: int, split: str = "test", length: int | None = None

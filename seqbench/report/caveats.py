@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from seqbench.devices.registry import device_for, is_device_name
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.speed import latency_settings, measurement_settings, setting_words
 from seqbench.report.names import case_name, some
@@ -131,13 +132,18 @@ def _too_many_threads(document: Document) -> list[str]:
         entry["threads"]
         for case in document["cases"]
         for entry in case["latency"]
-        if case["device"] == "cpu" and entry["threads"] > cores
+        if _shares_cores(case["device"]) and entry["threads"] > cores
     }
     return [
         f"Latency on {threads} threads: this machine has {counted(cores, 'core')}; "
         "`threads: all` takes as many as there are."
         for threads in sorted(found)
     ]
+
+
+def _shares_cores(device: str) -> bool:
+    """Whether jobs on it occupy CPU cores; a run may come from a machine with other devices."""
+    return is_device_name(device) and device_for(device).shares_cores
 
 
 def _disturbed(document: Document) -> list[str]:

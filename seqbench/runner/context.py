@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqbench.devices.registry import device_for
 from seqbench.executors.base import Activity, Attempt, Executor, Job, Listener, Outcome
 from seqbench.runner.resume.earlier import Earlier
 from seqbench.store.run_folder import RunFolder
@@ -88,10 +89,12 @@ def local_workspace(run: Path, data_dir: Path | None = None) -> Workspace:
 def reason_with_limit(outcome: Outcome, run: RunContext) -> str:
     """Why a job failed, with the memory limit that it met and where that is set."""
     job = outcome.job
-    if outcome.status == "out_of_memory" and isinstance(job, Job) and job.device == "cpu":
-        memory = job.memory or run.executor.memory
-        return f"{outcome.reason} (limits.memory: {memory / 2**20:,.0f} MiB)"
-    return outcome.reason
+    if outcome.status != "out_of_memory" or not isinstance(job, Job):
+        return outcome.reason
+    if not device_for(job.device).uses_host_memory:
+        return outcome.reason
+    memory = job.memory or run.executor.memory
+    return f"{outcome.reason} (limits.memory: {memory / 2**20:,.0f} MiB)"
 
 
 def count(things: Sized, name: str) -> str:

@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from seqbench.devices.registry import DEVICE
+from seqbench.devices.registry import AUTO, is_device_name, known_names, names_pattern
 from seqbench.errors import UnknownName
 from seqbench.plugins.registry import Registry
 from seqbench.suite.messages import unknown_name
@@ -105,8 +105,8 @@ def _seeds(value: Any) -> Any:
 
 
 def _device(value: str) -> str:
-    if not DEVICE.fullmatch(value):
-        refuse(f"{shown(value)} is no device", "there are: auto, cpu, mps, cuda, cuda:0, cuda:1, …")
+    if value != AUTO and not is_device_name(value):
+        refuse(f"unknown device {shown(value)}", f"there are: {AUTO}, {known_names()}")
     return value
 
 
@@ -265,7 +265,7 @@ Seeds = Annotated[
     ),
 ]
 
-_DEVICE = {"type": "string", "pattern": f"^({DEVICE.pattern})$"}
+_DEVICE = {"type": "string", "pattern": f"^({names_pattern()})$"}
 
 Devices = Annotated[
     tuple[Annotated[str, AfterValidator(_device)], ...],

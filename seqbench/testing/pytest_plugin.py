@@ -6,6 +6,7 @@ pytest finds it by itself once seqbench is installed. Imports nothing heavy unti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ def _time(
     import torch
 
     from seqbench import __version__
-    from seqbench.devices.base import synchronize
+    from seqbench.devices.registry import device_for
     from seqbench.measure.cost import count_macs
     from seqbench.plugins.discovery import load_plugins
     from seqbench.testing.plugin_checks.candidate import task_of
@@ -87,6 +88,7 @@ def _time(
     asked = {**(params or {}), **more}
     payload = check_payload(load_plugins().model(name), asked, device)
     candidate, _ = subject_and_checks(payload, local_workspace())
+    synchronize = partial(device_for(device).synchronize, candidate.device)
     kind = task_of(task)
     model = candidate.model(kind)
     x = candidate.inputs(kind, batch_size, length)
@@ -95,12 +97,12 @@ def _time(
     def infer() -> None:
         with torch.inference_mode():
             model(x)
-        synchronize(candidate.device)
+        synchronize()
 
     def step() -> None:
         model.zero_grad()
         loss_of(model(x), y, kind).backward()  # type: ignore[no-untyped-call]
-        synchronize(candidate.device)
+        synchronize()
 
     model.train(mode == "training")
     benchmark(infer if mode == "inference" else step)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqbench.devices.registry import device_for
 from seqbench.errors import StoreError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.provenance import check_unchanged, source_of, version_of
@@ -99,9 +100,9 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
 
     keep_freed_memory()
     splits = open_splits(context.workspace.cache / payload.data)
-    device = torch.device(payload.device)
-    if device.type == "cuda":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    kind = device_for(payload.device)
+    device = kind.torch_device(payload.device)
+    kind.make_deterministic()
     torch.manual_seed(payload.seed)
     source = source_of(payload.model.target, payload.model.distribution)
     version = version_of(payload.model.distribution)

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqbench.devices.base import synchronize
 from seqbench.errors import PluginError, reason_of, status_of
 from seqbench.measure.payloads import TimingSettings
 from seqbench.measure.stepping import bytes_of, check_steps
@@ -137,7 +136,7 @@ def _prepared(runtime: _Runtime, subject: Subject, x: Tensor, threads: int) -> P
         torch.set_num_threads(threads)  # it may have used more to prepare
         with torch.inference_mode():
             answer = prepared.call(x)
-            synchronize(subject.device)
+            subject.synchronize()
             seconds = time.perf_counter() - clock
     check_answer(answer, expected, str(runtime))
     with _named(runtime), torch.inference_mode():

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from seqbench.devices.registry import device_for
 from seqbench.errors import StoreError, WorkerError
 from seqbench.measure.latency.checkpoint import Checkpoint, Dropout
 from seqbench.measure.latency.comparisons import compare_cases
@@ -235,7 +236,7 @@ def _compete(entrants: Sequence[_Entrant], number: int, contest: Contest, tell: 
     """One process of every case takes its turns."""
     settings = contest.settings
     tell({"say": f"process {number + 1} of {settings.processes}: warming up"})
-    core = _some_core() if _pinned(contest.device) else None
+    core = _some_core() if device_for(contest.device).pins_to_core else None
     for entrant in entrants:  # one after the other: cold figures are taken undisturbed
         _guarded(entrant, entrant.enter, number, core)
     _warm_up(entrants, contest)
@@ -246,10 +247,6 @@ def _compete(entrants: Sequence[_Entrant], number: int, contest: Contest, tell: 
         _guarded(entrant, entrant.window, WINDOW_SHARE * seconds)
     for entrant in entrants:
         entrant.end()
-
-
-def _pinned(device: str) -> bool:
-    return device == "cpu"
 
 
 def _some_core() -> int | None:

@@ -10,12 +10,12 @@ import random
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 
 import torch
 
-from seqbench.devices.base import synchronize
 from seqbench.errors import reason_of, status_of
 from seqbench.measure.latency.cells import Cell, cells_of
 from seqbench.measure.latency.protocol import (
@@ -86,7 +86,7 @@ class _Timer:
     """Times one cell."""
 
     def __init__(self, subject: Subject, cell: Cell, core: int | None):
-        self.device = subject.device
+        self.synchronize = partial(subject.kind.synchronize, subject.device)
         self.cell = cell
         self.core = core if cell.settings["threads"] == 1 else None
         self.call: Callable[[], object] | None = None
@@ -138,7 +138,7 @@ class _Timer:
             while not samples or time.perf_counter() - clock < seconds:
                 call()
                 samples += self.cell.settings["batch_size"]
-            synchronize(self.device)
+            self.synchronize()
         spent = time.perf_counter() - clock
         self._settle()
         return {"samples": samples, "seconds": spent}
@@ -156,10 +156,10 @@ class _Timer:
 
     def _once(self, call: Callable[[], object]) -> int:
         with self.cell.mode():
-            synchronize(self.device)
+            self.synchronize()
             clock = time.perf_counter_ns()
             call()
-            synchronize(self.device)
+            self.synchronize()
             return time.perf_counter_ns() - clock
 
     def _settle(self) -> None:
@@ -176,7 +176,7 @@ def _first_call(subject: Subject, batch_size: int) -> dict[str, float]:
     with torch.inference_mode(), contextlib.suppress(Exception):
         clock = time.perf_counter()
         subject.model(x)
-        synchronize(subject.device)
+        subject.synchronize()
         return {"first_call_s": time.perf_counter() - clock}
     return {}
 

@@ -36,17 +36,21 @@ BREAKDOWN: Mapping[str, Mapping[str, str]] = {
 #: What was read from the system.
 READINGS = {"baseline": "before", "peak": "peak", "working": "difference"}
 
-CUDA_READINGS = {"reserved": "peak reserved", "process": "process"}
+#: What only some devices count.
+DEVICE_READINGS = {"reserved": "peak reserved", "process": "process"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: what it is called, its bytes by name, and why some are missing."""
+    """One line of a table: what it is called, its bytes by name, and why some are missing.
+
+    ``counted``: whether its device counts what :data:`DEVICE_READINGS` names.
+    """
 
     name: str
     values: Mapping[str, Any]
     missing: Mapping[str, str]
-    cuda: bool
+    counted: bool
 
     def cell(self, key: str) -> str:
         value = self.values.get(key)
@@ -75,13 +79,13 @@ def memory_report(document: Document) -> Iterator[RenderableType]:
         title = f"memory in {mode}{_batch(document)}, MiB"
         yield from _table(title, rows[mode], BREAKDOWN[mode])
     read = [
-        Row(f"{row.name}, {mode}", row.values, row.missing, row.cuda)
+        Row(f"{row.name}, {mode}", row.values, row.missing, row.counted)
         for mode in MODES
         for row in rows[mode]
     ]
-    cuda = CUDA_READINGS if any(row.cuda for row in read) else {}
-    yield from _table("as read from the system, MiB", read, READINGS, cuda)
-    yield Text(EXPLANATION + (CUDA_EXPLANATION if cuda else ""), "dim")
+    extra = DEVICE_READINGS if any(row.counted for row in read) else {}
+    yield from _table("as read from the system, MiB", read, READINGS, extra)
+    yield Text(EXPLANATION + (DEVICE_EXPLANATION if extra else ""), "dim")
     yield from _growth(document)
 
 
@@ -90,7 +94,7 @@ EXPLANATION = (
     "whole process on a CPU, all tensors on CUDA."
 )
 
-CUDA_EXPLANATION = " process: what the driver counts, torch's reserve and CUDA itself included."
+DEVICE_EXPLANATION = " process: what the driver counts, torch's reserve and CUDA itself included."
 
 
 def _rows(document: Document, mode: str) -> list[Row]:
@@ -102,7 +106,17 @@ def _row(case: Case, document: Document, mode: str) -> Row:
     missing = dict(values.get("missing") or {})
     if not values:
         missing[""] = _why(case, mode)
-    return Row(case_name(case, document), values, missing, case["device"].startswith("cuda"))
+    return Row(case_name(case, document), values, missing, case["device"] in _counting(document))
+
+
+def _counting(document: Document) -> set[str]:
+    """The devices for which some case has one of :data:`DEVICE_READINGS`."""
+    return {
+        case["device"]
+        for case in document["cases"]
+        for values in ((case["memory"] or {}).get("breakdown") or {}).values()
+        if values and DEVICE_READINGS.keys() & values.keys()
+    }
 
 
 def _why(case: Case, mode: str) -> str:
@@ -123,29 +137,29 @@ def _table(
     title: str,
     rows: Sequence[Row],
     columns: Mapping[str, str],
-    cuda: Mapping[str, str] | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> Iterator[RenderableType]:
-    """A table and its reasons. ``cuda``: columns that other devices do not have."""
-    cuda = cuda or {}
-    names = {**columns, **cuda}
-    cells = {key: numbers.aligned([_cell(row, key, cuda) for row in rows]) for key in names}
+    """A table and its reasons. ``extra``: columns that some devices do not have."""
+    extra = extra or {}
+    names = {**columns, **extra}
+    cells = {key: numbers.aligned([_cell(row, key, extra) for row in rows]) for key in names}
     table = _empty_table(names.values())
     for number, row in enumerate(rows):
         table.add_row(row.name, *(cells[key][number] for key in names))
-    yield Group(Text(title, "bold"), Text(), table, *_reasons(rows, columns, cuda), Text())
+    yield Group(Text(title, "bold"), Text(), table, *_reasons(rows, columns, extra), Text())
 
 
-def _cell(row: Row, key: str, cuda: Mapping[str, str]) -> str:
-    return "" if key in cuda and not row.cuda else row.cell(key)
+def _cell(row: Row, key: str, extra: Mapping[str, str]) -> str:
+    return "" if key in extra and not row.counted else row.cell(key)
 
 
 def _reasons(
-    rows: Sequence[Row], columns: Mapping[str, str], cuda: Mapping[str, str]
+    rows: Sequence[Row], columns: Mapping[str, str], extra: Mapping[str, str]
 ) -> list[Text]:
     """Why figures are missing; rows and columns with the same reason share a line."""
     found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for row in rows:
-        for key, header in {**columns, **(cuda if row.cuda else {})}.items():
+        for key, header in {**columns, **(extra if row.counted else {})}.items():
             if row.values.get(key) is None:
                 names, headers = found.setdefault(row.reason(key), ({}, {}))
                 names[row.name], headers[header] = None, None

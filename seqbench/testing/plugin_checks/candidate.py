@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqbench.devices.registry import device_for
 from seqbench.plugins.choice import Choice
 from seqbench.training.model import build_model
 from seqbench.types import TASK_KINDS, Task
@@ -29,12 +30,12 @@ class Candidate:
     Args:
         choice: with the parameters that it is examined with.
         kinds: the kinds of task that it claims to answer, as ``"features/label"``.
-        device: where it is examined.
+        device_name: where it is examined, as a suite calls it.
     """
 
     choice: Choice
     kinds: tuple[str, ...] = TASK_KINDS
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device_name: str = "cpu"
 
     def tasks(self) -> Iterator[tuple[str, Task]]:
         """Each kind of task with one of that kind."""
@@ -47,6 +48,10 @@ class Candidate:
         torch.manual_seed(seed)
         choice = replace(self.choice, params={**self.choice.params, **params})
         return build_model(choice, task).to(self.device).eval()
+
+    @cached_property
+    def device(self) -> torch.device:
+        return device_for(self.device_name).torch_device(self.device_name)
 
     @cached_property
     def before(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqbench.errors import DeviceError, UsageError
 from seqbench.plugins import parameters
@@ -15,6 +15,9 @@ from seqbench.testing.plugin_checks.results import Check, CheckResult, check_res
 from seqbench.training.data import cache_dir
 from seqbench.types import DataContext
 from seqbench.workers.context import JobContext, Workspace
+
+if TYPE_CHECKING:
+    from seqbench.testing.plugin_checks.candidate import Candidate
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,9 @@ def local_workspace(data_dir: Path | None = None) -> Workspace:
 
 def check_plugin(payload: CheckPayload, context: JobContext) -> dict[str, Any]:
     """Runs every check and sends each result."""
-    import torch
+    from seqbench.devices.registry import device_for
 
-    if payload.device.startswith("cuda"):  # as a training does
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    device_for(payload.device).make_deterministic()  # as a training does
     for result in run_checks(payload, context.workspace, lambda name: context.send({"say": name})):
         context.send({"found": asdict(result)})
     return {}
@@ -95,28 +97,26 @@ def subject_and_checks(
     """What is checked, and its checks. Loads torch.
 
     Raises:
-        DeviceError: this machine does not have the device.
+        DeviceError: the device is unknown, or this machine does not have it.
     """
-    import torch
-
     from seqbench.testing.plugin_checks.candidate import Candidate
     from seqbench.testing.plugin_checks.datasets import DATASET_CHECKS, Holding
     from seqbench.testing.plugin_checks.models import MODEL_CHECKS
 
     if payload.kind == "model":
-        device = torch.device(payload.device)
-        _check_available(device)
-        return Candidate(payload.choice, payload.tasks, device), MODEL_CHECKS
+        candidate = Candidate(payload.choice, payload.tasks, payload.device)
+        _check_available(candidate)
+        return candidate, MODEL_CHECKS
     downloads = workspace.cache / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     context = DataContext(workspace.data_dir, downloads, lambda text: None)
     return Holding(payload.choice, context), DATASET_CHECKS
 
 
-def _check_available(device: Any) -> None:
+def _check_available(candidate: Candidate) -> None:
     import torch
 
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=candidate.device)
     except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f"this machine has no device {str(device)!r}") from error
+        raise DeviceError(f"this machine has no device {candidate.device_name!r}") from error

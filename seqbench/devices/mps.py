@@ -1,0 +1,30 @@
+"""The GPU of Apple silicon, through Metal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seqbench.devices.base import Device, PeakMemory, Workload
+from seqbench.errors import DeviceError
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Mps(Device):
+    """One GPU at most, without an index."""
+
+    names = examples = "mps"
+
+    def available(self) -> dict[str, str]:
+        import torch
+
+        return {"mps": "Apple GPU (Metal)"} if torch.backends.mps.is_available() else {}
+
+    def synchronize(self, device: torch.device) -> None:
+        import torch
+
+        torch.mps.synchronize()
+
+    def memory_passes(self, work: Workload, device: torch.device) -> PeakMemory:
+        raise DeviceError("torch keeps no peak for mps, only the size of its pool, in whole heaps")
