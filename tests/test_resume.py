@@ -30,7 +30,6 @@ from small_runs import (
 )
 
 from seqbench.measure.latency.samples import Samples
-from seqbench.records import TrialRecord
 from seqbench.store.files import read_compressed
 from seqbench.store.find import find_run, find_runs
 from seqbench.store.run_folder import RunFolder
@@ -189,23 +188,6 @@ def test_what_is_damaged_is_done_again_and_that_is_said(
     assert "its weights are damaged; it does not count" in stderr
     assert "its weights are gone; it does not count" in stderr
     assert len(list((finished / "cases").glob("*.json"))) == 2
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"scores": []}, {"scores": {"id": 3}}, {"scores": {"id": {"status": "ok", "reason": ""}}},
-     {"weights_stamp": 5}, {"metrics": None}],
-)  # fmt: skip
-def test_a_record_that_holds_what_no_record_does_is_left_out(
-    tmp_path: Path, wrong: dict[str, Any]
-) -> None:
-    folder = RunFolder.create(tmp_path, "small", "", {"cases": [], "trials": []})
-    folder.write_trial(TrialRecord("gru-1-s0", "gru-1", 0, "ok"))
-    (path,) = folder.trial_files()
-    assert [record.id for record in folder.trials()] == ["gru-1-s0"]
-    path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}))
-    with pytest.warns(UserWarning, match="does not hold what a record does"):
-        assert list(folder.trials()) == []
 
 
 def test_a_results_folder_that_vanishes_is_named(

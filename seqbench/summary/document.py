@@ -187,7 +187,8 @@ def _scores(
     """
     found = {}
     for metric in metrics:
-        scores = [record.scores.get(metric["id"], {}) for record in trials if record.status == "ok"]
+        good = [record for record in trials if record.status == "ok"]
+        scores: list[Mapping[str, Any]] = [one.scores.get(metric["id"], {}) for one in good]
         values = [score["value"] for score in scores if score.get("status") == "ok"]
         if values and len(values) == len(scores):
             about = {name: metric[name] for name in ("higher_is_better", "share")}

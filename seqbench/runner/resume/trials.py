@@ -15,7 +15,8 @@ from seqbench.plan.cases import Trial
 from seqbench.plan.expand import Plan
 from seqbench.records import TrialRecord
 from seqbench.store.files import stamp
-from seqbench.store.run_folder import DamagedRecord, RunFolder
+from seqbench.store.json_files import DamagedRecord
+from seqbench.store.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
