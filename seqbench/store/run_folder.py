@@ -183,10 +183,6 @@ class RunFolder:
         kept = self.state().get("selection")
         return kept if kept is not None else self.plan_or({}).get("selection")
 
-    def planned(self) -> set[str]:
-        """Ids of the trials in the plan; none where it is damaged."""
-        return {trial["id"] for trial in self.plan_or({"trials": []})["trials"]}
-
     def environment(self) -> dict[str, Any]:
         """The machine; nothing where that is not known."""
         path = self.path / ENVIRONMENT_FILE
