@@ -22,7 +22,7 @@ from spending import PYTHON, in_turns, options, show
 from seqbench.plan.cases import Trial
 from seqbench.plan.expand import Plan
 from seqbench.plugins.discovery import load_plugins
-from seqbench.records import TrialRecord
+from seqbench.records import Epoch, Metrics, TrialRecord
 from seqbench.runner.resume.trials import digest
 from seqbench.runner.start import plan_suite
 from seqbench.store.files import stamp
@@ -119,20 +119,21 @@ def _written(plan: Plan, folder: RunFolder, size: int) -> Iterator[float]:
 
 def _record(trial: Trial, weights: Path, draw: random.Random) -> TrialRecord:
     """Like that of a classification with ``CLASSES`` classes."""
-    figures = {
-        name: draw.random() for name in ("value", "last", "best", "validation", "train_loss")
-    }
-    metrics = {
-        **figures,
+    metrics: Metrics = {
+        "value": draw.random(),
+        "last": draw.random(),
+        "best": draw.random(),
         "best_epoch": draw.randrange(EPOCHS),
+        "validation": draw.random(),
+        "train_loss": draw.random(),
         "steps": 1000,
         "confusion": [[draw.randrange(1000) for _ in range(CLASSES)] for _ in range(CLASSES)],
         "recall": [draw.random() for _ in range(CLASSES)],
         "classes": [f"class {number}" for number in range(CLASSES)],
     }
     curve = tuple(
-        {"epoch": epoch, "train_loss": draw.random(), "validation": draw.random(),
-         "seconds": draw.random(), "steps": 50 * epoch}
+        Epoch(epoch=epoch, train_loss=draw.random(), validation=draw.random(),
+              seconds=draw.random(), steps=50 * epoch)
         for epoch in range(1, EPOCHS + 1)
     )  # fmt: skip
     return TrialRecord(

@@ -1,4 +1,9 @@
-"""Cases, trials and what was found out about them: plain data that is written as JSON."""
+"""What a run writes down of its trials and cases: plain data, kept as JSON.
+
+The kinds of all values, nested ones included, are those that records are checked against when they
+are read (:mod:`seqbench.store.validation`), and the document is made of them
+(:mod:`seqbench.summary.schema`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from typing_extensions import NotRequired, TypedDict  # pydantic refuses typing's before 3.12
 
 #: Version of the record format; its history stands in docs/results.md.
 FORMAT = 1
@@ -14,6 +21,92 @@ FORMAT = 1
 Status = Literal["ok", "diverged", "failed", "timeout", "out_of_memory", "crashed", "skipped"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+@dataclass(frozen=True)
+class About:
+    """Describes one key, for the JSON Schema; it stands in the key's annotation."""
+
+    text: str
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(schema), "description": self.text}
+
+
+class _AnyNumber:
+    """A number as it was written: an integer stays one. true and false are no numbers."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        error = {"custom_error_type": "number", "custom_error_message": "Input should be a number"}
+        return {**handler(source), **error}
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "number"}
+
+
+Number = Annotated[float | int, _AnyNumber()]
+
+
+class Keys(TypedDict):
+    """Plain data with known keys; keys that a later version adds are kept."""
+
+
+# Not in the class, where it would be a key.
+Keys.__pydantic_config__ = {"extra": "allow"}  # type: ignore[attr-defined]
+
+
+class Metrics(Keys, total=False):
+    """How good a trained model is; all of ``value``, ``last`` and ``best`` where it trained."""
+
+    value: Annotated[Number, About("the figure that tables show: at the best epoch by validation, "
+                                   "or at the last without a validation split")]  # fmt: skip
+    last: Annotated[Number, About("test figure at the last weights")]
+    best: Annotated[Number | None, About("test figure at the best weights by validation")]
+    best_epoch: Annotated[int | None, About("the best epoch by validation, from 1")]
+    validation: Annotated[Number | None, About("validation figure at the best epoch")]
+    train_loss: Annotated[Number, About("mean loss of the last epoch")]
+    steps: Annotated[int, About("optimizer steps")]
+    confusion: Annotated[list[list[int]], About("counts in the test split, [true][predicted]")]
+    recall: Annotated[list[Number | None], About("of each class; null where it does not occur")]
+    classes: Annotated[list[str], About("names of the classes")]
+    confusion_reason: Annotated[str, About("why there is no confusion matrix")]
+    diverged_step: Annotated[int, About("the step at which the trial diverged")]
+    diverged_value: Annotated[str, About("what its loss or its answer was then")]
+
+
+class Epoch(Keys):
+    """One entry of a learning curve."""
+
+    epoch: int
+    train_loss: Number
+    validation: NotRequired[Number]
+    seconds: Number
+    steps: NotRequired[int]
+
+
+class Attempt(Keys):
+    """An attempt that was lost or failed."""
+
+    status: Annotated[Status, About("how it ended")]
+    reason: Annotated[str, About("why")]
+    seconds: Annotated[Number | None, About("wall time")]
+
+
+class Score(Keys):
+    """What a plugin's metric says of a trained model; ``value`` is a number where it is ``ok``."""
+
+    status: Status
+    value: Number | None
+    reason: str
+
+
+class MeasuredJob(Keys):
+    """A job that measured a case: see :class:`CaseRecord`."""
+
+    key: str
+    fingerprint: str
+    met: NotRequired[str]
+    n: int
 
 
 @dataclass(frozen=True)
@@ -50,20 +143,127 @@ class TrialRecord:
     status: Status
     reason: str = ""
     metric: str = ""
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    curve: tuple[Mapping[str, Any], ...] = ()
+    metrics: Metrics = field(default_factory=lambda: Metrics())
+    curve: tuple[Epoch, ...] = ()
     started: str = ""
-    seconds: float = 0.0
+    seconds: Number = 0.0
     weights: str = ""
     weights_sha256: str = ""
     weights_stamp: tuple[int, ...] = ()
     log: str = ""
     lines: tuple[str, ...] = ()
-    attempts: tuple[Mapping[str, Any], ...] = ()
+    attempts: tuple[Attempt, ...] = ()
     source: str = ""
     version: str = ""
-    scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    scores: Mapping[str, Score] = field(default_factory=dict)
     format: int = FORMAT
+
+
+class Timing(Keys):
+    """Figures of one ``latency``, ``step`` or ``training_step``."""
+
+    median_s: Annotated[Number, About("median of the medians of the processes, in seconds")]
+    low_s: Annotated[Number | None, About("lower bound of the 95 % interval, in seconds")]
+    high_s: Annotated[Number | None, About("upper bound of the 95 % interval, in seconds")]
+    p90_s: Annotated[Number | None, About("90th percentile of all calls, in seconds")]
+    p99_s: Annotated[Number | None, About("99th percentile of all calls, in seconds")]
+    n: Annotated[int, About("number of calls")]
+    processes: Annotated[int, About("number of processes")]
+    process_medians_s: Annotated[
+        NotRequired[list[Number]], About("median of each process, in seconds")
+    ]
+    spread: Annotated[Number, About("how far the medians of the processes lie apart, a share")]
+    unstable: Annotated[bool, About("whether that is too far")]
+    steady: Annotated[bool, About("whether warming up reached a steady state")]
+    precise: Annotated[
+        NotRequired[bool], About("whether the interval is as narrow as the suite asks for")
+    ]
+    state_bytes: Annotated[NotRequired[int], About("of a step: bytes of the state of one sequence")]
+    first_call_s: Annotated[
+        NotRequired[Number], About("of a runtime: seconds of the first call, compiling included")
+    ]
+    graph_breaks: Annotated[
+        NotRequired[int], About("of a runtime: how often it left the graph for Python")
+    ]
+
+
+class Rate(Keys):
+    """Figures of one ``throughput``."""
+
+    per_s: Annotated[Number, About("sequences per second, median of the processes")]
+    low_per_s: Annotated[Number | None, About("lower bound of the 95 % interval")]
+    high_per_s: Annotated[Number | None, About("upper bound of the 95 % interval")]
+    n: Annotated[int, About("number of processes")]
+
+
+class Cold(Keys, total=False):
+    """Seconds from nothing to the first answer, median of the processes."""
+
+    build_s: Annotated[Number, About("building the model, in seconds")]
+    load_s: Annotated[Number, About("loading its weights, in seconds")]
+    first_call_s: Annotated[Number, About("the first call, in seconds")]
+
+
+class Memory(Keys):
+    """Bytes that a model needs, and what for: :func:`seqbench.measure.memory.memory_figures`."""
+
+    parameters: Annotated[int, About("parameters")]
+    buffers: Annotated[int, About("buffers")]
+    gradients: Annotated[NotRequired[int], About("gradients, in training")]
+    optimizer: Annotated[NotRequired[int], About("state of the optimizer, in training")]
+    activations: Annotated[NotRequired[int | None], About("working memory without the gradients")]
+    working: Annotated[int, About("working memory: peak - baseline")]
+    peaks: Annotated[list[int], About("working memory of each pass")]
+    total: Annotated[int, About("parameters, buffers, optimizer and working memory")]
+    low: Annotated[int, About("the smallest total of any pass")]
+    high: Annotated[int, About("the largest total of any pass")]
+    baseline: Annotated[NotRequired[int], About("before the pass")]
+    peak: Annotated[NotRequired[int], About("the most during the pass")]
+    lower_bound: Annotated[bool, About("whether the true peak may be higher")]
+    missing: Annotated[NotRequired[dict[str, str]], About("why a figure is null, by its name")]
+    reserved: Annotated[NotRequired[int], About("held by the allocator (CUDA)")]
+    process: Annotated[NotRequired[int | None], About("the whole process, by the driver (CUDA)")]
+
+
+class Macs(Keys):
+    """Multiply-accumulates of one sequence."""
+
+    macs: int
+
+
+class Cost(Keys):
+    """What a model costs on every machine."""
+
+    parameters: int
+    serialized_bytes: int
+
+
+class Operator(Keys):
+    """An operator of torch that one forward pass ran."""
+
+    name: Annotated[str, About("the operator")]
+    count: Annotated[int, About("how often it ran")]
+
+
+class Operators(Keys):
+    """What one forward pass ran."""
+
+    ops: list[Operator]
+    warnings: list[str]
+
+
+#: What the values of a measurement hold, by quantity.
+FIGURES: Mapping[str, Any] = {
+    "latency": Timing,
+    "step": Timing,
+    "training_step": Timing,
+    "throughput": Rate,
+    "cold": Cold,
+    "memory": Memory,
+    "macs": Macs,
+    "cost": Cost,
+    "ops": Operators,
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +274,7 @@ class Measurement:
         quantity: the name of one of :data:`.quantities.QUANTITIES`.
         unit: SI: ``s``, ``1/s``, ``B``, ``1``.
         settings: what it was measured at (``batch_size``, ``threads``, ``mode``, …).
-        values: the figures, derived from the samples where there are any.
+        values: the figures, derived from the samples where there are any (``FIGURES``).
         samples: file inside the run folder with every raw sample.
         method: how it was measured, in a few words.
     """
@@ -112,10 +312,10 @@ class Comparison:
     a: str
     b: str
     scale: Literal["ratio", "difference"]
-    effect: float
-    low: float | None
-    high: float | None
-    p: float
+    effect: Number
+    low: Number | None
+    high: Number | None
+    p: Number
     verdict: Verdict
     n: int
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -135,7 +335,7 @@ class CaseRecord:
 
     case: str
     measurements: tuple[Measurement, ...] = ()
-    jobs: tuple[Mapping[str, Any], ...] = ()
+    jobs: tuple[MeasuredJob, ...] = ()
     format: int = FORMAT
 
 

@@ -364,11 +364,11 @@ def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
 
 
 def fits_mapping(value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any]) -> bool:
-    properties = schema.get("properties", {})
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties", True)
     known = all(
-        fits(item, properties[key], root)
-        if key in properties
-        else schema.get("additionalProperties", True)
+        fits(item, properties.get(key, others), root)
+        if key in properties or isinstance(others, dict)
+        else others
         for key, item in value.items()
     )
     sizes = schema.get("minProperties", 0) <= len(value) <= schema.get("maxProperties", 99)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -30,7 +31,6 @@ from small_runs import (
 )
 
 from seqbench.measure.latency.samples import Samples
-from seqbench.records import TrialRecord
 from seqbench.store.files import read_compressed
 from seqbench.store.find import find_run, find_runs
 from seqbench.store.run_folder import RunFolder
@@ -191,21 +191,42 @@ def test_what_is_damaged_is_done_again_and_that_is_said(
     assert len(list((finished / "cases").glob("*.json"))) == 2
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"scores": []}, {"scores": {"id": 3}}, {"scores": {"id": {"status": "ok", "reason": ""}}},
-     {"weights_stamp": 5}, {"metrics": None}],
-)  # fmt: skip
-def test_a_record_that_holds_what_no_record_does_is_left_out(
-    tmp_path: Path, wrong: dict[str, Any]
+def move_packages(run: Path) -> None:
+    """Makes a run what it would be if its packages had lain elsewhere: its cases have other ids."""
+    plan = (run / "plan.json").read_text()
+    ids = {case["id"]: case["id"][:-3] + "old" for case in json.loads(plan)["cases"]}
+    for folder in ("trials", "cases", "comparisons", "weights", "."):
+        for path in (path for path in (run / folder).glob("*.*") if path.is_file()):
+            name = path.name
+            for now, before in ids.items():
+                name = name.replace(now, before)
+                if path.suffix == ".json":
+                    path.write_text(path.read_text().replace(now, before))
+            path.rename(path.with_name(name))
+    moved = json.loads((run / "plan.json").read_text())
+    for case in moved["cases"]:
+        for choice in (case["model"], case["dataset"]):
+            choice["target"] = f"elsewhere.{choice['target']}"
+    (run / "plan.json").write_text(json.dumps(moved))
+
+
+def test_a_run_whose_packages_have_moved_trains_again_and_says_so(
+    finished: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    folder = RunFolder.create(tmp_path, "small", "", {"cases": [], "trials": []})
-    folder.write_trial(TrialRecord("gru-1-s0", "gru-1", 0, "ok"))
-    (path,) = folder.trial_files()
-    assert [record.id for record in folder.trials()] == ["gru-1-s0"]
-    path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}))
-    with pytest.warns(UserWarning, match="does not hold what a record does"):
-        assert list(folder.trials()) == []
+    move_packages(finished)
+    for options in (["--dry-run"], ["--json"]):
+        process = start(tmp_path, "--resume", *options)
+        stdout, stderr = process.communicate(timeout=240)
+        assert process.returncode == 0, stderr
+        assert stderr.count("packages that have moved or changed since; they run again") == 1
+        assert f"{finished.relative_to(tmp_path)}: 6 of its 6 trials used models" in stderr
+    document = json.loads(stdout)
+    assert [trial["status"] for trial in document["trials"]] == ["ok"] * 6
+    assert document["unplanned"] == 6
+    new = {name: one for name, one in records(finished).items() if "old" not in name}
+    assert new == records(undisturbed)
+    log = (finished / "run.log").read_text()
+    assert len(re.findall(r"-s\d: weights are the same as those of [\w-]+old-s\d", log)) == 6
 
 
 def test_a_results_folder_that_vanishes_is_named(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seqbench.store.run_folder import RunFolder
     from seqbench.suite.selection import Selection
     from seqbench.summary.run import Run
+    from seqbench.summary.schema import Document
 
 #: Stands for the latest run of the suite.
 LATEST = ""
@@ -154,7 +155,7 @@ def _command(folder: Path, *more: str) -> str:
     return shlex.join(["seqbench", *given, "--resume", str(folder), *more])
 
 
-def _report(document: dict[str, Any], as_json: bool) -> None:
+def _report(document: Document, as_json: bool) -> None:
     if as_json:
         from seqbench.report.exports.json import write_json
 

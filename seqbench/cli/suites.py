@@ -22,9 +22,16 @@ def validate(suite: Path, **chosen: Any) -> None:
 
 
 @click.command()
-def schema() -> None:
+@click.option("--document", is_flag=True, help="Of the document that `run --json` prints.")
+def schema(document: bool) -> None:
     """Print the JSON Schema of a suite, for editors."""
-    from seqbench.plugins.discovery import load_plugins
-    from seqbench.suite.json_schema import json_schema
+    if document:
+        from seqbench.summary.schema import document_schema
 
-    click.echo(json.dumps(json_schema(load_plugins()), indent=2))
+        found = document_schema()
+    else:
+        from seqbench.plugins.discovery import load_plugins
+        from seqbench.suite.json_schema import json_schema
+
+        found = json_schema(load_plugins())
+    click.echo(json.dumps(found, indent=2))

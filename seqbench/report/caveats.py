@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqbench.devices.registry import device_for, is_device_name
@@ -77,7 +77,7 @@ def _versions(document: Document) -> list[str]:
     cases = {case["id"]: case for case in document["cases"]}
     found: dict[str, list[str]] = {}
     for trial in document.get("trials") or ():
-        case = cases.get(trial["case"], {})
+        case: Case = cases.get(trial["case"], {})
         version = trial.get("version")
         if version and version != case.get("version"):
             other = f"{case['distribution']} {version} instead of {case['version']}"
@@ -104,9 +104,10 @@ def _imprecise(document: Document) -> list[str]:
     precision = ((document.get("measure") or {}).get("latency") or {}).get("precision")
     worst = {}
     for case in document["cases"]:
+        entries: Sequence[Mapping[str, Any]] = case["latency"]
         widths = {
             _place(entry, case): (entry["high_s"] - entry["low_s"]) / 2 / entry["median_s"]
-            for entry in case["latency"]
+            for entry in entries
             if entry.get("precise") is False and entry["low_s"] is not None
         }
         if widths:
@@ -156,7 +157,8 @@ def _disturbed(document: Document) -> list[str]:
 
 def _noisy_machine(document: Document) -> list[str]:
     """Whether the machine was too restless, just before, for the precision asked of latency."""
-    noise = ((document["environment"] or {}).get("doctor") or {}).get("noise")
+    doctor = document["environment"].get("doctor")
+    noise = doctor["noise"] if doctor else None
     precision = ((document.get("measure") or {}).get("latency") or {}).get("precision")
     if noise is None or precision is None or noise <= precision:
         return []

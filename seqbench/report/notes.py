@@ -196,7 +196,7 @@ def _target_lines(document: Document) -> list[str]:
     lines = []
     missing: dict[str, list[str]] = {}
     for case in document["cases"]:
-        found = case.get("target") or {}
+        found: Mapping[str, Any] = case.get("target") or {}
         for what, key in (("steps to target", "reason"), ("time to target", "seconds_reason")):
             if found.get(key) and (key == "reason" or not found["reason"]):
                 missing.setdefault(f"{what}: n/a: {found[key]}", []).append(

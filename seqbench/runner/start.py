@@ -22,6 +22,7 @@ from seqbench.runner.phases.score import score_trials
 from seqbench.runner.phases.train import train_trials
 from seqbench.runner.resume.check import as_before
 from seqbench.runner.resume.earlier import Earlier, Resume, Resumed, read_earlier
+from seqbench.runner.resume.moved import compare_weights
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import Selection
 from seqbench.summary.run import Run
@@ -123,6 +124,8 @@ def start_run(
                 retry_failed=request.resume is not None and request.resume.retry_failed,
             )
             _carry_out(run, clock)
+            for line in compare_weights(earlier.moved, folder):
+                folder.log(line)
     found = Run.open(folder.path)
     _write_reports(run, found)
     return found

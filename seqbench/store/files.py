@@ -1,20 +1,72 @@
-"""Files that are written whole or not at all, and never through a symbolic link."""
+"""The only place that writes the files of a run and of the cache: whole or not at all, flushed to
+the disk, and never through a symbolic link.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gzip
 import json
 import os
-import time
+import secrets
+import stat
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from seqbench.errors import StoreError
+
+#: What a file is called while it is written ends so: a killed process may leave one.
+PARTIAL = ".partial"
+
+
+@contextlib.contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """A new, empty file for the block to fill. When the block ends, it takes the place of ``path``:
+    flushed to the disk first, so that ``path`` is at every moment the old file or the new one.
+
+    The new file lies in the same folder, which is made if its parent exists. Its name is different
+    each time: processes that write the same ``path`` at once all succeed, and the last one stays.
+    A link in the place of ``path`` is replaced, and what it points to stays as it is. If the block
+    raises, the new file is removed and ``path`` is not touched.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(exist_ok=True)  # where a whole run has vanished, it stays so
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    mode = _create(partial)
+    try:
+        yield partial
+        _flush(partial, os.O_RDWR | os.O_NOFOLLOW, mode)
+        partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+    with contextlib.suppress(OSError):  # not every file system can flush a folder
+        _flush(path.parent, os.O_RDONLY)  # without it a power cut may undo the renaming
+
+
+def _create(path: Path) -> int:
+    """Makes an empty file. Returns its mode: what the user's umask leaves."""
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(number).st_mode)
+    finally:
+        os.close(number)
+
+
+def _flush(path: Path, flags: int, mode: int | None = None) -> None:
+    number = os.open(path, flags)
+    try:
+        if mode is not None:  # whoever filled it may have made it anew, as safetensors does
+            os.fchmod(number, mode)
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def append(path: Path) -> FileIO:
@@ -24,14 +76,8 @@ def append(path: Path) -> FileIO:
 
 def write_compressed(path: Path, value: Mapping[str, Any]) -> None:
     """Writes plain data as compressed JSON, whole or not at all. Raises OSError."""
-    path.parent.mkdir(exist_ok=True)  # where a whole run has vanished, it stays so
-    partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)  # it may be a link to somewhere else
-    with partial.open("wb") as file:
-        file.write(gzip.compress(json.dumps(value).encode(), compresslevel=3))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with replace_file(path) as partial:
+        partial.write_bytes(gzip.compress(json.dumps(value).encode(), compresslevel=3))
 
 
 def read_compressed(path: Path) -> dict[str, Any]:
@@ -64,31 +110,3 @@ def make_folder(folder: Path, *, exist_ok: bool = False) -> None:
         raise StoreError(
             f"cannot make {folder}: {error.strerror}; name another place with --out"
         ) from error
-
-
-def lock_file(file: FileIO) -> None:
-    """Locks it for this process alone. Whoever only asks whether it is locked holds it for a
-    moment; BlockingIOError if it is held for longer.
-    """
-    for pause in (0.05,) * 9:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        time.sleep(pause)
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def flush_folder(path: Path) -> None:
-    """Without it a power cut may undo a renaming; not every file system can."""
-    with contextlib.suppress(OSError):
-        number = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
-
-
-def current_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

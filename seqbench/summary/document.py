@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from seqbench.quantities import QUANTITIES, Quantity, find
 from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialRecord, worst
@@ -11,6 +11,9 @@ from seqbench.stats.intervals import mean_interval
 from seqbench.summary import lengths
 from seqbench.summary.metric_pairs import metric_comparisons
 from seqbench.summary.steps_to_target import towards
+
+if TYPE_CHECKING:
+    from seqbench.summary import schema
 
 
 def build_document(
@@ -22,10 +25,8 @@ def build_document(
     trials: Iterable[TrialRecord],
     cases: Iterable[CaseRecord],
     comparisons: Iterable[Comparison] = (),
-) -> dict[str, Any]:
-    """A run as one JSON document, format 1 (see docs/results.md).
-
-    SI units throughout; None where a figure is not to be had.
+) -> schema.Document:
+    """A run as one JSON document, format 1 (:mod:`seqbench.summary.schema`, docs/results.md).
 
     Args:
         run: the run's folder.
@@ -56,12 +57,16 @@ def build_document(
         "notes": plan.get("notes", ""),
         "measure": dict(plan.get("measure", {})),
         "target": plan.get("target"),
-        "environment": dict(environment),
+        "environment": cast("schema.Environment", dict(environment)),
         "unplanned": len(found_trials) - len(ended),
         "missing": len(plan["trials"]) - len(ended),
         "trials": [_trial(record, planned[record.case], metrics) for record in ended],
-        "cases": found,
-        "comparisons": [dict(vars(each)) for each in compared if _of_now(each, planned, measured)],
+        "cases": cast("list[schema.Case]", found),
+        "comparisons": [
+            cast("schema.Comparison", dict(vars(each)))
+            for each in compared
+            if _of_now(each, planned, measured)
+        ],
     }
 
 
@@ -84,7 +89,7 @@ def _in_plan_order(records: Iterable[TrialRecord], plan: Mapping[str, Any]) -> l
 
 def _trial(
     record: TrialRecord, case: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+) -> schema.Trial:
     return {
         "id": record.id,
         "case": record.case,
@@ -97,7 +102,7 @@ def _trial(
         "status": record.status,
         "reason": record.reason,
         "metric": record.metric,
-        "metrics": dict(record.metrics),
+        "metrics": record.metrics.copy(),
         "scores": {
             metric["label"]: record.scores[metric["id"]].get("value")
             for metric in metrics
@@ -107,7 +112,7 @@ def _trial(
         "seconds": record.seconds,
         "log": record.log,
         "lines": list(record.lines),
-        "attempts": [dict(attempt) for attempt in record.attempts],
+        "attempts": [attempt.copy() for attempt in record.attempts],
     }
 
 
@@ -187,7 +192,8 @@ def _scores(
     """
     found = {}
     for metric in metrics:
-        scores = [record.scores.get(metric["id"], {}) for record in trials if record.status == "ok"]
+        good = [record for record in trials if record.status == "ok"]
+        scores: list[Mapping[str, Any]] = [one.scores.get(metric["id"], {}) for one in good]
         values = [score["value"] for score in scores if score.get("status") == "ok"]
         if values and len(values) == len(scores):
             about = {name: metric[name] for name in ("higher_is_better", "share")}

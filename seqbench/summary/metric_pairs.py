@@ -74,7 +74,8 @@ def _score_comparisons(
         figures: dict[str, dict[int, Any]] = {}
         for case in cases:
             trials = ended[case["id"]]
-            scores = [trial.scores.get(metric["id"], {}).get("value") for trial in trials]
+            found_for = [trial.scores.get(metric["id"]) for trial in trials]
+            scores = [score["value"] if score else None for score in found_for]
             if None not in scores:
                 seeds = [trial.seed for trial in trials]
                 figures[case["id"]] = dict(zip(seeds, scores, strict=True))

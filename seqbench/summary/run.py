@@ -10,6 +10,7 @@ from seqbench.store.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from seqbench.records import CaseRecord, TrialRecord
+    from seqbench.summary.schema import Document
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Run:
     """
 
     path: Path
-    document: dict[str, Any] = field(repr=False)
+    document: Document = field(repr=False)
 
     @classmethod
     def open(cls, path: str | Path) -> Run:

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import struct
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from seqbench.errors import DataError, PluginError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.loading import check_call, load_object
 from seqbench.records import fingerprint
+from seqbench.store.files import replace_file
 from seqbench.training.data_checks import SPLITS, Flaw, checked_tensors
 from seqbench.types import DataContext, Splits, Task
 
@@ -185,22 +185,16 @@ def _load(choice: Choice) -> Callable[..., Any]:
 
 
 def _store(tensors: Mapping[str, Tensor], task: Task, path: Path) -> None:
-    """Writes one file, whole or not at all, whoever else writes the same one meanwhile."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    unfinished = path.with_name(f"{path.stem}.{uuid.uuid4().hex[:8]}.partial")
     # Through NumPy, since safetensors refuses torch tensors that share memory, as views may.
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     try:
-        save_file(arrays, unfinished, metadata={"task": json.dumps(dataclasses.asdict(task))})
-        with unfinished.open("rb+") as file:
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        with replace_file(path) as partial:
+            save_file(arrays, partial, metadata={"task": json.dumps(dataclasses.asdict(task))})
     except (OSError, SafetensorError) as error:
         raise _not_writable(path.parent, error) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _not_writable(folder: Path, error: Exception) -> DataError:

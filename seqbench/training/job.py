@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -132,18 +131,13 @@ def _save(model: Any, path: Path) -> str:
     from safetensors import SafetensorError
     from safetensors.torch import save_model
 
-    unfinished = path.with_suffix(".partial")
+    from seqbench.store.files import replace_file
+
     try:
-        path.parent.mkdir(exist_ok=True)
-        unfinished.unlink(missing_ok=True)  # it may be a link to somewhere else
-        save_model(model, str(unfinished))
-        with unfinished.open("rb+") as file:
-            os.fsync(file.fileno())
-        digest = hashlib.sha256(unfinished.read_bytes()).hexdigest()
-        unfinished.replace(path)
+        with replace_file(path) as partial:
+            save_model(model, str(partial))
+            digest = hashlib.sha256(partial.read_bytes()).hexdigest()
     except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
         if _errno(error) in NO_PLACE:
             raise StoreError(f"cannot write {path}: {error}") from error
         raise

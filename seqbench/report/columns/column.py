@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from seqbench.quantities import Better
 from seqbench.report.numbers import Estimate
 
-Document = Mapping[str, Any]
+if TYPE_CHECKING:
+    from seqbench.summary import schema
+
+#: A run as one document. Its definition is not imported when tables are only made.
+Document: TypeAlias = "schema.Document"
 
 Case = Mapping[str, Any]
 

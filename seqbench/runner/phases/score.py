@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from seqbench.executors.base import Job
 from seqbench.measure.payloads import MetricPayload, TrainedModel
 from seqbench.plan.cases import Metric, Trial
-from seqbench.records import TrialRecord
+from seqbench.records import Score, TrialRecord
 from seqbench.runner.context import RunContext, reason_with_limit
 from seqbench.runner.phases.prepare import Datasets
 from seqbench.runner.phases.train import log_file, training_job, weights_file, why_not_run
@@ -54,7 +55,7 @@ def score_trials(run: RunContext, trained: Sequence[TrialRecord], datasets: Data
         if outcome.status != "ok":
             reason = reason_with_limit(outcome, run)
             score = {"status": outcome.status, "value": None, "reason": reason}
-        scores = {**records[name].scores, metric.id: score}
+        scores = {**records[name].scores, metric.id: cast("Score", score)}
         records[name] = dataclasses.replace(records[name], scores=scores)
         run.folder.write_trial(records[name])
 

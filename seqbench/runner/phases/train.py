@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 from seqbench.errors import StoreError
 from seqbench.executors.base import Job, Outcome
 from seqbench.plan.cases import Trial
-from seqbench.records import TrialRecord
+from seqbench.records import Attempt, Metrics, TrialRecord
 from seqbench.runner.context import RunContext, reason_with_limit
 from seqbench.runner.phases.prepare import Datasets
 from seqbench.training.data import prepared_file
@@ -101,7 +101,10 @@ def _reason(outcome: Outcome, run: RunContext) -> str:
 def _record(trial: Trial, outcome: Outcome, replaced: Mapping[str, TrialRecord]) -> TrialRecord:
     ok = outcome.status == "ok"
     result = outcome.result
-    attempts = tuple(dataclasses.asdict(attempt) for attempt in outcome.attempts)
+    attempts = [
+        Attempt(status=one.status, reason=one.reason, seconds=one.seconds)
+        for one in outcome.attempts
+    ]
     return TrialRecord(
         trial.id,
         trial.case.id,
@@ -109,7 +112,7 @@ def _record(trial: Trial, outcome: Outcome, replaced: Mapping[str, TrialRecord])
         outcome.status,
         outcome.reason,
         metric=result.get("metric", ""),
-        metrics=result["metrics"] if ok else dict(result),
+        metrics=cast("Metrics", result["metrics"] if ok else dict(result)),
         curve=tuple(result.get("curve", ())),
         started=outcome.started,
         seconds=outcome.seconds,
@@ -124,9 +127,9 @@ def _record(trial: Trial, outcome: Outcome, replaced: Mapping[str, TrialRecord])
     )
 
 
-def _attempts(record: TrialRecord | None) -> tuple[Mapping[str, Any], ...]:
+def _attempts(record: TrialRecord | None) -> tuple[Attempt, ...]:
     """All attempts at a trial up to that record, the last included."""
     if record is None:
         return ()
-    last = {"status": record.status, "reason": record.reason, "seconds": record.seconds}
+    last = Attempt(status=record.status, reason=record.reason, seconds=record.seconds)
     return (*record.attempts, last)

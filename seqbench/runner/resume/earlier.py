@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,8 @@ class Earlier:
         seconds: how long they took.
         noted: what they noted beside the environment.
         decisions: what becomes of each trial, and why.
+        moved: trials that run again since a package has moved or changed, by their new ids: the
+            ids that they had.
     """
 
     kept: Mapping[str, TrialRecord] = field(default_factory=dict)
@@ -60,6 +63,7 @@ class Earlier:
     seconds: float = 0.0
     noted: Mapping[str, Any] = field(default_factory=dict)
     decisions: Sequence[Decision] = ()
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_earlier(
@@ -71,11 +75,15 @@ def read_earlier(
         UsageError: it cannot be resumed here, or with this selection.
     """
     from seqbench.runner.resume.check import check_resumable
+    from seqbench.runner.resume.moved import moved_line
     from seqbench.runner.resume.trials import decide
 
     folder = resume.folder
     check_resumable(folder, plan, selection, environment)
     decisions = list(decide(plan, folder, retry_failed=resume.retry_failed))
+    moved = {one.trial.id: one.moved for one in decisions if one.moved}
+    if moved:
+        warnings.warn(moved_line(folder, len(moved), len(folder.trial_files())), stacklevel=2)
     return Earlier(
         kept={one.trial.id: one.record for one in decisions if one.record is not None},
         replaced={one.trial.id: one.earlier for one in decisions if one.earlier is not None},
@@ -83,4 +91,5 @@ def read_earlier(
         seconds=folder.seconds(),
         noted={name: value for name, value in folder.environment().items() if name in NOTED},
         decisions=decisions,
+        moved=moved,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from seqbench.executors.base import Activity, Job
 from seqbench.measure.latency.contest import Contest
-from seqbench.records import CaseRecord, Measurement, fingerprint
+from seqbench.records import CaseRecord, MeasuredJob, Measurement, fingerprint
 from seqbench.store.run_folder import RunFolder
 from seqbench.workers.messages import payload_to_json
 
@@ -135,7 +135,7 @@ class Ledger:
         """In the order of what is asked for, whichever ended first."""
         first = {key: self._parts[key] for key in self._wanted if key in self._parts}
         parts = {**first, **self._parts}
-        jobs = [
+        jobs: list[MeasuredJob] = [
             {"key": key, "fingerprint": part.fingerprint, "met": part.met,
              "n": len(part.measurements)}
             for key, part in parts.items()

@@ -14,8 +14,10 @@ from pathlib import Path
 from seqbench.plan.cases import Trial
 from seqbench.plan.expand import Plan
 from seqbench.records import TrialRecord
+from seqbench.runner.resume.moved import MOVED, moved_trials
 from seqbench.store.files import stamp
-from seqbench.store.run_folder import DamagedRecord, RunFolder
+from seqbench.store.json_files import DamagedRecord
+from seqbench.store.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Decision:
         record: what an earlier attempt left and is kept; None where the trial is to be run.
         why: in a few words.
         earlier: the record of an earlier attempt that ended, but is to be made again.
+        moved: the recorded trial that this one was, before a package moved or changed; "" for none.
         comes_out: digest of the weights that it had, and will have again; "" if that is not known.
     """
 
@@ -34,6 +37,7 @@ class Decision:
     why: str
     earlier: TrialRecord | None = None
     comes_out: str = ""
+    moved: str = ""
 
 
 def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Decision]:
@@ -44,12 +48,15 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
     not end well is kept as well, unless ``retry_failed``.
     """
     known = {path.stem: path for path in folder.trial_files()}
-    planned = folder.planned()
+    before = folder.plan_or({"cases": [], "trials": []})
+    planned = {trial["id"] for trial in before["trials"]}
+    moved = {now: old for now, old in moved_trials(plan, before).items() if old in known}
     records = {t.id: folder.trial(known[t.id]) for t in plan.trials if t.id in known}
     digests = _digests(folder.path, records.values())
     for trial in plan.trials:
         if trial.id not in known:
-            yield Decision(trial, None, _why_new(trial, planned))
+            old = moved.get(trial.id, "")
+            yield Decision(trial, None, MOVED if old else _why_new(trial, planned), moved=old)
             continue
         record = records[trial.id]
         why = _why_again(record, digests.get(trial.id), retry_failed)

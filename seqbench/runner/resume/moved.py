@@ -1,0 +1,72 @@
+"""Trials that run again because a package has moved or changed since: their ids are new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from seqbench.plan.cases import Case
+from seqbench.plan.expand import Plan
+from seqbench.store.run_folder import RunFolder
+
+#: Why such a trial is run again.
+MOVED = "its model or dataset comes from a package that has moved or changed"
+
+#: What a case's id says of where a model or dataset came from.
+ORIGIN = ("target", "distribution", "version", "source")
+
+
+def moved_trials(plan: Plan, before: Mapping[str, Any]) -> dict[str, str]:
+    """The trials of ``plan`` whose model or dataset came from elsewhere in an earlier plan of the
+    run: the id of each with the id that it had.
+
+    A trial is recognized by the labels of its case and dataset, its device and its seed.
+
+    Args:
+        before: the earlier plan, as ``plan.json`` holds it.
+    """
+    cases = {_name(case): case for case in before["cases"]}
+    ids = {(one["case"], one["seed"]): one["id"] for one in before["trials"]}
+    found: dict[str, str] = {}
+    for trial in plan.trials:
+        case = trial.case
+        earlier = cases.get((case.label, case.dataset_label or case.dataset.name, case.device))
+        if earlier is not None and _has_moved(case, earlier):
+            same = ids.get((earlier["id"], trial.seed))
+            found |= {trial.id: same} if same else {}
+    return found
+
+
+def _name(case: Mapping[str, Any]) -> tuple[str, str, str]:
+    return case["label"], case.get("dataset_label") or case["dataset"]["name"], case["device"]
+
+
+def _has_moved(case: Case, before: Mapping[str, Any]) -> bool:
+    return any(
+        getattr(choice, name) != given.get(name, "")
+        for choice, given in ((case.model, before["model"]), (case.dataset, before["dataset"]))
+        for name in ORIGIN
+    )
+
+
+def moved_line(folder: RunFolder, moved: int, recorded: int) -> str:
+    """One line for the user."""
+    return (
+        f"{folder.path}: {moved} of its {recorded} trials used models or datasets from packages "
+        "that have moved or changed since; they run again"
+    )
+
+
+def compare_weights(moved: Mapping[str, str], folder: RunFolder) -> Iterator[str]:
+    """One line for each trial that has run again: whether it gave the same weights as before.
+
+    Args:
+        moved: as of :func:`moved_trials`.
+    """
+    for now, before in moved.items():
+        paths = [folder.path / "trials" / f"{name}.json" for name in (now, before)]
+        records = [folder.trial(path) for path in paths if path.exists()]
+        digests = [one.weights_sha256 for one in records if one is not None and one.status == "ok"]
+        if len(digests) == 2:
+            same = "the same" if digests[0] == digests[1] else "not the same"
+            yield f"{now}: weights are {same} as those of {before}"

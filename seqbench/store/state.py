@@ -1,0 +1,82 @@
+"""``run.json``: where a run stands, and how long it took."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from seqbench.records import FORMAT
+from seqbench.store.json_files import read_json_or, write_json
+from seqbench.store.lock import RunLock
+
+RUN_FILE = "run.json"
+
+LOG_FILE = "run.log"
+
+#: The kind of value that each entry of run.json has.
+KINDS: Mapping[str, Any] = {
+    "format": int, "suite": str, "status": str, "started": str, "seconds": (int, float),
+    "leg": str, "file": str, "selection": dict,
+}  # fmt: skip
+
+
+class RunState:
+    """What ``run.json`` says of a run. One damaged entry does not hide the others."""
+
+    def __init__(self, folder: Path, lock: RunLock):
+        self._folder, self._lock = folder, lock
+
+    def create(self, suite: str, started: datetime) -> None:
+        """The file of a new run."""
+        state = {"format": FORMAT, "suite": suite, "status": "running"}
+        self._write({**state, "started": started.isoformat(timespec="seconds")})
+
+    def read(self) -> dict[str, Any]:
+        """``format``, ``suite``, ``status`` (running, finished, interrupted, failed; killed, where
+        it says running and no runner is at work), ``started``, …
+        """
+        name = self._folder.absolute().parent.name
+        state = {"format": FORMAT, "suite": name, "status": "damaged", **self._sound()}
+        if state["status"] == "running" and not self._lock.at_work():
+            state["status"] = "killed"
+        return state
+
+    def set(self, status: str, **more: Any) -> None:
+        """Changes the status and adds to what is said of the run."""
+        self._write({**self.read(), **more, "status": status})
+
+    def begin(self, seconds: float, **more: Any) -> None:
+        """A runner starts; ``seconds`` is what earlier ones have taken."""
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        taken = {"seconds": seconds} if seconds else {}
+        self.set("running", **taken, leg=now, **more)
+
+    def seconds(self) -> float:
+        """What earlier runners have taken; one that was killed, to the last line of the log.
+
+        For a runner that holds the folder and has not begun.
+        """
+        state = self._sound()
+        known = state.get("seconds") or 0.0
+        if state.get("status") == "running" and "leg" in state:
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                last = (self._folder / LOG_FILE).stat().st_mtime
+                known += max(0.0, last - datetime.fromisoformat(state["leg"]).timestamp())
+        return round(known, 3)
+
+    def _sound(self) -> dict[str, Any]:
+        """The entries of the file, without those of a wrong kind."""
+        return {
+            name: value
+            for name, value in read_json_or(self._folder / RUN_FILE, {}).items()
+            if isinstance(value, KINDS.get(name, object))
+            and not (isinstance(value, float) and not math.isfinite(value))
+            and not (name in ("seconds", "format") and isinstance(value, bool))
+        }
+
+    def _write(self, state: Mapping[str, Any]) -> None:
+        write_json(self._folder / RUN_FILE, state)
