@@ -114,7 +114,9 @@ def _counting(document: Document) -> set[str]:
     return {
         case["device"]
         for case in document["cases"]
-        for values in ((case["memory"] or {}).get("breakdown") or {}).values()
+        for memory in [case["memory"]]
+        if memory
+        for values in (memory.get("breakdown") or {}).values()
         if values and DEVICE_READINGS.keys() & values.keys()
     }
 
