@@ -61,9 +61,9 @@ def test_nothing_is_overwritten(seqbench_cli: Callable[..., Any], tmp_path: Path
     assert list((tmp_path / "seqbench-mine").iterdir()) == []
     taken = seqbench_cli("new", "model", "LSTM")
     assert "a model 'lstm' is offered by seqbench" in taken.stderr
-    shadowing = seqbench_cli("new", "dataset", "images")
+    shadowing = seqbench_cli("new", "dataset", "builtin")
     assert shadowing.returncode == 2
-    assert "a package seqbench_images is installed already" in shadowing.stderr
+    assert "a package seqbench_builtin is installed already" in shadowing.stderr
 
 
 @given(name=st.text(max_size=80) | st.from_regex(r"[A-Za-z][\w.-]{0,20}", fullmatch=True))
