@@ -107,7 +107,12 @@ def test_a_target_outside_of_its_entry_points_module_covers_both(site: Path) -> 
 def test_no_built_in_plugin_is_covered_with_another(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     content = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: (read.append(path), content(path))[1])
+
+    def noted(path: Path) -> bytes:
+        read.append(path)
+        return content(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
     for plugin in load_plugins().plugins:
         if plugin.source.distribution == "seqbench" and plugin.source.entry_point != "reports":
             read.clear()
