@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seqbench.errors import SeqbenchError
+from seqbench.errors import SeqbenchError, check_system
 from seqbench.types import (
     DataContext,
     DatasetSpec,
@@ -56,5 +56,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         import importlib
 
+        if name == "run":
+            check_system()
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'seqbench' has no attribute {name!r}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from seqbench.executors.registry import make_executor
 from seqbench.runner.start import Request, start_run
 from seqbench.suite.selection import Selection
+from seqbench.suite.shipped import find_suite
 from seqbench.summary.run import Run
 
 RESULTS = Path("results")
@@ -30,7 +31,8 @@ def run(
     """Runs a suite and returns its results, as ``seqbench run`` does without its display.
 
     Args:
-        suite: path of the YAML file.
+        suite: path of the YAML file, or the name of a shipped suite: a text without a slash and
+            without ``.yaml`` at its end is a name.
         overrides: settings to change, as ``"train.epochs=2"``.
         models: run only these.
         datasets: run only these.
@@ -42,6 +44,7 @@ def run(
         jobs: CPU threads that may be busy at once; default: as many as there are cores.
 
     Raises:
+        UsageError: there is no shipped suite of that name.
         SuiteError: the suite is not valid. Trials that fail are results, not exceptions.
     """
     data_dir = data_dir or os.environ.get("SEQBENCH_DATA")
@@ -49,7 +52,7 @@ def run(
         _list(overrides), _list(models), _list(datasets), _list(devices), seeds, allow_many
     )
     return start_run(
-        Request(Path(suite), selection),
+        Request(find_suite(suite), selection),
         out=Path(out),
         data_dir=_path(data_dir),
         executor=make_executor(cores=jobs),

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,3 +115,16 @@ def status_of(error: BaseException) -> Status:
         or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )
     return "out_of_memory" if out_of_memory else "failed"
+
+
+def check_system() -> None:
+    """Checks that seqbench can run on this operating system.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if sys.platform == "win32":
+        raise UsageError(
+            "seqbench runs on Linux and macOS; on Windows, install and run it in WSL "
+            "(Windows Subsystem for Linux)"
+        )

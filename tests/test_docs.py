@@ -153,7 +153,7 @@ def test_the_reference_says_which_version_of_the_hooks_it_is() -> None:
 def test_the_sample_package_installs_with_pip_and_runs_by_name(
     tmp_path: Path, site: Path, seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path]
 ) -> None:
-    sample = ROOT / "plugins" / "seqbench-mingru"
+    sample = ROOT / "plugins" / "zoo" / "seqbench-mingru"
     sources = [*sample.rglob("*.py"), sample / "pyproject.toml"]
     assert sum(len(path.read_text("utf-8").splitlines()) for path in sources) < 80
     pip_install(site, sample)

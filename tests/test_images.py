@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy
 import pytest
-import seqbench_images
 import torch
-from seqbench_images import debian, idx, load, sources
-from seqbench_images.catalog import FASHION_MNIST, KMNIST, MNIST, Collection
+from seqbench_builtin import images
+from seqbench_builtin.images import debian, idx, load, sources
+from seqbench_builtin.images.catalog import FASHION_MNIST, KMNIST, MNIST, Collection
 
 from seqbench import DataContext, Splits
 from seqbench.errors import DataError
@@ -39,7 +39,9 @@ TINY = {
 
 def fashion_choice(**params: Any) -> Choice:
     given = {"view": "rows", "validation": 5000, "permute": None, **params}
-    return Choice("fashion_mnist", given, "seqbench_images.load:fashion_mnist", "seqbench", "0.1.0")
+    return Choice(
+        "fashion_mnist", given, "seqbench_builtin.images.load:fashion_mnist", "seqbench", "0.1.0"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,7 @@ from seqbench.training import data
 path = data.prepare_dataset({fashion_choice()!r}, cache=Path(sys.argv[1]), data_dir=None, say=print)
 splits = data.open_splits(path)
 print(tuple(splits.train[0].shape))
-assert not {{"torchvision", "seqbench_images"}} & set(sys.modules)
+assert not {{"torchvision", "seqbench_builtin.images"}} & set(sys.modules)
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", program, str(real[0])]
@@ -404,7 +406,7 @@ def test_validation_of_none_and_of_too_many(tmp_path: Path, offline: Offline) ->
 
 
 def test_declarations() -> None:
-    specs = {spec.name: spec for spec in seqbench_images.seqbench_datasets()}
+    specs = {spec.name: spec for spec in images.seqbench_datasets()}
     assert set(specs) == {"fashion_mnist", "mnist", "kmnist"}
     for spec in specs.values():
         assert callable(getattr(load, spec.load.partition(":")[2]))

@@ -103,8 +103,8 @@ def test_the_top_level_stays_small() -> None:
 
 
 def test_the_core_imports_nothing_under_plugins() -> None:
-    shipped = {path.name for path in (ROOT / "plugins").iterdir()}
-    assert "seqbench_recurrent" in shipped
+    shipped = {path.parent.name for path in (ROOT / "plugins").glob("*/*/__init__.py")}
+    assert shipped == {"seqbench_builtin"}
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -146,3 +146,29 @@ def test_the_public_api_is_exactly_what_the_module_says() -> None:
         "ReportSpec", "Run", "RuntimeSpec", "SeqbenchError", "Splits", "Task",
         "__version__", "hookimpl", "run",
     }  # fmt: skip
+
+
+PRETEND = """
+import sys
+import click  # its own parts for Windows need Windows
+sys.platform = "win32"
+sys.modules.update(dict.fromkeys(("fcntl", "resource", "termios", "pwd", "grp")))
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "start"),
+    [("sys.argv[1:] = ['run', 'quick']; from seqbench.cli import main; main()", 2, "error: "),
+     ("import seqbench; seqbench.hookimpl", 0, None),
+     ("import seqbench; seqbench.run", 1, "seqbench.errors.UsageError: ")],
+    ids=["command line", "plugin", "script"],
+)  # fmt: skip
+def test_on_windows_one_line_says_what_is_supported(
+    code: str, status: int, start: str | None
+) -> None:
+    done = subprocess.run([sys.executable, "-c", PRETEND + code], capture_output=True, text=True)
+    assert done.returncode == status
+    expected = f"{start}seqbench runs on Linux and macOS; on Windows, install and run it in WSL"
+    lines = done.stderr.splitlines()
+    assert not lines if start is None else lines[-1].startswith(expected)
+    assert status != 2 or len(lines) == 1

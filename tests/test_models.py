@@ -81,7 +81,9 @@ def test_building_leaves_the_random_state_to_the_weights_alone() -> None:
 
 
 def test_a_target_that_does_not_exist_names_plugin_and_version() -> None:
-    missing = dataclasses.replace(choice("lstm"), target="seqbench_recurrent.layers:no_such_thing")
+    missing = dataclasses.replace(
+        choice("lstm"), target="seqbench_builtin.recurrent.layers:no_such_thing"
+    )
     with pytest.raises(PluginError, match=r"'lstm' of seqbench .*: cannot load .*such_thing"):
         build_model(missing, LABELS)
 

@@ -50,20 +50,20 @@ def test_a_new_package_passes_its_tests_and_runs(
     assert name in done.stdout
     again = seqbench_cli("new", kind, name)
     assert again.returncode == 2
-    assert "is offered by" in again.stderr
+    assert "is already offered by" in again.stderr
 
 
 def test_nothing_is_overwritten(seqbench_cli: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "seqbench-mine").mkdir()
     done = seqbench_cli("new", "model", "mine")
     assert done.returncode == 2
-    assert "seqbench-mine is there already, and nothing is overwritten" in done.stderr
+    assert "seqbench-mine already exists; not overwritten" in done.stderr
     assert list((tmp_path / "seqbench-mine").iterdir()) == []
     taken = seqbench_cli("new", "model", "LSTM")
-    assert "a model 'lstm' is offered by seqbench" in taken.stderr
-    shadowing = seqbench_cli("new", "dataset", "images")
+    assert "a model 'lstm' is already offered by seqbench" in taken.stderr
+    shadowing = seqbench_cli("new", "dataset", "builtin")
     assert shadowing.returncode == 2
-    assert "a package seqbench_images is installed already" in shadowing.stderr
+    assert "a package seqbench_builtin is already installed" in shadowing.stderr
 
 
 @given(name=st.text(max_size=80) | st.from_regex(r"[A-Za-z][\w.-]{0,20}", fullmatch=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from conftest import install
 
 from seqbench.errors import PluginError
 from seqbench.plugins.choice import Choice
+from seqbench.plugins.discovery import load_plugins
 from seqbench.plugins.provenance import check_unchanged, source_of, version_of
 from seqbench.store.files import stamp
 
@@ -43,6 +45,79 @@ def test_a_source_is_that_of_the_adapter_and_of_what_it_wraps(adapter: Path) -> 
     (adapter / "adapter.py").write_text("def build(): 1\n")
     assert len({before, wrapped, source_of(TARGET, "adapter")}) == 3
     assert source_of("no_such_module:build", "none-such") == ""
+
+
+def source_after(site: Path, edited: str, target: str) -> str:
+    """The fingerprint of ``target`` in the distribution ``mine`` after an edit to a file."""
+    path = site / edited
+    path.write_text(path.read_text() + "# edited\n")
+    return source_of(target, "mine")
+
+
+def test_an_entry_point_that_names_the_outermost_package_covers_all_of_it(site: Path) -> None:
+    """The digest is over name, length and content of each file: runs made before can be resumed."""
+    files = {"mine/__init__": "import mine.layer\n", "mine/layer": "x = 1\n"}
+    install(site, "mine", files, "mine = mine")
+    text = b"__init__.py 18\nimport mine.layer\nlayer.py 6\nx = 1\n"
+    assert source_of("mine.layer:x", "mine") == hashlib.sha256(text).hexdigest()[:10]
+
+
+def test_an_entry_point_that_names_a_subpackage_covers_that_subpackage(site: Path) -> None:
+    files = {
+        "mine/__init__": "", "mine/models/__init__": "", "mine/metrics/__init__": "",
+        "mine/models/layer": "from mine.models import sizes\nfrom . import sizes\n",
+        "mine/models/sizes": "", "mine/metrics/meter": "", "mine/file": "import mine.file\n",
+    }  # fmt: skip
+    entries = "models = mine.models\nmetrics = mine.metrics\nfile = mine.file"
+    install(site, "mine", files, entries)
+    model, file = "mine.models.layer:build", "mine.file:build"
+    before = source_of(model, "mine"), source_of(file, "mine")
+    assert len(set(before)) == 2
+    for other in ("mine/metrics/meter.py", "mine/metrics/__init__.py", "mine/__init__.py"):
+        assert source_after(site, other, model) == before[0]
+    assert source_after(site, "mine/models/sizes.py", model) != before[0]
+    assert source_of(file, "mine") == before[1]
+    assert source_after(site, "mine/file.py", file) != before[1]
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["from mine.nn import x", "import mine.nn", "from ..nn import x", "from .. import nn",
+     "def build():\n    from mine import nn", "import mine", "def"],
+)  # fmt: skip
+def test_a_module_that_imports_its_siblings_is_covered_with_all_of_its_package(
+    site: Path, code: str
+) -> None:
+    files = {"mine/__init__": "", "mine/plugin/__init__": "", "mine/nn": "x = 1\n"}
+    install(site, "mine", {**files, "mine/plugin/build": code}, "mine = mine.plugin")
+    before = source_of("mine.plugin.build:build", "mine")
+    assert source_after(site, "mine/nn.py", "mine.plugin.build:build") != before
+
+
+def test_a_target_outside_of_its_entry_points_module_covers_both(site: Path) -> None:
+    files = {"mine": "", "mine_layers/__init__": "", "mine_layers/a": "", "mine_layers/b": ""}
+    install(site, "mine", files, "mine = mine")
+    target = "mine_layers.a:build"
+    found = [source_of(target, "mine")]
+    for edited in ("mine.py", "mine_layers/a.py", "mine_layers/b.py"):
+        found.append(source_after(site, edited, target))
+    assert len(set(found)) == 4
+
+
+def test_no_built_in_plugin_is_covered_with_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    content = Path.read_bytes
+
+    def noted(path: Path) -> bytes:
+        read.append(path)
+        return content(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
+    for plugin in load_plugins().plugins:
+        if plugin.source.distribution == "seqbench" and plugin.source.entry_point != "reports":
+            read.clear()
+            source_of(plugin.offers[0].target, "seqbench")
+            assert {path.parent.name for path in read} == {plugin.source.entry_point}
 
 
 def test_what_was_changed_while_a_suite_ran_is_refused(adapter: Path) -> None:

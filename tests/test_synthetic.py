@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import seqbench_synthetic
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seqbench_synthetic import tasks
+from seqbench_builtin import synthetic
+from seqbench_builtin.synthetic import tasks
 
 from seqbench import DataContext, Splits
 from seqbench.plugins.parameters import completed, problem_with
 
 CONTEXT = DataContext(None, Path(), lambda text: None)
-SPECS = {spec.name: spec for spec in seqbench_synthetic.seqbench_datasets()}
+SPECS = {spec.name: spec for spec in synthetic.seqbench_datasets()}
 
 sizes = st.fixed_dictionaries(
     {

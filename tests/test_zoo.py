@@ -1,4 +1,4 @@
-"""The packages under plugins/ that are installed by themselves: small, and right."""
+"""The packages under plugins/zoo, which are installed separately: small, and right."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from conftest import ROOT, pip_install
 from seqbench.plugins.discovery import load_plugins
 from seqbench.suite.validate import load_suite
 
-ZOO = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+ZOO = sorted(path.parent for path in (ROOT / "plugins" / "zoo").glob("*/pyproject.toml"))
 #: What each needs beside torch: asked for by name, so that torch itself stays as it is.
 PUBLISHED = {
     "seqbench-ncps": ("ncps",),
@@ -36,7 +36,7 @@ def test_a_package_is_small_and_says_what_it_is(package: Path) -> None:
     sources = [*package.rglob("*.py"), package / "pyproject.toml"]
     assert sum(len(path.read_text("utf-8").splitlines()) for path in sources) < 120
     page = (ROOT / "docs" / "zoo.md").read_text("utf-8")
-    assert f"(../plugins/{package.name})" in page
+    assert f"(../plugins/zoo/{package.name})" in page
     assert (package / "README.md").read_text("utf-8").startswith(f"# {package.name}\n")
 
 

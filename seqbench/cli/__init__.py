@@ -20,9 +20,9 @@ from seqbench.cli.run import run
 from seqbench.cli.runs import list_runs
 from seqbench.cli.selftest import selftest
 from seqbench.cli.show import show
-from seqbench.cli.suites import schema, validate
+from seqbench.cli.suites import schema, suites, validate
 from seqbench.cli.terminal import wrapped
-from seqbench.errors import SeqbenchError, UsageError
+from seqbench.errors import SeqbenchError, UsageError, check_system
 from seqbench.report.text import clean
 
 #: What is said of an error or a warning, at most.
@@ -46,9 +46,10 @@ def cli(debug: bool, without: tuple[str, ...], strict: bool) -> None:
     """Benchmark sequence models: accuracy, latency and memory of the same trained models.
 
     \b
-    seqbench run suites/quick.yaml     runs a suite and shows its table
-    seqbench show                      shows the latest run again
-    seqbench models                    says what there is to compare
+    seqbench run quick     runs a suite and shows its tables
+    seqbench suites        lists the suites that come with seqbench
+    seqbench show          shows the latest run again
+    seqbench models        lists the models to compare
 
     Completion: eval "$(_SEQBENCH_COMPLETE=bash_source seqbench)" (or zsh_source, fish_source).
     """
@@ -60,8 +61,8 @@ def cli(debug: bool, without: tuple[str, ...], strict: bool) -> None:
 
 
 COMMANDS = (
-    run, validate, show, list_runs, models, datasets, metrics, reports, devices, runtimes,
-    plugins, check, new, schema, selftest,
+    run, suites, validate, show, list_runs, models, datasets, metrics, reports, devices,
+    runtimes, plugins, check, new, schema, selftest,
 )  # fmt: skip
 
 for command in COMMANDS:
@@ -77,6 +78,7 @@ def main() -> None:
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
     try:
+        check_system()
         code = cli.main(prog_name="seqbench", standalone_mode=False)
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code

@@ -1,4 +1,4 @@
-"""Shell completion: names of models, datasets and runs."""
+"""Shell completion: names of suites, models, datasets and runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
+
+
+def suite(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
+    from seqbench.suite.shipped import shipped_names
+
+    # Files first: bash forgets what came before this item.
+    return [CompletionItem(text, type="file"), *_matching(text, shipped_names())]
 
 
 def model(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:

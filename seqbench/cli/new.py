@@ -1,4 +1,4 @@
-"""``seqbench new model`` and ``seqbench new dataset``."""
+"""``seqbench new model``, ``new dataset`` and ``new suite``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ OUT = click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
-    help="Folder that gets the package's own. Default: this one.",
+    help="Folder to write to. Default: the current one.",
 )
 
 
 @click.group()
 def new() -> None:
-    """Write a package to begin with: plugin, tests, suite, CI."""
+    """Create a starter plugin package (code, tests, suite, CI) or a starter suite."""
 
 
 @new.command("model")
@@ -38,6 +38,20 @@ def new_dataset(name: str, out: Path) -> None:
     _new("dataset", name, out)
 
 
+@new.command("suite")
+@click.argument("name")
+@OUT
+def new_suite(name: str, out: Path) -> None:
+    """Write NAME.yaml, a commented suite to edit that runs as it is."""
+    from seqbench.plugins.scaffold.suite import write_suite
+    from seqbench.suite.shipped import shipped_names
+
+    if name in shipped_names():
+        raise UsageError(f"{name!r} is the name of a shipped suite: choose another name")
+    path = write_suite(name, out)
+    click.echo(f"  {path}\n\nnext: seqbench validate {path}\n      seqbench run {path}")
+
+
 def _new(kind: Literal["model", "dataset"], name: str, out: Path) -> None:
     from seqbench.plugins.discovery import load_plugins
     from seqbench.plugins.scaffold.package import write_package
@@ -46,7 +60,7 @@ def _new(kind: Literal["model", "dataset"], name: str, out: Path) -> None:
     taken = registry.models if kind == "model" else registry.datasets
     for offer in taken:
         if offer.spec.name.lower() == name.lower():
-            raise UsageError(f"a {kind} {offer.spec.name!r} is offered by {offer.source} already")
+            raise UsageError(f"a {kind} {offer.spec.name!r} is already offered by {offer.source}")
     folder, *files = write_package(kind, name, out)
     for path in files:
         click.echo(f"  {path}")

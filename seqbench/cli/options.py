@@ -13,7 +13,17 @@ from seqbench.cli import complete
 if TYPE_CHECKING:
     from seqbench.suite.selection import Selection
 
-SUITE = click.argument("suite", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+def _suite_file(context: click.Context, parameter: click.Parameter, given: str | None) -> Any:
+    """The file of the suite, given as a path or as the name of a shipped suite."""
+    from seqbench.suite.shipped import find_suite
+
+    return None if given is None else FILE.convert(find_suite(given), parameter, context)
+
+
+SUITE = click.argument("suite", callback=_suite_file, shell_complete=complete.suite)
 
 OUT = click.option(
     "--out",
@@ -28,7 +38,7 @@ DATA_DIR = click.option(
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     envvar="SEQBENCH_DATA",
     show_envvar=True,
-    help="Folder where datasets already lie.",
+    help="Folder that already has the datasets.",
 )
 
 
@@ -40,7 +50,7 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "overrides",
             metavar="KEY=VALUE",
             multiple=True,
-            help="Change a setting, as train.epochs=2. May be given again.",
+            help="Change a setting, as in train.epochs=2. Repeatable.",
         ),
         click.option(
             "--model",
@@ -48,7 +58,7 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="M",
             multiple=True,
             shell_complete=complete.model,
-            help="Only this model (name or label). May be given again.",
+            help="Only this model (name or label). Repeatable.",
         ),
         click.option(
             "--dataset",
@@ -56,14 +66,14 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="D",
             multiple=True,
             shell_complete=complete.dataset,
-            help="Only this dataset. May be given again.",
+            help="Only this dataset. Repeatable.",
         ),
         click.option(
             "--device",
             "devices",
             metavar="DEV",
             multiple=True,
-            help="cpu, cuda, cuda:1, mps or auto, instead of the suite's. May be given again.",
+            help="cpu, cuda, cuda:1, mps or auto, instead of the suite's. Repeatable.",
         ),
         click.option(
             "--seeds",

@@ -1,4 +1,4 @@
-"""``seqbench validate`` and ``seqbench schema``."""
+"""``seqbench validate``, ``seqbench suites`` and ``seqbench schema``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from seqbench.cli.options import SUITE, selection_from, selection_options
 from seqbench.cli.plan import plan_size, planned
+from seqbench.cli.terminal import console
 
 
 @click.command()
@@ -17,8 +18,27 @@ from seqbench.cli.plan import plan_size, planned
 @selection_options
 def validate(suite: Path, **chosen: Any) -> None:
     """Check SUITE as `run` would, without running it."""
+    from seqbench.suite.shipped import as_given
+
     plan = planned(suite, selection_from(**chosen))
-    click.echo(f"{suite}: valid: {plan_size(plan)}")
+    click.echo(f"{as_given(suite)}: valid: {plan_size(plan)}")
+
+
+@click.command()
+def suites() -> None:
+    """List the suites that ship with seqbench: what each shows and what it needs."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from seqbench.suite.shipped import shipped_suites
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for header in ("suite", "what it shows", "what it needs"):
+        table.add_column(header, overflow="fold", no_wrap=header == "suite")
+    for suite in shipped_suites():
+        table.add_row(suite.name, Text(suite.description), Text(suite.needs))
+    console().print(table)
+    click.echo("\nrun one: seqbench run NAME; write your own: seqbench new suite NAME")
 
 
 @click.command()

@@ -21,9 +21,7 @@ import pluggy
 import seqbench
 from seqbench.errors import PluginError, UsageError
 from seqbench.plugins import hookspecs
-from seqbench.plugins.registry import KINDS, Offer, Origin, Plugin, Registry, normal_name
-
-GROUP = "seqbench"
+from seqbench.plugins.registry import GROUP, KINDS, Offer, Origin, Plugin, Registry, normal_name
 
 #: What is said of a plugin for a later seqbench.
 UPGRADE = f"seqbench {seqbench.__version__} has version {hookspecs.API}: upgrade seqbench"

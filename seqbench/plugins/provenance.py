@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 
 from seqbench.errors import PluginError
 from seqbench.plugins.choice import Choice
+from seqbench.plugins.registry import GROUP
 
 #: A package with more files than that is no plugin's own; its version has to do.
 MOST_FILES = 500
@@ -19,14 +22,23 @@ HELD = {"seqbench", "torch"}
 
 
 def source_of(target: str, distribution: str) -> str:
-    """Ten hexadecimal digits of what stands behind ``"package.module:function"``: the Python source
-    of its outermost package, which is not imported, and the versions of what its distribution
-    requires, for an adapter's figures are those of the package that it wraps. ``""`` where nothing
-    is to be read.
+    """The fingerprint of a plugin: ten hexadecimal digits, ``""`` where no source can be read.
+
+    It covers the Python source behind ``target``, which is not imported, and the installed versions
+    of what ``distribution`` requires, since an adapter's figures depend on the package it wraps.
+    The source is (:func:`_scope`):
+
+    - the module, a file or a package folder, that an entry point of the distribution names, if it
+      contains the target and imports nothing else of its outermost package;
+    - otherwise the target's outermost package. If no entry point of the distribution contains the
+      target, the modules that its entry points name are covered as well.
+
+    Args:
+        target: ``"package.module:function"``.
     """
     digest, found = hashlib.sha256(), False
     try:
-        for name, content in _source(target.partition(":")[0].partition(".")[0]):
+        for name, content in _source(target.partition(":")[0], distribution):
             digest.update(f"{name} {len(content)}\n".encode())
             digest.update(content)
             found = True
@@ -38,20 +50,80 @@ def source_of(target: str, distribution: str) -> str:
     return digest.hexdigest()[:10] if found else ""
 
 
-def _source(package: str) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each Python file. Raises OSError."""
+def _source(target: str, distribution: str) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each Python file, every file once. Raises OSError."""
+    seen: set[Path] = set()
+    for module in _scope(target, distribution):
+        files = [(name, path) for name, path in _files(module) if path not in seen]
+        seen.update(path for _, path in files)
+        if len(files) <= MOST_FILES:
+            yield from ((name, path.read_bytes()) for name, path in files)
+
+
+def _scope(target: str, distribution: str) -> list[str]:
+    """The modules that are the source of a plugin whose function is in the module ``target``."""
+    outermost = target.partition(".")[0]
+    declared = _declared(distribution)
+    around = [module for module in declared if _is_within(target, module)]
+    if around:
+        module = max(around, key=len)
+        alone = module == outermost or not _imports_siblings(module)
+        return [module if alone else outermost]
+    return [outermost, *declared] if _files(outermost) else []
+
+
+def _declared(distribution: str) -> list[str]:
+    """The modules that the distribution's entry points name."""
     try:
-        spec = importlib.util.find_spec(package)
+        found = importlib.metadata.distribution(distribution).entry_points
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    return sorted({one.module for one in found if one.group == GROUP})
+
+
+def _is_within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def _files(module: str) -> list[tuple[str, Path]]:
+    """Each Python file of a module, named relative to its outermost package. Imports nothing."""
+    outermost, *inner = module.split(".")
+    try:
+        spec = importlib.util.find_spec(outermost)
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        return
-    folders = [Path(place) for place in spec.submodule_search_locations or ()]
-    files = [(path, path.relative_to(folder)) for folder in folders for path in _python(folder)]
-    if not folders and spec.origin:
-        files = [(Path(spec.origin), Path(package))]
-    if len(files) <= MOST_FILES:
-        yield from ((name.as_posix(), path.read_bytes()) for path, name in files)
+        return []
+    roots = [Path(place) for place in spec.submodule_search_locations or ()]
+    if not roots:
+        return [(outermost, Path(spec.origin))] if spec.origin and not inner else []
+    paths = [(root, path) for root in roots for path in _python(root.joinpath(*inner))]
+    return [(path.relative_to(root).as_posix(), path) for root, path in paths]
+
+
+def _imports_siblings(module: str) -> bool:
+    """Whether a module imports other parts of its outermost package, or cannot be parsed."""
+    outermost = module.partition(".")[0]
+    try:
+        return any(
+            _is_within(name, outermost) and not _is_within(name, module)
+            for place, path in _files(module)
+            for name in _imported(path.read_bytes(), f"{outermost}/{place}")
+        )
+    except SyntaxError:
+        return True
+
+
+def _imported(code: bytes, place: str) -> Iterator[str]:
+    """The modules that a file imports; ``place`` is its path from above its outermost package."""
+    package = place.split("/")[:-1]
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = [*above, *filter(None, [node.module])]
+            yield from (".".join([*base, alias.name]) for alias in node.names)
 
 
 def _required(distribution: str) -> list[str]:
@@ -91,5 +163,9 @@ def version_of(distribution: str) -> str:
         return ""
 
 
-def _python(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.py"))
+def _python(place: Path) -> list[Path]:
+    """The Python files of a module: those of its folder, or the file itself."""
+    if place.is_dir():
+        return sorted(place.rglob("*.py"))
+    file = place.with_name(f"{place.name}.py")
+    return [file] if file.is_file() else []

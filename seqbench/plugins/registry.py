@@ -13,6 +13,9 @@ from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, Runti
 
 Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec, ReportSpec, RuntimeSpec)
 
+#: The group of the entry points through which plugin packages are found.
+GROUP = "seqbench"
+
 #: What a plugin can offer: each kind with its declaration; its hook is ``seqbench_<kind>s``.
 KINDS: Mapping[str, type[Any]] = {
     "model": ModelSpec, "dataset": DatasetSpec, "metric": MetricSpec, "report": ReportSpec,

@@ -25,6 +25,7 @@ from seqbench.runner.resume.earlier import Earlier, Resume, Resumed, read_earlie
 from seqbench.runner.resume.moved import compare_weights
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import Selection
+from seqbench.suite.shipped import as_given
 from seqbench.summary.run import Run
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def start_run(
                 stack.enter_context(folder.locked())
             else:
                 on_resume(resumed)
-            folder.begin(earlier.seconds, file=str(request.suite), selection=asdict(selection))
+            folder.begin(earlier.seconds, file=as_given(request.suite), selection=asdict(selection))
             folder.log(str(resumed or "begun"))
             folder.write_environment({**earlier.noted, **environment})
             on_folder(folder)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from seqbench.suite.shipped import find_suite, shipped_names
 from seqbench.suite.strict_yaml import (
     MAX_DEPTH,
     KeyPath,
@@ -98,8 +99,8 @@ class _Reader:
         include = own.pop("include", None)
         # What names a base does not name what is built on it.
         layers = [
-            _without(self.file(folder / name, str(folder / name), parents, mark), "name", "notes")
-            for name, mark in (self._included(include) if include else ())
+            _without(self.file(path, str(path), parents, mark), "name", "notes")
+            for path, mark in (self._included(include, folder) if include else ())
         ]
         layers.append(dataclasses.replace(root, value=own))
         merged = layers[0]
@@ -163,12 +164,15 @@ class _Reader:
             children[key] = self._merged(children[key], node, key) if key in children else node
         return dataclasses.replace(over, value=children)
 
-    def _included(self, node: Node) -> Iterator[tuple[str, Mark]]:
+    def _included(self, node: Node, folder: Path) -> Iterator[tuple[Path, Mark]]:
+        """Each file that is included, by the name of a shipped suite or relative to ``folder``."""
+        shipped = shipped_names()
         for item in node.value if isinstance(node.value, list) else [node]:
             if not isinstance(item.value, str) or not item.value:
                 message = f"include must be a file name or a list of them, not {described(item)}"
                 self.findings.stop(item.mark, message)
-            yield item.value, item.mark
+            known = item.value in shipped
+            yield find_suite(item.value) if known else folder / item.value, item.mark
 
     def _text(self, path: Path, name: str, asked: Mark) -> str:
         try:

@@ -29,7 +29,7 @@ def json_schema(registry: Registry) -> Schema:
     definitions: Schema = {**schema.pop("$defs"), **beside.pop("$defs")}
     keys = schema["properties"]
     keys["include"] = {
-        "description": "other suites that this one changes, relative to this file",
+        "description": "suites that this one changes: files relative to it, or shipped ones",
         **_any_of({"type": "string"}, {"type": "array", "items": {"type": "string"}}),
     }
     for kind in [kind for kind in KINDS if f"{kind}s" in keys]:

@@ -38,12 +38,12 @@ def write_package(kind: Literal["model", "dataset"], name: str, where: Path) -> 
         The files, the package's folder first.
 
     Raises:
-        UsageError: the name cannot be used, or the folder is there already.
+        UsageError: the name cannot be used, or the folder already exists.
     """
     words = _words(name)
     if find_spec(words["module"]) is not None:
         raise UsageError(
-            f"a package {words['module']} is installed already: choose another name than {name!r}"
+            f"a package {words['module']} is already installed: choose another name than {name!r}"
         )
     folder = where / words["distribution"]
     texts = {PLACES[place].format(**words): text for place, text in _templates(kind)}
@@ -55,7 +55,7 @@ def write_package(kind: Literal["model", "dataset"], name: str, where: Path) -> 
             path.write_text(Template(text).substitute(words), encoding="utf-8")
     except FileExistsError:
         raise UsageError(
-            f"{folder} is there already, and nothing is overwritten: choose another name or --out"
+            f"{folder} already exists; not overwritten: choose another name or --out"
         ) from None
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}") from error

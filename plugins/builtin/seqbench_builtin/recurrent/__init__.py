@@ -16,19 +16,19 @@ def seqbench_models() -> list[ModelSpec]:
     return [
         ModelSpec(
             "rnn",
-            build="seqbench_recurrent.layers:rnn",
+            build="seqbench_builtin.recurrent.layers:rnn",
             parameters={**SHARED, "nonlinearity": Param("tanh", choices=("tanh", "relu"))},
             description="Elman network (torch.nn.RNN)",
         ),
         ModelSpec(
             "lstm",
-            build="seqbench_recurrent.layers:lstm",
+            build="seqbench_builtin.recurrent.layers:lstm",
             parameters=SHARED,
             description="Long short-term memory (torch.nn.LSTM)",
         ),
         ModelSpec(
             "gru",
-            build="seqbench_recurrent.layers:gru",
+            build="seqbench_builtin.recurrent.layers:gru",
             parameters=SHARED,
             description="Gated recurrent unit (torch.nn.GRU)",
         ),

@@ -15,8 +15,8 @@ from typing import Any
 
 from seqbench import DataContext
 from seqbench.errors import DataError
-from seqbench_images import debian, idx
-from seqbench_images.catalog import Collection
+from seqbench_builtin.images import debian, idx
+from seqbench_builtin.images.catalog import Collection
 
 Contents = dict[str, bytes]
 Say = Callable[[str], None]

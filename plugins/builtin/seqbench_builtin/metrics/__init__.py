@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import seqbench
 
-METERS = "seqbench_metrics.meters"
+METERS = "seqbench_builtin.metrics.meters"
 
 
 @seqbench.hookimpl

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from seqbench import DataContext, Splits, Task
 from seqbench.errors import DataError
-from seqbench_images import sources
-from seqbench_images.catalog import FASHION_MNIST, KMNIST, MNIST, Collection
-from seqbench_images.idx import CLASSES
+from seqbench_builtin.images import sources
+from seqbench_builtin.images.catalog import FASHION_MNIST, KMNIST, MNIST, Collection
+from seqbench_builtin.images.idx import CLASSES
 
 SIDE = 28
 PIXELS = SIDE * SIDE

@@ -16,13 +16,13 @@ def seqbench_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             "adding",
-            load="seqbench_synthetic.tasks:adding",
+            load="seqbench_builtin.synthetic.tasks:adding",
             parameters={"length": Param(50, minimum=2, help="steps of a sequence"), **SIZES},
             description="Adding problem: the sum of the two marked numbers (regression)",
         ),
         DatasetSpec(
             "parity",
-            load="seqbench_synthetic.tasks:parity",
+            load="seqbench_builtin.synthetic.tasks:parity",
             parameters={"length": Param(8, minimum=1, help="steps of a sequence"), **SIZES},
             description="Parity: whether a sequence of zeros and ones has an odd number of ones",
         ),

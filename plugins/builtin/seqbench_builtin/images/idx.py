@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from seqbench.errors import DataError
-from seqbench_images.catalog import OWNERS, Collection
+from seqbench_builtin.images.catalog import OWNERS, Collection
 
 FILES = {
     "train-images-idx3-ubyte": (60_000, 28, 28),

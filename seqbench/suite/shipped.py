@@ -1,0 +1,92 @@
+"""The suites that ship with seqbench: found by name, each with what it shows and what it needs."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import seqbench
+from seqbench.errors import UsageError
+
+SUFFIXES = (".yaml", ".yml")
+
+#: Starts the part of a suite's first comment that says what it needs: data, packages, time.
+NEEDS = "Needs: "
+
+
+@dataclass(frozen=True)
+class ShippedSuite:
+    """A suite as its first comment describes it.
+
+    Args:
+        description: one sentence.
+        needs: data with its size, packages beyond seqbench, time.
+    """
+
+    name: str
+    path: Path
+    description: str
+    needs: str
+
+
+def shipped_folder() -> Path:
+    """``suites/``: in an installed package inside of it, in a checkout beside it."""
+    package = Path(seqbench.__file__).parent
+    installed = package / "suites"
+    return installed if installed.is_dir() else package.parent / "suites"
+
+
+def shipped_names() -> list[str]:
+    """The names of all shipped suites, sorted."""
+    return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
+
+
+def shipped_suites() -> list[ShippedSuite]:
+    """All shipped suites, by name."""
+    return [_described(shipped_folder() / f"{name}.yaml") for name in shipped_names()]
+
+
+def find_suite(given: str | Path) -> Path:
+    """The file of a suite, given as a path or as the name of a shipped suite.
+
+    A :class:`~pathlib.Path` is a path, and so is a text that has a slash or ends in ``.yaml`` or
+    ``.yml``. Any other text is a name.
+
+    Raises:
+        UsageError: there is no shipped suite of that name.
+    """
+    if isinstance(given, Path) or _is_path(given):
+        return Path(given)
+    names = shipped_names()
+    if given in names:
+        return shipped_folder() / f"{given}.yaml"
+    near = difflib.get_close_matches(given.lower(), names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"available: {', '.join(names)}."
+    example = f"./{given}" if Path(given).is_file() else f"{given or 'mine'}.yaml"
+    raise UsageError(
+        f"unknown suite {given!r}; {hint} A file's path needs a slash or .yaml, as in {example}"
+    )
+
+
+def as_given(path: Path) -> str:
+    """How to name a suite's file on the command line: a shipped one by its name."""
+    if path.parent == shipped_folder() and path.stem in shipped_names():
+        return path.stem
+    return str(path) if _is_path(str(path)) else f".{os.sep}{path}"
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or os.sep in text or text.endswith(SUFFIXES)
+
+
+def _described(path: Path) -> ShippedSuite:
+    """What the comment at the top of a suite says of it."""
+    words: list[str] = []
+    for line in path.read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        words.append(line.removeprefix("#").strip())
+    about, _, needs = " ".join(words).partition(NEEDS)
+    return ShippedSuite(path.stem, path, f"{about.split('. ')[0].strip().rstrip('.')}.", needs)
