@@ -28,20 +28,20 @@ def run(
     data_dir: str | Path | None = None,
     jobs: int | None = None,
 ) -> Run:
-    """Runs a suite and returns its results, as ``seqbench run`` does without its display.
+    """Run a suite and return its results, like ``seqbench run`` without the display.
 
     Args:
-        suite: path of the YAML file, or the name of a shipped suite: a text without a slash and
-            without ``.yaml`` at its end is a name.
-        overrides: settings to change, as ``"train.epochs=2"``.
+        suite: path of the YAML file, or name of a shipped suite: a text without a slash and without
+            the suffix ``.yaml`` is a name.
+        overrides: settings to change, such as ``"train.epochs=2"``.
         models: run only these.
         datasets: run only these.
         devices: replace the suite's devices.
         seeds: replaces the suite's seeds: 0 to ``seeds`` - 1.
-        allow_many: run more than 1,000 trials.
+        allow_many: allow more than 1,000 trials.
         out: folder for results.
-        data_dir: folder to look for datasets in first; default: ``SEQBENCH_DATA``.
-        jobs: CPU threads that may be busy at once; default: as many as there are cores.
+        data_dir: folder to search for datasets first; default: ``SEQBENCH_DATA``.
+        jobs: maximum number of busy CPU cores; default: all.
 
     Raises:
         UsageError: there is no shipped suite of that name.
@@ -49,7 +49,12 @@ def run(
     """
     data_dir = data_dir or os.environ.get("SEQBENCH_DATA")
     selection = Selection(
-        _list(overrides), _list(models), _list(datasets), _list(devices), seeds, allow_many
+        overrides=_list(overrides),
+        models=_list(models),
+        datasets=_list(datasets),
+        devices=_list(devices),
+        seeds=seeds,
+        allow_many=allow_many,
     )
     return start_run(
         Request(find_suite(suite), selection),
@@ -60,7 +65,7 @@ def run(
 
 
 def _list(value: Sequence[str]) -> list[str]:
-    """A name by itself stands for a list of one."""
+    """A single name means a list of one."""
     return [value] if isinstance(value, str) else list(value)
 
 

@@ -1,4 +1,4 @@
-"""Runs of a small suite, to be interrupted, damaged and gone on with; a plugin for pytest."""
+"""A pytest plugin: runs of a small suite, to be interrupted, damaged and resumed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def finish(folder: Path, *arguments: str) -> Path:
-    """Runs to the end; returns the run's folder."""
+    """Run to completion; returns the run's folder."""
     process = start(folder, "--json", *arguments)
     stdout, stderr = process.communicate(timeout=240)
     assert process.returncode == 0, stderr
@@ -58,7 +58,7 @@ def finish(folder: Path, *arguments: str) -> Path:
 
 
 def begun(run: Path) -> dict[str, str]:
-    """When each recorded trial was started."""
+    """The start time of each recorded trial."""
     return {p.stem: json.loads(p.read_text())["started"] for p in (run / "trials").glob("*.json")}
 
 
@@ -71,7 +71,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def timed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As ``undisturbed``, and latency as well."""
+    """Like ``undisturbed``, with latency."""
     folder = tmp_path_factory.mktemp("timed")
     (folder / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
     return finish(folder)
@@ -79,22 +79,22 @@ def timed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def finished(undisturbed: Path, suite: Path, tmp_path: Path) -> Path:
-    """A copy of a finished run beside its suite."""
+    """A copy of a finished run, with its suite."""
     copy = tmp_path / "results" / "small" / undisturbed.name
     shutil.copytree(undisturbed, copy)
     return copy
 
 
-def wait_until_at_work(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Until a runner holds its folder."""
+def wait_until_running(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a runner has locked a folder."""
     wait_for(
         lambda: any(RunFolder(run).at_work() for run in folder.glob("results/small/*")), process
     )
 
 
-def wait_for(what: Callable[[], Any], process: subprocess.Popen[str]) -> None:
+def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 60
-    while not what():
+    while not condition():
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
@@ -124,7 +124,7 @@ FLAKY_SPEC = """
 
 @pytest.fixture
 def slow_run(site: Path, suite: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run one of whose trials has ended while others take their time."""
+    """A running run with one completed trial; the other trials are slow."""
     slow = FLAKY.replace('raise ValueError("bad weather")', "import time; time.sleep(0.2)")
     install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": slow}, "flaky = flaky")
     (tmp_path / "bad").touch()

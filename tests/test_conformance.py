@@ -193,7 +193,7 @@ def test_check_names_what_it_does_not_know(seqbench_cli: Callable[..., Any]) -> 
     assert value.returncode == 2
     assert "lstm, hidden_size: 'many' is text" in value.stderr
     device = seqbench_cli("check", "lstm", "--device", "gpu")
-    assert (device.returncode, "unknown device; there are: cpu" in device.stderr) == (2, True)
+    assert (device.returncode, "unknown device 'gpu'; available: cpu" in device.stderr) == (2, True)
 
 
 def test_a_model_for_labels_alone_has_its_step_examined_too() -> None:

@@ -1,4 +1,4 @@
-"""An executor from outside: one class and one line in the registry."""
+"""Adding an executor takes one class and one line in the registry."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ SUITE = """
 
 
 class _Silent:
-    """The line to a runner that does not listen."""
+    """A channel to a runner that ignores messages."""
 
     def send(self, message: Any) -> None:
         json.dumps(message)
 
 
 class Elsewhere:
-    """Calls jobs one after the other, on what JSON leaves of them, as another machine would."""
+    """Calls jobs one after the other, with payloads sent as JSON, like another machine."""
 
     def __init__(self, cores: int | None = None):
         self._local = make_executor("local", cores=cores)
@@ -82,17 +82,17 @@ def test_an_executor_is_one_class_and_one_line(
     )
     request = Request(write_suite(SUITE), Selection())
     executor = make_executor("elsewhere", cores=1)
-    there = start_run(request, out=tmp_path / "there", executor=executor)
-    here = start_run(request, out=tmp_path / "here", executor=make_executor(cores=1))
-    assert there.ok
-    assert here.ok
-    assert weights(there.path) == weights(here.path)
+    remote = start_run(request, out=tmp_path / "remote", executor=executor)
+    local = start_run(request, out=tmp_path / "local", executor=make_executor(cores=1))
+    assert remote.ok
+    assert local.ok
+    assert weights(remote.path) == weights(local.path)
     assert isinstance(executor, Elsewhere)
     assert {name.rpartition(":")[2] for name in executor.ran} == {
         "describe", "prepare", "train", "measure_cost", "measure_memory", "examine",
         "answer_requests",
     }  # fmt: skip
-    for case in there.document["cases"]:
+    for case in remote.document["cases"]:
         assert case["latency"][0]["median_s"] > 0
 
 
@@ -121,7 +121,7 @@ def test_payloads_name_no_path_of_this_machine(
         assert ': "/' not in text
 
 
-def test_jobs_limits_how_many_run_at_once(
+def test_jobs_limits_parallel_jobs(
     seqbench_cli: Callable[..., Any], write_suite: Callable[[str], Path], tmp_path: Path
 ) -> None:
     suite = write_suite(SUITE.partition("    measure")[0])

@@ -1,4 +1,4 @@
-"""Whatever a plugin does, it is a row with its reason, and the others do not notice."""
+"""Whatever a plugin does becomes a row with its reason, and does not affect other trials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from conftest import install, processes_of, runner_environment
 from seqbench.workers.logs import BEGINNING, END
 
 SECONDS = 6.0
-#: Beyond its limit a trial has a second to end by itself; the rest is for a slow machine.
+#: After its time limit, a trial has a second to exit by itself; the rest is for slow machines.
 PATIENCE = 4.0
 
 SUITE = """
@@ -93,7 +93,7 @@ MODELS = r"""
     class hangs_in_c(Base):
         def fault(self):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            # Keeps the interpreter's lock, so that no thread of this process runs.
+            # Holds the interpreter's lock, so that no thread of this process runs.
             ctypes.PyDLL(None).sleep(1000)
 
     class leaves_a_child(Base):
@@ -195,7 +195,7 @@ DECLARED = """
 
 
 class Row(NamedTuple):
-    """What is to come of one model."""
+    """The expected result of one model."""
 
     status: str
     reason: str
@@ -208,7 +208,7 @@ ROWS = {
     "raises_in_forward": Row("failed", "ValueError: no [bold]good[/bold] (faulty_models.py:"),
     "raises_in_backward": Row("failed", "ArithmeticError: no way back (faulty_models.py:"),
     "exits": Row("failed", "SystemExit: 0"),
-    "exits_at_once": Row("crashed", "exit code 3"),
+    "exits_at_once": Row("crashed", "exited with code 3"),
     "aborts": Row("crashed", "killed by SIGABRT", attempts=2),
     "segfaults": Row("crashed", "killed by SIGSEGV", attempts=2),
     "is_killed": Row("crashed", "killed by SIGKILL", attempts=2),
@@ -219,9 +219,9 @@ ROWS = {
     "leaves_a_daemon": Row("ok", ""),
     "leaves_a_fork": Row("ok", ""),
     "forks_and_exits": Row("ok", ""),
-    "closes_all_files": Row("crashed", "ended by itself with exit code 1"),
-    "writes_everywhere": Row("crashed", "something else was written to the line"),
-    "says_something_else": Row("crashed", "something else was written to the line"),
+    "closes_all_files": Row("crashed", "exited with code 1"),
+    "writes_everywhere": Row("crashed", "the worker's result channel was corrupted"),
+    "says_something_else": Row("crashed", "the worker's result channel was corrupted"),
     "says_half_a_word": Row("timeout", "not finished after 6 s", waits=True),
     "has_a_helper": Row("ok", ""),
     "allocates": Row("out_of_memory", "(limits.memory: 1,500 MiB)"),
@@ -254,7 +254,7 @@ def run(folder: Path, models: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """One run of all the faulty models and two healthy ones."""
+    """A run of all faulty models and two healthy ones."""
     folder = tmp_path_factory.mktemp("faults")
     site = folder / "site"
     names = [name for name in ROWS if name != "imports_for_ever"]
@@ -292,7 +292,7 @@ def test_a_log_is_kept_and_bounded(ended: Ended, model: str) -> None:
     assert log.stat().st_size < BEGINNING + 2 * END + 1000
 
 
-def test_of_a_long_log_beginning_and_end_are_kept(ended: Ended) -> None:
+def test_a_long_log_keeps_its_beginning_and_end(ended: Ended) -> None:
     (log,) = ended.folder.glob(f"results/faults/*/{ended.trial('prints_much')['log']}")
     text = log.read_text()
     assert text.startswith("the beginning\n")
@@ -300,7 +300,7 @@ def test_of_a_long_log_beginning_and_end_are_kept(ended: Ended) -> None:
     assert "bytes left out" in text
 
 
-def test_the_last_lines_stand_in_the_record_and_below_the_table(ended: Ended) -> None:
+def test_the_last_lines_are_in_the_record_and_below_the_table(ended: Ended) -> None:
     assert ended.trial("raises_in_forward")["lines"][-1].startswith("ValueError: no")
     assert ended.trial("exits_at_once")["lines"] == ["last words"]
     shown = subprocess.run(
@@ -313,7 +313,7 @@ def test_the_last_lines_stand_in_the_record_and_below_the_table(ended: Ended) ->
     assert "\u202e" not in shown
 
 
-def test_the_healthy_do_not_notice(ended: Ended, tmp_path: Path) -> None:
+def test_healthy_trials_are_not_affected(ended: Ended, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     alone = json.loads(run(tmp_path, "{rnn: {hidden_size: 4}}, gru").stdout)
     for trial in alone["trials"]:
@@ -322,7 +322,7 @@ def test_the_healthy_do_not_notice(ended: Ended, tmp_path: Path) -> None:
         assert trial["metrics"] == beside["metrics"]
 
 
-def test_the_run_says_that_not_all_is_well_and_leaves_nothing_behind(ended: Ended) -> None:
+def test_the_run_exits_with_1_and_leaves_nothing_behind(ended: Ended) -> None:
     assert ended.done.returncode == 1
     assert ended.document["status"] == "finished"
     assert "Traceback" not in ended.done.stderr
@@ -348,7 +348,7 @@ def sour(site: Path) -> None:
 
 
 @pytest.mark.usefixtures("sour")
-def test_a_dataset_that_fails_costs_its_own_trials(
+def test_a_failing_dataset_affects_only_its_own_trials(
     tmp_path: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
     text = textwrap.dedent(SUITE).replace("MODELS", "rnn, gru")

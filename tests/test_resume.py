@@ -1,4 +1,4 @@
-"""A run that was ended, however roughly, keeps what was earned to the bit."""
+"""An interrupted, killed or damaged run keeps its results, bit for bit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from small_runs import (
     finish,
     start,
     wait_for,
-    wait_until_at_work,
+    wait_until_running,
 )
 
 from seqbench.measure.latency.samples import Samples
@@ -35,7 +35,7 @@ from seqbench.store.files import read_compressed
 from seqbench.store.find import find_run, find_runs
 from seqbench.store.run_folder import RunFolder
 
-#: Fields of a record that tell of time, or of where it was.
+#: Fields of a record that differ between runs: times and file stamps.
 TIMED = ("started", "seconds", "attempts", "weights_stamp")
 
 
@@ -50,15 +50,16 @@ def records(run: Path) -> dict[str, Any]:
 
 
 def measured(run: Path) -> dict[str, Any]:
-    """What was measured of every case, without the figures that differ each time; that latency is
-    what its samples say; and which cases were held against each other.
+    """The measurements of every case without figures that vary, and which cases were compared.
+
+    Checks that the latency figures follow from the samples.
     """
     found: dict[str, Any] = {}
     precision = json.loads((run / "plan.json").read_text())["measure"]["latency"]["precision"]
     for path in sorted((run / "cases").glob("*.json")):
         record = json.loads(path.read_text())
-        held = Samples.read(run / "samples" / f"{path.stem}.json.gz")
-        figures = list(held.measurements(f"samples/{path.stem}.json.gz", precision))
+        samples = Samples.read(run / "samples" / f"{path.stem}.json.gz")
+        figures = list(samples.measurements(f"samples/{path.stem}.json.gz", precision))
         n = record["jobs"][-1]["n"]
         stored = record["measurements"][-n:]
         assert json.loads(json.dumps([asdict(one) for one in figures])) == stored
@@ -77,23 +78,23 @@ def measured(run: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "kills", [1, pytest.param(50, marks=pytest.mark.slow)], ids=["one", "fifty"]
 )
-def test_whatever_the_moment_of_a_kill_the_records_are_those_of_an_undisturbed_run(
+def test_after_kills_at_any_moment_records_equal_those_of_an_undisturbed_run(
     timed: Path, tmp_path: Path, kills: int
 ) -> None:
-    """Kills with SIGKILL at random moments; each time some file may be torn as well. Whenever the
-    run comes to its end all the same, it begins anew.
+    """SIGKILL at random moments, each time possibly with a torn file. If the run finishes anyway,
+    a new one starts.
     """
     (tmp_path / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
     expected = records(timed), measured(timed)
     longest = json.loads((timed / "run.json").read_text())["seconds"]
     seed = random.randrange(10**6)
-    print("seed", seed)  # shown where this fails
+    print("seed", seed)  # shown on failure
     draw = random.Random(seed)
     for _ in range(kills):
         runs = [path.parent for path in tmp_path.glob("results/small/*/run.json")]
         process = start(tmp_path, *(["--resume"] if runs else []))
-        if draw.random() < 0.9:  # or else while it starts
-            wait_until_at_work(tmp_path, process)
+        if draw.random() < 0.9:  # otherwise while it starts
+            wait_until_running(tmp_path, process)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(draw.uniform(0, longest))
         process.kill()
@@ -122,7 +123,7 @@ def test_whatever_the_moment_of_a_kill_the_records_are_those_of_an_undisturbed_r
     assert not [name for name in names if "unfinished" in name]
 
 
-def test_of_an_interrupted_contest_no_sample_is_lost(timed: Path, tmp_path: Path) -> None:
+def test_an_interrupted_contest_loses_no_samples(timed: Path, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
     shutil.copytree(timed, tmp_path / "results" / "small" / timed.name)
     (run,) = tmp_path.glob("results/small/*")
@@ -144,10 +145,10 @@ def test_of_an_interrupted_contest_no_sample_is_lost(timed: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_trial_that_ended_while_its_runner_stood_still_is_kept(
+def test_a_trial_that_ended_while_its_runner_was_stopped_is_kept(
     site: Path, suite: Path, tmp_path: Path
 ) -> None:
-    """Stopped (Ctrl-Z) beyond the trial's limit."""
+    """Stopped (Ctrl-Z) for longer than the trial's time limit."""
     slow = FLAKY.replace('raise ValueError("bad weather")', "import time; time.sleep(0.1)")
     install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": slow}, "flaky = flaky")
     (tmp_path / "bad").touch()
@@ -165,7 +166,7 @@ def test_a_trial_that_ended_while_its_runner_stood_still_is_kept(
     assert json.loads(stdout)["trials"][0]["status"] == "ok"
 
 
-def test_what_is_damaged_is_done_again_and_that_is_said(
+def test_damaged_results_are_reported_and_run_again(
     finished: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     torn, *_ = trials = sorted(finished.glob("trials/*.json"))
@@ -186,13 +187,13 @@ def test_what_is_damaged_is_done_again_and_that_is_said(
         assert f"warning: {path.relative_to(tmp_path)} is not valid JSON" in stderr
         assert path.with_suffix(".damaged").exists()
     assert stderr.count("set aside as") == 2
-    assert "its weights are damaged; it does not count" in stderr
-    assert "its weights are gone; it does not count" in stderr
+    assert "its weights are damaged; it will run again" in stderr
+    assert "its weights are missing; it will run again" in stderr
     assert len(list((finished / "cases").glob("*.json"))) == 2
 
 
 def move_packages(run: Path) -> None:
-    """Makes a run what it would be if its packages had lain elsewhere: its cases have other ids."""
+    """Change a run as if its packages had been elsewhere: its cases have other ids."""
     plan = (run / "plan.json").read_text()
     ids = {case["id"]: case["id"][:-3] + "old" for case in json.loads(plan)["cases"]}
     for folder in ("trials", "cases", "comparisons", "weights", "."):
@@ -210,7 +211,7 @@ def move_packages(run: Path) -> None:
     (run / "plan.json").write_text(json.dumps(moved))
 
 
-def test_a_run_whose_packages_have_moved_trains_again_and_says_so(
+def test_a_run_whose_packages_have_moved_is_retrained_and_this_is_reported(
     finished: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     move_packages(finished)
@@ -229,11 +230,11 @@ def test_a_run_whose_packages_have_moved_trains_again_and_says_so(
     assert len(re.findall(r"-s\d: weights are the same as those of [\w-]+old-s\d", log)) == 6
 
 
-def test_a_results_folder_that_vanishes_is_named(
+def test_a_results_folder_that_disappears_is_reported(
     slow_run: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     shutil.rmtree(tmp_path / "results")
-    (tmp_path / "bad").unlink()  # the others end soon
+    (tmp_path / "bad").unlink()  # so that the other trials end soon
     _, stderr = slow_run.communicate(timeout=60)
     assert slow_run.returncode == 1
     assert "error: cannot write " in stderr
@@ -242,13 +243,13 @@ def test_a_results_folder_that_vanishes_is_named(
     assert processes_of(tmp_path) == []
 
 
-def test_a_full_disk_keeps_what_was_earned(suite: Path, tmp_path: Path) -> None:
-    """On a disk of its own, full but for a few pages."""
+def test_a_full_disk_keeps_the_results_so_far(suite: Path, tmp_path: Path) -> None:
+    """On a separate, almost full disk."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this user may not mount a disk")
+        pytest.skip("this user cannot mount a disk")
     try:
         process = start(tmp_path, "--out", "disk")
         _, stderr = process.communicate(timeout=120)
@@ -264,8 +265,8 @@ def test_a_full_disk_keeps_what_was_earned(suite: Path, tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_place_that_cannot_be_written_is_named(suite: Path, tmp_path: Path) -> None:
-    """Whoever runs this may be allowed to write anywhere, but to no folder below a file."""
+def test_an_unwritable_results_folder_is_reported(suite: Path, tmp_path: Path) -> None:
+    """Even root cannot create a folder below a file."""
     (tmp_path / "file").touch()
     process = start(tmp_path, "--out", "file/results")
     _, stderr = process.communicate(timeout=60)
@@ -275,13 +276,13 @@ def test_a_place_that_cannot_be_written_is_named(suite: Path, tmp_path: Path) ->
     assert "Traceback" not in stderr
 
 
-def test_a_disk_that_may_only_be_read_shows_its_runs_and_takes_no_others(
+def test_a_read_only_disk_shows_its_runs_and_refuses_new_ones(
     finished: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
     disk = tmp_path / "results"
     mount = ["mount", "--bind", "-r", str(disk), str(disk)]
     if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this user may not mount a disk")
+        pytest.skip("this user cannot mount a disk")
     try:
         assert seqbench_cli("show").returncode == 0
         for arguments in ((), ("--resume",)):
@@ -294,7 +295,7 @@ def test_a_disk_that_may_only_be_read_shows_its_runs_and_takes_no_others(
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_clock_that_is_set_back_costs_no_run(
+def test_a_clock_that_is_set_back_loses_no_run(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Earlier(datetime):
@@ -311,7 +312,7 @@ def test_a_clock_that_is_set_back_costs_no_run(
     assert find_run(results, "small") == finished
 
 
-def test_a_killed_run_is_listed_as_such(finished: Path, seqbench_cli: Callable[..., Any]) -> None:
+def test_a_killed_run_is_listed_as_killed(finished: Path, seqbench_cli: Callable[..., Any]) -> None:
     folder = RunFolder(finished)
     folder.set_state("running")
     assert " killed " in seqbench_cli("list").stdout
@@ -320,7 +321,7 @@ def test_a_killed_run_is_listed_as_such(finished: Path, seqbench_cli: Callable[.
         assert " running " in seqbench_cli("list").stdout
 
 
-def test_a_run_whose_own_files_are_torn_is_gone_on_with(
+def test_a_run_with_torn_files_can_be_resumed(
     finished: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     for name in ("run.json", "plan.json", "environment.json"):
@@ -335,7 +336,7 @@ def test_a_run_whose_own_files_are_torn_is_gone_on_with(
     assert begun(finished) == begun(undisturbed)
 
 
-def test_a_results_folder_that_vanishes_while_it_is_timed_is_no_fault_of_a_model(
+def test_a_results_folder_that_disappears_during_timing_is_not_blamed_on_a_model(
     timed: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(timed, tmp_path / "results" / "small" / timed.name)

@@ -1,4 +1,4 @@
-"""The main job, through the real program: results, failures as results, exit codes."""
+"""`seqbench run` as a real program: results, failures as results, exit codes."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ FAULTY_MODELS = """
         def fault(self):
             subprocess.Popen(["sleep", "1000"], start_new_session=True)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            ctypes.PyDLL(None).sleep(1000)  # keeping the interpreter's lock
+            ctypes.PyDLL(None).sleep(1000)  # holds the interpreter's lock
     """
 
 
 @pytest.fixture(scope="module")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One finished run, made by the program with --json; its output lies beside it."""
+    """The folder of a run finished by the program with --json, with its output."""
     folder = tmp_path_factory.mktemp("tiny")
     (folder / "tiny.yaml").write_text(textwrap.dedent(TINY))
     done = subprocess.run(
@@ -104,13 +104,13 @@ def test_json_is_one_document_with_every_figure(tiny_document: dict[str, Any]) -
         assert case["macs"] > 0
 
 
-def test_everything_else_went_to_stderr_without_control_codes(tiny_run: Path) -> None:
-    said = (tiny_run / "stderr.txt").read_text()
-    assert "training: 4 trials" in said
-    assert "\x1b" not in said
+def test_everything_else_goes_to_stderr_without_control_codes(tiny_run: Path) -> None:
+    stderr = (tiny_run / "stderr.txt").read_text()
+    assert "training: 4 trials" in stderr
+    assert "\x1b" not in stderr
 
 
-def test_the_run_folder_holds_all_that_the_docs_list(
+def test_the_run_folder_has_the_documented_files(
     tiny_run: Path, tiny_document: dict[str, Any]
 ) -> None:
     folder = tiny_run / tiny_document["run"]
@@ -124,7 +124,7 @@ def test_the_run_folder_holds_all_that_the_docs_list(
     assert not list(folder.rglob(".*"))
 
 
-def test_what_is_printed_can_be_derived_again_from_the_samples(
+def test_printed_figures_can_be_recomputed_from_the_samples(
     tiny_run: Path, tiny_document: dict[str, Any]
 ) -> None:
     from seqbench.measure.latency.comparisons import compare_cases
@@ -145,7 +145,7 @@ def test_what_is_printed_can_be_derived_again_from_the_samples(
     assert [one["settings"]["batch_size"] for one in kept] == [1, 8, 1]
 
 
-def test_show_and_list_find_the_run_again(
+def test_show_and_list_find_the_run(
     tiny_run: Path, tiny_document: dict[str, Any], seqbench_cli: Callable[..., Any]
 ) -> None:
     shown = seqbench_cli("show", "--format", "json", cwd=tiny_run)
@@ -160,7 +160,7 @@ def test_show_and_list_find_the_run_again(
         assert "rnn" in seqbench_cli("show", "--format", form, cwd=tiny_run).stdout
     both = seqbench_cli("show", "--pairs", "--format", "csv", cwd=tiny_run)
     assert both.returncode == 2
-    assert "--format csv and --pairs do not go together" in both.stderr
+    assert "--format csv and --pairs cannot be combined" in both.stderr
     missing = seqbench_cli("show", "nothing", cwd=tiny_run)
     assert missing.returncode == 1
     assert "no run is called 'nothing'" in missing.stderr
@@ -169,7 +169,7 @@ def test_show_and_list_find_the_run_again(
 def test_two_runs_give_identical_weights(
     tiny_run: Path, tiny_document: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The second with other trials beside it, through the Python API."""
+    """The second run has fewer trials, and uses the Python API."""
     run = seqbench.run(tiny_run / "tiny.yaml", out=tmp_path, models=["gru"], seeds=1,
                        overrides=["measure=[accuracy]"])  # fmt: skip
     assert run.ok
@@ -193,7 +193,7 @@ def test_one_case_alone_is_measured_too(
     assert [entry["batch_size"] for entry in case["throughput"]] == [8]
 
 
-def test_a_case_that_dies_while_it_is_timed_is_out_and_the_others_go_on(
+def test_a_case_that_crashes_while_it_is_timed_is_dropped(
     site: Path,
     write_suite: Callable[..., Path],
     seqbench_cli: Callable[..., Any],
@@ -224,13 +224,11 @@ def test_a_case_that_dies_while_it_is_timed_is_out_and_the_others_go_on(
     assert rnn["latency"][0]["n"] > 0
     assert mortal["accuracy"] is not None
     assert mortal["latency"] == []
-    assert {one["reason"] for one in mortal["unmeasured"]} == {
-        "the process ended by itself with exit code 9"
-    }
+    assert {one["reason"] for one in mortal["unmeasured"]} == {"the process exited with code 9"}
     line = "faulty:dies on parity, while it was timed"
-    assert f"  crashed {line}: the process ended by itself with exit code 9" in done.stderr
+    assert f"  crashed {line}: the process exited with code 9" in done.stderr
     (log,) = tmp_path.glob("results/*/*/run.log")
-    assert f" {line}: crashed: the process ended by itself with exit code 9" in log.read_text()
+    assert f" {line}: crashed: the process exited with code 9" in log.read_text()
 
 
 def test_an_absent_device_is_skipped_with_the_reason(
@@ -240,11 +238,11 @@ def test_an_absent_device_is_skipped_with_the_reason(
     assert done.returncode == 1
     for trial in json.loads(done.stdout)["trials"]:
         assert trial["status"] == "skipped"
-        assert "no device 'cuda:7' (it has: cpu" in trial["reason"]
+        assert "no device 'cuda:7'; available: cpu" in trial["reason"]
 
 
-def heed_signals() -> None:
-    """Tests that run in the background, or under nohup, inherit that signals are ignored."""
+def restore_signals() -> None:
+    """Undo that signals are ignored, as inherited in the background or under nohup."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
@@ -253,7 +251,7 @@ def heed_signals() -> None:
 def hanging(
     site: Path, write_suite: Callable[..., Path], tmp_path: Path
 ) -> Iterator[subprocess.Popen[str]]:
-    """A run whose two good trials have ended while another model hangs."""
+    """A run with two successful trials, while another model hangs."""
     install(site, "faulty", {"faulty": FAULTY, "faulty_models": FAULTY_MODELS}, "faulty = faulty")
     text = TINY.replace("{gru: {hidden_size: 4}}", "faulty:hangs")
     process = subprocess.Popen(
@@ -261,10 +259,10 @@ def hanging(
         cwd=tmp_path, env=runner_environment(tmp_path), stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
         start_new_session=True,
-        preexec_fn=heed_signals,
+        preexec_fn=restore_signals,
     )  # fmt: skip
     try:
-        # Trials go one seed of every case after the other, two at a time.
+        # Trials run seed by seed over all cases, two at a time.
         deadline = time.monotonic() + 60
         while len(list(tmp_path.glob("results/tiny/*/trials/rnn-*.json"))) < 2:
             assert time.monotonic() < deadline
@@ -276,7 +274,7 @@ def hanging(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_keeps_what_was_earned_and_leaves_nothing_running(
+def test_an_interrupt_keeps_results_and_leaves_nothing_running(
     hanging: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
 ) -> None:
     hanging.send_signal(number)
@@ -289,15 +287,13 @@ def test_an_interrupt_keeps_what_was_earned_and_leaves_nothing_running(
     assert processes_of(tmp_path) == []
 
 
-def test_workers_end_with_a_runner_that_is_killed(
-    hanging: subprocess.Popen[str], tmp_path: Path
-) -> None:
+def test_workers_end_with_a_killed_runner(hanging: subprocess.Popen[str], tmp_path: Path) -> None:
     hanging.kill()
     hanging.wait()
     assert processes_of(tmp_path) == []
 
 
-def test_a_script_without_a_main_guard_does_not_start_itself_again(
+def test_a_script_without_a_main_guard_runs_once(
     write_suite: Callable[..., Path], tmp_path: Path
 ) -> None:
     script = tmp_path / "study.py"
@@ -315,8 +311,8 @@ def test_a_script_without_a_main_guard_does_not_start_itself_again(
     assert done.stdout.split() == ["started", "True", "2"]
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's own setting")
-def test_what_a_training_frees_is_not_asked_from_the_system_again() -> None:
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_memory_freed_in_training_is_reused() -> None:
     script = """
 import resource
 import torch

@@ -68,7 +68,7 @@ def test_a_wrong_time_may_be_the_machine(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_device_that_is_not_there_is_named() -> None:
     done = CliRunner().invoke(selftest, ["--quick", "--device", "nonsense"])
     assert done.exit_code == 2
-    assert "this machine has no device 'nonsense' (it has: cpu" in done.output
+    assert "this machine has no device 'nonsense'; available: cpu" in done.output
 
 
 def test_a_figure_that_cannot_be_had_fails(monkeypatch: pytest.MonkeyPatch) -> None:

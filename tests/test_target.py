@@ -167,7 +167,7 @@ def test_the_dry_run_says_how_long_timing_takes(seqbench_cli: Callable[..., Any]
     suite = ROOT / "suites" / "quick.yaml"
     asked = "measure.latency={budget: 10s, batch_sizes: [1, 8], processes: 10, warm_up: 500ms}"
     text = seqbench_cli("run", suite, "--dry-run", "--set", asked, *ONE).stdout
-    assert "10 s for each case; batch 1, 8; length as the dataset; threads 1; eager;" in text
+    assert "10 s per case; batch 1, 8; length of the dataset; threads 1; eager;" in text
     # 10 processes × (0.5 s to load + 0.5 s to warm up) + 10 s
     assert "about 20 s for all cases" in text
     many = asked.replace("10s", "1s").replace("}", ", runtimes: [eager, compile]}")

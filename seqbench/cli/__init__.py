@@ -1,4 +1,4 @@
-"""The command line. Each command imports what it needs when it runs; nothing imports this."""
+"""The command line. Each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from seqbench.cli.terminal import wrapped
 from seqbench.errors import SeqbenchError, UsageError, check_system
 from seqbench.report.text import clean
 
-#: What is said of an error or a warning, at most.
+#: Maximum length of an error or a warning, in characters.
 LONGEST = 5000
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -39,23 +39,23 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
     "without",
     metavar="NAME",
     multiple=True,
-    help="Do without this plugin package. May be given again.",
+    help="Disable this plugin package. Repeatable.",
 )
-@click.option("--strict", is_flag=True, help="Any broken plugin is an error.")
+@click.option("--strict", is_flag=True, help="Fail if any plugin is broken.")
 def cli(debug: bool, without: tuple[str, ...], strict: bool) -> None:
     """Benchmark sequence models: accuracy, latency and memory of the same trained models.
 
     \b
     seqbench run quick     runs a suite and shows its tables
     seqbench suites        lists the suites that come with seqbench
-    seqbench show          shows the latest run again
+    seqbench show          shows the tables of the latest run
     seqbench models        lists the models to compare
 
     Completion: eval "$(_SEQBENCH_COMPLETE=bash_source seqbench)" (or zsh_source, fish_source).
     """
     if without:
-        given = os.environ.get("SEQBENCH_DISABLE_PLUGINS", "")
-        os.environ["SEQBENCH_DISABLE_PLUGINS"] = ",".join([*filter(None, [given]), *without])
+        before = os.environ.get("SEQBENCH_DISABLE_PLUGINS", "")
+        os.environ["SEQBENCH_DISABLE_PLUGINS"] = ",".join([*filter(None, [before]), *without])
     if strict:
         os.environ["SEQBENCH_STRICT_PLUGINS"] = "1"
 
@@ -70,9 +70,9 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Runs the command line and exits: 0 fine, 1 something failed, 2 usage, 130 interrupted."""
-    gc.set_threshold(50_000)  # ten thousand records hold no cycles: look for them seldom
-    warnings.showwarning = _say_warning  # type: ignore[assignment]
+    """Run the command line and exit: 0 success, 1 failure, 2 usage error, 130 interrupted."""
+    gc.set_threshold(50_000)  # ten thousand records have no cycles: collect rarely
+    warnings.showwarning = _print_warning  # type: ignore[assignment]
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
@@ -92,7 +92,7 @@ def main() -> None:
         code = USAGE if isinstance(error, UsageError) else FAILED
         if "--debug" in sys.argv:
             traceback.print_exc()
-        _say_error(str(error))
+        _print_error(str(error))
         if error.hint:
             click.echo(error.hint, err=True)
     except BrokenPipeError:  # `seqbench show | head`
@@ -105,13 +105,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _say_warning(message: Warning | str, *more: object) -> None:
-    """One line; where in the code it comes from is of no use to a user."""
+def _print_warning(message: Warning | str, *more: object) -> None:
+    """Print one line, without the place in the code, which does not help a user."""
     click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
     click.echo(wrapped(clean(message, LONGEST), len("warning: ")), err=True)
 
 
-def _say_error(text: str) -> None:
+def _print_error(text: str) -> None:
     for line in text.splitlines():
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(wrapped(clean(line, LONGEST), len("error: ")), err=True)

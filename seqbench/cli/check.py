@@ -1,4 +1,4 @@
-"""``seqbench check``: whether a plugin's model or dataset is right."""
+"""``seqbench check``: checks a plugin's model or dataset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from seqbench.testing.plugin_checks.job import CheckPayload
     from seqbench.testing.plugin_checks.results import CheckResult
 
-#: Seconds that all checks of one model or dataset may take.
+#: Time limit in seconds for all checks of one model or dataset.
 LIMIT = 600.0
 
 LONGEST = 2000
@@ -36,40 +36,40 @@ STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim", "no": "yellow"}
     "given",
     metavar="KEY=VALUE",
     multiple=True,
-    help="A parameter other than its default. May be given again.",
+    help="Set a parameter. Repeatable.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Where a model is examined.")
+@click.option("--device", default="cpu", show_default=True, help="Device to check a model on.")
 @DATA_DIR
 def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None) -> None:
-    """Check that the model or dataset NAME keeps to what seqbench relies on.
+    """Check that the model or dataset NAME has the properties that seqbench relies on.
 
-    Exit code: 0 all is well, 1 some check failed.
+    Exit code: 0 all checks passed, 1 a check failed.
     """
     from seqbench.devices.registry import is_device_name, known_names
     from seqbench.plugins.discovery import load_plugins
     from seqbench.testing.plugin_checks.job import check_payload
 
     if not is_device_name(device):
-        raise UsageError(f"--device {device}: unknown device; there are: {known_names()}")
+        raise UsageError(f"--device: unknown device {device!r}; available: {known_names()}")
     offer = load_plugins().offer(name)
     payload = check_payload(offer, _parameters(given), device)
     click.echo(f"{name}, {offer.source}", err=True)
-    found, ended = _run(payload, data_dir)
+    found, problem = _run_checks(payload, data_dir)
     terminal = console()
     terminal.print(_table(found))
     failed = [one for one in found if one.result == "failed"]
     for one in failed:
         terminal.print(_failure(one))
-    if ended:
-        terminal.print(_plain(f"\n{ended}", "bold red"))
-    count = sum(one.result in ("ok", "failed") for one in found)
-    click.echo(f"\n{count - len(failed)} of {count} checks passed")
-    if failed or ended:
+    if problem:
+        terminal.print(_plain(f"\n{problem}", "bold red"))
+    total = sum(one.result in ("ok", "failed") for one in found)
+    click.echo(f"\n{total - len(failed)} of {total} checks passed")
+    if failed or problem:
         sys.exit(1)
 
 
 def _parameters(given: Sequence[str]) -> dict[str, Any]:
-    """``("hidden_size=8",)`` as values. Raises UsageError."""
+    """The values of ``("hidden_size=8",)``. Raises UsageError."""
     import yaml
 
     values = {}
@@ -84,19 +84,19 @@ def _parameters(given: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _run(payload: CheckPayload, data_dir: Path | None) -> tuple[list[CheckResult], str]:
-    """The results, and how the process ended if it did not get to the end."""
+def _run_checks(payload: CheckPayload, data_dir: Path | None) -> tuple[list[CheckResult], str]:
+    """The results, and how the process ended if it did not complete; else ""."""
     from seqbench.executors.base import Activity, Job, Listener
     from seqbench.executors.registry import make_executor
     from seqbench.report.text import clean
     from seqbench.testing.plugin_checks.job import local_workspace
     from seqbench.testing.plugin_checks.results import CheckResult
 
-    at, found = "loading", []
+    step, found = "loading", []
 
-    def told(job: Activity, message: Mapping[str, Any]) -> None:
-        nonlocal at
-        at = message.get("say", at)
+    def received(job: Activity, message: Mapping[str, Any]) -> None:
+        nonlocal step
+        step = message.get("say", step)
         if "found" in message:
             found.append(CheckResult(**message["found"]))
 
@@ -108,28 +108,29 @@ def _run(payload: CheckPayload, data_dir: Path | None) -> tuple[list[CheckResult
         device=payload.device,
         limit=LIMIT,
     )
-    outcomes = make_executor().run([job], local_workspace(data_dir), Listener(told=told))
+    outcomes = make_executor().run([job], local_workspace(data_dir), Listener(received=received))
     outcome = next(iter(outcomes))
     if outcome.status == "ok":
         return found, ""
     lines = "".join(f"\n  | {clean(line)}" for line in outcome.lines)
-    return found, f"{outcome.status} during `{at}`: {outcome.reason}{lines}"
+    return found, f"{outcome.status} during `{step}`: {outcome.reason}{lines}"
 
 
 def _table(found: Sequence[CheckResult]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for header in ("check", "result", "what is asked"):
+    for header in ("check", "result", "requirement"):
         table.add_column(header, overflow="fold")
     for one in found:
-        asked = one.asks + (f" ({one.note})" if one.note else "")
-        table.add_row(_plain(one.check), _plain(one.result, STYLES[one.result]), _plain(asked))
+        requirement = one.asks + (f" ({one.note})" if one.note else "")
+        result = _plain(one.result, STYLES[one.result])
+        table.add_row(_plain(one.check), result, _plain(requirement))
     return table
 
 
 def _failure(one: CheckResult) -> Text:
-    """What was expected, what came, and the smallest input that does it."""
+    """What was expected, what the check got, and the smallest input that shows it."""
     from seqbench.report.text import clean
 
     text = _plain(f"\n{one.check}", "bold red")

@@ -1,4 +1,4 @@
-"""What timing is asked for, in words, and how long it will take."""
+"""The latency settings in words, and how long timing will take."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from seqbench.measure.latency.protocol import BLOCK_SECONDS, LEAST_ROUNDS
 from seqbench.suite.keys import Latency
 
-#: Of each process beside its timing: it starts, loads the case and meets its data.
+#: Overhead of each process, in seconds: start, load the case and its data.
 LOAD_SECONDS = 0.5
 
 
-def latency_words(asked: Latency) -> str:
-    """``10 s for each case; batch 1, 64; 1 thread; eager; …``."""
+def latency_words(latency: Latency) -> str:
+    """``10 s per case; batch 1, 64; 1 thread; eager; …``."""
     parts = [
-        f"{asked.budget:g} s for each case",
-        f"batch {_list(asked.batch_sizes)}",
-        f"length {_list(asked.seq_lens) if asked.seq_lens else 'as the dataset'}",
-        f"threads {_list(asked.threads)}",
-        _list(asked.runtimes),
-        f"{asked.processes} processes, {asked.warm_up:g} s of warming up each",
-        f"until ±{100 * asked.precision:g} %",
+        f"{latency.budget:g} s per case",
+        f"batch {_list(latency.batch_sizes)}",
+        f"length {_list(latency.seq_lens) if latency.seq_lens else 'of the dataset'}",
+        f"threads {_list(latency.threads)}",
+        _list(latency.runtimes),
+        f"{latency.processes} processes, {latency.warm_up:g} s of warm-up each",
+        f"until ±{100 * latency.precision:g} %",
     ]
     return "; ".join(parts)
 
@@ -29,13 +29,13 @@ def _list(values: Sequence[object]) -> str:
     return ", ".join(str(value) for value in values)
 
 
-def least_seconds(asked: Latency, cases: int) -> float:
-    """Time for all cases where none is precise before its budget ends and nothing is compiled.
+def least_seconds(latency: Latency, cases: int) -> float:
+    """Seconds for all cases if every case uses its whole budget and nothing is compiled.
 
-    However short the budget, each process is loaded, warmed up, and takes part in a few rounds.
+    However short the budget, each process is loaded, warmed up, and timed for a few rounds.
     """
-    settings = len(asked.batch_sizes) * max(1, len(asked.seq_lens))
-    settings *= len(asked.threads) * len(asked.runtimes)
-    rounds = asked.processes * LEAST_ROUNDS * settings * BLOCK_SECONDS
-    process = LOAD_SECONDS + asked.warm_up
-    return cases * (asked.processes * process + max(asked.budget, rounds))
+    settings = len(latency.batch_sizes) * max(1, len(latency.seq_lens))
+    settings *= len(latency.threads) * len(latency.runtimes)
+    rounds = latency.processes * LEAST_ROUNDS * settings * BLOCK_SECONDS
+    process = LOAD_SECONDS + latency.warm_up
+    return cases * (latency.processes * process + max(latency.budget, rounds))

@@ -1,4 +1,4 @@
-"""``seqbench models``, ``datasets``, ``runtimes``, ``plugins`` and others: what there is."""
+"""``seqbench models``, ``datasets``, ``runtimes``, ``plugins`` … list what is available."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 @click.command()
 def models() -> None:
-    """List the models: parameters with their defaults, and where each came from."""
+    """List the models with their parameters, defaults and origin."""
     _print_kind("model")
 
 
 @click.command()
 def datasets() -> None:
-    """List the datasets: parameters with their defaults, and where each came from."""
+    """List the datasets with their parameters, defaults and origin."""
     _print_kind("dataset")
 
 
 @click.command()
 def metrics() -> None:
-    """List the metrics that a suite can ask for beside accuracy and mse."""
+    """List the metrics that a suite can use besides accuracy and mse."""
     _print_kind("metric")
 
 
@@ -47,24 +47,26 @@ def runtimes() -> None:
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Say instead whether this machine is fit to measure.")
+@click.option(
+    "--check", is_flag=True, help="Check whether this machine is suitable for benchmarking."
+)
 def devices(check: bool) -> None:
     """List the devices that a suite can name here."""
     if check:
-        from seqbench.cli.doctor import diagnose as examine
+        from seqbench.cli.doctor import diagnose
 
-        examine()
+        diagnose()
         return
     from seqbench.devices.registry import available_devices, resolve_device
 
     try:
         found = available_devices()
     except (ImportError, OSError) as error:
-        raise click.ClickException(f"torch does not work here: {error}") from error
+        raise click.ClickException(f"torch does not work on this machine: {error}") from error
     auto = resolve_device("auto", found)
     for name, description in found.items():
-        stands = "  (auto)" if name == auto else ""
-        click.echo(f"{name:<8} {description}{stands}")
+        mark = "  (auto)" if name == auto else ""
+        click.echo(f"{name:<8} {description}{mark}")
 
 
 @click.command("plugins")
@@ -77,13 +79,13 @@ def plugins() -> None:
     from seqbench.suite.runtimes import with_own_runtimes
 
     registry = load_plugins()
-    every = with_own_runtimes(registry)
+    complete = with_own_runtimes(registry)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for header in ("plugin", "from", "status", "offers"):
         table.add_column(header, overflow="fold")
     for plugin in registry.plugins:
         offers = [offer.spec.name for offer in plugin.offers]
-        clashes = every.clashes(plugin)
+        clashes = complete.clashes(plugin)
         status, style = ("broken", "red") if plugin.error else ("ok", "green")
         if plugin.disabled:
             status, style = "disabled", "dim"
@@ -98,7 +100,7 @@ def plugins() -> None:
     if registry.plugins:
         console().print(table)
     else:
-        click.echo("no plugins are installed, not even seqbench's own: install seqbench with pip")
+        click.echo("no plugins found, not even the built-in ones: install seqbench with pip")
 
 
 def _print_kind(kind: str) -> None:
@@ -123,15 +125,15 @@ def _print_offers(offers: Sequence[Offer[Any]]) -> None:
         if offer.spec.description:
             terminal.print(Padding(_plain(offer.spec.description), (0, 0, 0, 2), expand=False))
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-        for whole in (True, True, False):
-            table.add_column(no_wrap=whole, overflow="fold")
+        for unbroken in (True, True, False):
+            table.add_column(no_wrap=unbroken, overflow="fold")
         for name, param in getattr(offer.spec, "parameters", {}).items():  # runtimes have none
             table.add_row(_plain(name), _plain(_value(param)), _plain(_remarks(param)))
         terminal.print(Padding(table, (0, 0, 1, 2), expand=False))
 
 
 def _value(param: Param) -> str:
-    """The default as one would write it in a suite."""
+    """The default as written in a suite."""
     import json
 
     return param.default if isinstance(param.default, str) else json.dumps(param.default)

@@ -30,7 +30,7 @@ OUT = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("results"),
     show_default=True,
-    help="Folder that keeps the runs.",
+    help="Folder of all runs.",
 )
 
 DATA_DIR = click.option(
@@ -43,7 +43,7 @@ DATA_DIR = click.option(
 
 
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that change what a suite asks for."""
+    """The options that change a suite."""
     options = [
         click.option(
             "--set",
@@ -81,7 +81,7 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="N",
             help="Seeds 0 to N-1, instead of the suite's.",
         ),
-        click.option("--yes", is_flag=True, help="Plan more than 1,000 trials."),
+        click.option("--yes", is_flag=True, help="Allow more than 1,000 trials."),
     ]
     for option in reversed(options):
         function = option(function)
@@ -89,6 +89,7 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def selection_from(
+    *,
     overrides: tuple[str, ...],
     models: tuple[str, ...],
     datasets: tuple[str, ...],

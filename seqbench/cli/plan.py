@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def previewed(suite: Path, selection: Selection, resume: Resume) -> Preview:
-    """What resuming a run would do; shows that torch is loading meanwhile."""
+    """What resuming a run would do; shows progress while torch loads."""
     from seqbench.cli.progress import Display
     from seqbench.runner.preview import preview
 
@@ -40,7 +40,7 @@ def print_preview(found: Preview) -> None:
     decisions = found.decisions
     titles = [clean(f"{one.trial.case.name}, seed {one.trial.seed}") for one in decisions]
     width = max(map(cell_len, titles), default=0)
-    # Plain lines: of ten thousand rows, a table would take longer to lay out than they to decide.
+    # Plain lines: laying out a table of ten thousand rows takes longer than deciding them.
     for one, title in zip(decisions, titles, strict=True):
         what = "keep" if one.record is not None else "run "
         click.echo(f"{title}{' ' * (width - cell_len(title))}  {what}  {clean(one.why)}")
@@ -53,7 +53,7 @@ def print_preview(found: Preview) -> None:
     if latency.requested:
         _print_contests(latency.missing)
     if runs and any(one.why for one in (*memory.missing, *latency.missing)):
-        click.echo("(a model that trains to the same weights again is not measured again)")
+        click.echo("(a model that is retrained to the same weights is not measured again)")
     click.echo("nothing was run")
 
 
@@ -69,7 +69,7 @@ def _print_contests(missing: Sequence[Missing]) -> None:
 
 
 def planned(suite: Path, selection: Selection) -> Plan:
-    """The plan of a suite with all plugins there are."""
+    """The plan of a suite, using all installed plugins."""
     from seqbench.plugins.discovery import load_plugins
     from seqbench.runner.start import plan_suite
 
@@ -123,7 +123,7 @@ def _measure_lines(plan: Plan) -> Iterator[str]:
         seconds = duration(least_seconds(measure.latency, len(plan.cases)))
         eager = set(measure.latency.runtimes) == {"eager"}
         more = "" if eager else ", plus the time to compile"
-        yield f"  about {seconds} for all cases, less if precise earlier{more}"
+        yield f"  about {seconds} for all cases, less if the precision is reached earlier{more}"
     if measure.memory is not None:
         yield f"memory: batch {measure.memory.batch_size}"
 
@@ -139,7 +139,7 @@ def _other_lines(plan: Plan) -> Iterator[str]:
         yield f"target: {plan.suite.target}"
     limits = plan.suite.limits
     memory = f"{limits.memory / 2**20:,.0f} MiB" if limits.memory else "90 % of the machine's"
-    retries = f"{limits.retries} {'retry' if limits.retries == 1 else 'retries'}"
+    retries = "1 retry" if limits.retries == 1 else f"{limits.retries} retries"
     yield (
         f"limits of a trial: {duration(limits.time)}, memory {memory}, "
         f"{retries} if killed by a signal"

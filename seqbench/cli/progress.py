@@ -1,4 +1,4 @@
-"""What one sees while a suite runs: an overall bar, one line per running job, one per ended one."""
+"""The live display of a run: an overall bar and a line for each running and each ended job."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ PHASES = {
     "train": "training",
     "score": "metrics",
     "memory": "cost and memory",
-    "doctor": "checking the machine",
+    "doctor": "diagnosing the machine",
     "latency": "latency",
 }
 
-#: Where there is no live display, a job that takes long says how far it is once in so many seconds.
+#: Without a live display, seconds between two progress lines of the same job.
 QUIET_SECONDS = 30.0
 
 LONGEST_WARNING = 2000
@@ -52,15 +52,15 @@ class Display:
             TextColumn("{task.fields[state]}", markup=False),
             console=console,
             transient=True,
-            refresh_per_second=4,  # it costs time, also while others are timed
+            refresh_per_second=4,  # it takes CPU time, also while models are timed
             disable=not console.is_terminal,
         )
         self.name = ""
         self.overall: TaskID | None = None
         self.lines: dict[str, TaskID] = {}
-        self.shares: dict[str, float] = {}
+        self.fractions: dict[str, float] = {}
         self.clocks: dict[str, float] = {}
-        self.said: dict[str, float] = {}
+        self.printed: dict[str, float] = {}
         self.groups: dict[str, str] = {}
         self.took: dict[str, float] = {}
 
@@ -80,80 +80,80 @@ class Display:
         warnings.showwarning = self.before
 
     def _warned(self, message: Warning | str, *more: object) -> None:
-        """Above the bars, which would wipe out what is printed among them."""
+        """Print above the bars, which would overwrite it otherwise."""
         text = Text("warning: ", "bold yellow")
         text.append(clean(message, LONGEST_WARNING), "not bold default")
         self.console.print(text, soft_wrap=not self.console.is_terminal)
 
     def progress(self) -> Listener:
-        """What the runner calls."""
+        """The callbacks for the runner."""
         return Listener(
-            started=self._started, told=self._told, phase=self._phase, ended=self._ended
+            started=self._started, received=self._received, phase=self._phase, ended=self._ended
         )
 
     def resumed(self, resumed: Resumed) -> None:
-        """What an earlier attempt at the run has left."""
-        self._say(str(resumed))
+        """Print how much of a resumed run is already done."""
+        self._print(str(resumed))
 
     def _phase(self, name: str, jobs: Sequence[Activity]) -> None:
         self.name = name
         if name == "start":
-            self._say(PHASES[name])
+            self._print(PHASES[name])
             return
         if self.overall is not None:
             self.live.remove_task(self.overall)
-        self.shares = dict.fromkeys((job.id for job in jobs), 0.0)
+        self.fractions = dict.fromkeys((job.id for job in jobs), 0.0)
         self.groups = {job.id: job.group for job in jobs}
         self.took = {}
         self.overall = self.live.add_task(PHASES[name], total=len(jobs), state="")
         if name not in ("memory", "score", "doctor"):
-            self._say(f"{PHASES[name]}: {_what(name, jobs)}")
+            self._print(f"{PHASES[name]}: {_what(name, jobs)}")
 
     def _started(self, job: Activity) -> None:
-        if job.id not in self.shares:
+        if job.id not in self.fractions:
             return
-        self.clocks[job.id] = self.said[job.id] = time.monotonic()
+        self.clocks[job.id] = self.printed[job.id] = time.monotonic()
         self.lines[job.id] = self.live.add_task(f"  {clean(job.title)}", total=1, state="")
 
-    def _told(self, job: Activity, message: Mapping[str, Any]) -> None:
+    def _received(self, job: Activity, message: Mapping[str, Any]) -> None:
         if "say" in message and self.name == "prepare":
-            self._say(f"  {message['say']}")
+            self._print(f"  {message['say']}")
         if "out" in message:
-            self._say_end(message["status"], f"{message['out']}: {message['reason']}")
+            self._print_end(message["status"], f"{message['out']}: {message['reason']}")
         if job.id not in self.lines:
             return
         state = message.get("say", "")
         if message.get("total_bytes"):
-            self.shares[job.id] = message["bytes"] / message["total_bytes"]
+            self.fractions[job.id] = message["bytes"] / message["total_bytes"]
             state = f"{message['bytes'] / 1e6:.0f} of {message['total_bytes'] / 1e6:.0f} MB"
         elif message.get("steps"):
-            self.shares[job.id] = message["step"] / message["steps"]
-            left = _left(self.clocks[job.id], self.shares[job.id])
+            self.fractions[job.id] = message["step"] / message["steps"]
+            left = _left(self.clocks[job.id], self.fractions[job.id])
             state = f"{_epoch(message)}{left}"
         if state:
-            share = self.shares[job.id]
-            self.live.update(self.lines[job.id], completed=share, state=clean(state))
+            fraction = self.fractions[job.id]
+            self.live.update(self.lines[job.id], completed=fraction, state=clean(state))
             self._advance()
-            self._say_at_times(job, state)
+            self._print_now_and_then(job, state)
 
-    def _say_at_times(self, job: Activity, state: str) -> None:
+    def _print_now_and_then(self, job: Activity, state: str) -> None:
         now = time.monotonic()
-        if not self.console.is_terminal and now - self.said[job.id] >= QUIET_SECONDS:
-            self.said[job.id] = now
-            self._say(f"  {job.title}: {state.strip()}")
+        if not self.console.is_terminal and now - self.printed[job.id] >= QUIET_SECONDS:
+            self.printed[job.id] = now
+            self._print(f"  {job.title}: {state.strip()}")
 
     def _ended(self, outcome: Outcome) -> None:
         job = outcome.job
         line = self.lines.pop(job.id, None)
         if line is not None:
             self.live.remove_task(line)
-        self.shares[job.id] = 1.0
+        self.fractions[job.id] = 1.0
         self.took[job.id] = outcome.seconds
         self._advance()
         if self.name in ("train", "prepare") or outcome.status != "ok":
-            self._say_end(outcome.status, f"{job.title}: {_result(outcome)}")
+            self._print_end(outcome.status, f"{job.title}: {_result(outcome)}")
 
-    def _say_end(self, status: str, what: str) -> None:
+    def _print_end(self, status: str, what: str) -> None:
         text = Text(f"{status} ", style=STYLES.get(status, "red"))
         text.append(clean(what), style="default")
         live = self.console.is_terminal
@@ -164,29 +164,29 @@ class Display:
     def _advance(self) -> None:
         if self.overall is None:
             return
-        done, total = sum(self.shares.values()), len(self.shares)
-        ended = sum(share == 1.0 for share in self.shares.values())
+        done, total = sum(self.fractions.values()), len(self.fractions)
+        ended = sum(fraction == 1.0 for fraction in self.fractions.values())
         state = f"{ended}/{total}{self._time_left()}"
         self.live.update(self.overall, completed=done, state=state)
 
     def _time_left(self) -> str:
-        """By what the jobs of each group took so far; nothing until every group has begun."""
+        """Estimate from the time of each group's jobs so far; "" until every group has started."""
         known: dict[str, list[float]] = {}
         for job, clock in self.clocks.items():
-            if job in self.shares and job not in self.took and self.shares[job] > 0.05:
+            if job in self.fractions and job not in self.took and self.fractions[job] > 0.05:
                 spent = time.monotonic() - clock
-                known.setdefault(self.groups[job], []).append(spent / self.shares[job])
-        for job, seconds in self.took.items():
-            known.setdefault(self.groups[job], []).append(seconds)
+                known.setdefault(self.groups[job], []).append(spent / self.fractions[job])
+        for job, took in self.took.items():
+            known.setdefault(self.groups[job], []).append(took)
         if not set(self.groups.values()) <= known.keys():
             return ""
-        work = sum(
-            (1 - share) * sum(known[self.groups[job]]) / len(known[self.groups[job]])
-            for job, share in self.shares.items()
+        seconds = sum(
+            (1 - fraction) * sum(known[self.groups[job]]) / len(known[self.groups[job]])
+            for job, fraction in self.fractions.items()
         )
-        return f"  {duration(work / max(1, len(self.lines)))} left"
+        return f"  {duration(seconds / max(1, len(self.lines)))} left"
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self.console.print(Text(clean(text)), soft_wrap=not self.console.is_terminal)
 
 
@@ -202,12 +202,12 @@ def _epoch(message: Mapping[str, Any]) -> str:
     return f"epoch {message['epoch']}/{message['epochs']}  loss {message['train_loss']:.3f}"
 
 
-def _left(clock: float, share: float) -> str:
-    """Time left, once enough has passed to tell: what is done took as long as the rest will."""
+def _left(clock: float, fraction: float) -> str:
+    """Time left at the speed so far; "" until there is enough to estimate it from."""
     spent = time.monotonic() - clock
-    if share < 0.02 or spent < 1.0:
+    if fraction < 0.02 or spent < 1.0:
         return ""
-    return f"  {duration(spent * (1 - share) / share)} left"
+    return f"  {duration(spent * (1 - fraction) / fraction)} left"
 
 
 def _result(outcome: Outcome) -> str:

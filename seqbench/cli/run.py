@@ -13,6 +13,7 @@ import click
 from seqbench.cli import complete
 from seqbench.cli.options import DATA_DIR, OUT, SUITE, selection_from, selection_options
 from seqbench.cli.plan import planned, previewed, print_plan, print_preview
+from seqbench.cli.show import print_document
 from seqbench.cli.terminal import console
 from seqbench.errors import StoreError, UsageError
 
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
     from seqbench.store.run_folder import RunFolder
     from seqbench.suite.selection import Selection
     from seqbench.summary.run import Run
-    from seqbench.summary.schema import Document
 
-#: Stands for the latest run of the suite.
+#: ``--resume`` without a value: the latest run of the suite.
 LATEST = ""
 
 
@@ -36,7 +36,7 @@ LATEST = ""
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Keep at most N CPU cores busy, on a machine that is shared. Default: all.",
+    help="Use at most N CPU cores, for example on a shared machine. Default: all.",
 )
 @click.option(
     "--resume",
@@ -44,12 +44,13 @@ LATEST = ""
     is_flag=False,
     flag_value=LATEST,
     shell_complete=complete.run,
-    help="Resume a run: do only what is missing. Default: the suite's latest.",
+    help="Resume a run: only what is missing is run. Default: the suite's latest run.",
 )
-@click.option("--retry-failed", is_flag=True, help="With --resume: also retry what failed.")
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--retry-failed", is_flag=True, help="With --resume: also retry failures.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def run(
+    *,
     suite: Path,
     out: Path,
     data_dir: Path | None,
@@ -62,7 +63,7 @@ def run(
 ) -> None:
     """Run SUITE: train every trial, measure every case, show the tables.
 
-    Exit code: 0 success, 1 some trial failed, 2 invalid suite or usage, 130 interrupted.
+    Exit code: 0 success, 1 a trial failed, 2 invalid suite or usage, 130 interrupted.
     """
     from seqbench.runner.resume.earlier import Resume
     from seqbench.runner.start import Request
@@ -76,16 +77,16 @@ def run(
         _dry_run(request, as_json)
         return
     result = _run(request, as_json, out=out, data_dir=data_dir, jobs=jobs)
-    _report(result.document, as_json)
+    print_document(result.document, as_json=as_json)
     if not result.ok:
-        click.echo(f"retry what failed with: {_command(result.path, '--retry-failed')}", err=True)
+        click.echo(f"retry failures with: {_command(result.path, '--retry-failed')}", err=True)
         sys.exit(1)
 
 
 def _run(
     request: Request, as_json: bool, *, out: Path, data_dir: Path | None, jobs: int | None
 ) -> Run:
-    """Runs with a display. If it is interrupted, shows what there is and how to resume."""
+    """Run with a display. If interrupted, show the results so far and how to resume."""
     from seqbench.cli.progress import Display
     from seqbench.executors.registry import make_executor
     from seqbench.runner.start import start_run
@@ -105,7 +106,7 @@ def _run(
             )
     except KeyboardInterrupt:
         if folders:
-            _report(Run.open(folders[0].path).document, as_json)
+            print_document(Run.open(folders[0].path).document, as_json=as_json)
             click.echo(f"resume with: {_command(folders[0].path)}", err=True)
         raise
     except StoreError as error:
@@ -115,7 +116,7 @@ def _run(
 
 
 def _dry_run(request: Request, as_json: bool) -> None:
-    """Prints the plan, or what resuming the run would do."""
+    """Print the plan, or what resuming the run would do."""
     if request.resume is not None:
         found = previewed(request.suite, request.selection, request.resume)
         if as_json:
@@ -145,22 +146,11 @@ def _named_run(suite: Path, selection: Selection, out: Path, resume: str) -> Run
 
 
 def _command(folder: Path, *more: str) -> str:
-    """The command as it was given, with the run to resume."""
+    """The command line of this process, with the run to resume."""
     given = [word for word in sys.argv[1:] if word not in more]
     if "--resume" in given:
         place = given.index("--resume")
         named = given[place + 1 : place + 2]
-        taken = bool(named) and not named[0].startswith("-")
-        del given[place : place + 1 + taken]
+        has_value = bool(named) and not named[0].startswith("-")
+        del given[place : place + (2 if has_value else 1)]
     return shlex.join(["seqbench", *given, "--resume", str(folder), *more])
-
-
-def _report(document: Document, as_json: bool) -> None:
-    if as_json:
-        from seqbench.report.exports.json import write_json
-
-        write_json(document, sys.stdout)
-        return
-    from seqbench.report.terminal.report import print_report
-
-    print_report(document, console())

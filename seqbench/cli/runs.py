@@ -13,7 +13,7 @@ from seqbench.cli.terminal import console
 @click.command("list")
 @OUT
 def list_runs(out: Path) -> None:
-    """List the runs that are kept, the latest last."""
+    """List the saved runs, newest last."""
     from rich.table import Table
     from rich.text import Text
 
@@ -34,13 +34,15 @@ def list_runs(out: Path) -> None:
             folder = RunFolder.open(path)
             state, planned = folder.state(), {trial["id"] for trial in folder.plan()["trials"]}
             ok = sum(one.status == "ok" for one in folder.trials() if one.id in planned)
-            lacking = sum(m.status != "ok" for case in folder.cases() for m in case.measurements)
-            lacking += sum(
+            missing = sum(m.status != "ok" for case in folder.cases() for m in case.measurements)
+            missing += sum(
                 score["status"] not in ("ok", "skipped")
                 for trial in folder.trials()
                 for score in trial.scores.values()
             )
-            trials = f"{ok} of {len(planned)} ok" + f", {lacking} not measured" * bool(lacking)
+            trials = f"{ok} of {len(planned)} ok"
+            if missing:
+                trials += f", {missing} not measured"
             cells = (state["status"], trials, state.get("started", "")[:16])
         except (StoreError, KeyError) as error:
             cells = ("unreadable", "", "")
@@ -51,4 +53,4 @@ def list_runs(out: Path) -> None:
         for line in unreadable:
             click.echo(line)
     else:
-        click.echo(f"no runs under {out}/ yet: `seqbench run SUITE` makes one")
+        click.echo(f"no runs in {out}/ yet: create one with `seqbench run SUITE`")

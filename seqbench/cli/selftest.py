@@ -1,4 +1,4 @@
-"""``seqbench selftest``."""
+"""``seqbench selftest``: verifies that seqbench measures correctly."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Less than a minute, and no planted 2 %.")
-@click.option("--device", default="cpu", show_default=True, help="Where the models run.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option(
+    "--quick", is_flag=True, help="Under a minute, without the planted difference of 2 %."
+)
+@click.option("--device", default="cpu", show_default=True, help="Device that the models run on.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def selftest(quick: bool, device: str, as_json: bool) -> None:
-    """Check the instrument itself, on models whose truth is known.
+    """Verify that seqbench measures correctly, on models with known properties.
 
-    The real measuring path, on this machine: what is expected, what is measured. Exit code: 0 all
-    passed, 1 some did not.
+    Uses the same code as a run, on this machine, and shows expected and measured figures. Exit
+    code: 0 all passed, 1 some failed.
     """
     from tempfile import TemporaryDirectory
 
@@ -33,10 +35,10 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
     from seqbench.errors import WorkerError
     from seqbench.plugins.discovery import load_plugins
 
-    there = available_devices()
-    if device not in there:
-        known = ", ".join(there)
-        raise click.BadParameter(f"this machine has no device {device!r} (it has: {known})")
+    available = available_devices()
+    if device not in available:
+        names = ", ".join(available)
+        raise click.BadParameter(f"this machine has no device {device!r}; available: {names}")
     start = time.monotonic()
     registry = load_plugins()
     found: list[Verification] = []
@@ -55,9 +57,9 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
                 found += group(rig, registry, QUICK if quick else FULL)
             except WorkerError as error:
                 found.append(Verification(name, "a figure", str(error), "", False))
-    failed = [check for check in found if not check.passed]
+    failed = [one for one in found if not one.passed]
     if as_json:
-        click.echo(json.dumps([asdict(check) for check in found], indent=1))
+        click.echo(json.dumps([asdict(one) for one in found], indent=1))
     else:
         _print(found)
         verdict = f"{len(failed)} of {len(found)} failed" if failed else f"all {len(found)} passed"
@@ -69,19 +71,19 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
 
 
 def _advice(failed: list[Verification]) -> list[str]:
-    """Whether the machine or seqbench is to be looked at."""
-    timed = [check.name for check in failed if check.timed]
-    others = [check.name for check in failed if not check.timed]
+    """Whether the machine or seqbench is the likely cause."""
+    timed = [one.name for one in failed if one.timed]
+    others = [one.name for one in failed if not one.timed]
     lines = []
     if timed:
         lines.append(
-            f"{'; '.join(timed)}: a busy machine may be why. Close other programs and try again; "
-            "`seqbench devices --check` says what may be wrong."
+            f"{'; '.join(timed)}: a busy machine may be the cause. Close other programs and retry; "
+            "`seqbench devices --check` shows what may be wrong."
         )
     if others:
         lines.append(
-            f"{'; '.join(others)}: no busy machine explains this. Figures of this kind are not to "
-            "be trusted here."
+            f"{'; '.join(others)}: a busy machine does not explain this. Do not trust figures of "
+            "this kind on this machine."
         )
     return lines
 
@@ -92,14 +94,14 @@ def _print(found: list[Verification]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for header, side in (
-        ("check", "left"),
+        ("verification", "left"),
         ("expected", "right"),
         ("measured", "right"),
         ("error", "right"),
         ("", "left"),
     ):
         table.add_column(header, justify=side, overflow="fold")  # type: ignore[arg-type]
-    for check in found:
-        verdict = Text("pass", "green") if check.passed else Text("FAIL", "bold red")
-        table.add_row(check.name, check.expected, check.measured, check.error, verdict)
+    for one in found:
+        verdict = Text("pass", "green") if one.passed else Text("FAIL", "bold red")
+        table.add_row(one.name, one.expected, one.measured, one.error, verdict)
     console().print(table)

@@ -1,4 +1,4 @@
-"""``seqbench show`` and ``seqbench list``."""
+"""``seqbench show``: the tables and exports of a run."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from seqbench.types import FORMATS
 
 if TYPE_CHECKING:
     from seqbench.plugins.choice import Choice
+    from seqbench.summary.schema import Document
 
 
 @click.command()
@@ -32,17 +33,18 @@ if TYPE_CHECKING:
 @click.option(
     "--svg",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the tables as a picture of a terminal instead.",
+    help="Write the tables as an SVG image instead.",
 )
-@click.option("--memory", is_flag=True, help="Show what memory goes into instead.")
-@click.option("--pairs", is_flag=True, help="Show every comparison of two cases instead.")
+@click.option("--memory", is_flag=True, help="Show the memory breakdown instead.")
+@click.option("--pairs", is_flag=True, help="Show all pairwise comparisons instead.")
 @click.option(
     "--confusion",
     metavar="MODEL",
-    help="Show which classes MODEL (name or label) takes for which instead.",
+    help="Show the confusion matrix of MODEL (name or label) instead.",
 )
 @OUT
 def show(
+    *,
     run: str | None,
     form: str,
     svg: Path | None,
@@ -55,15 +57,15 @@ def show(
     from seqbench.store.find import find_run
     from seqbench.summary.run import Run
 
-    asked = {
+    views = {
         f"--format {form}": form != "table", "--svg": svg is not None, "--memory": memory,
         "--pairs": pairs, "--confusion": confusion is not None,
     }  # fmt: skip
-    chosen = [name for name, given in asked.items() if given]
+    chosen = [name for name, given in views.items() if given]
     if len(chosen) > 1:
         raise UsageError(
-            f"{' and '.join(chosen)} do not go together: each shows something else; "
-            "--format json holds everything"
+            f"{' and '.join(chosen)} cannot be combined: choose one view; "
+            "--format json has everything"
         )
     report = None if form in FORMATS else _report(form)
     document = Run.open(find_run(out, run)).document
@@ -83,22 +85,28 @@ def show(
         from seqbench.report.terminal.confusion import print_confusion
 
         print_confusion(document, confusion, console())
-    elif form == "table":
-        from seqbench.report.terminal.report import print_report
-
-        print_report(document, console())
-    elif form == "json":
-        from seqbench.report.exports.json import write_json
-
-        write_json(document, sys.stdout)
     elif report is not None:
         from seqbench.report.plugin import render_report
 
         click.echo(render_report(report, document), nl=False)
+    else:
+        print_document(document, as_json=form == "json")
+
+
+def print_document(document: Document, *, as_json: bool) -> None:
+    """Print a run's tables, or its document as JSON."""
+    if as_json:
+        from seqbench.report.exports.json import write_json
+
+        write_json(document, sys.stdout)
+        return
+    from seqbench.report.terminal.report import print_report
+
+    print_report(document, console())
 
 
 def _report(form: str) -> Choice:
-    """The report called so, with its defaults. Raises UnknownName."""
+    """The report named ``form``, with its default parameters. Raises UsageError."""
     from seqbench.plugins import parameters
     from seqbench.plugins.choice import Choice
     from seqbench.plugins.discovery import load_plugins
@@ -107,6 +115,6 @@ def _report(form: str) -> Choice:
         offer = load_plugins().look_up("report", form)
     except UnknownName as error:
         near = parameters.nearest(form, FORMATS)
-        more = near if near.startswith("did") else f"{error}; {', '.join(FORMATS)} need no plugin"
+        more = near if near.startswith("did") else f"{error}; built in: {', '.join(FORMATS)}"
         raise UsageError(f"--format {form}: {more}") from error
     return Choice.of(offer, parameters.completed({}, offer.spec.parameters))

@@ -42,7 +42,7 @@ def suites() -> None:
 
 
 @click.command()
-@click.option("--document", is_flag=True, help="Of the document that `run --json` prints.")
+@click.option("--document", is_flag=True, help="Print that of the document of `run --json`.")
 def schema(document: bool) -> None:
     """Print the JSON Schema of a suite, for editors."""
     if document:

@@ -1,4 +1,4 @@
-"""The terminal: how wide it is, and whether it is one."""
+"""The terminal: its width, and whether output goes to one."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: Output that goes to a file or a pipe has no width of its own.
+#: Width of output to a file or a pipe, which have none.
 PLAIN_WIDTH = 120
 
 
 def wrapped(text: str, lead: int = 0) -> str:
-    """Text for stderr, broken between words where that is a terminal.
+    """Text for stderr, wrapped between words if stderr is a terminal.
 
     Args:
-        lead: so many columns of the first line are taken.
+        lead: columns of the first line that are already used.
     """
     if not sys.stderr.isatty():
         return text
@@ -32,7 +32,7 @@ def wrapped(text: str, lead: int = 0) -> str:
 def console(*, stderr: bool = False) -> Console:
     """A console for stdout or stderr. Without a terminal: plain lines, no control codes.
 
-    ``NO_COLOR`` and ``COLUMNS`` are honoured.
+    ``NO_COLOR`` and ``COLUMNS`` are respected.
     """
     from rich.console import Console
 

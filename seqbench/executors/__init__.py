@@ -1,1 +1,1 @@
-"""Where jobs run. An extension point: a new executor is a file beside these."""
+"""Where jobs run. An extension point: each executor is a file in this folder."""

@@ -1,6 +1,6 @@
-"""What an executor is: it runs jobs, and starts workers that answer questions.
+"""The contract of an executor: it runs jobs, and opens workers that answer requests.
 
-No kind of job is special to it. A new executor is a file beside ``local.py`` and a line in
+It treats all jobs alike. To add an executor, add a file beside ``local.py`` and a line in
 ``registry.py``.
 """
 
@@ -17,10 +17,10 @@ from seqbench.workers.conversation import Conversation
 
 
 class Activity(Protocol):
-    """What a display needs to know of something that runs.
+    """Something that runs, as a display shows it.
 
-    ``id`` is unique in the run; ``title`` is for the user; those of one ``group`` take about
-    equally long.
+    ``id`` is unique in the run; ``title`` is for the user; activities of one ``group`` take about
+    the same time.
     """
 
     @property
@@ -35,23 +35,23 @@ class Activity(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """A function that a worker calls in a process of its own. It can travel to another machine.
+    """A function call for one worker process, possibly on another machine.
 
     Args:
         id: unique in the run.
-        title: what the user sees.
+        title: shown to the user.
         function: ``"package.module:function"``; takes ``payload`` and a
             :class:`seqbench.workers.context.JobContext`, and returns JSON data.
-        payload: a frozen dataclass, the type of the function's first parameter, made of plain data.
+        payload: a frozen dataclass of plain data, of the type of the function's first parameter.
             It names files relative to the :class:`~seqbench.workers.context.Workspace`.
-        log: file for what it prints, in the run's folder; "" for nowhere.
-        device: ``cpu``, ``cuda:1``, …: what it occupies.
-        group: jobs of one group take about as long as each other.
+        log: file for its output, in the run's folder; "" discards it.
+        device: the device that it occupies: ``cpu``, ``cuda:1``, …
+        group: jobs of one group take about the same time.
         threads: CPU threads that it occupies.
-        limit: seconds after which it is stopped, or None.
-        memory: bytes that it may hold, or None.
-        retries: how often it is started again after a signal has killed it.
-        keep_directory: whether it works in the caller's directory instead of an empty one.
+        limit: time limit in seconds, or None.
+        memory: memory limit in bytes, or None.
+        retries: maximum number of retries if a signal kills it.
+        keep_directory: whether it runs in the caller's directory instead of an empty one.
     """
 
     id: str
@@ -70,7 +70,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt at a job: how it ended, and after how many seconds."""
+    """One attempt at a job: how it ended, and how many seconds it took."""
 
     status: Status
     reason: str
@@ -82,10 +82,10 @@ class Outcome:
     """How a job ended.
 
     Args:
-        result: what the function returned.
+        result: the return value of the function.
         started: UTC time, ISO 8601. seconds: wall time.
-        lines: the last lines that it printed, unless it succeeded.
-        attempts: those before this one.
+        lines: the last lines of its output, unless it succeeded.
+        attempts: earlier attempts.
     """
 
     job: Activity
@@ -99,23 +99,23 @@ class Outcome:
 
     @property
     def attempt(self) -> Attempt:
-        """This one, as one attempt among several."""
+        """The last attempt."""
         return Attempt(self.status, self.reason, self.seconds)
 
 
 @dataclass(frozen=True)
 class Listener:
-    """What to call while jobs run."""
+    """Callbacks while jobs run: a job has started, a job has sent a message."""
 
     started: Callable[[Activity], None] = lambda job: None
-    told: Callable[[Activity, Mapping[str, Any]], None] = lambda job, message: None
+    received: Callable[[Activity, Mapping[str, Any]], None] = lambda job, message: None
 
 
 class Executor(Protocol):
-    """Runs jobs, each apart from the others, as many at once as fit.
+    """Runs jobs, each isolated, as many in parallel as fit.
 
     ``cores`` is the number of CPU threads that may be busy at once where the jobs run; ``memory``
-    the bytes that a job without a limit of its own may take there.
+    is the memory limit there, in bytes, of a job that sets none.
     """
 
     cores: int
@@ -124,23 +124,23 @@ class Executor(Protocol):
     def run(
         self, jobs: Sequence[Job], workspace: Workspace, listener: Listener
     ) -> Iterator[Outcome]:
-        """Yields each job's outcome as soon as it ends. The first job of every group starts before
-        the second of any.
+        """Yield each job's outcome as soon as it ends. The first job of every group starts before
+        the second of any group.
 
-        A job that fails, hangs or dies is an outcome, never an exception. Whoever stops iterating
-        (``close()`` on the iterator, an exception) ends all jobs still running.
+        A job that fails, hangs or crashes is an outcome, never an exception. If iteration stops
+        (``close()`` on the iterator, an exception), all running jobs are killed.
         """
         ...
 
     def open(self, job: Job, workspace: Workspace) -> Conversation:
-        """Starts a worker that answers questions; the caller decides when it is asked, and ends it.
+        """Start a worker that answers requests; the caller sends them, and kills it.
 
         Raises:
-            WorkerError: it cannot be started.
+            WorkerError: the worker cannot be started.
         """
         ...
 
 
 def utc_now() -> str:
-    """The time, ISO 8601."""
+    """The current UTC time, ISO 8601."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

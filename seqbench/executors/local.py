@@ -1,4 +1,4 @@
-"""Runs jobs on this machine: one process each, as many at once as there are cores."""
+"""Runs jobs on this machine: one process each, as many in parallel as there are cores."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from seqbench.workers.context import Workspace
 from seqbench.workers.messages import Assignment, payload_to_json
 from seqbench.workers.process import WorkerProcess, interrupts_wait
 
-#: Seconds that a job past its limit has to end by itself.
+#: Seconds that a job past its time limit has to exit by itself.
 GRACE = 1.0
-#: Of the machine's memory, what one process may take where the suite sets no limit.
-MEMORY_SHARE = 0.9
+#: Memory limit of a process if the suite sets none, as a fraction of the machine's memory.
+MEMORY_FRACTION = 0.9
 MANY_FILES = 4096
 
 
@@ -33,12 +33,12 @@ class LocalExecutor:
     """The default executor.
 
     Args:
-        cores: CPU threads that may be busy at once; by default those this process may use.
+        cores: CPU threads that may be busy at once; default: all that this process may use.
     """
 
     def __init__(self, cores: int | None = None):
         self.cores = cores or usable_cores()
-        self.memory = round(MEMORY_SHARE * usable_memory())
+        self.memory = round(MEMORY_FRACTION * usable_memory())
         _allow_many_files()
 
     def run(
@@ -47,12 +47,12 @@ class LocalExecutor:
         """See :class:`seqbench.executors.base.Executor`."""
         waiting = Queue(jobs)
         running: list[_Running] = []
-        lost: dict[str, list[Outcome]] = {}
+        killed: dict[str, list[Outcome]] = {}
         try:
             while waiting.jobs or running:
                 for job in self._that_fit(waiting.jobs, running):
                     waiting.jobs.remove(job)
-                    before = tuple(one.attempt for one in lost.get(job.id, ()))
+                    before = tuple(one.attempt for one in killed.get(job.id, ()))
                     try:
                         with interrupts_wait():
                             running.append(_Running(job, self.open(job, workspace)))
@@ -63,34 +63,34 @@ class LocalExecutor:
                     else:
                         listener.started(job)
                 if running:
-                    _wait_for_news(running)
+                    _wait_for_messages(running)
                 for one, outcome in _ended(running, listener):
                     running.remove(one)
-                    waiting.heed(outcome)
-                    earlier = lost.setdefault(one.job.id, [])
+                    waiting.learn(outcome)
+                    earlier = killed.setdefault(one.job.id, [])
                     if one.killed and len(earlier) < one.job.retries:
                         earlier.append(outcome)
                         waiting.jobs.insert(0, one.job)
                     else:
                         yield replace(outcome, attempts=tuple(each.attempt for each in earlier))
         finally:
-            with interrupts_wait():  # a second one would leave those after it running
+            with interrupts_wait():  # a second one would leave the rest running
                 for one in running:
                     one.worker.kill()
 
     def open(self, job: Job, workspace: Workspace) -> WorkerProcess:
         """See :class:`seqbench.executors.base.Executor`."""
-        places = workspace.absolute()
+        folders = workspace.absolute()
         assignment = Assignment(
             function=job.function,
             payload=payload_to_json(job.payload),
-            workspace=places,
+            workspace=folders,
             folder="",
             threads=job.threads,
             memory=self._memory_limit(job),
             keep_directory=job.keep_directory,
         )
-        log = places.run / job.log if job.log else Path(os.devnull)
+        log = folders.run / job.log if job.log else Path(os.devnull)
         return WorkerProcess(assignment, log)
 
     def _memory_limit(self, job: Job) -> int | None:
@@ -100,9 +100,9 @@ class LocalExecutor:
         return job.memory
 
     def _that_fit(self, waiting: Sequence[Job], running: Sequence[_Running]) -> list[Job]:
-        """The next jobs for which there are cores free, or, on another device, that device.
+        """The next jobs for which enough cores, or their other device, are free.
 
-        At least one job runs, however many threads it asks for.
+        At least one job runs, however many threads it needs.
         """
         busy = sum(_cores(one.job) for one in running)
         devices = {one.job.device for one in running if not device_for(one.job.device).shares_cores}
@@ -120,12 +120,12 @@ class LocalExecutor:
 
 
 def _allow_many_files() -> None:
-    """Each worker takes a handful of file descriptors; some systems allow 256 unless asked."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """Raise the limit of file descriptors: each worker needs several; some systems allow 256."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
-        wanted = MANY_FILES if most == resource.RLIM_INFINITY else min(MANY_FILES, most)
+        wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(MANY_FILES, hard)
         if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _cores(job: Job) -> int:
@@ -142,17 +142,19 @@ class _Running:
         self.deadline = None if job.limit is None else self.clock + job.limit
         self.killed = False
 
-    def news(self, listener: Listener) -> Outcome | None:
-        """Passes on what the worker said; its outcome if it has ended."""
+    def poll(self, listener: Listener) -> Outcome | None:
+        """Pass on the worker's messages; returns its outcome if it has ended."""
         try:
-            gone = not self.worker.alive()  # asked first: its last words may still be in the pipe
-            until = time.monotonic() + GRACE  # of one that never falls silent, no more at once
+            gone = not self.worker.alive()  # first: its last messages may still be in the pipe
+            until = (
+                time.monotonic() + GRACE
+            )  # a worker that never stops sending must not block the others
             while time.monotonic() < until:
                 message = self.worker.receive(0)
                 if "done" in message:
                     self.worker.close()
                     return self._outcome(**message["done"])
-                listener.told(self.job, message)
+                listener.received(self.job, message)
             gone = False
         except TimeoutError:
             pass
@@ -178,11 +180,19 @@ class _Running:
     ) -> Outcome:
         seconds = time.monotonic() - self.clock
         lines = () if status == "ok" else tuple(self.worker.last_lines())
-        return Outcome(self.job, status, reason, result or {}, self.started, seconds, lines)
+        return Outcome(
+            self.job,
+            status,
+            reason,
+            result=result or {},
+            started=self.started,
+            seconds=seconds,
+            lines=lines,
+        )
 
 
-def _wait_for_news(running: Sequence[_Running]) -> None:
-    """Until a worker says something or ends, or the next time limit is reached."""
+def _wait_for_messages(running: Sequence[_Running]) -> None:
+    """Wait until a worker sends a message or ends, or the next time limit is reached."""
     deadlines = [one.deadline for one in running if one.deadline is not None]
     seconds = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
     handles: list[Any] = [one.worker.channel for one in running]
@@ -190,8 +200,8 @@ def _wait_for_news(running: Sequence[_Running]) -> None:
 
 
 def _ended(running: Sequence[_Running], listener: Listener) -> Iterator[tuple[_Running, Outcome]]:
-    """Those of the running jobs that have ended, after passing on what all have said."""
+    """The running jobs that have ended, each with its outcome; passes on all messages."""
     for one in list(running):
-        outcome = one.news(listener)
+        outcome = one.poll(listener)
         if outcome is not None:
             yield one, outcome

@@ -8,10 +8,11 @@ from seqbench.executors.base import Job, Outcome
 
 
 class Queue:
-    """Jobs in the order in which they are to start: the first of every group, then the second of
-    every group, and so on, so that of every case something can be seen early. Among those of one
-    turn the ones that will take longest come first, so that no core waits for one at the end;
-    and last those of which that is not known: they may hang.
+    """Jobs in the order in which they start.
+
+    First the first job of every group, then the second of every group, and so on, so that every
+    case has early results. Within a turn, the longest jobs go first, so that no core waits for one
+    at the end; jobs of unknown duration go last, since they may hang.
     """
 
     def __init__(self, jobs: Sequence[Job]):
@@ -23,8 +24,8 @@ class Queue:
             self._turns[job.id] = groups[job.group] = groups.get(job.group, -1) + 1
         self._sort()
 
-    def heed(self, outcome: Outcome) -> None:
-        """Others of that group will take as long."""
+    def learn(self, outcome: Outcome) -> None:
+        """Expect other jobs of the same group to take as long."""
         if outcome.status == "ok":
             self._took[outcome.job.group] = outcome.seconds
             self._sort()

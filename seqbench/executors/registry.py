@@ -1,4 +1,4 @@
-"""The executors that there are. Importing this costs no torch."""
+"""The available executors. Importing this does not import torch."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from seqbench.plugins.loading import import_object
 if TYPE_CHECKING:
     from seqbench.executors.base import Executor
 
-#: Each executor with its class, which is called with ``cores``.
+#: The import path of each executor's class, which is called with ``cores``.
 EXECUTORS: Mapping[str, str] = {"local": "seqbench.executors.local:LocalExecutor"}
 DEFAULT = "local"
 
 
 def make_executor(name: str = DEFAULT, *, cores: int | None = None) -> Executor:
-    """The executor called ``name``.
+    """Create the executor ``name``.
 
     Args:
-        cores: CPU threads that may be busy at once; by default those this process may use.
+        cores: CPU threads that may be busy at once; default: all that this process may use.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: the executor is unknown.
     """
     if name not in EXECUTORS:
         raise UsageError(f"unknown executor {name!r}; available: {', '.join(EXECUTORS)}")

@@ -1,4 +1,4 @@
-"""What the phases of a run share: the plan, where results go, who is told."""
+"""What the phases of a run share: the plan, the folder for results, the listener."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress(Listener):
-    """A listener that is told of phases and outcomes as well."""
+    """A listener that also receives phases and outcomes."""
 
     phase: Callable[[str, Sequence[Activity]], None] = lambda name, activities: None
     ended: Callable[[Outcome], None] = lambda outcome: None
@@ -33,7 +33,7 @@ class RunContext:
 
     Args:
         available: the devices of the machine, each with its description.
-        earlier: what earlier attempts at this run have left; what it holds is kept.
+        earlier: results of earlier attempts at this run.
         retry_failed: whether failed trials and measurements are retried.
     """
 
@@ -47,29 +47,29 @@ class RunContext:
     retry_failed: bool = False
 
     def do(self, phase: str, jobs: Sequence[Job]) -> Iterable[Outcome]:
-        """Runs the jobs of a phase, with progress and a line in the run's log for each."""
+        """Run the jobs of a phase, with progress and a line in the run's log for each."""
         if not jobs:
             return
         self.begin(phase, jobs)
-        listener = replace(self.progress, told=self.told)
+        listener = replace(self.progress, received=self.received)
         with closing(self.executor.run(jobs, self.workspace, listener)) as outcomes:  # type: ignore[type-var]
             for outcome in outcomes:
                 self.end(outcome)
                 yield outcome
 
     def begin(self, phase: str, activities: Sequence[Activity]) -> None:
-        """Announces what a phase is about to do."""
+        """Announce and log the start of a phase."""
         self.progress.phase(phase, activities)
         self.folder.log(f"{phase}: {len(activities)} to do")
 
-    def told(self, activity: Activity, message: Mapping[str, Any]) -> None:
-        """Passes a message on, and logs the cases that drop out while they are timed."""
+    def received(self, activity: Activity, message: Mapping[str, Any]) -> None:
+        """Pass a message on, and log the cases that drop out while they are timed."""
         if "out" in message:
             self._log(f"{message['out']}: {message['status']}", message["reason"])
-        self.progress.told(activity, message)
+        self.progress.received(activity, message)
 
     def end(self, outcome: Outcome) -> None:
-        """Announces and logs how something ended."""
+        """Announce and log the outcome of an activity."""
         self.progress.ended(outcome)
         for attempt in (*outcome.attempts, outcome.attempt):
             self._log_attempt(outcome.job.title, attempt)
@@ -81,13 +81,13 @@ class RunContext:
         self.folder.log(f"{what}: {reason}" if reason else what)
 
 
-def local_workspace(run: Path, data_dir: Path | None = None) -> Workspace:
-    """The folders of a run on this machine; the cache is the user's."""
-    return Workspace(run, cache_dir(), data_dir)
+def local_workspace(folder: Path, data_dir: Path | None = None) -> Workspace:
+    """The workspace of a run on this machine, with the user's cache."""
+    return Workspace(folder, cache_dir(), data_dir)
 
 
 def reason_with_limit(outcome: Outcome, run: RunContext) -> str:
-    """Why a job failed, with the memory limit that it met and where that is set."""
+    """Why a job failed; if it ran out of memory, with the limit and the key that sets it."""
     job = outcome.job
     if outcome.status != "out_of_memory" or not isinstance(job, Job):
         return outcome.reason

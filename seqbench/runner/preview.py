@@ -26,7 +26,7 @@ from seqbench.suite.selection import Selection
 
 @dataclass(frozen=True)
 class Part:
-    """What would be measured of one kind, and of how many."""
+    """The missing measurements of one kind, and how many are requested in total."""
 
     missing: Sequence[Missing]
     requested: int
@@ -34,10 +34,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Preview:
-    """What resuming a run would do: with each trial, and what it would measure.
+    """What resuming a run would do with each trial, and what it would measure.
 
     Args:
-        scores: metrics that would be computed, of so many ``scores_requested``.
+        scores: number of metrics that would be computed, out of ``scores_requested``.
     """
 
     resumed: Resumed
@@ -65,7 +65,7 @@ def preview(suite: Path, selection: Selection, resume: Resume, progress: Progres
     """What resuming a run would do. Changes nothing.
 
     Raises:
-        UsageError, StoreError: as :func:`seqbench.runner.start.start_run` would.
+        UsageError, StoreError: like :func:`seqbench.runner.start.start_run`.
     """
     folder, executor = resume.folder, make_executor()
     selection = as_before(selection, folder)
@@ -98,7 +98,7 @@ def preview(suite: Path, selection: Selection, resume: Resume, progress: Progres
 
 
 def _trained(run: RunContext, decisions: Iterable[Decision]) -> list[TrialRecord]:
-    """Records of the successful trials, as they would be once every other trial has trained."""
+    """Records of all successful trials, as if every remaining trial had succeeded."""
     trained = [record for record in run.earlier.kept.values() if record.status == "ok"]
     for decision in decisions:
         trial = decision.trial
@@ -106,7 +106,7 @@ def _trained(run: RunContext, decisions: Iterable[Decision]) -> list[TrialRecord
             trained.append(
                 TrialRecord(
                     trial.id, trial.case.id, trial.seed, "ok", weights=weights_file(trial.id),
-                    weights_sha256=decision.comes_out,
+                    weights_sha256=decision.expected_sha256,
                 )
             )  # fmt: skip
     return trained

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be run.
+    """What to run.
 
     Args:
         suite: the suite's file.
-        selection: what is changed about it.
-        resume: the run to resume; what ``selection`` leaves open is then as it was for that run.
+        selection: changes to the suite.
+        resume: the run to resume; what ``selection`` leaves open is taken from that run.
     """
 
     suite: Path
@@ -50,7 +50,7 @@ class Request:
 
     @property
     def whole_selection(self) -> Selection:
-        """With what was chosen for the run that is resumed."""
+        """The selection, completed with that of the resumed run."""
         if self.resume is None:
             return self.selection
         return as_before(self.selection, self.resume.folder)
@@ -84,16 +84,16 @@ def start_run(
     on_resume: Callable[[Resumed], None] = lambda resumed: None,
     executor: Executor | None = None,
 ) -> Run:
-    """Plans and carries out.
+    """Plan a suite, run all phases and return the results.
 
     Args:
-        out: where the folders of runs are.
-        on_folder: is given the run's folder before the first trial.
-        on_resume: is given what is kept, if a run is resumed.
+        out: folder of all runs.
+        on_folder: called with the run's folder before the first trial.
+        on_resume: called with what is kept, if a run is resumed.
 
     Raises:
         SuiteError: the suite is not valid.
-        StoreError: a result cannot be written, or another process works in the folder.
+        StoreError: a result cannot be written, or another process uses the folder.
     """
     clock = time.monotonic()
     selection, progress = request.whole_selection, progress or Progress()
@@ -105,14 +105,10 @@ def start_run(
         plan = plan.on(environment["devices"])
         opening = _Opening(request, selection, plan, environment, out)
         folder, earlier, resumed = opening.open()
-        with contextlib.ExitStack() as stack:
-            if resumed is None:
-                stack.enter_context(folder.locked())
-            else:
-                on_resume(resumed)
-            folder.begin(earlier.seconds, file=as_given(request.suite), selection=asdict(selection))
-            folder.log(str(resumed or "begun"))
-            folder.write_environment({**earlier.noted, **environment})
+        if resumed is not None:
+            on_resume(resumed)
+        with folder.locked() if resumed is None else contextlib.nullcontext():
+            opening.begin(folder, earlier, resumed)
             on_folder(folder)
             run = RunContext(
                 plan=plan,
@@ -125,16 +121,14 @@ def start_run(
                 retry_failed=request.resume is not None and request.resume.retry_failed,
             )
             _carry_out(run, clock)
-            for line in compare_weights(earlier.moved, folder):
-                folder.log(line)
-    found = Run.open(folder.path)
-    _write_reports(run, found)
-    return found
+    results = Run.open(folder.path)
+    _write_reports(run, results)
+    return results
 
 
 @contextlib.contextmanager
 def _reserved(resume: Resume | None, out: Path) -> Iterator[None]:
-    """The folder of the run that is resumed is locked; a new one can be made in ``out``."""
+    """Lock the folder of the resumed run, or check that ``out`` can hold a new one."""
     if resume is None:
         RunFolder.try_place(out)
         yield
@@ -145,7 +139,7 @@ def _reserved(resume: Resume | None, out: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Opening:
-    """Makes the folder of a new run, or takes up that of the one that is resumed."""
+    """Creates the folder of a new run, or opens that of the resumed run."""
 
     request: Request
     selection: Selection
@@ -154,26 +148,33 @@ class _Opening:
     out: Path
 
     def open(self) -> tuple[RunFolder, Earlier, Resumed | None]:
-        """The folder, what it holds, and, if it is resumed, what of that is kept."""
-        source = self.request.suite.read_text("utf-8-sig")
-        # Beside the plan, too: if one of the files is damaged, the other tells what was chosen.
+        """The folder, the earlier results in it, and, for a resumed run, a summary of them."""
+        text = self.request.suite.read_text("utf-8-sig")
+        # Stored in the plan, too: if one of the files is damaged, the other has the selection.
         planned = {**self.plan.to_dict(), "selection": asdict(self.selection)}
         resume = self.request.resume
         if resume is None:
-            folder = RunFolder.create(self.out, self.plan.suite.name, source, planned)
+            folder = RunFolder.create(self.out, self.plan.suite.name, text, planned)
             return folder, Earlier(), None
         earlier = read_earlier(resume, self.plan, self.selection, self.environment)
-        resume.folder.plan_again(source, planned)
+        resume.folder.plan_again(text, planned)
         kept, trials = len(earlier.kept), len(self.plan.trials)
         resumed = Resumed(resume.folder.path, kept, trials, self.selection)
         return resume.folder, earlier, resumed
 
+    def begin(self, folder: RunFolder, earlier: Earlier, resumed: Resumed | None) -> None:
+        """Record in the folder that the run starts, or that it is resumed."""
+        selection = asdict(self.selection)
+        folder.begin(earlier.seconds, file=as_given(self.request.suite), selection=selection)
+        folder.log(str(resumed or "started"))
+        folder.write_environment({**earlier.noted, **self.environment})
+
 
 def _carry_out(run: RunContext, clock: float) -> None:
-    """Carries out the phases, and notes how the run ended and how long it took in all.
+    """Run the phases, and record how the run ended and its total duration.
 
     Args:
-        clock: when this attempt began.
+        clock: monotonic time when this attempt started.
     """
     status = why = "failed"
     try:
@@ -188,15 +189,17 @@ def _carry_out(run: RunContext, clock: float) -> None:
     finally:
         run.folder.log(why)
         seconds = round(run.earlier.seconds + time.monotonic() - clock, 3)
-        with contextlib.suppress(StoreError):  # what went wrong before is what matters
+        with contextlib.suppress(StoreError):  # the first error is the one to report
             run.folder.set_state(status, seconds=seconds)
+    for line in compare_weights(run.earlier.moved, run.folder):
+        run.folder.log(line)
 
 
 def carry_out(run: RunContext) -> None:
-    """Trains every trial of the plan and measures every case that trained.
+    """Train every trial of the plan and measure every trained case.
 
-    Results are in the run's folder as soon as they are known; a trial that fails is a result, not
-    an exception.
+    Results are written to the run's folder as soon as they are available; a failed trial is a
+    result, not an exception.
     """
     datasets = prepare_datasets(run)
     trained = train_trials(run, datasets)
@@ -204,13 +207,13 @@ def carry_out(run: RunContext) -> None:
     score_trials(run, trained, datasets)
 
 
-def _write_reports(run: RunContext, found: Run) -> None:
-    """The files that the suite asks for. If one fails, the others are written all the same."""
+def _write_reports(run: RunContext, results: Run) -> None:
+    """Write the reports that the suite lists. If one fails, the others are still written."""
     from seqbench.report.plugin import render_report
 
     for report in run.plan.reports:
         try:
-            document = copy.deepcopy(found.document)  # a report may sort or cut what it is given
+            document = copy.deepcopy(results.document)  # a report may modify its argument
             run.folder.write_report(report, render_report(report.choice, document))
         except (PluginError, StoreError) as error:
             run.folder.log(str(error))
@@ -218,7 +221,7 @@ def _write_reports(run: RunContext, found: Run) -> None:
 
 
 def as_overrides(selection: Selection) -> list[str]:
-    """Settings to change in the suite; devices and seeds are settings like any other."""
+    """The selection as overrides of suite keys; devices and seeds are keys like any other."""
     extra = []
     if selection.devices:
         extra.append(f"devices=[{', '.join(selection.devices)}]")

@@ -1,4 +1,4 @@
-"""The line between runner and worker: messages of plain data, as one line of JSON each."""
+"""The channel between runner and worker: messages of plain data, one line of JSON each."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-#: No message is as long; what is was not written by a worker of ours.
+#: Maximum length of a message in bytes; anything longer was not written by seqbench.
 LONGEST = 64 * 2**20
 
-GARBLED = "something else was written to the line that carries the results"
+CORRUPTED = "the worker's result channel was corrupted"
 
 
 class Channel:
-    """One end of the line. The other end is open to whatever a plugin does: half a message never
-    blocks the reader, and what is no message is told from it.
+    """One end of the channel. A plugin may write anything to the other end: an incomplete message
+    never blocks the reader, and anything that is not a message is recognized.
     """
 
     def __init__(self, connection: Connection):
         self._connection = connection
-        self._lock = threading.Lock()  # a plugin may have threads that say something
+        self._lock = threading.Lock()  # threads of a plugin may send as well
         self._read = bytearray()
-        self._looked = 0
+        self._searched = 0
 
     def fileno(self) -> int:
-        """Makes it something to wait for."""
+        """The file descriptor, so that one can wait for it."""
         return self._connection.fileno()
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Writes one message. Raises OSError when the other side has gone."""
+        """Write one message. Raises OSError if the other side is gone."""
         rest = memoryview(json.dumps(message).encode() + b"\n")
         with self._lock:
             while rest:
@@ -42,12 +42,12 @@ class Channel:
         """The next message.
 
         Args:
-            seconds: how long to wait for it; None for ever.
+            seconds: time limit; None for no limit.
 
         Raises:
-            TimeoutError: there was none.
-            EOFError: the other side has gone.
-            ValueError: what came is no message.
+            TimeoutError: no message arrived in time.
+            EOFError: the other side is gone.
+            ValueError: the data is not a message.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         while (line := self._line()) is None:
@@ -60,21 +60,21 @@ class Channel:
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
-            raise ValueError(GARBLED)
+            raise ValueError(CORRUPTED)
         return message
 
     def close(self) -> None:
         self._connection.close()
 
     def _line(self) -> bytes | None:
-        """Takes one line out of what was read; None while it is incomplete."""
-        end = self._read.find(b"\n", self._looked)
-        self._looked = len(self._read)
+        """Remove the first line from the buffer; None while it is incomplete."""
+        end = self._read.find(b"\n", self._searched)
+        self._searched = len(self._read)
         if end < 0:
             return None
         line = bytes(self._read[:end])
         del self._read[: end + 1]
-        self._looked = 0
+        self._searched = 0
         return line
 
     def _fill(self) -> None:
@@ -83,7 +83,7 @@ class Channel:
         except OSError as error:
             raise EOFError(str(error)) from error
         if not data:
-            raise EOFError("the other side has gone")
+            raise EOFError("the other side is gone")
         self._read += data
         if len(self._read) > LONGEST:
-            raise ValueError(GARBLED)
+            raise ValueError(CORRUPTED)

@@ -1,4 +1,4 @@
-"""What a job is given beside its payload: where its files are, and a line to the runner."""
+"""What a job receives besides its payload: its workspace, and a channel to the runner."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Workspace:
     Args:
         run: the run's folder: weights, logs, samples.
         cache: prepared datasets and downloads.
-        data_dir: where the user keeps datasets, if anywhere.
+        data_dir: the user's folder of datasets, if any.
     """
 
     run: Path
@@ -27,7 +27,7 @@ class Workspace:
     data_dir: Path | None = None
 
     def absolute(self) -> Workspace:
-        """The same folders, whatever the working directory becomes."""
+        """The same folders as absolute paths, independent of the working directory."""
         data_dir = None if self.data_dir is None else self.data_dir.absolute()
         return Workspace(self.run.absolute(), self.cache.absolute(), data_dir)
 
@@ -38,7 +38,7 @@ class Workspace:
 
     @classmethod
     def from_json(cls, value: Mapping[str, str | None]) -> Workspace:
-        """What :meth:`to_json` made."""
+        """The inverse of :meth:`to_json`."""
         data_dir = value["data_dir"]
         return cls(
             Path(str(value["run"])), Path(str(value["cache"])), Path(data_dir) if data_dir else None
@@ -47,15 +47,15 @@ class Workspace:
 
 @dataclass(frozen=True)
 class JobContext:
-    """What a job function is given beside its payload."""
+    """What a job function receives besides its payload."""
 
     workspace: Workspace
     channel: Channel
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Sends a message to the runner (see :mod:`seqbench.workers.messages`)."""
+        """Send a message to the runner (see :mod:`seqbench.workers.messages`)."""
         self.channel.send(message)
 
     def receive(self) -> dict[str, Any]:
-        """Waits for the next request of the runner. Raises EOFError: it is gone."""
+        """Wait for the next request of the runner. Raises EOFError if it is gone."""
         return self.channel.receive()

@@ -1,4 +1,4 @@
-"""A worker that answers questions, whatever it runs on."""
+"""The contract of a worker that answers requests, wherever it runs."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any, Protocol
 
 
 class Conversation(Protocol):
-    """A worker that answers questions until it is killed."""
+    """A worker that answers requests until it is killed."""
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Sends a request. Raises OSError: the worker is gone."""
+        """Send a request. Raises OSError if the worker is gone."""
         ...
 
     def receive(self, seconds: float) -> dict[str, Any]:
         """The next message.
 
         Raises:
-            TimeoutError: there was none within ``seconds``.
+            TimeoutError: no message arrived within ``seconds``.
             EOFError: the worker is gone.
-            ValueError: it is not a message that a worker sends.
+            ValueError: the data is not a message of a worker.
         """
         ...
 
     def ending(self) -> str:
-        """Waits for the worker to end; how it did, in words."""
+        """Wait for the worker to end; returns how it ended, as text."""
         ...
 
     def kill(self) -> None:
-        """Ends the worker and everything that it has started."""
+        """Kill the worker and every process that it has started."""
         ...

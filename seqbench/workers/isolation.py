@@ -1,4 +1,4 @@
-"""Keeps a worker apart from everything else, and makes it end with its runner."""
+"""Isolates a worker process, and makes it end with its runner."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from seqbench.workers.messages import Assignment
 from seqbench.workers.orphans import WORKER
 
-#: Files with higher numbers are none that a server has opened.
+#: The fork server opens no file descriptors above this.
 MANY_FILES = 4096
 
 #: From <linux/prctl.h>.
@@ -25,23 +25,25 @@ PR_SET_PDEATHSIG = 1
 
 
 def isolate(output: Connection, assignment: Assignment, kept: Collection[int]) -> None:
-    """A process group and a folder of its own, no open files but those ``kept``; ends when its
-    starter ends.
+    """Isolate this process: its own process group and folder, no open files except ``kept``; it
+    ends when the process that started it ends.
     """
-    gc.freeze()  # what torch has brought along need not be looked through again and again
+    gc.freeze()  # the objects of torch need not be scanned again and again
     with contextlib.suppress(OSError):
         os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides what Ctrl-C means
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # what plugins start may heed it
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, {signal.SIGINT}
+    )  # programs that plugins start may handle it
     sys.excepthook = sys.__excepthook__  # see seqbench.workers.preload
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         os.dup2(output.fileno(), number)
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in their order
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # keeps the order
     output.close()
     _close_files(kept)
     os.environ[WORKER] = assignment.folder
     if not assignment.keep_directory:
-        sys.path[:] = [str(Path(place).absolute()) for place in sys.path]
+        sys.path[:] = [str(Path(entry).absolute()) for entry in sys.path]
         os.chdir(assignment.folder)
     _limit_memory(assignment.memory)
     _die_with_server()
@@ -49,7 +51,7 @@ def isolate(output: Connection, assignment: Assignment, kept: Collection[int]) -
 
 
 def _close_files(kept: Collection[int]) -> None:
-    """Closes what comes from the server, whose own lines a plugin could garble."""
+    """Close inherited files of the fork server, which a plugin could corrupt."""
     parent = multiprocessing.parent_process()
     own = {*kept, resource_tracker.getfd(), parent.sentinel if parent else None}
     ends = sorted(number for number in own if number is not None)
@@ -58,20 +60,23 @@ def _close_files(kept: Collection[int]) -> None:
 
 
 def _limit_memory(limit: int | None) -> None:
-    """No more memory of one's own than ``limit`` bytes, torch included: asking for more fails.
+    """Limit the private memory of this process, torch included: larger allocations fail.
 
-    Linux counts what a process may write to and shares with nobody (RLIMIT_DATA); macOS nothing.
+    Linux counts private writable memory (RLIMIT_DATA); macOS does not enforce the limit.
+
+    Args:
+        limit: bytes, or None.
     """
     if limit is not None:
         import resource
 
-        with contextlib.suppress(OSError, ValueError):  # more than the system allows anyway
+        with contextlib.suppress(OSError, ValueError):  # above the limit of the system
             resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _die_with_server() -> None:
-    """Even a worker that is stuck, so that no thread of it runs, ends with the server it is forked
-    from, and so with the runner. Linux only.
+    """Make this process end with the fork server, and so with the runner, even if it is stuck and
+    none of its threads runs. Linux only.
     """
     with contextlib.suppress(AttributeError, OSError):
         import ctypes

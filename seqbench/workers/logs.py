@@ -1,4 +1,4 @@
-"""What workers print, kept in files of bounded size."""
+"""The output of workers, in files of bounded size."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pathlib import Path
 
 from seqbench.store.files import append
 
-#: Of one worker's output the beginning and the end are kept, so many bytes of each.
+#: Bytes at the beginning and at the end of one worker's output that are kept.
 BEGINNING = END = 256 * 1024
 
-#: So much of the end is looked at for its last lines.
+#: Bytes at the end that are searched for the last lines.
 RECENT = 4096
 
-#: Reads that empty a pipe.
+#: Maximum number of reads to empty a pipe.
 PIPE_READS = 64
 
-#: Lines of a log that stand in the record of a trial that did not end well.
+#: Number of last lines of a log in the record of a failed trial.
 LAST_LINES = 10
 
 
 class BoundedLog:
-    """Appends to a file, leaving out the middle of what is too much.
+    """Appends to a file, and leaves out the middle if the output is too long.
 
-    The end is kept in memory until :meth:`close`. A file that cannot be written costs the log, and
-    nothing else.
+    The end is kept in memory until :meth:`close`. If the file cannot be written, only the log is
+    lost.
     """
 
     def __init__(self, path: Path):
@@ -58,7 +58,7 @@ class BoundedLog:
             self._file.close()
 
     def last_lines(self) -> list[str]:
-        """The last few lines that are not blank."""
+        """The last non-blank lines."""
         lines = self.recent.decode("utf-8", "replace").splitlines()
         return [line for line in lines if line.strip()][-LAST_LINES:]
 
@@ -69,13 +69,13 @@ class BoundedLog:
 
 
 class Capture:
-    """Takes what one worker prints from a pipe into its log, on a thread of its own.
+    """Copies one worker's output from a pipe to its log, in a thread.
 
     Args:
         path: the log.
 
     Attributes:
-        writer: the worker's end of the pipe; whoever passes it on closes it here.
+        writer: the worker's end of the pipe; the caller passes it on, then closes it here.
     """
 
     def __init__(self, path: Path):
@@ -86,7 +86,7 @@ class Capture:
         self._thread.start()
 
     def close(self) -> None:
-        """Takes what is still in the pipe, even if somebody holds its other end open."""
+        """Copy what is left in the pipe, even if its other end is still open."""
         self.writer.close()
         self._stop.close()
         self._thread.join()
@@ -98,7 +98,8 @@ class Capture:
         rest = PIPE_READS
         while rest:
             ready = wait([self._reader, self._stopped])
-            rest -= self._stopped in ready  # somebody may go on printing for ever
+            if self._stopped in ready:
+                rest -= 1  # a process that is left over may print forever
             if self._reader not in ready:
                 return
             data = os.read(self._reader.fileno(), 1 << 16)

@@ -1,6 +1,6 @@
-"""The worker's side: runs the one function that its assignment names, and says how it ended.
+"""The worker's side: calls the function that its assignment names, and reports how it ended.
 
-Whatever a plugin does, it does it here, in a process of its own.
+The code of plugins only runs here, in a separate process.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def worker_main(connection: Connection, output: Connection, text: str) -> None:
     """Entry point of a worker process.
 
     Args:
-        connection: its end of the line to the runner.
-        output: where everything that it prints goes.
+        connection: its end of the channel to the runner.
+        output: receives everything that it prints.
         text: the :class:`Assignment` as JSON.
     """
     assignment = Assignment.from_json(text)
@@ -33,24 +33,25 @@ def worker_main(connection: Connection, output: Connection, text: str) -> None:
     isolate(output, assignment, kept={channel.fileno()})
     worker = os.getpid()
     try:
-        done = _run(assignment, channel)
-        if os.getpid() != worker:  # a fork that a plugin has made does not speak for it
+        done = _call(assignment, channel)
+        if os.getpid() != worker:  # a fork made by a plugin must not report for the worker
             os._exit(0)
         channel.send({"done": done})
     except (BrokenPipeError, ConnectionError):
-        return  # nobody listens any more
+        return  # the runner is gone
     finally:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
 
 
-def _run(assignment: Assignment, channel: Channel) -> dict[str, Any]:
+def _call(assignment: Assignment, channel: Channel) -> dict[str, Any]:
+    """Call the function; returns the status, reason and result of the job."""
     try:
         import torch
 
         torch.set_num_threads(assignment.threads)
-        # One precision for every kind of layer: cuDNN's would be TF32 where matmul's is not.
+        # One precision for all layers: by default, cuDNN uses TF32 and matmul does not.
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         function = import_object(assignment.function)
@@ -60,7 +61,7 @@ def _run(assignment: Assignment, channel: Channel) -> dict[str, Any]:
     except Diverged as error:
         result = {"diverged_step": error.step, "diverged_value": error.value}
         return {"status": "diverged", "reason": str(error), "result": result}
-    except StoreError as error:  # no fault of the job
+    except StoreError as error:  # not the job's fault
         return {"status": "failed", "reason": reason_of(error), "result": {"unwritten": True}}
     except BaseException as error:  # a plugin may even call sys.exit()
         traceback.print_exc()

@@ -1,8 +1,8 @@
-"""What runner and worker say to each other: plain data, one JSON object for each message.
+"""The messages between runner and worker: plain data, one JSON object per message.
 
 A worker starts with an :class:`Assignment`. It may then report progress (``say``, ``bytes``,
-``step``, …), answer requests of the runner (``reply``), report findings (``found``), and in the end
-says how its job ended (``done``).
+``step``, …), answer requests of the runner (``reply``), report results of checks (``found``), and
+finally reports how its job ended (``done``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 
 from seqbench.workers.context import Workspace
 
-#: What is in the messages of a worker, and what must come together in one of them.
+#: The keys of a worker's messages, and the keys that only occur together.
 PARTS: Mapping[str, type] = {
     "say": str, "bytes": int, "total_bytes": int, "epoch": int, "epochs": int, "step": int,
     "steps": int, "train_loss": float, "validation": float, "seconds": float,
@@ -27,18 +27,18 @@ DONE = {"status", "reason", "result"}
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker process is to do.
+    """The task of a worker process.
 
     Args:
         function: ``"package.module:function"``; called with its payload and a
             :class:`seqbench.workers.context.JobContext`, it returns JSON data.
-        payload: the payload as plain data; its type is that of the function's first parameter.
+        payload: the payload as plain data, of the type of the function's first parameter.
         workspace: where the job's files are.
         folder: the worker's own, empty folder.
         threads: CPU threads that torch may use.
-        memory: bytes that the process may hold; None for any number.
-        keep_directory: whether it stays in the runner's working directory, since a dataset's
-            parameter may name a file relative to it; otherwise it works in ``folder``.
+        memory: memory limit in bytes, or None.
+        keep_directory: whether it stays in the runner's working directory, because a parameter of a
+            dataset may name a file relative to it; otherwise it runs in ``folder``.
     """
 
     function: str
@@ -55,7 +55,7 @@ class Assignment:
 
     @classmethod
     def from_json(cls, text: str) -> Assignment:
-        """What :meth:`to_json` made."""
+        """The inverse of :meth:`to_json`."""
         values = json.loads(text)
         return cls(**{**values, "workspace": Workspace.from_json(values["workspace"])})
 
@@ -77,7 +77,7 @@ def payload_from_json(function: Callable[..., Any], value: Mapping[str, Any]) ->
 
 
 def is_valid_message(message: Mapping[str, Any]) -> bool:
-    """Whether a message is one that a worker sends."""
+    """Whether this is a message that a worker sends."""
     if not all(isinstance(value, PARTS.get(key, ())) for key, value in message.items()):
         return False
     if not all(part & message.keys() in (set(), part) for part in TOGETHER):

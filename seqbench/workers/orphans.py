@@ -1,7 +1,7 @@
-"""Ends what workers leave behind, also when the runner itself is killed.
+"""Kills processes that workers leave behind, even if the runner itself is killed.
 
-Linux only; elsewhere nothing is found, and what a plugin puts outside its worker's process group
-stays. Run as a program (by the runner, see :func:`watch`) it needs nothing but this file.
+Linux only; on other systems, processes that a plugin starts outside its worker's process group
+survive. Also run as a program by the runner (see :func:`watch`), so it imports nothing of seqbench.
 """
 
 from __future__ import annotations
@@ -17,34 +17,33 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Says in the environment of a process which runner it descends from.
+#: Environment variable: the runner that a process descends from.
 RUNNER = "SEQBENCH_RUNNER"
 
-#: Says in the environment of what a worker starts which worker that was.
+#: Environment variable: the worker that started a process.
 WORKER = "SEQBENCH_WORKER"
 
 _TOKEN = secrets.token_hex(8)
 
-#: How often, and how many seconds apart, the last sweep looks for what has started meanwhile.
+#: Number of final sweeps for processes started meanwhile, and the seconds between them.
 SWEEPS, PAUSE = 40, 0.05
 
 
 def mark() -> str:
-    """The value by which what descends from this process is known; that of a fork is another."""
+    """The value that identifies descendants of this process; a fork has a different one."""
     return f"{os.getpid()}-{_TOKEN}"
 
 
 def end_orphans(folder: str) -> None:
-    """Ends what a worker has started and left behind, also outside its process group, unless it was
-    started with an environment that hides where it comes from.
+    """Kill processes that a worker has left behind, also outside its process group, unless they
+    were started with an environment that hides their origin.
 
-    Such a process is known by two variables: the first is that of all that descends from this
-    runner, the second that of the worker which started the program. A mere fork of a worker does
-    not have the second; it is left behind if its parent has ended (that of a worker is the server
-    that all are forked from).
+    They are identified by two variables: ``RUNNER`` marks all descendants of this runner,
+    ``WORKER`` the programs that one worker started. A plain fork of a worker does not have the
+    second; it is an orphan if its parent has ended (the parent of a worker is the fork server).
 
     Args:
-        folder: the worker's own.
+        folder: the worker's folder.
     """
     own = f"{WORKER}={folder}".encode()
     marked = {pid: (parent, variables) for pid, parent, variables in _descendants(mark())}
@@ -52,14 +51,14 @@ def end_orphans(folder: str) -> None:
     for pid, (parent, variables) in marked.items():
         program = any(v.startswith(WORKER.encode() + b"=") for v in variables)
         if own in variables or (not program and parent not in spared):
-            _end(pid)
+            _kill(pid)
 
 
 def watch(*folders: str) -> subprocess.Popen[bytes]:
-    """Starts a program that waits for this one to end, however that comes to be, and then ends all
-    that descends from it and removes ``folders``.
+    """Start a program that waits for this process to end, for whatever reason, then kills all
+    descendants and removes ``folders``.
 
-    It knows by its standard input, which nobody but this process holds open.
+    It detects the end by its standard input, which only this process holds open.
     """
     command = [sys.executable, "-I", "-S", __file__, mark(), *folders]
     return subprocess.Popen(
@@ -77,25 +76,25 @@ def _watch(of: str, *folders: str) -> None:
         if not found:
             break
         for pid in found:
-            _end(pid)
+            _kill(pid)
         time.sleep(PAUSE)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _descendants(of: str) -> Iterator[tuple[int, int, set[bytes]]]:
-    """Number, parent and variables of every process that descends from a runner."""
+    """Process id, parent id and environment of every descendant of a runner."""
     own = f"{RUNNER}={of}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             variables = set((folder / "environ").read_bytes().split(b"\0"))
             if own in variables:
-                # The name of the program, in brackets, may hold anything.
+                # The name of the program, in parentheses, may contain anything.
                 parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
                 yield int(folder.name), int(parent), variables
 
 
-def _end(pid: int) -> None:
+def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGKILL)
 

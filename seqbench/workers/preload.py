@@ -1,4 +1,4 @@
-"""Preloaded by the server that workers are forked from, and by nothing else."""
+"""Preloaded by the fork server of the workers, and by nothing else."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import traceback
 from types import TracebackType
 
 
-def _say_nothing_of_a_lost_runner(
+def _ignore_a_lost_runner(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """A fork whose runner was killed before it had said what to do ends, and nobody need know."""
+    """A fork whose runner was killed before it sent the assignment ends without a message."""
     frames = traceback.extract_tb(trace)
     receiving = bool(frames) and "multiprocessing" in frames[-1].filename
     if not (receiving and issubclass(kind, EOFError | pickle.UnpicklingError)):
         sys.__excepthook__(kind, error, trace)
 
 
-sys.excepthook = _say_nothing_of_a_lost_runner
+sys.excepthook = _ignore_a_lost_runner

@@ -1,7 +1,7 @@
-"""A worker process of its own for one job, forked from a server that has torch loaded.
+"""The runner's side of a worker: one process per job, forked from a server that has torch loaded.
 
-Importing torch takes seconds; a fork of a server that has done it takes milliseconds. What crosses
-between runner and worker is JSON, so that a plugin's objects never run code in the runner.
+Importing torch takes seconds; forking a server that has imported it takes milliseconds. Runner and
+worker exchange JSON, so that a plugin's objects never run code in the runner.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from typing import Any
 
 from seqbench.errors import WorkerError
 from seqbench.workers import orphans
-from seqbench.workers.channel import GARBLED, Channel
+from seqbench.workers.channel import CORRUPTED, Channel
 from seqbench.workers.logs import Capture
 from seqbench.workers.main import worker_main
 from seqbench.workers.messages import Assignment, is_valid_message
 
-#: Read by libraries when they load, so they must be set before the server imports torch. More
-#: threads can be asked for later, with ``torch.set_num_threads``.
+#: Libraries read these when they load, so they must be set before the server imports torch. The
+#: number of threads can be raised later with ``torch.set_num_threads``.
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 
-#: The second is imported by torch itself when the first optimizer is made.
+#: torch imports the second one itself when the first optimizer is created.
 PRELOAD = [
     "torch",
     "torch._dynamo",
@@ -55,7 +55,7 @@ PRELOAD = [
 
 END_SECONDS = 2.0
 
-#: What multiprocessing says of a process whose server has gone.
+#: The exit code that multiprocessing reports for a process whose server is gone.
 LOST = 255
 
 
@@ -63,14 +63,14 @@ class WorkerProcess:
     """One running worker.
 
     Args:
-        assignment: what it is to do; its ``folder`` is made here.
-        log: file that takes what the worker prints (see :mod:`seqbench.workers.logs`).
+        assignment: its task; the ``folder`` is created here.
+        log: file for the worker's output (see :mod:`seqbench.workers.logs`).
     """
 
     def __init__(self, assignment: Assignment, log: Path):
         context = _context()
         try:
-            self.folder = TemporaryDirectory(dir=_PLACE.folder(), ignore_cleanup_errors=True)
+            self.folder = TemporaryDirectory(dir=_WORKERS_FOLDER.path(), ignore_cleanup_errors=True)
             pipe: tuple[Connection, Connection] = context.Pipe()
             self.capture = Capture(log)
         except OSError as error:
@@ -94,7 +94,7 @@ class WorkerProcess:
         self.capture.writer.close()
         self.process: BaseProcess = process
         self.closed = False
-        #: Its exit code, if it ended without being made to.
+        #: Its exit code, if it ended by itself.
         self.ended_as: int | None = None
 
     @property
@@ -103,19 +103,19 @@ class WorkerProcess:
         return self.process.sentinel
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Sends a request to a worker that answers questions. Raises OSError: it is gone."""
+        """Send a request to the worker. Raises OSError if it is gone."""
         self.channel.send(message)
 
     def receive(self, seconds: float) -> dict[str, Any]:
-        """The next message within so many seconds.
+        """The next message within ``seconds``.
 
         Raises:
-            TimeoutError, EOFError, ValueError: as :meth:`.Channel.receive`; also
-                where it is a message, but none that a worker sends.
+            TimeoutError, EOFError, ValueError: like :meth:`.Channel.receive`; ValueError also for
+                a message that no worker sends.
         """
         message = self.channel.receive(seconds)
         if not is_valid_message(message):
-            raise ValueError(GARBLED)
+            raise ValueError(CORRUPTED)
         return message
 
     def alive(self) -> bool:
@@ -123,10 +123,10 @@ class WorkerProcess:
         return self.process.is_alive()
 
     def kill(self, grace: float = 0.0) -> None:
-        """Ends the worker and everything that it has started; returns when it is gone.
+        """Kill the worker and every process that it has started, and wait until it is gone.
 
         Args:
-            grace: seconds that it is given to end by itself after SIGTERM.
+            grace: seconds to exit by itself after SIGTERM.
         """
         if self.closed:
             return
@@ -137,9 +137,9 @@ class WorkerProcess:
         self.close()
 
     def close(self) -> None:
-        """Waits a moment for the process to end by itself, then makes it; frees what it held.
+        """Wait a moment for the process to end, kill it otherwise, and free its resources.
 
-        Only once: later its number may be that of another process.
+        Does so only once: later, its id may belong to another process.
         """
         if not self.closed:
             with interrupts_wait():
@@ -149,7 +149,7 @@ class WorkerProcess:
         self.closed = True
         self.process.join(END_SECONDS)
         self.ended_as = self.process.exitcode
-        self._signal_group(signal.SIGKILL)  # what the worker left running, or the worker itself
+        self._signal_group(signal.SIGKILL)  # processes it left running, or itself
         self.process.join(END_SECONDS)
         orphans.end_orphans(self.folder.name)
         self.channel.close()
@@ -161,36 +161,36 @@ class WorkerProcess:
         return self.capture.log.last_lines()
 
     def killed(self) -> bool:
-        """Whether a signal ended the process, or the server was lost that it was forked from; it
-        may have had no part in that.
+        """Whether a signal killed the process, or its fork server was lost; the cause may lie
+        outside the process.
         """
         return self.ended_as is not None and (self.ended_as < 0 or self.ended_as == LOST)
 
     def ending(self) -> str:
-        """Waits for the process to end; how it did: ``killed by SIGSEGV``, ``exit code 3``."""
+        """Wait for the process to end; returns how it ended, as text."""
         self.close()
         code = self.ended_as
         if code is None:
-            return "the process no longer answered, and was ended"
+            return "the process stopped responding and was killed"
         if code == LOST:
-            return "the process was lost with the server that it was forked from"
-        if code is not None and code < 0:
+            return "the process was lost with its fork server"
+        if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-            hint = " (by the system, for want of memory?)" if name == "SIGKILL" else ""
+            hint = " (possibly out of memory)" if name == "SIGKILL" else ""
             return f"the process was killed by {name}{hint}"
-        return f"the process ended by itself with exit code {code}"
+        return f"the process exited with code {code}"
 
     def _signal_group(self, number: signal.Signals) -> None:
-        """Signals the worker's process group, whose number is that of the worker."""
+        """Send a signal to the worker's process group, whose id is that of the worker."""
         if self.process.pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
 
 
-class _Place:
-    """Where workers of this process have their folders, and what watches over it: however this
-    process ends, that folder and all that descends from its workers end with it. A fork of this
-    process makes a place of its own.
+class _WorkersFolder:
+    """The parent of the workers' folders, with a watcher: however this process ends, the watcher
+    removes the folder and kills all descendants of the workers. A fork of this process gets its
+    own.
     """
 
     def __init__(self) -> None:
@@ -199,20 +199,20 @@ class _Place:
         self._forked = False
         os.register_at_fork(after_in_child=self._forget)
 
-    def folder(self) -> str:
-        """Makes it when it is first asked for. Raises OSError."""
+    def path(self) -> str:
+        """The folder, created at the first call. Raises OSError."""
         with self._lock:
             if self._made is None:
-                resource_tracker.ensure_running()  # beforehand: it is none of the workers'
+                resource_tracker.ensure_running()  # first: it must not count as a worker's process
                 folder = mkdtemp(prefix="seqbench-")
-                # Multiprocessing has one, too, which stays where this process is killed; a fork
+                # Also remove multiprocessing's own, which stays if this process is killed; a fork
                 # shares that of its parent.
                 theirs = [] if self._forked else [get_temp_dir()]
                 self._made = folder, orphans.watch(folder, *theirs)
             return self._made[0]
 
     def _forget(self) -> None:
-        """In a fork: whoever watches the parent must see that it ends."""
+        """In a fork: release the parent's watcher, so that it sees the parent end."""
         self._lock = threading.Lock()
         self._forked = True
         if self._made is not None and self._made[1].stdin is not None:
@@ -220,7 +220,7 @@ class _Place:
         self._made = None
 
 
-_PLACE = _Place()
+_WORKERS_FOLDER = _WorkersFolder()
 
 
 def _context() -> Any:
@@ -233,40 +233,40 @@ def _context() -> Any:
 
 @contextlib.contextmanager
 def interrupts_wait() -> Iterator[None]:
-    """Puts off Ctrl-C and its like until the end of the block.
+    """Defer Ctrl-C and similar signals until the end of the block.
 
-    A worker is started, and put where it will be found and ended, inside such a block: one that is
-    half started would print a traceback, and one that nobody knows of would stay.
+    A worker is started and registered inside such a block: a half-started one would print a
+    traceback, and an unregistered one would survive.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
+        yield  # only the main thread receives signals
         return
-    came: list[tuple[int, types.FrameType | None]] = []
+    deferred: list[tuple[int, types.FrameType | None]] = []
     names = ("SIGINT", "SIGTERM", "SIGHUP")
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     for number in numbers:
         if callable(before[number]):
-            signal.signal(number, lambda *signalled: came.append(signalled))
+            signal.signal(number, lambda *received: deferred.append(received))
     try:
         yield
     finally:
         for number, handler in before.items():
             if callable(handler):
                 signal.signal(number, handler)
-        for number, frame in came:
+        for number, frame in deferred:
             handler = before[number]
             if callable(handler):
                 handler(number, frame)
 
 
 def _start_server(context: Any) -> None:
-    """Starts what workers are forked from, if it does not run yet. It never hears Ctrl-C, not even
-    while it loads torch: interrupted there, it would print a traceback.
+    """Start the fork server if it is not running yet. It ignores Ctrl-C even while it loads torch:
+    interrupted there, it would print a traceback.
     """
     if context.get_start_method() != "forkserver":
         return
-    resource_tracker.ensure_running()  # beforehand: as it starts, it lets Ctrl-C through again
+    resource_tracker.ensure_running()  # first: starting it unblocks Ctrl-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the server inherits it
     try:
         forkserver.ensure_running()
@@ -276,7 +276,7 @@ def _start_server(context: Any) -> None:
 
 @contextlib.contextmanager
 def _server_environment() -> Iterator[None]:
-    """Variables for the server that is started by the first worker."""
+    """Set environment variables for the fork server, which the first worker starts."""
     wanted = {**WORKER_ENVIRONMENT, orphans.RUNNER: orphans.mark()}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
@@ -292,9 +292,9 @@ def _server_environment() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_main_module() -> Iterator[None]:
-    """Keeps multiprocessing from importing the caller's script again in every worker.
+    """Keep multiprocessing from importing the caller's script again in every worker.
 
-    Without it a script that calls :func:`seqbench.run` outside ``if __name__ == "__main__"`` would
+    Otherwise a script that calls :func:`seqbench.run` outside ``if __name__ == "__main__"`` would
     start itself over and over.
     """
     main = sys.modules["__main__"]

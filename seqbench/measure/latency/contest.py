@@ -25,7 +25,7 @@ from seqbench.measure.latency.protocol import LEAST_PROCESSES, LEAST_ROUNDS, WIN
 from seqbench.measure.latency.samples import METHOD, Samples
 from seqbench.measure.payloads import TimingPayload, TimingSettings, TrainedModel
 from seqbench.records import Comparison, Measurement
-from seqbench.workers.channel import GARBLED
+from seqbench.workers.channel import CORRUPTED
 from seqbench.workers.conversation import Conversation
 from seqbench.workers.process import interrupts_wait
 
@@ -205,7 +205,7 @@ class _TimingWorker:
             message = self._conversation.receive(self._patience)
             done, reply = message.get("done"), message.get("reply", {})
             if done is None and not all(isinstance(reply.get(n), REPLIES[n]) for n in wanted):
-                raise ValueError(GARBLED)
+                raise ValueError(CORRUPTED)
         except TimeoutError:
             raise Dropout(f"no answer within {self._patience:g} s", "timeout") from None
         except ValueError as error:

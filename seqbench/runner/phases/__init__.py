@@ -1,1 +1,1 @@
-"""The phases of a run, in the order in which they happen."""
+"""The phases of a run."""

@@ -1,4 +1,4 @@
-"""Latency: which cases are timed together, one contest after the other."""
+"""Latency: groups the cases into contests, and runs one contest after the other."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from seqbench.store.run_folder import RunFolder
 from seqbench.suite.keys import Latency
 from seqbench.workers.conversation import Conversation
 
-#: So many processes wait for their turn at most; more would cost memory and file descriptors.
+#: Maximum number of processes that wait for their next block; each takes memory and files.
 MOST_PROCESSES = 60
-#: A reason names so many cases.
+#: Maximum number of cases that a reason names.
 MOST_NAMED = 3
 
 
@@ -32,7 +32,7 @@ class TrainedCase:
     """A case with its trained weights, one file and one SHA-256 for each successful seed.
 
     Args:
-        digests: "" for weights that are yet to be trained.
+        digests: "" for weights that are not trained yet.
     """
 
     case: Case
@@ -42,7 +42,7 @@ class TrainedCase:
 
 
 def contests_of(cases: Sequence[TrainedCase], run: RunContext) -> list[Contest]:
-    """One contest for each device, of as many cases as fit side by side."""
+    """One contest per device, split if it has too many cases."""
     latency = run.plan.suite.measure.latency
     if latency is None:
         return []
@@ -52,8 +52,8 @@ def contests_of(cases: Sequence[TrainedCase], run: RunContext) -> list[Contest]:
         of_device = [one for one in cases if one.case.device == device]
         for first in range(0, len(of_device), MOST_PROCESSES):
             name = f"latency-{device.replace(':', '-')}" + (f"-{first}" if first else "")
-            heat = of_device[first : first + MOST_PROCESSES]
-            contests.append(_contest(name, device, heat, settings, run))
+            group = of_device[first : first + MOST_PROCESSES]
+            contests.append(_contest(name, device, group, settings, run))
     return contests
 
 
@@ -77,28 +77,28 @@ def _settings(latency: Latency, run: RunContext) -> TimingSettings:
 def _contest(
     name: str,
     device: str,
-    heat: Sequence[TrainedCase],
+    group: Sequence[TrainedCase],
     settings: TimingSettings,
     run: RunContext,
 ) -> Contest:
-    rests_on = [settings.identity(), {one.case.id: one.digests for one in heat}]
+    basis = [settings.identity(), {one.case.id: one.digests for one in group}]
     return Contest(
         name,
-        f"timing {count(heat, 'case')} on {device}, interleaved",
+        f"timing {count(group, 'case')} on {device}, interleaved",
         device=device,
-        cases=tuple(ContestCase(o.case.id, o.case.name, o.subject, o.weights) for o in heat),
+        cases=tuple(ContestCase(o.case.id, o.case.name, o.subject, o.weights) for o in group),
         settings=settings,
         folder=run.folder.path.absolute(),
         cores=run.executor.cores,
         limit=run.plan.suite.limits.time,
         checkpoint=Checkpoint(
-            run.folder.unfinished(name).absolute(), fingerprint(rests_on), run.retry_failed
+            run.folder.unfinished(name).absolute(), fingerprint(basis), run.retry_failed
         ),
     )
 
 
 def why_time(contest: Contest, ledgers: Mapping[str, Ledger], folder: RunFolder) -> str | None:
-    """Why a contest is to be carried out: "" the first time, None if it is done."""
+    """Why a contest has to run: "" for the first time, None if it is done."""
     whys = {case.label: ledgers[case.id].why(contest.id) for case in contest.cases}
     again = [
         f"{label} {why or 'is not measured yet'}" for label, why in whys.items() if why is not None
@@ -110,7 +110,7 @@ def why_time(contest: Contest, ledgers: Mapping[str, Ledger], folder: RunFolder)
         again = ["the comparisons are missing"]
     begun = contest.checkpoint.read()[1]
     if begun:
-        return f"resuming after {begun} {'process' if begun == 1 else 'processes'}"
+        return "resuming after 1 process" if begun == 1 else f"resuming after {begun} processes"
     if set(whys.values()) == {""}:
         return ""
     more = f", and {len(again) - MOST_NAMED} more" if len(again) > MOST_NAMED else ""
@@ -120,27 +120,27 @@ def why_time(contest: Contest, ledgers: Mapping[str, Ledger], folder: RunFolder)
 def time_cases(
     contests: Iterable[tuple[Contest, str]], ledgers: Mapping[str, Ledger], run: RunContext
 ) -> None:
-    """Carries out one contest after the other, each alone, and writes down what it gave."""
+    """Run one contest after the other, with nothing else running, and record the results."""
     for contest, why in contests:
-        entitled = titled(contest, why)
-        run.begin("latency", [entitled])
+        activity = titled(contest, why)
+        run.begin("latency", [activity])
         clock, started = time.monotonic(), utc_now()
-        run.progress.started(entitled)
+        run.progress.started(activity)
         result = run_contest(
             contest,
             _Opener(contest, run),
-            lambda message, entitled=entitled: run.told(entitled, message),  # type: ignore[misc]
+            lambda message, activity=activity: run.received(activity, message),  # type: ignore[misc]
         )
         for case, found in result.measurements.items():
             ledgers[case].enter(contest.id, found, met=result.met)
-        # Last: until all of it is written, the contest counts as not carried out.
+        # Last: until everything is written, the contest counts as not done.
         run.folder.write_comparisons(contest.id, result.met, result.comparisons)
         seconds = time.monotonic() - clock
-        run.end(Outcome(entitled, "ok", started=started, seconds=seconds))
+        run.end(Outcome(activity, "ok", started=started, seconds=seconds))
 
 
 def titled(contest: Contest, why: str) -> Contest:
-    """The contest, whose title says why it is carried out."""
+    """The contest, with the reason why it runs in its title."""
     if not why:
         return contest
     return dataclasses.replace(contest, title=f"{contest.title} ({why})")
@@ -166,14 +166,14 @@ class _Opener:
         return self._run.executor.open(job, self._run.workspace)
 
 
-def note_other_runs(mark: other_runs.Mark, run: RunContext, *, anew: bool = False) -> None:
-    """Warns, and notes beside the environment, that another run was timing at the same time.
+def note_other_runs(mark: other_runs.Mark, run: RunContext, *, all_new: bool = False) -> None:
+    """Warn, and record in the environment, that another run was timing at the same time.
 
     Args:
-        anew: whether nothing is left of what was timed before.
+        all_new: whether every contest is timed now, so that earlier disturbances do not matter.
     """
     known = run.folder.environment()
-    before = bool(known.get("disturbed")) and not anew
+    before = bool(known.get("disturbed")) and not all_new
     if mark.others() and not before:
         run.folder.log(other_runs.WARNING)
         warnings.warn(other_runs.WARNING, stacklevel=2)

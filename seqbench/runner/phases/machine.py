@@ -1,4 +1,4 @@
-"""What the machine is, and whether it is fit to measure on now."""
+"""The description of the machine, and its diagnosis before latency is measured."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from seqbench.machine.doctor import DoctorPayload
 from seqbench.machine.environment import EnvironmentPayload
 from seqbench.runner.context import Progress, RunContext, local_workspace
 
-#: Seconds for a description of the machine; importing torch takes some of them.
+#: Time limit in seconds for describing the machine, including the import of torch.
 ENVIRONMENT_LIMIT = 120.0
-#: Seconds that watching the machine may take.
+#: Time limit in seconds for a diagnosis.
 DOCTOR_LIMIT = 600.0
-#: Seconds that the machine is watched before latency is measured on it.
-CHECK_SECONDS = 1.0
+#: Duration in seconds of the diagnosis before latency is measured.
+DIAGNOSIS_SECONDS = 1.0
 
 
 def machine_environment(executor: Executor, progress: Progress) -> dict[str, Any]:
-    """The machine as a worker sees it.
+    """The description of the machine as a worker sees it.
 
     Raises:
-        WorkerError: torch does not work here.
+        WorkerError: torch does not work on this machine.
     """
     progress.phase("start", ())
     job = Job(
@@ -36,14 +36,14 @@ def machine_environment(executor: Executor, progress: Progress) -> dict[str, Any
     )
     outcome = next(iter(executor.run([job], local_workspace(Path()), Listener())))
     if outcome.status != "ok":
-        raise WorkerError(f"torch does not work here: {outcome.reason}")
+        raise WorkerError(f"torch does not work on this machine: {outcome.reason}")
     return dict(outcome.result)
 
 
-def check_machine(run: RunContext) -> None:
-    """Notes beside the environment how fit the machine is, just before it is measured on."""
+def diagnose_machine(run: RunContext) -> None:
+    """Diagnose the machine and record the findings in the environment."""
     job = dataclasses.replace(
-        doctor_job(run.executor, CHECK_SECONDS, after_training=True), log="logs/doctor.log"
+        doctor_job(run.executor, DIAGNOSIS_SECONDS, after_training=True), log="logs/doctor.log"
     )
     for outcome in run.do("doctor", [job]):
         if outcome.status == "ok":
@@ -52,7 +52,7 @@ def check_machine(run: RunContext) -> None:
 
 
 def doctor_job(executor: Executor, seconds: float, *, after_training: bool) -> Job:
-    """Watches the machine for some seconds, with nothing else running."""
+    """The job that diagnoses the machine for some seconds; nothing else may run meanwhile."""
     return Job(
         "doctor",
         "doctor",

@@ -1,4 +1,4 @@
-"""Measures every case that trained: cost and memory side by side, then latency."""
+"""Measures every trained case: cost and memory in parallel, then latency."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from seqbench.runner.phases.contests import (
     time_cases,
     why_time,
 )
-from seqbench.runner.phases.machine import check_machine
+from seqbench.runner.phases.machine import diagnose_machine
 from seqbench.runner.resume.measurements import Ledger, Missing, fingerprints_of, job_key
 from seqbench.training.data import cache_dir, prepared_file
 
-#: Seconds that measuring one quantity of one case may take.
+#: Time limit in seconds for measuring one quantity of one case.
 MEASURE_LIMIT = 600.0
 
 
 @dataclass(frozen=True)
 class Requested:
-    """What a suite asks to be measured of the cases that trained.
+    """The requested measurements of the trained cases.
 
     Args:
         static: jobs that measure cost and memory.
-        ledgers: for each case what of it is done.
+        ledgers: the measurements that are already available, by case.
     """
 
     run: RunContext
@@ -45,11 +45,11 @@ class Requested:
 
     @classmethod
     def of(cls, run: RunContext, trained: Sequence[TrialRecord]) -> Requested:
-        """What is asked for of the cases of successful trials.
+        """The requested measurements of the cases with successful trials.
 
         Args:
-            trained: records of the successful trials; those yet to be trained have no
-                ``weights_sha256``.
+            trained: records of the successful trials; ``weights_sha256`` is "" for trials that
+                are not trained yet.
         """
         cases = _trained_cases(run, trained)
         static = [job for one in cases for job in _static_jobs(one, run)]
@@ -71,26 +71,25 @@ class Requested:
         return [Missing(job, why) for job, why in whys if why is not None]
 
     def missing_contests(self) -> list[tuple[Contest, str]]:
-        """Contests that are not done, each with the reason: if one case has to be timed, so have
-        all that it is compared with.
+        """Contests that are not done, each with the reason. If one case of a contest has to be
+        timed, all of its cases are.
         """
         whys = [(one, why_time(one, self.ledgers, self.run.folder)) for one in self.contests]
         return [(contest, why) for contest, why in whys if why is not None]
 
 
 def measure_cases(run: RunContext, trained: Sequence[TrialRecord]) -> None:
-    """Cost and memory side by side; then latency, with nothing else running."""
+    """Measure cost and memory in parallel; then latency, with nothing else running."""
     requested = Requested.of(run, trained)
     ledgers = requested.ledgers
     jobs = {missing.activity.id: missing.activity for missing in requested.missing_static()}
     for outcome in run.do("memory", [job for job in requested.static if job.id in jobs]):
-        key = outcome.job.id.partition("/")[2]
-        ledgers[outcome.job.group].enter(key, _measurements(outcome, run))
+        ledgers[outcome.job.group].enter(job_key(outcome.job), _measurements(outcome, run))
     contests = requested.missing_contests()
     if contests:
         with other_runs.timing(cache_dir()) as mark:
-            note_other_runs(mark, run, anew=len(contests) == len(requested.contests))
-            check_machine(run)
+            note_other_runs(mark, run, all_new=len(contests) == len(requested.contests))
+            diagnose_machine(run)
             time_cases(contests, ledgers, run)
             note_other_runs(mark, run)
     for ledger in ledgers.values():
@@ -99,7 +98,7 @@ def measure_cases(run: RunContext, trained: Sequence[TrialRecord]) -> None:
 
 
 def _trained_cases(run: RunContext, trained: Sequence[TrialRecord]) -> list[TrainedCase]:
-    """The cases that trained, with the weights of each of their seeds."""
+    """The cases with successful trials, with the weights of each seed."""
     by_case: dict[str, list[TrialRecord]] = {}
     for record in sorted(trained, key=lambda record: record.seed):
         by_case.setdefault(record.case, []).append(record)
@@ -121,7 +120,7 @@ def _subject(case: Case, weights: str) -> TrainedModel:
 
 
 def _static_jobs(trained: TrainedCase, run: RunContext) -> list[Job]:
-    """What is measured of a case by itself, such as its cost and its memory."""
+    """The jobs that measure one case by itself, such as its cost and its memory."""
     case, measure = trained.case, run.plan.suite.measure
     return [
         Job(

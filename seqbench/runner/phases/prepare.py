@@ -12,23 +12,23 @@ from seqbench.runner.context import RunContext
 from seqbench.training.data import is_prepared, prepared_file
 from seqbench.training.job import PreparePayload
 
-#: Seconds; preparing a dataset may include a download.
+#: Time limit in seconds; preparing a dataset may include a download.
 PREPARE_LIMIT = 3600.0
 
 
 @dataclass(frozen=True)
 class Datasets:
-    """Which datasets could not be prepared, and why, by the name of the prepared file."""
+    """Why datasets could not be prepared, by the name of the prepared file."""
 
     problems: Mapping[str, str] = field(default_factory=dict)
 
     def problem(self, dataset: Choice) -> str:
-        """Why a dataset is not available; "" if it is."""
+        """Why a dataset is unavailable; "" if it is available."""
         return self.problems.get(prepared_file(dataset), "")
 
 
 def prepare_datasets(run: RunContext) -> Datasets:
-    """Prepares every dataset of the plan that the cache does not hold yet."""
+    """Prepare every dataset of the plan that is not in the cache yet."""
     distinct = {prepared_file(case.dataset): case for case in run.plan.cases}
     jobs = [
         Job(

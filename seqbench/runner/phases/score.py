@@ -1,4 +1,4 @@
-"""Computes the plugins' metrics on the trained models."""
+"""Computes the metrics of plugins on the trained models."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from seqbench.runner.phases.prepare import Datasets
 from seqbench.runner.phases.train import log_file, training_job, weights_file, why_not_run
 from seqbench.training.data import prepared_file
 
-#: Seconds for one metric of one trained model.
+#: Time limit in seconds for one metric of one trained model.
 SCORE_LIMIT = 600.0
 
 
 def to_score(run: RunContext, trained: Iterable[TrialRecord]) -> list[tuple[TrialRecord, Metric]]:
-    """The metrics that are yet to be computed, each with the trial it is of."""
+    """The missing metrics, each with its trial."""
     return [
         (record, metric)
         for record in trained
@@ -32,12 +32,12 @@ def to_score(run: RunContext, trained: Iterable[TrialRecord]) -> list[tuple[Tria
 
 
 def score_trials(run: RunContext, trained: Sequence[TrialRecord], datasets: Datasets) -> None:
-    """Computes each metric of each trained model in a job of its own: if one fails, the trial and
-    the other metrics stand.
+    """Compute each metric of each trained model in a separate job, so that a failure affects
+    neither the trial nor the other metrics.
     """
     records = {record.id: record for record in trained}
     trials = {trial.id: trial for trial in run.plan.trials}
-    jobs, asked, impossible = [], {}, set()
+    jobs, requested, impossible = [], {}, set()
     for record, metric in to_score(run, trained):
         trial = trials[record.id]
         problem = why_not_run(trial, run, datasets)
@@ -46,11 +46,11 @@ def score_trials(run: RunContext, trained: Sequence[TrialRecord], datasets: Data
             continue
         job = _scoring_job(trial, metric, run)
         jobs.append(job)
-        asked[job.id] = (record.id, metric)
-    for reason in sorted(impossible):  # a later attempt may have it
+        requested[job.id] = (record.id, metric)
+    for reason in sorted(impossible):  # not recorded: a resume may succeed
         warnings.warn(f"not all metrics could be computed: {reason}", stacklevel=2)
     for outcome in run.do("score", jobs):
-        name, metric = asked[outcome.job.id]
+        name, metric = requested[outcome.job.id]
         score = outcome.result
         if outcome.status != "ok":
             reason = reason_with_limit(outcome, run)

@@ -17,7 +17,7 @@ from seqbench.training.job import TrainPayload
 
 
 def train_trials(run: RunContext, datasets: Datasets) -> list[TrialRecord]:
-    """Trains the trials that are not done yet; returns the records of all successful ones."""
+    """Train the trials that are not done yet; returns the records of all successful trials."""
     jobs, trials = [], {}
     good = [record for record in run.earlier.kept.values() if record.status == "ok"]
     for trial in run.plan.trials:
@@ -30,7 +30,7 @@ def train_trials(run: RunContext, datasets: Datasets) -> list[TrialRecord]:
         trials[trial.id] = trial
         jobs.append(training_job(trial, run))
     for outcome in run.do("train", jobs):
-        if outcome.result.get("unwritten"):  # nothing more could be written
+        if outcome.result.get("unwritten"):  # the results folder is not writable
             raise StoreError(outcome.reason)
         explained = dataclasses.replace(outcome, reason=_reason(outcome, run))
         record = _record(trials[outcome.job.id], explained, run.earlier.replaced)
@@ -41,16 +41,16 @@ def train_trials(run: RunContext, datasets: Datasets) -> list[TrialRecord]:
 
 
 def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecord | None:
-    """The record of a trial that cannot run here; None if it can."""
+    """The record of a trial that cannot run; None if it can."""
     device = trial.case.device
     if device not in run.available:
-        there = ", ".join(run.available)
-        reason = f"this machine has no device {device!r} (it has: {there})"
+        names = ", ".join(run.available)
+        reason = f"this machine has no device {device!r}; available: {names}"
         return TrialRecord(trial.id, trial.case.id, trial.seed, "skipped", reason)
     problem = datasets.problem(trial.case.dataset)
     if problem:
-        named = problem.startswith("dataset ")
-        reason = problem if named else f"dataset {trial.case.dataset.name}: {problem}"
+        names_dataset = problem.startswith("dataset ")
+        reason = problem if names_dataset else f"dataset {trial.case.dataset.name}: {problem}"
         before = _attempts(run.earlier.replaced.get(trial.id))
         return TrialRecord(trial.id, trial.case.id, trial.seed, "failed", reason, attempts=before)
     return None
@@ -128,7 +128,7 @@ def _record(trial: Trial, outcome: Outcome, replaced: Mapping[str, TrialRecord])
 
 
 def _attempts(record: TrialRecord | None) -> tuple[Attempt, ...]:
-    """All attempts at a trial up to that record, the last included."""
+    """All attempts at a trial up to and including the one of this record."""
     if record is None:
         return ()
     last = Attempt(status=record.status, reason=record.reason, seconds=record.seconds)

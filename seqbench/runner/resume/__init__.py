@@ -1,1 +1,1 @@
-"""Resuming a run: what is kept, what is done again, and why."""
+"""Resuming a run: what is kept, what is run again, and why."""

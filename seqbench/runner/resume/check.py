@@ -11,7 +11,7 @@ from seqbench.plan.expand import Plan
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import LISTS, Selection, override_key
 
-#: What must not change while a run goes on: figures of different machines are never mixed.
+#: What must not change when a run is resumed: figures of two machines are never mixed.
 MACHINE = ("cpu", "cores", "torch", "seqbench")
 
 NONE = "(none)"
@@ -20,10 +20,10 @@ NONE = "(none)"
 def check_resumable(
     folder: RunFolder, plan: Plan, selection: Selection, environment: Mapping[str, Any]
 ) -> None:
-    """Whether a run may be gone on with: as the same study, on the same machine.
+    """Check that a run can be resumed: it is a run of the same suite, on the same machine.
 
     Raises:
-        UsageError: it may not.
+        UsageError: it cannot.
     """
     state = folder.state()
     if state.get("suite") != plan.suite.name:
@@ -37,8 +37,8 @@ def check_resumable(
     for name in MACHINE:
         if name in before and before[name] != environment.get(name):
             raise UsageError(
-                f"{folder.path} was run with {name} {before[name]}, here it is "
-                f"{environment.get(name)}: go on where it was begun, or run the suite anew"
+                f"{folder.path} was run with {name} {before[name]}, but this machine has "
+                f"{environment.get(name)}: resume it where it was started, or start a new run"
             )
 
 
@@ -48,24 +48,24 @@ def _check_selection(folder: RunFolder, before: Selection, now: Selection) -> No
         if sorted(given) != sorted(getattr(now, name)):
             raise UsageError(
                 f"{folder.path} was run with {option} {', '.join(given) or '(all)'}: "
-                f"give the same {option} to go on with it, or none"
+                f"to resume it, pass the same {option} or omit it"
             )
     sets = [" ".join(o for o in each.overrides if not _limits(o)) for each in (before, now)]
     if sets[0] != sets[1]:
         warnings.warn(
             f"{folder.path} was last run with --set {sets[0] or NONE}, now with {sets[1] or NONE}: "
-            "what that changes is run anew",
+            "affected trials and measurements are run again",
             stacklevel=2,
         )
 
 
 def _limits(override: str) -> bool:
-    """Whether it changes nothing but when a trial is ended."""
+    """Whether an override only changes limits, which affect no figure."""
     return override_key(override).partition(".")[0] == "limits"
 
 
 def as_before(selection: Selection, folder: RunFolder) -> Selection:
-    """What was chosen for the run holds, but for what is chosen now: of settings each by itself."""
+    """The selection now, completed with the earlier one; overrides are merged key by key."""
     before = Selection.of(folder.selection())
     now = {override_key(override) for override in selection.overrides}
     kept = [override for override in before.overrides if override_key(override) not in now]

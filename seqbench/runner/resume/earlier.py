@@ -1,4 +1,4 @@
-"""What earlier attempts at a run have left."""
+"""Results of earlier attempts at a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from seqbench.plan.expand import Plan
     from seqbench.runner.resume.trials import Decision
 
-#: What a run notes beside its environment when it measures latency.
+#: What a run adds to its environment when it measures latency.
 NOTED = ("doctor", "disturbed")
 
 
@@ -30,7 +30,7 @@ class Resume:
 
 @dataclass(frozen=True)
 class Resumed:
-    """A run that was resumed: how many of its trials are kept, and what was changed."""
+    """A resumed run: how many of its trials are kept, and the selection."""
 
     path: Path
     kept: int
@@ -44,17 +44,17 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What earlier attempts at a run have left.
+    """Results of earlier attempts at a run.
 
     Args:
         kept: records that are kept, by trial.
         replaced: records of trials that run again, by trial.
-        cases: what was measured, by case.
-        seconds: how long they took.
-        noted: what they noted beside the environment.
-        decisions: what becomes of each trial, and why.
-        moved: trials that run again since a package has moved or changed, by their new ids: the
-            ids that they had.
+        cases: measurements, by case.
+        seconds: total duration.
+        noted: what they added to the environment.
+        decisions: whether each trial runs, and why.
+        moved: trials that run again because a package has moved or changed: their earlier ids, by
+            their new ids.
     """
 
     kept: Mapping[str, TrialRecord] = field(default_factory=dict)
@@ -69,10 +69,10 @@ class Earlier:
 def read_earlier(
     resume: Resume, plan: Plan, selection: Selection, environment: Mapping[str, Any]
 ) -> Earlier:
-    """What the run to be resumed holds, checked against what is asked for now.
+    """Results of the run to resume, after checking that it can be resumed.
 
     Raises:
-        UsageError: it cannot be resumed here, or with this selection.
+        UsageError: it cannot be resumed on this machine or with this selection.
     """
     from seqbench.runner.resume.check import check_resumable
     from seqbench.runner.resume.moved import moved_line

@@ -1,4 +1,4 @@
-"""Which measurements of an earlier attempt are kept, which are made again, and why."""
+"""Which measurements of an earlier attempt are kept, which are repeated, and why."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from seqbench.workers.messages import payload_to_json
 
 @dataclass(frozen=True)
 class Missing:
-    """A measurement that is to be made.
+    """A requested measurement that is not available.
 
     Args:
-        why: why it is made again; "" if no earlier attempt has made it.
+        why: why it is repeated; "" if no earlier attempt has made it.
     """
 
     activity: Activity
     why: str
 
 
-def job_key(job: Job) -> str:
-    """What a job about one case is called among those of the same case."""
+def job_key(job: Activity) -> str:
+    """The name of a job that is unique within its case: ``cost``, ``memory/training``."""
     return job.id.partition("/")[2]
 
 
@@ -35,10 +35,10 @@ def fingerprints_of(
     static: Iterable[Job],
     contests: Iterable[Contest],
 ) -> dict[str, str]:
-    """Fingerprints of all that the figures of a case depend on, by what they come from.
+    """Fingerprints of everything that the figures of a case depend on, by job or contest.
 
     Args:
-        digests: of the case's weights, one for each seed.
+        digests: SHA-256 of the case's weights, one per seed.
         static: the jobs that measure cost and memory.
     """
     found = {
@@ -54,11 +54,11 @@ def fingerprints_of(
 
 @dataclass(frozen=True)
 class _Part:
-    """What one job or contest gave.
+    """The measurements of one job or contest.
 
     Args:
-        fingerprint: of all that the figures depend on.
-        met: the contest in which they were timed; "" for others.
+        fingerprint: of everything that the figures depend on.
+        met: the contest in which the case was timed; "" for jobs.
     """
 
     fingerprint: str
@@ -67,15 +67,15 @@ class _Part:
 
 
 class Ledger:
-    """What was measured of one case so far, and from what; written down at every entry.
+    """The measurements of one case so far, with their fingerprints; saved at every entry.
 
-    Measurements of an earlier attempt count as far as they are asked for and depend on the same
-    weights and settings; failed ones do not, if failures are retried. Those that do not count stay
-    until others take their place.
+    Measurements of an earlier attempt count if they are requested and depend on the same weights
+    and settings; failed ones do not count if failures are retried. Those that do not count stay
+    until they are replaced.
 
     Args:
-        before: what an earlier attempt has left.
-        wanted: fingerprints of what is asked for, by its key.
+        before: the record of an earlier attempt.
+        wanted: fingerprints of the requested measurements, by key.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Ledger:
     def _why_again(self, key: str, retry_failed: bool) -> str | None:
         part = self._parts[key]
         if part.fingerprint != self._wanted[key]:
-            return "has other weights or settings now"
+            return "has new weights or settings"
         if retry_failed and any(one.status != "ok" for one in part.measurements):
             return "failed"
         samples = {one.samples for one in part.measurements} - {""}
@@ -109,30 +109,30 @@ class Ledger:
         return None if all(sound) else "has lost its samples"
 
     def why(self, key: str) -> str | None:
-        """Why something is to be measured, in words that follow the name of the case; "" if it
-        never was, None if it is done.
+        """Why something has to be measured, as a text that follows the name of the case; "" for
+        the first time, None if it is done.
         """
         return self._why[key]
 
     def met(self, key: str) -> str:
-        """The contest that a measurement is from."""
+        """The contest in which a measurement was made."""
         return self._parts[key].met
 
     def enter(self, key: str, found: Sequence[Measurement], met: str = "") -> None:
-        """Adds what a job or contest gave."""
+        """Add the measurements of a job or contest."""
         self._parts[key] = _Part(self._wanted[key], met, tuple(found))
         self._why[key] = None
         self._write()
 
     def settle(self) -> None:
-        """All that is asked for is done: what else there is goes."""
+        """Drop measurements that are not requested; call this when all requested ones are done."""
         kept = {k: part for k, part in self._parts.items() if self._why.get(k, "") is None}
         if kept.keys() != self._parts.keys():
             self._parts = kept
             self._write()
 
     def _write(self) -> None:
-        """In the order of what is asked for, whichever ended first."""
+        """Write the record, in the order of the request, whichever job ended first."""
         first = {key: self._parts[key] for key in self._wanted if key in self._parts}
         parts = {**first, **self._parts}
         jobs: list[MeasuredJob] = [

@@ -1,4 +1,4 @@
-"""Trials that run again because a package has moved or changed since: their ids are new."""
+"""Trials that run again, under new ids, because a package has moved or changed."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from seqbench.store.run_folder import RunFolder
 #: Why such a trial is run again.
 MOVED = "its model or dataset comes from a package that has moved or changed"
 
-#: What a case's id says of where a model or dataset came from.
+#: The parts of a case's id that describe the origin of its model or dataset.
 ORIGIN = ("target", "distribution", "version", "source")
 
 
 def moved_trials(plan: Plan, before: Mapping[str, Any]) -> dict[str, str]:
-    """The trials of ``plan`` whose model or dataset came from elsewhere in an earlier plan of the
-    run: the id of each with the id that it had.
+    """The trials of ``plan`` whose model or dataset had another origin in an earlier plan: their
+    earlier ids, by their new ids.
 
     A trial is recognized by the labels of its case and dataset, its device and its seed.
 
     Args:
-        before: the earlier plan, as ``plan.json`` holds it.
+        before: the earlier plan, as in ``plan.json``.
     """
     cases = {_name(case): case for case in before["cases"]}
     ids = {(one["case"], one["seed"]): one["id"] for one in before["trials"]}
@@ -50,7 +50,7 @@ def _has_moved(case: Case, before: Mapping[str, Any]) -> bool:
 
 
 def moved_line(folder: RunFolder, moved: int, recorded: int) -> str:
-    """One line for the user."""
+    """The warning about such trials."""
     return (
         f"{folder.path}: {moved} of its {recorded} trials used models or datasets from packages "
         "that have moved or changed since; they run again"
@@ -58,10 +58,10 @@ def moved_line(folder: RunFolder, moved: int, recorded: int) -> str:
 
 
 def compare_weights(moved: Mapping[str, str], folder: RunFolder) -> Iterator[str]:
-    """One line for each trial that has run again: whether it gave the same weights as before.
+    """One line for each trial that has run again: whether its weights are the same as before.
 
     Args:
-        moved: as of :func:`moved_trials`.
+        moved: the result of :func:`moved_trials`.
     """
     for now, before in moved.items():
         paths = [folder.path / "trials" / f"{name}.json" for name in (now, before)]

@@ -22,30 +22,30 @@ from seqbench.store.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of one planned trial.
+    """Whether one planned trial runs.
 
     Args:
-        record: what an earlier attempt left and is kept; None where the trial is to be run.
-        why: in a few words.
-        earlier: the record of an earlier attempt that ended, but is to be made again.
-        moved: the recorded trial that this one was, before a package moved or changed; "" for none.
-        comes_out: digest of the weights that it had, and will have again; "" if that is not known.
+        record: the kept record of an earlier attempt; None if the trial is to run.
+        why: a short reason.
+        earlier: the record of an earlier attempt that failed and is retried.
+        expected_sha256: SHA-256 of the weights that retraining will reproduce; "" if unknown.
+        moved: the earlier id of the trial, if a package has moved or changed since; else "".
     """
 
     trial: Trial
     record: TrialRecord | None
     why: str
     earlier: TrialRecord | None = None
-    comes_out: str = ""
+    expected_sha256: str = ""
     moved: str = ""
 
 
 def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Decision]:
     """A decision for each trial of ``plan``, in its order.
 
-    The id of a trial is a hash of all that defines it: a record of that id is what the trial would
-    be again. It is kept if it can be read and its weights are those that it names. One that did
-    not end well is kept as well, unless ``retry_failed``.
+    The id of a trial is a hash of everything that defines it, so a record with the same id is what
+    running the trial again would give. It is kept if it is readable and its weights match it. The
+    record of a failed trial is kept as well, unless ``retry_failed``.
     """
     known = {path.stem: path for path in folder.trial_files()}
     before = folder.plan_or({"cases": [], "trials": []})
@@ -66,7 +66,7 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
         elif record is not None and record.version not in ("", version):
             why = f"its model was trained as version {record.version}"
         if record is not None and not why:
-            hint = "" if record.status == "ok" else " (--retry-failed runs it again)"
+            hint = "" if record.status == "ok" else " (retry with --retry-failed)"
             yield Decision(trial, record, f"{record.status.replace('_', ' ')}: kept{hint}")
         else:
             failed = record is not None and record.status not in ("ok", "skipped")
@@ -75,21 +75,21 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
 
 
 def _digests(folder: Path, records: Iterable[TrialRecord | None]) -> dict[str, str | None]:
-    """Of the weights of each trial that ended well; None where they cannot be read.
+    """SHA-256 of the weights of each successful trial; None if they cannot be read.
 
-    That of the record, where nobody has written the file since; the others are worked out side by
-    side, once all records are read: threads that need Python's lock for every block would wait.
+    Taken from the record if the file is unchanged since; the others are computed in parallel, after
+    all records are read, because reading records would hold the lock that the threads need.
     """
     good = [record for record in records if record is not None and record.status == "ok"]
-    found = {record.id: _digest_known(record, folder) for record in good}
+    found = {record.id: _recorded_digest(record, folder) for record in good}
     rest = [record for record in good if found[record.id] is None]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        worked_out = pool.map(_digest_of, [folder / record.weights for record in rest])
-        return {**found, **dict(zip((record.id for record in rest), worked_out, strict=True))}
+        computed = pool.map(_digest_of, [folder / record.weights for record in rest])
+        return {**found, **dict(zip((record.id for record in rest), computed, strict=True))}
 
 
-def _digest_known(record: TrialRecord, folder: Path) -> str | None:
-    """That of the record, if the file is still the one that it was written for."""
+def _recorded_digest(record: TrialRecord, folder: Path) -> str | None:
+    """The SHA-256 in the record, if the file is unchanged since; else None."""
     with contextlib.suppress(OSError):
         if stamp(folder / record.weights) == tuple(record.weights_stamp):
             return record.weights_sha256
@@ -108,14 +108,14 @@ def _why_new(trial: Trial, planned: Iterable[str]) -> str:
         return "not run"
     if any(other.startswith(f"{trial.case.id}-s") for other in planned):
         return "a new seed"
-    return "new, or what defines it has changed"
+    return "new or changed"
 
 
 def _why_again(record: TrialRecord | None, weights: str | None, retry_failed: bool) -> str:
-    """Why a recorded trial is run again, or ``""``.
+    """Why a recorded trial is run again, or "".
 
     Args:
-        weights: digest of what lies there as its weights.
+        weights: SHA-256 of its weights file; None if it cannot be read.
     """
     if record is None:
         return "its record is damaged"
@@ -125,16 +125,16 @@ def _why_again(record: TrialRecord | None, weights: str | None, retry_failed: bo
         return f"{record.status.replace('_', ' ')}: retried" if retry_failed else ""
     why = ""
     if weights is None:
-        why = "its weights are gone"
+        why = "its weights are missing"
     elif record.weights_sha256 and weights != record.weights_sha256:
         why = "its weights are damaged"
     if why:
-        warnings.warn(f"{record.id}: {why}; it does not count", DamagedRecord, stacklevel=2)
+        warnings.warn(f"{record.id}: {why}; it will run again", DamagedRecord, stacklevel=2)
     return why
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits. Raises OSError."""
+    """SHA-256 of a file as hexadecimal digits. Raises OSError."""
     with path.open("rb", buffering=0) as file:
         found = hashlib.sha256()
         while block := file.read(1 << 20):

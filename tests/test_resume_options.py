@@ -1,4 +1,4 @@
-"""Going on with a run: what is kept, done again or refused, and what is said of it."""
+"""Resuming a run: what is kept, run again or refused, and what is reported."""
 
 from __future__ import annotations
 
@@ -39,31 +39,31 @@ def test_a_finished_run_has_nothing_left_to_do(finished: Path, tmp_path: Path) -
     assert (finished / "run.log").read_text().count(" to do") == done
 
 
-def test_only_what_has_changed_is_run_again(finished: Path, suite: Path, tmp_path: Path) -> None:
+def test_only_new_or_changed_trials_are_run(finished: Path, suite: Path, tmp_path: Path) -> None:
     before = begun(finished)
     suite.write_text(
         suite.read_text().replace("{gru: {hidden_size: 4}}", "{gru: {hidden_size: 5}}, lstm")
     )
-    seen = subprocess.run(
+    preview = subprocess.run(
         [sys.executable, "-m", "seqbench", "run", "small.yaml", "--resume", "--dry-run"],
         cwd=tmp_path, env=runner_environment(tmp_path), capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert seen.stdout.count("ok: kept") == 3, seen.stderr
-    assert seen.stdout.count("what defines it has changed") == 6
-    assert "resuming results/small/" in seen.stdout
-    assert "6 of 9 trials would run" in seen.stdout
-    assert "cost and memory: 6 of 9 would be measured" in seen.stdout
+    assert preview.stdout.count("ok: kept") == 3, preview.stderr
+    assert preview.stdout.count("new or changed") == 6
+    assert "resuming results/small/" in preview.stdout
+    assert "6 of 9 trials would run" in preview.stdout
+    assert "cost and memory: 6 of 9 would be measured" in preview.stdout
     run = finish(tmp_path, "--resume", finished.name, "--seeds", "2")
     assert run == finished
     after = begun(finished)
     assert len(after) == len(before) + 4
     assert {name: after[name] for name in before} == before
-    shown = json.loads((finished / "plan.json").read_text())
-    assert [case["model"]["name"] for case in shown["cases"]] == ["rnn", "gru", "lstm"]
+    plan = json.loads((finished / "plan.json").read_text())
+    assert [case["model"]["name"] for case in plan["cases"]] == ["rnn", "gru", "lstm"]
 
 
 @pytest.mark.usefixtures("suite")
-def test_failed_trials_are_kept_unless_asked_for(
+def test_failed_trials_are_kept_without_retry_failed(
     site: Path, suite: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
     install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": FLAKY}, "flaky = flaky")
@@ -71,7 +71,7 @@ def test_failed_trials_are_kept_unless_asked_for(
     (tmp_path / "bad").touch()
     failed = seqbench_cli("run", suite, "--seeds", 1)
     assert failed.returncode == 1
-    assert "retry what failed with: seqbench run small.yaml --seeds 1 --resume " \
+    assert "retry failures with: seqbench run small.yaml --seeds 1 --resume " \
         in failed.stderr.replace(f"{tmp_path}/", "")  # fmt: skip
     (tmp_path / "bad").unlink()
     assert seqbench_cli("run", suite, "--seeds", 1, "--resume").returncode == 1
@@ -79,8 +79,8 @@ def test_failed_trials_are_kept_unless_asked_for(
     assert "failed: retried" in plan.stdout
     assert "1 of 3 trials would run" in plan.stdout
     kept = seqbench_cli("run", suite, "--resume", "--dry-run").stdout
-    assert "failed: kept (--retry-failed runs it again)" in kept
-    assert "0 of 3 trials would run" in kept  # --seeds 1 is taken over
+    assert "failed: kept (retry with --retry-failed)" in kept
+    assert "0 of 3 trials would run" in kept  # --seeds 1 of the original run
     again = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed", "--json")
     assert again.returncode == 0, again.stdout
     assert "resuming results/small/" in again.stderr
@@ -93,7 +93,7 @@ def test_failed_trials_are_kept_unless_asked_for(
     assert "--retry-failed needs --resume" in alone.stderr
 
 
-def test_an_interrupted_run_says_how_to_go_on_and_that_works(
+def test_an_interrupted_run_prints_the_command_that_resumes_it(
     slow_run: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     slow_run.send_signal(signal.SIGTERM)
@@ -102,7 +102,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_that_works(
     assert "interrupted" in stdout
     (line,) = [line for line in stderr.splitlines() if line.startswith("resume with: ")]
     (run,) = tmp_path.glob("results/small/*")
-    earned = begun(run)
+    completed = begun(run)
     command = line.partition("seqbench ")[2].split()
     assert command[-2:] == ["--resume", str(run.relative_to(tmp_path))]
     (tmp_path / "bad").unlink()
@@ -113,10 +113,10 @@ def test_an_interrupted_run_says_how_to_go_on_and_that_works(
     assert done.returncode == 0, done.stderr
     after = begun(run)
     assert len(after) == 6
-    assert {name: after[name] for name in earned} == earned
+    assert {name: after[name] for name in completed} == completed
 
 
-def test_a_second_runner_is_kept_out(slow_run: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_second_runner_is_refused(slow_run: subprocess.Popen[str], tmp_path: Path) -> None:
     process = start(tmp_path, "--resume")
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -124,7 +124,9 @@ def test_a_second_runner_is_kept_out(slow_run: subprocess.Popen[str], tmp_path: 
     assert slow_run.poll() is None
 
 
-def test_a_run_is_gone_on_with_only_as_what_it_was(finished: Path, tmp_path: Path) -> None:
+def test_a_resume_requires_the_same_suite_models_and_machine(
+    finished: Path, tmp_path: Path
+) -> None:
     before = {path: path.read_bytes() for path in finished.glob("*.json")}
 
     def refused(*arguments: str) -> str:
@@ -143,9 +145,7 @@ def test_a_run_is_gone_on_with_only_as_what_it_was(finished: Path, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("finished")
-def test_other_settings_than_before_are_named(
-    tmp_path: Path, seqbench_cli: Callable[..., Any]
-) -> None:
+def test_changed_settings_are_reported(tmp_path: Path, seqbench_cli: Callable[..., Any]) -> None:
     process = start(tmp_path, "--resume", "--set", "train.epochs=1", "--seeds", "1", "--json")
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
@@ -163,7 +163,7 @@ def test_a_newer_format_is_refused(finished: Path, tmp_path: Path) -> None:
     assert "has format 99; this seqbench reads formats up to" in stderr
 
 
-def test_without_options_a_run_goes_on_with_those_it_had(
+def test_a_resume_without_options_uses_the_original_ones(
     suite: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
     options = ("--model", "rnn", "--set", "train.epochs=1", "--seeds", "1", "--set",
@@ -178,15 +178,15 @@ def test_without_options_a_run_goes_on_with_those_it_had(
     process = start(tmp_path, "--resume", str(run), "--json")
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
-    taken = "--set train.epochs=1 --set 'measure=[accuracy]' --model rnn --seeds 1"
-    assert f"resuming {run} (with {taken}): 0 of 1 trials already done" in stderr
+    options = "--set train.epochs=1 --set 'measure=[accuracy]' --model rnn --seeds 1"
+    assert f"resuming {run} (with {options}): 0 of 1 trials already done" in stderr
     assert "warning" not in stderr
     assert begun(run).keys() == before.keys()
     assert json.loads(stdout)["unplanned"] == 0
 
 
 @pytest.mark.slow
-def test_limits_change_no_figure_and_are_not_warned_of(finished: Path, tmp_path: Path) -> None:
+def test_limits_affect_no_figure_and_cause_no_warning(finished: Path, tmp_path: Path) -> None:
     before = begun(finished)
     process = start(tmp_path, "--resume", "--set", "limits.time=5m")
     _, stderr = process.communicate(timeout=120)
@@ -195,15 +195,17 @@ def test_limits_change_no_figure_and_are_not_warned_of(finished: Path, tmp_path:
     assert begun(finished) == before
 
 
-def intended(folder: Path) -> str:
-    """What a dry run says of latency."""
+def latency_preview(folder: Path) -> str:
+    """What a dry run prints about latency."""
     process = start(folder, "--resume", "--dry-run")
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     return next(line for line in stdout.splitlines() if line.startswith("latency: "))
 
 
-def test_latency_is_timed_again_only_where_cases_have_not_met(timed: Path, tmp_path: Path) -> None:
+def test_latency_is_measured_again_only_if_cases_were_timed_apart(
+    timed: Path, tmp_path: Path
+) -> None:
     shutil.copytree(timed, tmp_path / "results" / "small" / timed.name)
     (run,) = tmp_path.glob("results/small/*")
     suite = tmp_path / "small.yaml"
@@ -212,16 +214,16 @@ def test_latency_is_timed_again_only_where_cases_have_not_met(timed: Path, tmp_p
     assert finish(tmp_path, "--resume") == run
     assert (run / "run.log").read_text().count("latency: 1 to do") == 1
     suite.write_text(textwrap.dedent(TIMED_SUITE))
-    assert intended(tmp_path) == "latency: nothing would be timed"
+    assert latency_preview(tmp_path) == "latency: nothing would be timed"
     suite.write_text(textwrap.dedent(TIMED_SUITE).replace("models: [", "models: [lstm, "))
-    assert intended(tmp_path) == (
+    assert latency_preview(tmp_path) == (
         "latency: timing 3 cases on cpu, interleaved (again: lstm on parity is not measured yet)"
     )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["run.json", "plan.json", "environment.json"])
-def test_a_run_of_which_a_file_is_gone_can_be_reached(
+def test_a_run_with_a_missing_file_can_be_resumed(
     finished: Path, tmp_path: Path, seqbench_cli: Callable[..., Any], name: str
 ) -> None:
     before = begun(finished)
@@ -232,7 +234,7 @@ def test_a_run_of_which_a_file_is_gone_can_be_reached(
     assert (finished / name).exists()
 
 
-def test_a_run_at_work_is_not_said_to_need_a_command(
+def test_no_resume_command_is_shown_for_a_running_run(
     finished: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
     folder = RunFolder(finished)
@@ -243,20 +245,22 @@ def test_a_run_at_work_is_not_said_to_need_a_command(
     assert "--resume" not in shown
 
 
-def test_the_log_tells_how_a_run_went(slow_run: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_the_log_records_the_course_of_a_run(
+    slow_run: subprocess.Popen[str], tmp_path: Path
+) -> None:
     slow_run.send_signal(signal.SIGINT)
     slow_run.communicate(timeout=30)
     (tmp_path / "bad").unlink()
     log = (finish(tmp_path, "--resume") / "run.log").read_text()
-    told = [line.partition(" ")[2] for line in log.splitlines()]
-    assert told[0] == "begun"
-    assert told[-1] == "finished"
-    middle = told.index("interrupted")
-    assert told[middle + 1].startswith("resuming results/small/")
+    entries = [line.partition(" ")[2] for line in log.splitlines()]
+    assert entries[0] == "started"
+    assert entries[-1] == "finished"
+    middle = entries.index("interrupted")
+    assert entries[middle + 1].startswith("resuming results/small/")
 
 
 @pytest.mark.slow
-def test_seconds_of_a_runner_that_was_killed_count(
+def test_the_seconds_of_a_killed_runner_count(
     slow_run: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     (run,) = tmp_path.glob("results/small/*")
@@ -271,7 +275,7 @@ def test_seconds_of_a_runner_that_was_killed_count(
 
 
 def test_ctrl_c_while_torch_loads_prints_no_traceback(suite: Path, tmp_path: Path) -> None:
-    """As a terminal sends it: to the runner and to what it is starting."""
+    """As a terminal sends it: to the whole process group."""
     for seconds in (0.4, 1.2):
         process = start(tmp_path)
         time.sleep(seconds)
@@ -284,7 +288,7 @@ def test_ctrl_c_while_torch_loads_prints_no_traceback(suite: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_two_runs_that_time_at_once_are_warned(timed: Path, tmp_path: Path) -> None:
+def test_two_runs_that_time_at_once_cause_a_warning(timed: Path, tmp_path: Path) -> None:
     shutil.copytree(timed, tmp_path / "results" / "small" / timed.name)
     (tmp_path / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
     for path in tmp_path.glob("results/small/*/cases/*.json"):
@@ -302,7 +306,7 @@ def test_two_runs_that_time_at_once_are_warned(timed: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_plugin_edited_without_another_version_is_run_again(
+def test_trials_of_an_edited_plugin_are_run_again(
     site: Path, suite: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
     install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": FLAKY}, "flaky = flaky")
@@ -310,7 +314,7 @@ def test_a_plugin_edited_without_another_version_is_run_again(
     options = ("--seeds", "1", "--set", "measure=[accuracy]")
     run = finish(tmp_path, *options)
     before = begun(run)
-    (site / "flaky_layer.py").write_text(textwrap.dedent(FLAKY) + "# mended\n")
+    (site / "flaky_layer.py").write_text(textwrap.dedent(FLAKY) + "# fixed\n")
     dry = seqbench_cli("run", suite, "--resume", "--dry-run").stdout
     assert "1 of 3 trials would run" in dry
     assert finish(tmp_path, "--resume") == run
@@ -320,7 +324,7 @@ def test_a_plugin_edited_without_another_version_is_run_again(
 
 
 @pytest.mark.slow
-def test_a_plugin_installed_anew_while_the_suite_runs_is_told_apart(
+def test_a_plugin_reinstalled_while_the_suite_runs_is_reported(
     slow_run: subprocess.Popen[str],
     site: Path,
     tmp_path: Path,
@@ -332,14 +336,11 @@ def test_a_plugin_installed_anew_while_the_suite_runs_is_told_apart(
     slow_run.communicate(timeout=60)
     shown = " ".join(seqbench_cli("show").stdout.split())
     assert "flaky with flaky 2.0 instead of 1.0" in shown
-    assert (
-        "new, or what defines it has changed"
-        in seqbench_cli("run", "small.yaml", "--resume", "--dry-run").stdout
-    )
+    assert "new or changed" in seqbench_cli("run", "small.yaml", "--resume", "--dry-run").stdout
 
 
 @pytest.mark.slow
-def test_a_plugin_edited_while_the_suite_runs_is_told_apart(
+def test_a_plugin_edited_while_the_suite_runs_is_reported(
     slow_run: subprocess.Popen[str],
     site: Path,
     tmp_path: Path,
@@ -348,14 +349,14 @@ def test_a_plugin_edited_while_the_suite_runs_is_told_apart(
     layer = site / "flaky_layer.py"
     text = layer.read_text()
     layer.write_text(text + "# edited\n")
-    (tmp_path / "bad").unlink()  # the others end soon
+    (tmp_path / "bad").unlink()  # so that the other trials end soon
     slow_run.communicate(timeout=60)
     shown = " ".join(seqbench_cli("show").stdout.split())
     assert "The source of a model was edited while the suite ran: flaky" in shown
     layer.write_text(text)
     dry = seqbench_cli("run", "small.yaml", "--resume", "--dry-run").stdout
     assert "its model's source was edited before it was trained" in dry
-    finish(tmp_path, "--resume", "--retry-failed")  # measuring had refused the edited source
+    finish(tmp_path, "--resume", "--retry-failed")  # measuring refused the edited source
     assert "The source of a model" not in seqbench_cli("show").stdout
 
 
@@ -377,7 +378,7 @@ def test_a_dry_run_refuses_what_a_resume_refuses(
         ("comparisons/latency-cpu.json", "{", "the comparisons are missing"),
     ],
 )
-def test_what_is_empty_or_damaged_is_timed_again(
+def test_empty_or_damaged_samples_are_measured_again(
     timed: Path, tmp_path: Path, name: str, content: str, why: str
 ) -> None:
     shutil.copytree(timed, tmp_path / "results" / "small" / timed.name)
@@ -386,20 +387,21 @@ def test_what_is_empty_or_damaged_is_timed_again(
     (path,) = run.glob(name)
     path.write_text(content)
     expected = f"timing 2 cases on cpu, interleaved (again: {why})"
-    assert intended(tmp_path) == f"latency: {expected}"
+    assert latency_preview(tmp_path) == f"latency: {expected}"
     finish(tmp_path, "--resume")
     assert f"timing 2 cases on cpu, interleaved (again: {why}): ok" in (run / "run.log").read_text()
 
 
 def test_a_dry_run_as_json(finished: Path, seqbench_cli: Callable[..., Any]) -> None:
-    told = json.loads(seqbench_cli("run", "small.yaml", "--resume", "--dry-run", "--json").stdout)
-    assert told["run"].endswith(finished.name)
-    assert [trial["keep"] for trial in told["trials"]] == [True] * 6
-    assert told["memory"] == told["latency"] == []
+    done = seqbench_cli("run", "small.yaml", "--resume", "--dry-run", "--json")
+    preview = json.loads(done.stdout)
+    assert preview["run"].endswith(finished.name)
+    assert [trial["keep"] for trial in preview["trials"]] == [True] * 6
+    assert preview["memory"] == preview["latency"] == []
 
 
 @pytest.mark.slow
-def test_what_was_chosen_outlives_run_json(tmp_path: Path, suite: Path) -> None:
+def test_the_selection_survives_the_loss_of_run_json(tmp_path: Path, suite: Path) -> None:
     run = finish(tmp_path, "--model", "rnn", "--seeds", "1", "--set", "measure=[accuracy]")
     before = begun(run)
     (run / "run.json").unlink()
@@ -407,14 +409,14 @@ def test_what_was_chosen_outlives_run_json(tmp_path: Path, suite: Path) -> None:
     assert begun(run) == before
 
 
-def test_records_that_are_gone_are_missed(finished: Path, seqbench_cli: Callable[..., Any]) -> None:
+def test_missing_records_are_reported(finished: Path, seqbench_cli: Callable[..., Any]) -> None:
     next((finished / "trials").iterdir()).unlink()
     shown = " ".join(seqbench_cli("show").stdout.split())
     assert "Of 1 trial there is no record: `seqbench run small.yaml --resume" in shown
 
 
 def timed_run(timed: Path, folder: Path, suite: str = TIMED_SUITE) -> Path:
-    """A copy of a finished run beside its suite."""
+    """A copy of a finished run, with its suite."""
     shutil.copytree(timed, folder / "results" / "small" / timed.name)
     (folder / "small.yaml").write_text(textwrap.dedent(suite))
     (run,) = folder.glob("results/small/*")
@@ -423,15 +425,15 @@ def timed_run(timed: Path, folder: Path, suite: str = TIMED_SUITE) -> Path:
 
 @pytest.mark.slow
 def test_figures_of_two_contests_are_never_mixed(timed: Path, tmp_path: Path) -> None:
-    """As if a runner had been killed while it wrote down a second contest of the same cases."""
+    """As if a runner had been killed while writing a second contest of the same cases."""
     run = timed_run(timed, tmp_path)
     old, other = sorted((run / "cases").glob("*.json"))
     before = old.read_text()
     next((run / "samples").glob("rnn-*")).unlink()
     finish(tmp_path, "--resume")
     assert old.read_text() != before
-    old.write_text(before)  # of the first contest, while its samples are of the second
-    assert intended(tmp_path).endswith("(again: gru on parity has lost its samples)")
+    old.write_text(before)  # from the first contest; its samples are from the second
+    assert latency_preview(tmp_path).endswith("(again: gru on parity has lost its samples)")
     finish(tmp_path, "--resume")
     met = {job["met"] for path in (old, other) for job in json.loads(path.read_text())["jobs"]}
     (compared,) = (run / "comparisons").glob("*.json")
@@ -439,16 +441,16 @@ def test_figures_of_two_contests_are_never_mixed(timed: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_cases_that_were_timed_apart_are_timed_again_together(timed: Path, tmp_path: Path) -> None:
+def test_cases_timed_apart_are_timed_again_together(timed: Path, tmp_path: Path) -> None:
     run = timed_run(timed, tmp_path, TIMED_SUITE.replace(", {gru: {hidden_size: 4}}", ""))
     next((run / "samples").glob("rnn-*")).unlink()
     finish(tmp_path, "--resume")  # rnn alone
     (tmp_path / "small.yaml").write_text(textwrap.dedent(TIMED_SUITE))
-    assert intended(tmp_path).endswith("(again: the comparisons are missing)")
+    assert latency_preview(tmp_path).endswith("(again: the comparisons are missing)")
 
 
-def test_comparisons_of_figures_that_are_gone_are_not_shown(timed: Path, tmp_path: Path) -> None:
-    """As where a case has moved to another contest, for there are too many for one."""
+def test_comparisons_of_missing_figures_are_not_shown(timed: Path, tmp_path: Path) -> None:
+    """As if a case had moved to another contest, because one contest would be too large."""
     run = timed_run(timed, tmp_path)
     compared = [one["met"] for one in Run.open(run).document["comparisons"] if one["met"]]
     assert compared
@@ -457,10 +459,10 @@ def test_comparisons_of_figures_that_are_gone_are_not_shown(timed: Path, tmp_pat
     assert [one for one in Run.open(run).document["comparisons"] if one["met"]] == []
 
 
-def test_a_folder_that_is_no_run_is_left_alone(
+def test_a_folder_that_is_not_a_run_is_not_touched(
     finished: Path, suite: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
-    """Also one that is called as the suite is."""
+    """Not even a folder with the name of the suite."""
     study = tmp_path / "small"
     (study / "sub").mkdir(parents=True)
     for name in ("suite.yaml", ".pre-commit-config.yaml", "sub/.env.local", "sub/a.partial"):
@@ -475,7 +477,7 @@ def test_a_folder_that_is_no_run_is_left_alone(
 
 
 @pytest.mark.slow
-def test_only_the_option_that_is_given_is_changed(suite: Path, tmp_path: Path) -> None:
+def test_only_the_given_option_changes(suite: Path, tmp_path: Path) -> None:
     run = finish(tmp_path, "--model", "rnn", "--seeds", "1", "--set", "measure=[accuracy]",
                  "--set", "train.epochs=2")  # fmt: skip
     before = begun(run)
@@ -506,15 +508,15 @@ def test_the_time_between_two_runners_does_not_count(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "told",
+    "changes",
     [{"seconds": float("nan")}, {"seconds": 10**400}, {"format": "x"}, {"selection": [1]},
      {"selection": {"overrides": ["\x1b]0;pwn\x07"], "seeds": True}}, {"suite": 3}],
 )  # fmt: skip
-def test_a_strange_run_json_does_no_harm(
-    finished: Path, tmp_path: Path, seqbench_cli: Callable[..., Any], told: dict[str, Any]
+def test_a_malformed_run_json_is_harmless(
+    finished: Path, tmp_path: Path, seqbench_cli: Callable[..., Any], changes: dict[str, Any]
 ) -> None:
     path = finished / "run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **told}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     for command in (("show",), ("list",), ("run", "small.yaml", "--resume", "--dry-run")):
         done = seqbench_cli(*command)
         assert "Traceback" not in done.stderr
