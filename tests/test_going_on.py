@@ -410,7 +410,7 @@ def test_what_was_chosen_outlives_run_json(tmp_path: Path, suite: Path) -> None:
 def test_records_that_are_gone_are_missed(finished: Path, seqbench_cli: Callable[..., Any]) -> None:
     next((finished / "trials").iterdir()).unlink()
     shown = " ".join(seqbench_cli("show").stdout.split())
-    assert "Of 1 trial there is no record: `seqbench run small.yaml --resume" in shown
+    assert "No record of 1 trial. Run again with: `seqbench run small.yaml --resume" in shown
 
 
 def timed_run(timed: Path, folder: Path, suite: str = TIMED_SUITE) -> Path:
