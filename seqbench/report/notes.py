@@ -242,7 +242,7 @@ def latency_notes(document: Document, columns: Sequence[Column]) -> list[str]:
     needed = f"; p90 needs {ENOUGH_FOR_P90} calls, p99 {ENOUGH_FOR_P99}" if too_few else ""
     return [
         f"latency: one forward pass on {threads}; median of the per-process medians ({processes}, "
-        f"{calls} calls in total per figure); 95 % t interval on the logarithms of these medians"
+        f"{calls} calls per figure); 95 % t interval on the logarithms of these medians"
         f"{needed}.",
         "throughput: sequences per second.",
     ]
@@ -324,7 +324,7 @@ def _machine_line(document: Document) -> list[str]:
         if environment.get(name):
             parts.append(f"{name} {clean(environment[name])}")
     if document["seconds"]:
-        parts.append(f"took {numbers.duration(document['seconds'])}")
+        parts.append(f"run took {numbers.duration(document['seconds'])}")
     return [f"machine: {', '.join(parts)}."] if parts else []
 
 

@@ -36,7 +36,7 @@ BREAKDOWN: Mapping[str, Mapping[str, str]] = {
 #: Figures reported by the system, with their headers.
 READINGS = {"baseline": "before", "peak": "peak", "working": "difference"}
 
-#: What only some devices count.
+#: Figures that only some devices report, with their headers.
 DEVICE_READINGS = {"reserved": "peak reserved", "process": "process"}
 
 
