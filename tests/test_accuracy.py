@@ -53,7 +53,7 @@ def test_letters_stand_after_the_figures_instead_of_marks() -> None:
     assert "90.7 ± 0.4 a" in text
     assert "80.4 ± 0.2 b" in text
     assert "*" not in text
-    assert "share a letter cannot be told apart" in " ".join(text.split())
+    assert "share a letter are not distinguishable" in " ".join(text.split())
     assert "sign-flip test" in " ".join(text.split())
     lines = [line for line in text.splitlines() if line.startswith(("rnn", "lstm", "gru"))]
     assert len({line.index(" ± ") for line in lines}) == 1
@@ -67,20 +67,20 @@ def test_letters_are_exported() -> None:
     assert r"80.4 $\pm$ 0.2\textsuperscript{b}" in to_latex(document)
 
 
-def test_for_an_error_the_smallest_gets_the_a() -> None:
+def test_for_an_error_metric_the_smallest_gets_the_a() -> None:
     document = made(FIGURES, dataset="adding")
     assert column(document, "mse").letters == ("a", "b", "b")
     assert document["comparisons"][0]["verdict"] == "better"
 
 
-def test_too_few_seeds_are_said_once_with_how_many_would_do() -> None:
+def test_too_few_seeds_are_reported_once_with_an_estimate() -> None:
     document = made({name: some[:3] for name, some in FIGURES.items()})
     assert column(document, "accuracy").letters == ("", "", "")
     assert not any(column(document, "accuracy").best)
     text = " ".join(shown(document).split())
     assert (
-        "accuracy: 3 seeds are too few to tell any two cases apart (sign-flip test, 3 pairs); "
-        "rnn and gru would probably be told apart with about 7." in text
+        "accuracy: 3 seeds are too few to distinguish any two cases (sign-flip test, 3 pairs); "
+        "about 7 seeds would probably distinguish rnn from gru." in text
     )
     assert "share a letter" not in text
 
@@ -107,18 +107,18 @@ def test_devices_have_letters_of_their_own() -> None:
     assert len(document["comparisons"]) == 6
 
 
-def test_too_many_cases_are_not_compared_and_that_is_said() -> None:
+def test_too_many_cases_are_not_compared_and_this_is_reported() -> None:
     sizes = ", ".join(str(n) for n in range(1, 62))
     text = f"datasets: [parity]\nmodels: [{{rnn: {{hidden_size: [{sizes}]}}}}]\n"
     document = made({"rnn": FIGURES["rnn"]}, text=text)
     assert not document["comparisons"]
     columns = [column for table in result_tables(document) for column in table.columns]
-    said = " ".join(notes.explanations(document, columns, "*", "~"))
-    assert "61 cases are too many to compare in pairs, at most 60 are" in said
+    text = " ".join(notes.explanations(document, columns, "*", "~"))
+    assert "61 cases are too many to compare in pairs (at most 60)" in text
 
 
 def latencies(ids: list[str]) -> list[Comparison]:
-    """What a contest of the three leaves: the second is the fastest at batch 1."""
+    """Comparisons of a contest of the three: the second is the fastest at batch 1."""
     at = {"batch_size": 1, "length": 8, "threads": 1, "runtime": "eager"}
     rnn, lstm, gru = ids
     given = [
@@ -127,8 +127,10 @@ def latencies(ids: list[str]) -> list[Comparison]:
         (lstm, gru, 0.6, "better"),
     ]
     return [
-        Comparison("latency", a, b, "ratio", effect, 0.98 * effect, 1.02 * effect, 0.01, verdict, 5,
-                   settings)
+        Comparison(
+            "latency", a, b, scale="ratio", effect=effect, low=0.98 * effect, high=1.02 * effect,
+            p=0.01, verdict=verdict, n=5, settings=settings,
+        )
         for settings in ({**at, "batch_size": 64}, at)
         for a, b, effect, verdict in given
         if settings["batch_size"] == 1 or verdict == "no difference"
@@ -180,11 +182,11 @@ def test_verdicts_in_words() -> None:
     assert verdict_words({**found, "verdict": "better"}) == "a is better"
 
 
-# ------------------------------------------------------------------- classes taken for each other
+# ------------------------------------------------------------------------- confusion matrices
 
 
-class Says(nn.Module):
-    """Answers what its input says: features are the scores of the classes."""
+class Identity(nn.Module):
+    """Returns its input: the features are the scores of the classes."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x if self.per_step else x[:, -1]
@@ -203,7 +205,7 @@ def by_class(model: nn.Module, split: Any, task: Task) -> dict[str, Any]:
 def test_the_confusion_matrix_and_recall_by_hand() -> None:
     task = Task("features", 3, "label", 3, 1, ("x", "y", "z"))
     answers = nn.functional.one_hot(torch.tensor([0, 1, 1, 1, 0]), 3).float()[:, None]
-    found = by_class(Says(), (answers, torch.tensor([0, 0, 0, 1, 1])), task)
+    found = by_class(Identity(), (answers, torch.tensor([0, 0, 0, 1, 1])), task)
     assert found["confusion"] == [[1, 2, 0], [1, 1, 0], [0, 0, 0]]
     assert found["recall"] == [pytest.approx(1 / 3), 0.5, None]
     assert found["classes"] == ["x", "y", "z"]
@@ -213,7 +215,7 @@ def test_with_a_label_per_step_every_step_counts() -> None:
     task = Task("features", 2, "label_per_step", 2, 3)
     targets = torch.tensor([[0, 1, 1], [1, 0, 0]])
     answers = nn.functional.one_hot(torch.tensor([[0, 1, 0], [1, 1, 0]]), 2).float()
-    found = by_class(Says(per_step=True), (answers, targets), task)
+    found = by_class(Identity(per_step=True), (answers, targets), task)
     assert found["confusion"] == [[2, 1], [1, 2]]
     assert found["classes"] == ["0", "1"]
 
@@ -221,14 +223,14 @@ def test_with_a_label_per_step_every_step_counts() -> None:
 def test_numbers_have_no_classes_and_thousands_of_classes_no_matrix() -> None:
     x, y = torch.zeros(2, 1, 3), torch.zeros(2, dtype=torch.int64)
     value = Task("features", 3, "value", 3, 1)
-    assert by_class(Says(), (x, torch.zeros(2, 3)), value) == {}
+    assert by_class(Identity(), (x, torch.zeros(2, 3)), value) == {}
     many = Task("features", 5000, "label", 5000, 1)
-    found = by_class(Says(), (torch.zeros(2, 1, 5000), y), many)
+    found = by_class(Identity(), (torch.zeros(2, 1, 5000), y), many)
     assert list(found) == ["confusion_reason"]
 
 
 def classified(n: int, names: list[str] | None = None) -> dict[str, Any]:
-    """A document whose cases confuse each class with the next, in 1 of 10."""
+    """A document whose cases confuse each class with the next, in 1 of 10 sequences."""
     counts = [[90 if p == t else 10 if p == (t + 1) % n else 0 for p in range(n)] for t in range(n)]
     classes = names or [f"class {number}" for number in range(n)]
     return made(FIGURES, confusion=counts, recall=[0.9] * n, classes=classes)
@@ -247,7 +249,7 @@ def test_ten_classes_fit_eighty_columns() -> None:
     (row,) = [line for line in text.splitlines() if line.startswith("Ankle boot")]
     assert row.split() == ["Ankle", "boot", "10", *["0"] * 8, "90", "90.0"]
     assert "Trous" in text
-    assert "8 seeds, 8,000 answers" in text
+    assert "8 seeds, 8,000 predictions" in text
 
 
 def test_many_classes_are_listed() -> None:
@@ -263,13 +265,17 @@ def test_classes_that_begin_alike_are_numbered() -> None:
     assert "3 class 3" in text
 
 
-def test_confusions_that_are_not_there_are_explained() -> None:
+def test_missing_confusion_matrices_are_explained() -> None:
     for document, name, words in (
-        (classified(4), "lsmt", "no model of this run is called 'lsmt'; there are: rnn, lstm, gru"),
-        (made(FIGURES), "lstm", "lstm on parity: this run was made before confusion matrices"),
+        (classified(4), "lsmt", "unknown model 'lsmt' in this run; available: rnn, lstm, gru"),
+        (made(FIGURES), "lstm", "lstm on parity: this run predates confusion matrices"),
         (made(FIGURES, dataset="adding"), "gru", "gru on adding: its targets are numbers (mse)"),
-        (made(FIGURES, confusion_reason="300 classes"), "gru", "no confusion matrix was kept: 300"),
-        (made({"rnn": [], "lstm": [], "gru": []}), "gru", "no seed has ended well"),
+        (
+            made(FIGURES, confusion_reason="300 classes"),
+            "gru",
+            "no confusion matrix was recorded: 300",
+        ),
+        (made({"rnn": [], "lstm": [], "gru": []}), "gru", "no seed succeeded"),
     ):
         with pytest.raises(UsageError) as caught:
             confusions(document, name)
@@ -281,7 +287,7 @@ def test_confusions_that_are_not_there_are_explained() -> None:
 
 
 def test_no_figure_is_the_best_on_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test split is looked at once per set of weights reported, and never while training."""
+    """The test split is evaluated once per reported set of weights, and never during training."""
     draw = torch.Generator().manual_seed(1)
     x = torch.randn(90, 4, 2, generator=draw)
     y = (x.sum(dim=(1, 2)) > 0).long()
@@ -344,4 +350,4 @@ def test_a_real_run_shows_pairs_confusions_and_its_target(
     assert "recall" in seqbench_cli("show", "--confusion", "gru").stdout
     wrong = seqbench_cli("show", "--confusion", "lstm")
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("error: no model of this run is called 'lstm'")
+    assert wrong.stderr.startswith("error: unknown model 'lstm' in this run")

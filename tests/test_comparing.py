@@ -1,4 +1,4 @@
-"""Comparisons in pairs, against numbers worked out by hand or by scipy."""
+"""Pairwise comparisons, tested against results computed by hand or by scipy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from seqbench.stats.paired import DRAWS, holm, least_p, sign_flip
 from seqbench.stats.power import seeds_needed, t_test_power
 from seqbench.summary.metric_pairs import paired_comparisons
 
-#: Steps of a thousandth, so that ties are exact and rounding is what it is with accuracies.
+#: Steps of a thousandth, so that ties are exact and rounding is as with accuracies.
 differences = st.lists(st.integers(-300, 300).map(lambda n: n / 1000), min_size=1, max_size=9)
 ps = st.lists(st.floats(0, 1), max_size=12)
 
@@ -72,19 +72,19 @@ def test_signs_and_order_do_not_matter(given_: list[float], random: object) -> N
     assert least_p(len(given_)) <= p <= 1
 
 
-def test_many_differences_are_drawn_and_agree_with_all_flips(
+def test_many_differences_are_sampled_and_agree_with_all_flips(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     some = list(np.random.default_rng(3).normal(0.5, 1.0, size=14))
     exact = sign_flip(some)
     monkeypatch.setattr(paired, "EXACT", 13)
-    drawn = sign_flip(some)
-    assert drawn == sign_flip(some)
-    assert drawn == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / DRAWS))
+    sampled = sign_flip(some)
+    assert sampled == sign_flip(some)
+    assert sampled == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / DRAWS))
     assert sign_flip([1.0] * 40) == least_p(40) == 1 / 100_000
 
 
-def test_the_smallest_p_is_reached_when_all_point_one_way() -> None:
+def test_the_smallest_p_is_reached_if_all_have_the_same_sign() -> None:
     for n in range(1, 12):
         assert sign_flip([0.01 * k for k in range(1, n + 1)]) == least_p(n)
 
@@ -93,7 +93,7 @@ def test_the_smallest_p_is_reached_when_all_point_one_way() -> None:
 
 
 def test_holm_by_hand() -> None:
-    # Sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1: 0.04, 0.06, 0.06, 0.04; none may fall.
+    # Sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1: 0.04, 0.06, 0.06, 0.04; none may decrease.
     assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
@@ -128,10 +128,10 @@ def test_holm_rejects_what_stepping_down_rejects(given_: list[float]) -> None:
     [
         ([], [0, 1, 2], ["a", "a", "a"]),
         ([(0, 1), (0, 2), (1, 2)], [2, 0, 1], ["b", "c", "a"]),
-        # The best and the worst differ, the one between from neither.
+        # The best and the worst differ; the middle one differs from neither.
         ([(0, 2)], [0, 1, 2], ["a", "ab", "b"]),
         ([(0, 2), (0, 3), (1, 3)], [0, 1, 2, 3], ["a", "ab", "bc", "c"]),
-        # With a gap: the first and the last are alike, the second differs from both.
+        # With a gap: the first and the last do not differ, the second differs from both.
         ([(0, 1), (1, 3)], [0, 1, 2, 3], ["a", "b", "ab", "a"]),
     ],
 )
@@ -150,7 +150,7 @@ def differing(draw: st.DrawFn) -> tuple[int, set[tuple[int, int]], list[int]]:
 
 
 @given(differing())
-def test_a_letter_is_shared_exactly_by_those_not_told_apart(
+def test_a_letter_is_shared_exactly_by_items_that_do_not_differ(
     case: tuple[int, set[tuple[int, int]], list[int]],
 ) -> None:
     n, different, order = case
@@ -180,7 +180,7 @@ def test_power_equals_the_tables_of_cohen() -> None:
 @given(st.floats(0.05, 3), st.integers(3, 60), st.sampled_from([0.05, 0.01, 0.001]))
 @settings(max_examples=50, deadline=None)
 def test_power_equals_the_integral_over_the_spread(effect: float, n: int, alpha: float) -> None:
-    """A t value is (Z + shift) ÷ S, with S = √(χ² / df): the power, were S known, averaged."""
+    """A t value is (Z + shift) ÷ S, with S = √(χ² / df): the power for known S, averaged."""
     df, shift = n - 1, effect * math.sqrt(n)
     critical = scipy.stats.t.ppf(1 - alpha / 2, df)
     spreads = np.linspace(1e-6, 8 if df < 5 else 3, 40_001)
@@ -232,7 +232,7 @@ def by_seed(*figures: float) -> dict[int, float]:
     return dict(enumerate(figures))
 
 
-def test_a_clear_difference_is_found_in_the_direction_of_the_metric() -> None:
+def test_a_clear_difference_gets_a_verdict_in_the_direction_of_the_metric() -> None:
     figures = {
         "good": by_seed(*(0.90 + 0.001 * n for n in range(6))),
         "bad": by_seed(*(0.80 + 0.002 * n for n in range(6))),
@@ -250,7 +250,7 @@ def test_a_clear_difference_is_found_in_the_direction_of_the_metric() -> None:
 
 
 @pytest.mark.parametrize("seeds", [1, 3, 5])
-def test_few_seeds_tell_nothing_however_clear_it_looks(seeds: int) -> None:
+def test_few_seeds_give_no_verdict_however_large_the_difference(seeds: int) -> None:
     figures = {"a": by_seed(*[0.9] * seeds), "b": by_seed(*[0.1] * seeds)}
     (found,) = paired_comparisons(figures, "accuracy", higher_is_better=True)
     assert found.verdict == "too few seeds"
@@ -275,7 +275,7 @@ def test_only_common_seeds_are_compared() -> None:
     assert found.effect == pytest.approx(0.15)
 
 
-def test_equal_cases_are_called_different_as_seldom_as_promised() -> None:
+def test_equal_cases_are_called_different_as_rarely_as_promised() -> None:
     random = np.random.default_rng(5)
     alarms = 0
     for _ in range(300):

@@ -185,7 +185,7 @@ def test_a_run_on_a_noisy_machine_carries_a_warning(noise: float | None, lines: 
     }  # fmt: skip
     found = caveats(document)
     assert len(found) == lines
-    assert not found or "too noisy for latency to ±2 %" in found[0]
+    assert not found or "too noisy to measure latency to ±2 %" in found[0]
     assert caveats({**document, "measure": {"latency": None}}) == []
     assert caveats({**document, "measure": {}}) == []
 
@@ -234,4 +234,4 @@ def test_a_run_records_the_check_and_cost_at_each_length(
     assert case["warnings"] == []
     shown = seqbench_cli("show", "--memory")
     assert shown.returncode == 0, shown.stderr
-    assert "against length" in shown.stdout
+    assert "growth with length" in shown.stdout

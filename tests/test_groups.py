@@ -1,4 +1,4 @@
-"""Which cases of a column are marked: those that cannot be told from the best."""
+"""The marked cases of a column: the best, and those not distinguishable from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def pair(a: str, b: str, verdict: str, length: int = 28) -> dict[str, Any]:
 
 
 def test_all_that_share_a_letter_with_the_best_are_marked() -> None:
-    """The best cannot be told from either of the others, but those two can be told apart."""
+    """The best is not distinguishable from either of the others, but those two differ."""
     estimates = tuple(Estimate(value) for value in (1.0, 1.1, 1.2))
     column = Column(
         field="step", si="s", header=("step", "", ""), group="speed", estimates=estimates,
@@ -26,7 +26,7 @@ def test_all_that_share_a_letter_with_the_best_are_marked() -> None:
     assert column.top == (True, False, False)
 
 
-def test_each_table_has_letters_of_its_own_pairs() -> None:
+def test_letters_of_a_table_come_from_its_own_pairs() -> None:
     found = [pair("a", "b", "better", 28), pair("c", "d", "better", 100)]
     for first, second in (("a", "b"), ("c", "d")):
         cases = [{"id": first}, {"id": second}]

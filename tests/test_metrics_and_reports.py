@@ -176,7 +176,7 @@ def test_a_run_with_metrics_and_reports(
     assert "it is for value, not for label" in shown
     assert "score_top_k k=1_low" in seqbench_cli("show", "--format", "csv").stdout
     assert "report 'sick' of more 1.0: KeyError" in done.stderr
-    assert "returned int, not a text" in done.stderr
+    assert "returned int instead of text" in done.stderr
     (folder,) = (tmp_path / "results").rglob("reports")
     assert {path.name for path in folder.iterdir()} == {"winner.md", "markdown.md"}
     assert (folder / "winner.md").read_text() == "gru hidden_size=3 wins\n"

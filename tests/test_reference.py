@@ -1,4 +1,4 @@
-"""The reference results in the repository can be shown, and say what the README says."""
+"""The reference results in the repository can be shown, and agree with the README."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def document(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["fashion", "fashion-2020", "fashion-2020-control"])
-def test_reference_results_are_of_the_suite_as_it_is(name: str) -> None:
+def test_reference_results_belong_to_the_current_suites(name: str) -> None:
     found = document(name)
     registry = load_plugins()
     suite = load_suite(ROOT / "suites" / f"{name}.yaml", registry=registry)
@@ -41,22 +41,22 @@ def test_reference_results_are_of_the_suite_as_it_is(name: str) -> None:
     assert to_markdown(found)
 
 
-def test_the_main_suite_trains_well() -> None:
+def test_the_main_suite_reaches_its_accuracy() -> None:
     found = {case["label"]: case for case in document("fashion")["cases"]}
     assert {case["status"] for case in found.values()} == {"ok"}
     assert found["lstm"]["accuracy"]["mean"] >= 0.86
     assert found["gru"]["accuracy"]["mean"] >= 0.86
 
 
-def test_the_study_comes_out_as_published() -> None:
+def test_the_study_is_reproduced() -> None:
     for case in document("fashion-2020")["cases"]:
         published = case["reference"]["accuracy"]
         assert abs(case["accuracy"]["mean"] - published) <= 0.025, case["label"]
         assert case["parameters"] == case["reference"]["parameters"]
 
 
-def test_figures_in_the_readme_are_those_of_the_reference_results() -> None:
-    """Each row of its table: the label, then the accuracy of the study and that of the control."""
+def test_figures_in_the_readme_match_the_reference_results() -> None:
+    """Each row of its table has the label, the accuracy of the study and of the control."""
     rows = re.findall(
         r"^\| ([RL]\w+-\d)[^|]*\| [\d.]+ \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) ± ([\d.]+) \|",
         (ROOT / "README.md").read_text("utf-8"),

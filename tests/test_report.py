@@ -1,4 +1,4 @@
-"""What the user reads: nothing cut, nothing oversold, nothing executed."""
+"""The report: no figure is cut, no difference is overstated, no text is executed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def rendered(document: dict[str, Any], width: int = 80, **options: Any) -> str:
 
 
 def only(document: dict[str, Any], *numbers: int) -> dict[str, Any]:
-    """The document with some of its cases only."""
+    """The document with only some of its cases."""
     return {**document, "cases": [document["cases"][number] for number in numbers]}
 
 
@@ -58,7 +58,7 @@ def column(document: dict[str, Any], field: str, table: int = 0) -> Column:
 def with_intervals(
     document: dict[str, Any], *intervals: tuple[float, float | None, float | None]
 ) -> dict[str, Any]:
-    """As many cases as intervals, each with such a metric."""
+    """A document with one case per interval, which is that of its metric."""
     cases = []
     for number, (mean, low, high) in enumerate(intervals):
         case = copy.deepcopy(document["cases"][0])
@@ -117,26 +117,28 @@ def test_decimal_points_line_up(document: dict[str, Any]) -> None:
     assert aligned == [" 15.4* ", "  0.159", "  —    ", "159*   "]
 
 
-def test_references_stand_beside_what_was_measured(document: dict[str, Any]) -> None:
+def test_references_are_shown_beside_the_measured_figures(document: dict[str, Any]) -> None:
     row = next(line for line in rendered(document).splitlines() if line.startswith("rnn relu  "))
     assert row.split()[:7] == ["rnn", "relu", "82.2", "±", "2.1", "82.1", "+0.1"]
     assert "reference" not in rendered(only(document, 4, 5))
 
 
-def test_datasets_have_tables_of_their_own(document: dict[str, Any]) -> None:
+def test_each_dataset_has_a_table(document: dict[str, Any]) -> None:
     text = rendered(document)
     assert "fashion_mnist  view=rows, validation=5000\n" in text
     assert "adding  length=50" in text
     assert text.index("test accuracy") < text.index("adding  length=50") < text.index("test mse")
 
 
-def test_the_device_shows_where_there_are_several(document: dict[str, Any]) -> None:
+def test_the_device_is_shown_if_there_are_several(document: dict[str, Any]) -> None:
     assert "device" not in rendered(document)
     document["cases"][1]["device"] = "cuda:0"
     assert "cuda:0" in rendered(document)
 
 
-def test_a_case_without_a_good_seed_shows_a_dash_and_its_status(document: dict[str, Any]) -> None:
+def test_a_case_without_successful_seeds_shows_a_dash_and_a_status(
+    document: dict[str, Any],
+) -> None:
     case = document["cases"][3]
     case.update(metric=None, accuracy=None, latency=[], throughput=[], cold=None, memory=None)
     case.update(seeds={"diverged": 3}, reference={})
@@ -150,24 +152,24 @@ def test_all_cases_failed(document: dict[str, Any]) -> None:
         case.update(metric=None, accuracy=None, latency=[], throughput=[], cold=None, memory=None)
         case.update(seeds={"crashed": 3}, status="crashed", parameters=None, macs=None)
     assert rendered(document).count("3 of 3 crashed") == 6
-    assert "mse" in rendered(document)  # known from the trials
+    assert "mse" in rendered(document)  # from the trials
     for export in (to_markdown, to_csv, to_latex):
         assert export(document)
 
 
-def test_an_empty_run_says_so(document: dict[str, Any]) -> None:
+def test_an_empty_run_is_reported_as_such(document: dict[str, Any]) -> None:
     empty = {**document, "cases": [], "trials": [], "status": "interrupted"}
     text = rendered(empty)
-    assert "No trial has ended" in text
+    assert "No trial has finished" in text
     assert "interrupted" in text
     for export in (to_markdown, to_csv, to_latex):
         export(empty)
 
 
-# ------------------------------------------------------------------------------- what went wrong
+# -------------------------------------------------------------------------- failures and warnings
 
 
-def test_rows_of_another_version_than_planned_are_named(document: dict[str, Any]) -> None:
+def test_cases_with_another_version_than_planned_are_named(document: dict[str, Any]) -> None:
     for case in document["cases"]:
         case.update(distribution="pack", version="1.0")
     for trial in document["trials"]:
@@ -180,7 +182,7 @@ def test_rows_of_another_version_than_planned_are_named(document: dict[str, Any]
     assert "with pack 2.0 instead of 1.0" in line
 
 
-def test_failures_are_listed_but_not_without_end(document: dict[str, Any]) -> None:
+def test_failures_are_listed_up_to_a_limit(document: dict[str, Any]) -> None:
     trial = next(t for t in document["trials"] if t["status"] == "diverged")
     document["trials"] += [
         {**trial, "seed": seed, "reason": f"the loss became nan at step {seed}"}
@@ -194,7 +196,7 @@ def test_failures_are_listed_but_not_without_end(document: dict[str, Any]) -> No
     assert "and 16 more" in to_latex(document)
 
 
-def test_seeds_that_ended_the_same_way_share_a_line(document: dict[str, Any]) -> None:
+def test_seeds_with_the_same_failure_share_a_line(document: dict[str, Any]) -> None:
     trial = next(t for t in document["trials"] if t["status"] == "diverged")
     trial.update(status="out_of_memory", reason="needed more than 2 GiB")
     document["trials"].append({**trial, "seed": 7})
@@ -224,7 +226,7 @@ def test_unstable_latency_is_a_warning_with_advice(document: dict[str, Any]) -> 
     assert "Unstable" not in rendered(document)
 
 
-def test_different_training_is_pointed_out(document: dict[str, Any]) -> None:
+def test_different_training_is_reported(document: dict[str, Any]) -> None:
     assert "the same for all" in " ".join(rendered(document).split())
     document["cases"][1]["train"]["optimizer"] = {"name": "sgd", "params": {"lr": 0.01}}
     assert "differ in more than the model" in " ".join(rendered(document).split())
@@ -256,7 +258,7 @@ def test_a_single_row_has_no_marks(document: dict[str, Any]) -> None:
     assert "**" not in to_markdown(only(document, 0))
 
 
-def test_memory_is_not_told_apart_below_its_resolution(document: dict[str, Any]) -> None:
+def test_memory_is_not_distinguished_below_its_resolution(document: dict[str, Any]) -> None:
     assert column(document, "memory_inference").best == (True, True, False, True)
     assert column(document, "memory_training").best == (True, False, False, False)
 
@@ -355,7 +357,7 @@ def test_json_is_the_document(document: dict[str, Any]) -> None:
     assert json.loads(written.getvalue()) == document
 
 
-def test_svg_refers_to_nothing_outside(document: dict[str, Any], tmp_path: Path) -> None:
+def test_svg_is_self_contained(document: dict[str, Any], tmp_path: Path) -> None:
     document["cases"][0]["label"] = "</text><script>"
     save_svg(document, tmp_path / "report.svg", 120)
     text = (tmp_path / "report.svg").read_text(encoding="utf-8")

@@ -412,7 +412,7 @@ def test_the_selection_survives_the_loss_of_run_json(tmp_path: Path, suite: Path
 def test_missing_records_are_reported(finished: Path, seqbench_cli: Callable[..., Any]) -> None:
     next((finished / "trials").iterdir()).unlink()
     shown = " ".join(seqbench_cli("show").stdout.split())
-    assert "Of 1 trial there is no record: `seqbench run small.yaml --resume" in shown
+    assert "No record of 1 trial. Run again with: `seqbench run small.yaml --resume" in shown
 
 
 def timed_run(timed: Path, folder: Path, suite: str = TIMED_SUITE) -> Path:

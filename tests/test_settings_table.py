@@ -1,4 +1,4 @@
-"""Latency at many settings: all of them fit, and none passes for better known than it is."""
+"""Latency at many settings: all are shown, and imprecise figures are marked."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ def entry(settings: dict[str, Any], median: float, half: float = 0.01) -> dict[s
 
 
 def verdicts(ids: list[str]) -> list[Comparison]:
-    """The second is the fastest at every setting; the others are alike."""
+    """The second is the fastest at every setting; the others do not differ."""
     given = [(0, 1, 1.5, "worse"), (0, 2, 1.0, "no difference"), (1, 2, 0.6, "better")]
     return [
-        Comparison("latency", ids[a], ids[b], "ratio", effect, 0.9 * effect, 1.1 * effect, 0.01,
-                   verdict, 5, settings)
+        Comparison(
+            "latency", ids[a], ids[b], scale="ratio", effect=effect, low=0.9 * effect,
+            high=1.1 * effect, p=0.01, verdict=verdict, n=5, settings=settings,
+        )
         for settings in SETTINGS
         for a, b, effect, verdict in given
     ]  # fmt: skip
@@ -43,7 +45,7 @@ def verdicts(ids: list[str]) -> list[Comparison]:
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    """Three cases at sixteen settings; the first is hardly known at one of them."""
+    """Three cases at sixteen settings; the first is very imprecise at one of them."""
     found = made(FIGURES, comparisons=verdicts)
     for case, median in zip(found["cases"], (3e-4, 2e-4, 3.1e-4), strict=True):
         case["latency"] = [
@@ -68,7 +70,7 @@ def test_every_setting_has_a_row(document: dict[str, Any], width: int) -> None:
     assert batch_1_length_20[4:] == ["ms", "6.30", "b", "4.20", "a", "6.51", "b"]
 
 
-def test_other_tables_keep_the_first_settings_only(document: dict[str, Any]) -> None:
+def test_other_tables_have_only_the_first_settings(document: dict[str, Any]) -> None:
     text = shown(document, 160)
     assert len([c for c in text.split("latency at each")[0].split() if c == "latency"]) == 2
     assert to_latex(document).count("& latency ") == 2
@@ -82,10 +84,10 @@ def test_few_settings_have_columns_and_no_rows(document: dict[str, Any]) -> None
     assert "latency at each setting" not in shown(document)
 
 
-def test_a_figure_that_is_hardly_known_is_marked(document: dict[str, Any]) -> None:
+def test_an_imprecise_figure_is_marked(document: dict[str, Any]) -> None:
     text = shown(document)
     assert "192?" in text
-    assert text.count("?") == 2  # and what it means
+    assert text.count("?") == 2  # and its explanation
     assert "wider than ±10 %" in text
     words = " ".join(text.split())
     assert "Unstable latency: rnn (batch 64, length 80, 2 threads, compile)" in words
@@ -95,16 +97,16 @@ def test_a_figure_that_is_hardly_known_is_marked(document: dict[str, Any]) -> No
 def test_a_pair_that_was_unstable_is_marked(document: dict[str, Any]) -> None:
     text = shown(document, 100, of=print_pairs)
     assert text.count("(unstable)") == 2  # both pairs of that case, at that setting only
-    assert "unstable: calls of one of the two" in text
-    assert "corrected for all pairs" in text
+    assert "unstable: the interquartile range of one case's calls" in text
+    assert "Holm-corrected for all pairs" in text
 
 
-def test_what_does_not_fit_is_told(document: dict[str, Any]) -> None:
+def test_columns_that_do_not_fit_are_named(document: dict[str, Any]) -> None:
     for case in document["cases"]:
         case["cold"] = {"first_call_s": 0.001}
-    assert "Left out at 60 columns: " in shown(document, 60)
+    assert "Not shown at 60 columns: " in shown(document, 60)
     assert "cold first call" in " ".join(shown(document, 60).split())
-    assert "Left out" not in shown(document, 240)
+    assert "Not shown" not in shown(document, 240)
 
 
 def test_more_threads_than_cores_are_a_warning(document: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Statistics, against numbers worked out by hand or by scipy."""
+"""Statistics, tested against results computed by hand or by scipy."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_quantiles_equal_numpys(values: list[float], share: float) -> None:
     )
 
 
-def test_the_headline_is_the_median_of_per_process_medians() -> None:
+def test_latency_is_the_median_of_per_process_medians() -> None:
     # Block medians: process A 1, 2, 9 → 2; B 4, 4, 4 → 4; C 10, 10, 10 → 10. Their median: 4.
     processes = [
         [[1.0, 1.0, 1.0], [2.0, 2.0, 50.0], [9.0, 9.0, 9.0]],
@@ -99,7 +99,7 @@ def test_the_interval_over_processes_by_hand() -> None:
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=2, max_size=9))
-def test_the_interval_holds_the_headline(medians: list[float]) -> None:
+def test_the_interval_contains_the_median(medians: list[float]) -> None:
     low, high = ratio_interval(medians)
     assert low is not None
     assert high is not None
@@ -108,14 +108,14 @@ def test_the_interval_holds_the_headline(medians: list[float]) -> None:
 
 @pytest.mark.parametrize("processes", [3, 5])
 @pytest.mark.parametrize("within", [0.001, 0.03])
-def test_the_interval_holds_the_truth_as_often_as_it_says(processes: int, within: float) -> None:
+def test_the_interval_has_its_nominal_coverage(processes: int, within: float) -> None:
     """Processes that differ by 3 %, with much or little noise within each; 15 blocks of 5 calls."""
     random = np.random.default_rng(1)
     hits = 0
     for _ in range(400):
-        centres = np.exp(0.03 * random.standard_normal(processes))
+        centers = np.exp(0.03 * random.standard_normal(processes))
         noise = np.exp(within * random.standard_normal((processes, 15, 5)))
-        calls = centres[:, None, None] * noise
+        calls = centers[:, None, None] * noise
         found = latency_summary(calls.tolist())
         hits += found["low_s"] <= 1.0 <= found["high_s"]
     assert 0.92 <= hits / 400 <= 0.98
@@ -130,39 +130,39 @@ def test_throughput_is_samples_over_wall_time() -> None:
 
 @given(st.lists(st.floats(-5, 5), min_size=3, max_size=40))
 def test_the_biweight_solves_its_equation(values: list[float]) -> None:
-    centre = biweight(values)
+    center = biweight(values)
     reach = 4.685 * 1.4826 * np.median(np.abs(values - np.median(values)))
     if reach < 1e-6:
-        assert centre == pytest.approx(np.median(values), abs=1e-6)
+        assert center == pytest.approx(np.median(values), abs=1e-6)
         return
-    u = (np.asarray(values) - centre) / reach
+    u = (np.asarray(values) - center) / reach
     psi = np.where(np.abs(u) < 1, u * (1 - u**2) ** 2, 0)
     assert psi.sum() == pytest.approx(0, abs=1e-4 * len(values))
 
 
-def test_the_biweight_is_not_moved_by_a_third_of_wild_values() -> None:
+def test_the_biweight_is_robust_to_a_third_of_outliers() -> None:
     random = np.random.default_rng(0)
     calm = 0.05 + 0.001 * random.standard_normal(200)
     assert biweight([*calm, *[0.6] * 100]) == pytest.approx(np.mean(calm), abs=3e-4)
-    # … and for calm values it is nearly the mean.
+    # … and without outliers it is nearly the mean.
     assert biweight(calm.tolist()) == pytest.approx(np.mean(calm), abs=5e-5)
 
 
 @given(st.lists(st.floats(-0.2, 0.2), min_size=2, max_size=12))
 def test_interval_and_p_of_a_ratio_are_those_of_a_jackknife(logs: list[float]) -> None:
     found = paired_ratio([[(math.exp(one), 1.0)] for one in logs])
-    n, centre = len(logs), biweight(logs)
+    n, center = len(logs), biweight(logs)
     left = [biweight(logs[:i] + logs[i + 1 :]) for i in range(n)]
     error = np.sqrt((n - 1) * np.var(left))
-    if error > 1e-9 and n < 5:  # by chance it may be small: no less than that of the mean
+    if error > 1e-9 and n < 5:  # may be small by chance: at least that of the mean
         error = max(error, scipy.stats.sem(logs))
-    assert found["ratio"] == pytest.approx(math.exp(centre), rel=1e-9)
+    assert found["ratio"] == pytest.approx(math.exp(center), rel=1e-9)
     if error < 1e-9:
         return
-    low, high = scipy.stats.t.interval(0.95, n - 1, centre, error)
+    low, high = scipy.stats.t.interval(0.95, n - 1, center, error)
     assert found["low"] == pytest.approx(math.exp(low), rel=1e-6)
     assert found["high"] == pytest.approx(math.exp(high), rel=1e-6)
-    excess = abs(centre) - math.log1p(INDIFFERENCE)
+    excess = abs(center) - math.log1p(INDIFFERENCE)
     expected = 2 * scipy.stats.t.sf(excess / error, n - 1) if excess > 0 else 1.0
     assert found["p"] == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
@@ -184,13 +184,13 @@ def test_one_process_or_a_difference_within_the_margin_proves_nothing() -> None:
     assert paired_ratio(rounds)["p"] < 0.05
 
 
-def test_where_all_agree_to_the_last_digit_the_error_is_not_known() -> None:
+def test_if_all_agree_to_the_last_digit_the_error_is_unknown() -> None:
     found = paired_ratio([[(73e-9, 72e-9)] * 9] * 5)
     assert (found["low"], found["high"], found["p"]) == (None, None, 1.0)
 
 
 def stopped_early(spread: float, random: np.random.Generator) -> list[float]:
-    """Logarithms of ratios of equal things, as many as it takes for an interval of ± 2 %."""
+    """Log ratios of identical models, stopped once the interval is within ±2 %."""
     logs: list[float] = (spread * random.standard_normal(10)).tolist()
     for n in range(5, 10):
         found = mean_interval(logs[:n])
@@ -200,7 +200,7 @@ def stopped_early(spread: float, random: np.random.Generator) -> list[float]:
 
 
 @pytest.mark.parametrize("spread", [0.002, 0.01, 0.05])
-def test_identical_things_are_called_different_at_most_as_often_as_it_says(spread: float) -> None:
+def test_identical_models_are_called_different_at_most_as_often_as_claimed(spread: float) -> None:
     """Processes that differ by ``spread``, stopped early when the interval is narrow enough."""
     random = np.random.default_rng(2)
     alarms = 0
@@ -211,8 +211,8 @@ def test_identical_things_are_called_different_at_most_as_often_as_it_says(sprea
 
 
 @pytest.mark.parametrize("spread", [0.005, 0.02, 0.04])
-def test_ending_early_costs_the_interval_little(spread: float) -> None:
-    """How often the interval holds the truth when it is what decides on the end."""
+def test_early_stopping_barely_reduces_coverage(spread: float) -> None:
+    """How often the interval contains the true value if its width decides when to stop."""
     random = np.random.default_rng(3)
     hits = 0
     for _ in range(1000):

@@ -1,4 +1,4 @@
-"""A suite's target: how it is written, and the steps to it."""
+"""A suite's target: its syntax, and the steps to reach it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_target_is_a_metric_and_a_bound(text: str, metric: str, value: float) 
         ("accuracy >= nan", "the bound must be a number, not 'nan'"),
     ],
 )
-def test_a_wrong_target_is_refused_with_its_line(text: str, words: str) -> None:
+def test_an_invalid_target_is_rejected_with_its_line(text: str, words: str) -> None:
     with pytest.raises(SuiteError) as caught:
         parse_target(text)
     assert str(caught.value).startswith("suite.yaml:4:9: target: ")
@@ -94,8 +94,9 @@ def targeted(curves: list[tuple[dict[str, Any], ...]], step_s: float | None = No
     planned = make_plan(suite, REGISTRY, datasets=["parity"], models=["rnn"]).on({"cpu": ""})
     trials = [
         TrialRecord(
-            trial.id, trial.case.id, trial.seed, "ok" if one else "diverged", "",
-            "accuracy" if one else "", {"value": 0.9, "last": 0.9, "best": 0.9}, one,
+            trial.id, trial.case.id, trial.seed, "ok" if one else "diverged",
+            metric="accuracy" if one else "",
+            metrics={"value": 0.9, "last": 0.9, "best": 0.9}, curve=one,
         )
         for trial, one in zip(planned.trials, curves, strict=True)
     ]  # fmt: skip
@@ -134,11 +135,11 @@ def test_misses_count_as_infinite() -> None:
         assert export(half)
 
 
-def test_what_is_not_to_be_had_says_why() -> None:
+def test_unavailable_figures_have_a_reason() -> None:
     none = targeted([curve(None, None)])
     assert none["cases"][0]["target"]["reason"] == NO_VALIDATION
     assert "steps to target: n/a: there is no validation split" in " ".join(shown(none).split())
-    assert "time to target: n/a: the step time was not" in " ".join(
+    assert "time to target: n/a: no step time was measured" in " ".join(
         shown(targeted([curve(0.9)])).split()
     )
     other = made(
@@ -147,14 +148,14 @@ def test_what_is_not_to_be_had_says_why() -> None:
     assert other["cases"][0]["target"]["reason"] == "the metric of this dataset is mse"
 
 
-def test_without_a_target_nothing_is_said_of_it() -> None:
+def test_without_a_target_it_is_not_mentioned() -> None:
     document = made(FIGURES)
     assert document["target"] is None
     assert {case["target"] for case in document["cases"]} == {None}
     assert "target" not in shown(document)
 
 
-def test_the_dry_run_says_the_target(seqbench_cli: Callable[..., Any]) -> None:
+def test_the_dry_run_shows_the_target(seqbench_cli: Callable[..., Any]) -> None:
     suite = ROOT / "suites" / "quick.yaml"
     done = seqbench_cli("run", suite, "--dry-run", "--set", "target=accuracy >= 0.9")
     assert "target: accuracy >= 0.9" in done.stdout
@@ -163,7 +164,7 @@ def test_the_dry_run_says_the_target(seqbench_cli: Callable[..., Any]) -> None:
 ONE = ("--model", "gru", "--dataset", "adding")
 
 
-def test_the_dry_run_says_how_long_timing_takes(seqbench_cli: Callable[..., Any]) -> None:
+def test_the_dry_run_estimates_the_time_for_timing(seqbench_cli: Callable[..., Any]) -> None:
     suite = ROOT / "suites" / "quick.yaml"
     asked = "measure.latency={budget: 10s, batch_sizes: [1, 8], processes: 10, warm_up: 500ms}"
     text = seqbench_cli("run", suite, "--dry-run", "--set", asked, *ONE).stdout

@@ -1,4 +1,4 @@
-"""What the reader must know before believing the figures."""
+"""Warnings below the tables: what limits the figures, and what to do about it."""
 
 from __future__ import annotations
 
@@ -11,69 +11,81 @@ from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.speed import latency_settings, measurement_settings, setting_words
 from seqbench.report.names import case_name, some
 from seqbench.report.text import clean, counted
+from seqbench.stats.timing import UNSTABLE_SPREAD
 
-HOW_ENDED = {
-    "running": "is not finished",
+#: How a run with that status is described.
+UNFINISHED = {
+    "running": "has not finished",
     "interrupted": "was interrupted",
     "killed": "was killed",
-    "damaged": "may not have come to its end (its run.json cannot be read)",
+    "damaged": "may be incomplete (its run.json cannot be read)",
 }
 
 
-def how_to_go_on(document: Document) -> str:
-    """The command; what was chosen for the run is taken over."""
+def resume_command(document: Document) -> str:
+    """The command that resumes the run; its selection of cases and seeds is kept."""
     file = document.get("file") or "SUITE"
     return shlex.join(["seqbench", "run", str(file), "--resume", str(document["run"])])
 
 
 def caveats(document: Document) -> list[str]:
-    """What the reader must know before believing the figures."""
-    lines = []
-    if document["status"] != "finished":
-        how = HOW_ENDED.get(document["status"], "did not come to its end")
-        figures = ": the figures are of what had ended by then" if document["trials"] else ""
-        lines.append(f"This run {how}{figures}.")
-        if document["status"] != "running":
-            lines[-1] += f" `{clean(how_to_go_on(document))}` goes on with it."
-    if (missing := document.get("missing")) and document["status"] == "finished":
-        lines.append(
-            f"Of {counted(missing, 'trial')} there is no record: "
-            f"`{clean(how_to_go_on(document))}` runs {'them' if missing != 1 else 'it'} again."
-        )
-    if unplanned := document.get("unplanned"):
-        lines.append(
-            f"{counted(unplanned, 'trial')} of an earlier plan of this run "
-            f"{'are' if unplanned != 1 else 'is'} in its folder, and not shown."
-        )
-    edited = [case_name(case, document) for case in document["cases"] if case.get("edited")]
-    if edited:
-        lines.append(
-            f"The source of a model was edited while the suite ran: {some(edited)} did not train "
-            "with one and the same. --resume trains anew what is not of the source of now."
-        )
-    lines += _versions(document)
-    shaky = [
-        f"{case_name(case, document)} ({some(places, '; ')})"
-        for case in document["cases"]
-        if (places := [_place(e, case) for e in case["latency"] if e.get("unstable")])
-    ]
-    if shaky:
-        lines.append(
-            f"Unstable latency: {some(shaky)}: calls differ by more than 25 % of their median. "
-            "Close other programs, or raise measure.latency.budget, and run again."
-        )
-    lines += [
+    """All warnings about a run, one line each, in the order they are shown."""
+    return [
+        *_unfinished(document),
+        *_missing(document),
+        *_unplanned(document),
+        *_edited(document),
+        *_versions(document),
+        *_unstable(document),
         *_imprecise(document),
         *_too_many_threads(document),
         *_disturbed(document),
         *_noisy_machine(document),
         *_slow_kernels(document),
+        *_graph_breaks(document),
     ]
-    return [*lines, *_graph_breaks(document)]
+
+
+def _unfinished(document: Document) -> list[str]:
+    """That the run did not finish, and how to resume it."""
+    if document["status"] == "finished":
+        return []
+    how = UNFINISHED.get(document["status"], "did not finish")
+    figures = "; the figures cover only what had finished" if document["trials"] else ""
+    resume = f" Resume with: `{clean(resume_command(document))}`"
+    return [f"This run {how}{figures}." + (resume if document["status"] != "running" else "")]
+
+
+def _missing(document: Document) -> list[str]:
+    """Planned trials without a record, although the run finished."""
+    missing = document.get("missing")
+    if not missing or document["status"] != "finished":
+        return []
+    again = clean(resume_command(document))
+    return [f"No record of {counted(missing, 'trial')}. Run again with: `{again}`"]
+
+
+def _unplanned(document: Document) -> list[str]:
+    """Trials of the run's folder that its current plan does not have."""
+    unplanned = document.get("unplanned")
+    if not unplanned:
+        return []
+    return [f"Not shown: {counted(unplanned, 'trial')} of an earlier plan, still in the folder."]
+
+
+def _edited(document: Document) -> list[str]:
+    """Cases whose model changed during the run."""
+    edited = [case_name(case, document) for case in document["cases"] if case.get("edited")]
+    if not edited:
+        return []
+    return [
+        "The source of a model was edited during the run, so seeds were trained with different "
+        f"code: {some(edited)}. --resume retrains trials made with an older source."
+    ]
 
 
 def _versions(document: Document) -> list[str]:
-    """Rows that were trained with another version of their package than the plan was made with."""
+    """Cases with trials made with another version of their package than planned."""
     cases = {case["id"]: case for case in document["cases"]}
     found: dict[str, list[str]] = {}
     for trial in document.get("trials") or ():
@@ -87,10 +99,26 @@ def _versions(document: Document) -> list[str]:
                 names.append(name)
     if not found:
         return []
-    told = "; ".join(f"{some(names)} with {other}" for other, names in found.items())
+    cases_by_version = "; ".join(f"{some(names)} with {other}" for other, names in found.items())
     return [
-        "Different versions of a package are held against each other, since it was installed anew "
-        f"while the suite ran: {told}. --resume trains anew what is not of the version of now."
+        "Figures come from different versions of a package, because it was reinstalled during the "
+        f"run: {cases_by_version}. --resume retrains trials made with another version."
+    ]
+
+
+def _unstable(document: Document) -> list[str]:
+    """Latencies whose calls vary widely."""
+    unstable = [
+        f"{case_name(case, document)} ({some(places, '; ')})"
+        for case in document["cases"]
+        if (places := [_place(e, case) for e in case["latency"] if e.get("unstable")])
+    ]
+    if not unstable:
+        return []
+    return [
+        f"Unstable latency: {some(unstable)}: the interquartile range of the calls exceeds "
+        f"{100 * UNSTABLE_SPREAD:g} % of their median. Close other programs, or raise "
+        "measure.latency.budget, and run again."
     ]
 
 
@@ -100,7 +128,7 @@ def _place(entry: Mapping[str, Any], case: Case) -> str:
 
 
 def _imprecise(document: Document) -> list[str]:
-    """The cases whose latency is not known as well as was asked for."""
+    """Cases whose latency did not reach the requested precision."""
     precision = ((document.get("measure") or {}).get("latency") or {}).get("precision")
     worst = {}
     for case in document["cases"]:
@@ -119,13 +147,13 @@ def _imprecise(document: Document) -> list[str]:
         return []
     named = sorted(worst, key=lambda name: -worst[name])
     return [
-        f"The time ended before latency was known to ±{100 * precision:g} %: {some(named)}. "
-        "Raise measure.latency.budget or precision, or close other programs."
+        f"Time budget ran out before ±{100 * precision:g} % precision of latency: {some(named)}. "
+        "Raise measure.latency.budget, relax measure.latency.precision, or close other programs."
     ]
 
 
 def _too_many_threads(document: Document) -> list[str]:
-    """Threads beyond the cores of the machine disturb each other."""
+    """Latencies with more threads than the machine has cores."""
     cores = (document["environment"] or {}).get("cores")
     if not cores:
         return []
@@ -137,7 +165,7 @@ def _too_many_threads(document: Document) -> list[str]:
     }
     return [
         f"Latency on {threads} threads: this machine has {counted(cores, 'core')}; "
-        "`threads: all` takes as many as there are."
+        "`threads: all` uses one thread per core."
         for threads in sorted(found)
     ]
 
@@ -148,28 +176,29 @@ def _shares_cores(device: str) -> bool:
 
 
 def _disturbed(document: Document) -> list[str]:
+    """That another run was timing at the same time."""
     line = (
-        "Another run of seqbench was timing on this machine at the same time: the latency of both "
-        "suffers. Run them one after the other."
+        "Another seqbench run was timing on this machine at the same time, which distorts the "
+        "latency of both. Run them one after the other."
     )
     return [line] if document["environment"].get("disturbed") else []
 
 
 def _noisy_machine(document: Document) -> list[str]:
-    """Whether the machine was too restless, just before, for the precision asked of latency."""
+    """That the machine, right before timing, was too noisy for the requested precision."""
     doctor = document["environment"].get("doctor")
     noise = doctor["noise"] if doctor else None
     precision = ((document.get("measure") or {}).get("latency") or {}).get("precision")
     if noise is None or precision is None or noise <= precision:
         return []
     return [
-        f"The machine was too noisy for latency to ±{100 * precision:g} %: the same computation "
-        f"varied by ±{100 * noise:.1f} %. `seqbench devices --check` says what to do."
+        f"The machine was too noisy to measure latency to ±{100 * precision:g} %: a repeated "
+        f"computation varied by ±{100 * noise:.1f} %. Remedies: `seqbench devices --check`"
     ]
 
 
 def _graph_breaks(document: Document) -> list[str]:
-    """Which models a runtime left to eager mode in part."""
+    """Models that a runtime ran partly in eager mode."""
     names: dict[str, list[str]] = {}
     for case in document["cases"]:
         for runtime in dict.fromkeys(
@@ -177,14 +206,14 @@ def _graph_breaks(document: Document) -> list[str]:
         ):
             names.setdefault(clean(runtime), []).append(case_name(case, document))
     return [
-        f"Runtime {runtime} leaves a part of {some(who)} to eager mode (graph breaks): its "
-        "figures say nothing of that part."
+        f"Runtime {runtime} ran part of {some(who)} in eager mode (graph breaks), so its figures "
+        "do not show what it would do for the whole model."
         for runtime, who in names.items()
     ]
 
 
 def _slow_kernels(document: Document) -> list[str]:
-    """What makes models slower than they need be, once for each kind."""
+    """What makes models slower than necessary; models with the same warning share a line."""
     names: dict[str, list[str]] = {}
     for case in document["cases"]:
         for warning in case.get("warnings", ()):

@@ -1,4 +1,4 @@
-"""What stands under the tables: what failed, and what the figures mean."""
+"""Notes below the tables: what failed, and what the figures mean."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.letters import at_settings
 from seqbench.report.columns.table import ResultTable
-from seqbench.report.names import case_name, dataset_words, some
+from seqbench.report.names import case_name, some, status_words
 from seqbench.report.text import clean, counted, label, lines_of, settings, target_words
 from seqbench.stats.timing import ENOUGH_FOR_P90, ENOUGH_FOR_P99
 from seqbench.summary.metric_pairs import MOST_CASES, families
 
 MOST_FAILURES = 10
 
-#: What the log may explain, where the reason says only how a process ended; so many lines of it.
+#: Statuses whose reason says only how the process ended; the last lines of its log are added.
 UNEXPLAINED, MOST_LINES = ("crashed", "timeout"), 3
 
-#: The parameters of optimizers and schedules that readers ask for; the JSON export has all.
-TOLD = ("lr", "max_lr", "momentum", "weight_decay", "gamma")
+#: The parameters of optimizers and schedules that are shown; the JSON export has all of them.
+SHOWN_PARAMS = ("lr", "max_lr", "momentum", "weight_decay", "gamma")
 
 
 def failures(document: Document, table: ResultTable) -> list[str]:
-    """One line for each thing that did not end ``ok``, at most ten and then how many more.
+    """One line for each failure, at most ten, then how many more there are.
 
     ``rnn seeds 0, 2: diverged: the loss became nan at step 312``
     """
@@ -51,10 +51,10 @@ def failures(document: Document, table: ResultTable) -> list[str]:
 
 
 def _unmeasured(case: Case) -> list[str]:
-    """Quantities that could not be had; one that failed alike at several settings once."""
+    """Quantities without a figure, with the reason; identical failures are listed once."""
     return list(
         dict.fromkeys(
-            f"measuring {clean(one['quantity'])}: {dataset_words(one['status'])}: "
+            f"measuring {clean(one['quantity'])}: {status_words(one['status'])}: "
             f"{clean(one['reason'])}"
             for one in case.get("unmeasured", ())
         )
@@ -62,12 +62,12 @@ def _unmeasured(case: Case) -> list[str]:
 
 
 def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Seeds that ended the same way share a line; below it the last that one of them printed."""
+    """Seeds with the same failure share a line, followed by the last lines that one printed."""
     seeds: dict[str, list[str]] = {}
     printed: dict[str, list[str]] = {}
     for trial in trials:
         reason = clean(trial["reason"])
-        what = dataset_words(trial["status"]) + (f": {reason}" if reason else "")
+        what = status_words(trial["status"]) + (f": {reason}" if reason else "")
         if trial.get("attempts"):
             what += f" (attempt {len(trial['attempts']) + 1})"
         seeds.setdefault(what, []).append(str(trial["seed"]))
@@ -85,7 +85,7 @@ def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def user_notes(document: Document) -> list[str]:
-    """The suite's notes, then those of its cases."""
+    """The notes of the suite, then those of its cases."""
     lines = lines_of(document.get("notes"))
     notes_by_label: dict[str, set[str]] = {}
     for case in document["cases"]:
@@ -102,60 +102,59 @@ def user_notes(document: Document) -> list[str]:
 def explanations(
     document: Document, columns: Sequence[Column], best: str, tied: str = ""
 ) -> list[str]:
-    """How the figures came about and how to read them.
+    """How to read the figures, and how they were obtained.
 
     Args:
-        columns: those that are shown.
-        best, tied: how the best figures are marked, and those not to be told from them.
+        columns: the columns shown.
+        best: the mark of the best figures.
+        tied: the mark of figures that are not distinguishable from the best.
     """
     lines = []
     marked = [c for c in columns if any(c.best) and (c.letters is None or not tied)]
     if marked:
-        lines.append(f"{best}: best of its column" + ("" if tied else "."))
+        lines.append(f"{best}: best in its column" + ("" if tied else "."))
     if marked and tied:
         resolution = max(column.resolution for column in marked) / 2**20
         close = f"; memory: within {resolution:.1f} MiB" if resolution else ""
-        lines[-1] += f"; {tied}: cannot be told from it (95 % intervals overlap{close})."
+        lines[-1] += f"; {tied}: not distinguishable from it (95 % intervals overlap{close})."
     if any(text.endswith(numbers.DOUBTFUL) for column in columns for text in column.texts):
-        lines.append(
-            f"{numbers.DOUBTFUL}: the 95 % interval is wider than ±{100 * numbers.DOUBT:g} %."
-        )
+        lines.append(f"{numbers.DOUBTFUL}: 95 % interval wider than ±{100 * numbers.DOUBT:g} %.")
     lines += _letters_line(columns)
     for name in functions("notes"):
         lines += import_object(name)(document, columns)
-    return [*lines, *_models_line(document), *_training_line(document), *_origin_line(document)]
+    return [*lines, *_models_line(document), *_training_line(document), *_machine_line(document)]
 
 
 def _letters_line(columns: Iterable[Column]) -> list[str]:
-    """What letters mean, and the test behind those of each quantity."""
+    """What the letters mean, and the test used for each quantity."""
     compared = [c.compared[0] for c in columns if c.compared and c.letters and any(c.letters)]
     if not compared:
         return []
     names: dict[str, list[str]] = {}
     for name in dict.fromkeys(compared):
         names.setdefault(find(name).test, []).append(clean(name))
-    tests = "; ".join(f"{', '.join(told)}: {test}" for test, told in names.items())
+    tests = "; ".join(f"{', '.join(quantities)}: {test}" for test, quantities in names.items())
     return [
-        "a, b, …: cases that share a letter cannot be told apart; the best has an a "
-        f"({tests}; 5 % for all pairs of a column)."
+        "a, b, …: cases that share a letter are not distinguishable; a marks the best group "
+        f"({tests}; 5 % family-wise error per column)."
     ]
 
 
 def quality_notes(document: Document, columns: Sequence[Column]) -> list[str]:
-    """What decides, where nothing can be told apart by it, and the steps to the target."""
+    """What the metric is, where seeds were too few to compare, and the steps to the target."""
     return [*_metric_line(document), *_undecided_lines(document), *_target_lines(document)]
 
 
 def _undecided_lines(document: Document) -> list[str]:
-    """Where nothing can be told apart by the metric, and what it would take."""
+    """Datasets without a verdict on the metric, and how many seeds it would take."""
     lines = []
     for family in families(document["cases"]):
         metric = next((case["metric"]["name"] for case in family if case["metric"]), "")
         where = f"{clean(metric)}{_place(family[0], document)}"
         if metric and len(family) > MOST_CASES:
             lines.append(
-                f"{where}: {len(family)} cases are too many to compare in pairs, "
-                f"at most {MOST_CASES} are."
+                f"{where}: {len(family)} cases are too many to compare in pairs "
+                f"(at most {MOST_CASES})."
             )
             continue
         ids = {case["id"]: label(case) for case in family}
@@ -167,28 +166,29 @@ def _undecided_lines(document: Document) -> list[str]:
 
 
 def _place(case: Case, document: Document) -> str:
-    """Dataset and device, where the document has several."""
+    """The dataset and the device, if the document has several."""
     return case_name(case, document).removeprefix(label(case))
 
 
 def _too_few(found: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
-    """``3 seeds are too few to tell any two cases apart …``, and how many would do for one pair."""
+    """``3 seeds are too few to distinguish any two cases …``, and an estimate for one pair."""
     seeds = _range(each["n"] for each in found)
+    seeds += " seed is" if seeds == "1" else " seeds are"
     text = (
-        f"{seeds} {'seed is' if seeds == '1' else 'seeds are'} too few to tell any two cases apart "
+        f"{seeds} too few to distinguish any two cases "
         f"(sign-flip test, {counted(len(found), 'pair')})"
     )
     easiest = min(found, key=lambda each: (each["needed"] or math.inf, -abs(each["effect"])))
     if easiest["needed"]:
         text += (
-            f"; {names[easiest['a']]} and {names[easiest['b']]} would probably be told apart "
-            f"with about {easiest['needed']}"
+            f"; about {easiest['needed']} seeds would probably distinguish {names[easiest['a']]} "
+            f"from {names[easiest['b']]}"
         )
     return f"{text}."
 
 
 def _target_lines(document: Document) -> list[str]:
-    """What the steps to the target are, and why some are not there."""
+    """What the steps to the target are, and why some are missing."""
     target = document.get("target")
     if not target:
         return []
@@ -204,24 +204,26 @@ def _target_lines(document: Document) -> list[str]:
                 )
     if any(not (case.get("target") or {"reason": "-"})["reason"] for case in document["cases"]):
         lines.append(
-            f"steps to target: optimizer steps until {words} on validation at the end of an epoch; "
-            "median over the seeds, those that missed it counted as ∞."
+            f"steps to target: optimizer steps until validation {words}, checked after each epoch; "
+            "median over seeds, a miss counts as ∞."
         )
     return lines + [f"{why} ({some(names)})." for why, names in missing.items()]
 
 
 def _metric_line(document: Document) -> list[str]:
+    """What the figures of the metric are: mean and interval."""
     metrics = [case["metric"] for case in document["cases"] if case["metric"]]
     if not metrics:
         return []
     names = [clean(metric["name"]) for metric in metrics]
     names += [clean(name) for case in document["cases"] for name in case.get("scores") or ()]
-    told = ", ".join(dict.fromkeys(names))
+    named = ", ".join(dict.fromkeys(names))
     at = sorted({clean(metric["at"]) for metric in metrics if metric.get("at")})
     where = f" at the {' or '.join(at)}," if at else ""
     alone = "; one seed has none" if any(metric["n"] < 2 for metric in metrics) else ""
     return [
-        f"test {told}: mean of the seeds that ended well,{where} ± half its 95 % t interval{alone}."
+        f"test {named}: mean over successful seeds,{where} ± half-width of its 95 % t interval"
+        f"{alone}."
     ]
 
 
@@ -232,36 +234,37 @@ def latency_notes(document: Document, columns: Sequence[Column]) -> list[str]:
         return []
     calls = _range(entry["n"] for entry in entries)
     processes = _range(entry["processes"] for entry in entries)
+    processes += " process" if processes == "1" else " processes"
     threads = _range(entry["threads"] for entry in entries)
+    threads += " thread" if threads == "1" else " threads"
     too_few = any(entry[tail] is None for entry in entries for tail in ("p90_s", "p99_s"))
     too_few &= any(column.header[0] in ("p90", "p99") for column in columns)
     needed = f"; p90 needs {ENOUGH_FOR_P90} calls, p99 {ENOUGH_FOR_P99}" if too_few else ""
-    many = "thread" if threads == "1" else "threads"
     return [
-        f"latency: one forward pass on {threads} {many}, median of the medians of {processes} "
-        f"processes, {calls} calls each; 95 % t interval over the logarithms of these medians"
+        f"latency: one forward pass on {threads}; median of the per-process medians ({processes}, "
+        f"{calls} calls per figure); 95 % t interval on the logarithms of these medians"
         f"{needed}.",
         "throughput: sequences per second.",
     ]
 
 
 def memory_notes(document: Document, columns: Sequence[Column]) -> list[str]:
-    """What the figures of memory hold."""
+    """What the memory figures include."""
     found = [case["memory"] for case in document["cases"] if case["memory"]]
     if not found:
         return []
     sizes = [memory["batch_size"] for memory in found if memory.get("batch_size")]
     at = f" at batch {_range(sizes)}" if sizes else ""
     lower = any(memory.get("lower_bound") for memory in found)
-    bound = " (a lower bound: this system does not tell more)" if lower else ""
+    bound = " (a lower bound: the exact peak is not available on this system)" if lower else ""
     return [
-        f"memory: peak of a forward pass and of a training step{at}, weights included{bound}; "
-        "--memory says what for."
+        f"memory: peak of a forward pass and of a training step{at}, including weights{bound}; "
+        "breakdown: `seqbench show --memory`"
     ]
 
 
 def _models_line(document: Document) -> list[str]:
-    """The parameters that cases share, and of each model those that it does not."""
+    """The parameters that all models share, then those of each model."""
     params = {label(case): case["params"] for case in document["cases"]}
     names = dict.fromkeys(name for given in params.values() for name in given)
     shared = {}
@@ -275,42 +278,43 @@ def _models_line(document: Document) -> list[str]:
         )
         for who, given in params.items()
     }
-    told = [f"{who}: {what}" for who, what in own.items() if what]
-    return [f"models: {'; '.join(filter(None, [settings(shared), *told]))}."] if params else []
+    different = [f"{who}: {what}" for who, what in own.items() if what]
+    parts = filter(None, [settings(shared), *different])
+    return [f"models: {'; '.join(parts)}."] if params else []
 
 
 def _training_line(document: Document) -> list[str]:
-    """The setting that all cases share, or that they do not share one."""
+    """The training settings that all cases share, or those of each case."""
     found = {training_words(case["train"]) for case in document["cases"]}
     if len(found) == 1:
-        return [f"training: {found.pop()}; the same for all."]
+        return [f"training: {found.pop()}; the same for all cases."]
     words: dict[str, list[str]] = {}
     for case in document["cases"]:
         labels = words.setdefault(training_words(case["train"]), [])
         if label(case) not in labels:
             labels.append(label(case))
-    differ = ["training: cases differ in more than the model."] if words else []
+    differ = ["training: settings differ, so cases differ in more than the model:"] if words else []
     return [*differ, *(f"  {', '.join(labels)}: {how}" for how, labels in words.items())]
 
 
 def training_words(train: Mapping[str, Any]) -> str:
-    """``4 epochs, batch 100, adam lr=0.004, cosine, gradient norm at most 1``."""
+    """``4 epochs, batch 100, adam lr=0.004, cosine, gradients clipped to norm 1``."""
     parts = [f"{counted(train['epochs'], 'epoch')}, batch {train['batch_size']}"]
     for name in ("optimizer", "schedule"):
         choice = train.get(name)
         if choice:
             given = choice.get("params") or {}
-            told = settings({key: given[key] for key in TOLD if given.get(key)})
-            parts.append(" ".join(filter(None, [clean(choice["name"]), told])))
+            params = settings({key: given[key] for key in SHOWN_PARAMS if given.get(key)})
+            parts.append(" ".join(filter(None, [clean(choice["name"]), params])))
     if train.get("clip_norm"):
-        parts.append(f"gradient norm at most {train['clip_norm']:g}")
+        parts.append(f"gradients clipped to norm {train['clip_norm']:g}")
     if train.get("precision", "fp32") != "fp32":
         parts.append(clean(train["precision"]))
     return ", ".join(parts)
 
 
-def _origin_line(document: Document) -> list[str]:
-    """Where and with what the run was made."""
+def _machine_line(document: Document) -> list[str]:
+    """The machine, the versions, and how long the run took."""
     environment = document["environment"] or {}
     parts = [clean(environment["cpu"])] if environment.get("cpu") else []
     cores = environment.get("cores")
@@ -320,8 +324,8 @@ def _origin_line(document: Document) -> list[str]:
         if environment.get(name):
             parts.append(f"{name} {clean(environment[name])}")
     if document["seconds"]:
-        parts.append(numbers.duration(document["seconds"]))
-    return [f"made on: {', '.join(parts)}."] if parts else []
+        parts.append(f"run took {numbers.duration(document['seconds'])}")
+    return [f"machine: {', '.join(parts)}."] if parts else []
 
 
 def _range(values: Iterable[int]) -> str:

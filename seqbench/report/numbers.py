@@ -1,4 +1,4 @@
-"""How quantities are written: units, digits, and columns of numbers that line up."""
+"""Formatting of figures: units, digits, and alignment in columns."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-#: Stands where there is no figure.
+#: Shown where there is no figure.
 MISSING = "—"
 
-#: Stands where there could be one, and the reason is told below.
+#: Shown where a figure is unavailable; the reason is given below the table.
 NOT_AVAILABLE = "n/a"
 
-#: Follows a figure whose 95 % interval is wider than ± this share of it: its digits say too much.
+#: Follows a figure whose 95 % interval is wider than ± this fraction of it: it has fewer
+#: significant digits than are shown.
 DOUBTFUL, DOUBT = "?", 0.10
 
-#: Stands for a target that was missed.
+#: Shown for a target that was missed.
 INFINITE = "∞"
 
-#: A column whose largest figure would reach this goes to the next larger unit.
+#: A column whose largest figure would reach this uses the next larger unit.
 TOO_LARGE = 10_000
 
-#: Fixed-point notation is kept for exponents in this range; beyond, ``1.23e-07``.
+#: Fixed-point notation is used for exponents in this range; outside it, ``1.23e-07``.
 FIXED_POINT = range(-5, 7)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure in SI units, with the bounds of its 95 % interval where it has one."""
+    """A figure in SI units, with the bounds of its 95 % interval if it has one."""
 
     value: float
     low: float | None = None
@@ -36,7 +37,7 @@ class Estimate:
 
     @property
     def half_width(self) -> float | None:
-        """Half of the interval's width, or None where there is no interval."""
+        """Half the width of the interval, or None without an interval."""
         if self.low is None or self.high is None:
             return None
         return (self.high - self.low) / 2
@@ -44,7 +45,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit and how many of the SI unit it is."""
+    """A unit, and its size in SI units."""
 
     name: str
     factor: float
@@ -52,10 +53,10 @@ class Unit:
 
 @dataclass(frozen=True)
 class Scale:
-    """The units that a quantity may be written in, smallest first.
+    """The units available for a quantity, smallest first.
 
     Args:
-        least: the smallest figure that should stand before a unit.
+        least: the smallest figure to show in a unit.
     """
 
     units: tuple[Unit, ...]
@@ -76,10 +77,10 @@ COUNT = Scale(
 
 
 def common_unit(values: Iterable[float], scale: Scale) -> Unit:
-    """The one unit of ``scale`` that suits all ``values`` of a column (given in SI units).
+    """Choose one unit of ``scale`` for all ``values`` of a column (given in SI units).
 
-    The largest unit in which the smallest figure is not below ``scale.least``; a larger one if
-    the largest figure would be too long otherwise.
+    It is the largest unit in which the smallest figure is not below ``scale.least``, or a larger
+    one if the largest figure would otherwise be too long.
     """
     sizes = [abs(value) for value in values if value]
     if not sizes:
@@ -96,8 +97,7 @@ def common_unit(values: Iterable[float], scale: Scale) -> Unit:
 def figure(value: float, digits: int = 3, finest: float = 0.0) -> str:
     """``value`` with at least ``digits`` significant digits: ``0.159``, ``15.4``, ``1,435``.
 
-    Digits before the decimal point are all kept; those below ``finest`` (a power of ten) are not
-    shown.
+    All digits before the decimal point are shown; digits below ``finest`` (a power of ten) are not.
     """
     decimals = decimals_for(value, digits)
     if finest:
@@ -107,13 +107,13 @@ def figure(value: float, digits: int = 3, finest: float = 0.0) -> str:
 
 
 def doubtful(estimate: Estimate) -> bool:
-    """Whether the interval is so wide that the digits of the figure say too much."""
+    """Whether the interval is too wide for the digits shown."""
     half = estimate.half_width
     return half is not None and half > DOUBT * abs(estimate.value)
 
 
 def bounds(estimate: Estimate | None, unit: Unit) -> str:
-    """``157–162``: the interval of ``estimate``, with the decimals of its figure."""
+    """``157–162``: the interval of ``estimate``, with as many decimals as its figure."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return MISSING
     decimals = decimals_for(estimate.value / unit.factor)
@@ -122,7 +122,7 @@ def bounds(estimate: Estimate | None, unit: Unit) -> str:
 
 
 def decimals_for(value: float, digits: int = 3) -> int | None:
-    """Decimals that show ``digits`` significant digits, or None where fixed point is too long."""
+    """Decimals for ``digits`` significant digits, or None if fixed-point notation is too long."""
     if value == 0:
         return 0
     if not math.isfinite(value):
@@ -132,7 +132,7 @@ def decimals_for(value: float, digits: int = 3) -> int | None:
 
 
 def figures_with_interval(estimates: Sequence[Estimate | None]) -> list[str]:
-    """``0.171 ± 0.004`` for each: the interval with as many decimals as its figure."""
+    """``0.171 ± 0.004`` for each; the half-width has as many decimals as the figure."""
     return [MISSING if e is None else _figure_with_interval(e) for e in estimates]
 
 
@@ -148,9 +148,9 @@ def _figure_with_interval(estimate: Estimate) -> str:
 
 
 def percent_decimals(estimates: Iterable[Estimate | None]) -> int:
-    """One decimal for a column of shares; two where one would hide an interval or a flaw.
+    """Number of decimals for a column of percentages: usually 1, or 2 if 1 would mislead.
 
-    An interval must not read ``± 0.0`` when it is not zero, nor 99.96 % read ``100.0``.
+    A nonzero interval must not read ``± 0.0``, and 99.96 % must not read ``100.0``.
     """
     for estimate in estimates:
         if estimate is None:
@@ -162,7 +162,7 @@ def percent_decimals(estimates: Iterable[Estimate | None]) -> int:
 
 
 def percentages(estimates: Sequence[Estimate | None], decimals: int) -> list[str]:
-    """``87.4 ± 0.3`` for each share of 1."""
+    """``87.4 ± 0.3`` for each fraction."""
     texts = []
     for estimate in estimates:
         if estimate is None:
@@ -176,7 +176,7 @@ def percentages(estimates: Sequence[Estimate | None], decimals: int) -> list[str
 
 
 def signed(value: float, share: bool) -> str:
-    """A difference with its sign: ``+1.3``, in points if it is one of shares."""
+    """A difference with its sign: ``+1.3``; in percentage points for fractions."""
     text = f"{100 * abs(value):.1f}" if share else figure(abs(value))
     if not text.strip("0."):
         return text  # neither +0.0 nor -0.0
@@ -184,10 +184,10 @@ def signed(value: float, share: bool) -> str:
 
 
 def aligned(texts: Sequence[str]) -> list[str]:
-    """The texts padded to one width, their decimal points (and ``±``) one below the other.
+    """Pad texts to one width, aligned at their decimal points (and at ``±``).
 
     What follows a number (``*``, ``~``, ``?``, `` a``, `` (2 of 3)``) stays next to it. Bounds
-    (``157–162``) have two points: they end one below the other.
+    (``157–162``) have two decimal points and are aligned at the right.
     """
     if any("–" in text for text in texts):
         width = max(map(len, texts))
@@ -214,7 +214,7 @@ def _aligned_at_point(texts: Sequence[str]) -> list[str]:
 
 
 def _whole_digits(text: str) -> int:
-    """How much of ``text`` stands before the decimal point, or before what follows the number."""
+    """Length of ``text`` before the decimal point, or before what follows the number."""
     found = re.search(r"[.*~? ]", text)
     return found.start() if found else len(text)
 

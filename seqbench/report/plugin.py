@@ -1,4 +1,4 @@
-"""A run as a report of a plugin."""
+"""Reports made by plugins."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from seqbench.report.columns.column import Document
 
 
 def render_report(choice: Choice, document: Document) -> str:
-    """The text that a report makes of a run; what it prints goes to stderr.
+    """Call a plugin's report and return its text. Anything it prints goes to stderr.
 
     Raises:
-        PluginError: it makes none; whatever the plugin's own code raised stands in the message.
+        PluginError: the report failed or returned something else; the message has the reason.
     """
     who = f"report {choice.name!r} of {choice.distribution} {choice.version}"
     try:
@@ -28,5 +28,5 @@ def render_report(choice: Choice, document: Document) -> str:
     except (Exception, SystemExit) as error:
         raise PluginError(f"{who}: {reason_of(error)}") from error
     if not isinstance(text, str):
-        raise PluginError(f"{who} returned {type(text).__name__}, not a text")
+        raise PluginError(f"{who} returned {type(text).__name__} instead of text")
     return text

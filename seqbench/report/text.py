@@ -1,4 +1,4 @@
-"""Text that came from suites and plugins, made fit to be shown."""
+"""Formatting of text from suites and plugins, so that it is safe to show."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def clean(text: object, longest: int = LONGEST_LINE) -> str:
 
 
 def lines_of(text: object) -> list[str]:
-    """The lines of a longer text, each cleaned; empty lines at both ends are left out."""
+    """The lines of a longer text, each cleaned, without empty lines at the start and the end."""
     return [clean(line, 10 * LONGEST_LINE) for line in str(text or "").strip().splitlines()]
 
 
 def label(case: Mapping[str, Any]) -> str:
-    """What the row of a case is called."""
+    """The name of a case in tables."""
     return clean(case["label"], LONGEST_LABEL) or clean(case["id"], LONGEST_LABEL)
 
 
 def settings(params: Mapping[str, Any]) -> str:
-    """``view=rows, validation=5000``; what is not set is left out."""
+    """``view=rows, validation=5000``; parameters that are None are omitted."""
     pairs = [
         f"{name}={value if isinstance(value, str) else json.dumps(value, default=str)}"
         for name, value in params.items()

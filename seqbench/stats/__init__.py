@@ -1,1 +1,1 @@
-"""Pure functions of numbers; nothing here imports anything else of seqbench."""
+"""Statistics: pure functions of numbers, independent of the rest of seqbench."""

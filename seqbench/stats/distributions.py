@@ -1,7 +1,7 @@
 """Student's t distribution.
 
-In plain Python: quantiles are needed whenever a run is shown, and importing ``scipy.special`` would
-take as long as showing it. Tests compare the figures with scipy's.
+In plain Python, because quantiles are needed whenever a run is shown and importing
+``scipy.special`` would take as long as the rest of it. Tests compare the results with scipy's.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from statistics import NormalDist
 
 @lru_cache(maxsize=4096)
 def t_quantile(df: int, share: float) -> float:
-    """What a ``share`` (of at least one half) of Student's t distribution lies below.
+    """Quantile of Student's t distribution at ``share``, which must be at least one half.
 
-    Newton's method from the normal quantile, which is never above.
+    Newton's method, starting from the normal quantile, which is never above it.
     """
     t = NormalDist().inv_cdf(share)
     log_peak = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2
     step = math.inf
-    while step > 1e-7 * t:  # its square is what is left
+    while step > 1e-7 * t:  # the remaining error is about its square
         density = math.exp(log_peak - (df + 1) / 2 * math.log1p(t * t / df))
         step = (share - 0.5 - _t_share(df, t) / 2) / density
         t += step
@@ -28,8 +28,9 @@ def t_quantile(df: int, share: float) -> float:
 
 
 def _t_share(df: int, t: float) -> float:
-    """How much of Student's t distribution lies between -t and t: Abramowitz and Stegun 26.7.3–4,
-    a finite sum for whole degrees of freedom.
+    """Probability of Student's t distribution between -t and t.
+
+    Abramowitz and Stegun 26.7.3–4, a finite sum for integer degrees of freedom.
     """
     angle = math.atan(t / math.sqrt(df))
     odd, cosine = df % 2, math.cos(angle)

@@ -1,4 +1,4 @@
-"""How a figure grows with the length of the sequences."""
+"""Growth of a figure with the length of the sequences."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from seqbench.stats.intervals import mean_interval
 
 
 def growth_exponent(lengths: Sequence[float], figures: Sequence[float]) -> float | None:
-    """How fast a figure grows with the length: 1 for proportional, 2 for quadratic.
+    """Exponent of the growth of a figure with the length: 1 is linear, 2 quadratic.
 
-    The least-squares slope of the figure's logarithm on the length's: Σ(x - x̄)(y - ȳ) ÷ Σ(x - x̄)².
-    None with fewer than two different lengths, or where a figure is not positive.
+    The least-squares slope of log(figure) against log(length): Σ(x - x̄)(y - ȳ) ÷ Σ(x - x̄)².
+    None with fewer than two different lengths, or if a figure is not positive.
     """
     if len(set(lengths)) < 2 or min(figures) <= 0:
         return None
     x, y = ([math.log(value) for value in values] for values in (lengths, figures))
-    middle = fmean(x)
-    offsets = [value - middle for value in x]
+    center = fmean(x)
+    offsets = [value - center for value in x]
     products = [offset * value for offset, value in zip(offsets, y, strict=True)]
     return math.fsum(products) / math.fsum(offset**2 for offset in offsets)
 
@@ -28,11 +28,15 @@ def growth_exponent(lengths: Sequence[float], figures: Sequence[float]) -> float
 def growth_interval(
     lengths: Sequence[float], processes: Sequence[Sequence[float]]
 ) -> dict[str, Any] | None:
-    """:func:`exponent` of figures that several processes each have for every length.
+    """:func:`growth_exponent` of each process, with an interval over the processes.
+
+    Args:
+        lengths: the lengths.
+        processes: for each process its figure at each length.
 
     Returns:
-        ``exponent``: the mean over processes; ``low``, ``high``, ``n`` as :func:`mean_interval`.
-        None where there is no exponent.
+        ``exponent``: the mean over processes; ``low``, ``high``, ``n`` as in
+        :func:`.mean_interval`. None if no process has an exponent.
     """
     slopes = [growth_exponent(lengths, figures) for figures in processes]
     known = [slope for slope in slopes if slope is not None]

@@ -1,4 +1,4 @@
-"""Figures with their uncertainty: pure functions of numbers."""
+"""Confidence intervals."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from seqbench.stats.distributions import t_quantile
 
 
 def mean_interval(values: Sequence[float]) -> dict[str, Any]:
-    """Mean and 95 % interval of a handful of independent figures (one per seed).
+    """Mean and 95 % interval of a few independent figures, one per seed.
 
-    The interval is Student's: mean ± t(0.975, n - 1) · s / √n. With one value there is none.
+    Student's interval: mean ± t(0.975, n - 1) · s / √n. A single value has no interval.
 
     Returns:
         ``mean``, ``low``, ``high`` (None for n = 1) and ``n``.
     """
     n = len(values)
-    middle = fmean(values)
+    mean = fmean(values)
     if n < 2:
-        return {"mean": middle, "low": None, "high": None, "n": n}
+        return {"mean": mean, "low": None, "high": None, "n": n}
     half = t_quantile(n - 1, 0.975) * stdev(values) / math.sqrt(n)
-    return {"mean": middle, "low": middle - half, "high": middle + half, "n": n}
+    return {"mean": mean, "low": mean - half, "high": mean + half, "n": n}
 
 
 def stdev(values: Sequence[float]) -> float:
-    """Standard deviation of a sample; 0 exactly where all agree.
+    """Sample standard deviation; exactly 0 if all values are equal.
 
-    That of the standard library reckons in fractions, and takes ten times as long.
+    ``statistics.stdev`` computes with fractions and takes ten times as long.
     """
     offsets = [value - values[0] for value in values]
-    middle = fmean(offsets)
-    return math.sqrt(math.fsum((one - middle) ** 2 for one in offsets) / (len(values) - 1))
+    mean = fmean(offsets)
+    return math.sqrt(math.fsum((one - mean) ** 2 for one in offsets) / (len(values) - 1))
 
 
 def ratio_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """95 % interval of the centre of a few positive figures, one per process.
+    """95 % interval of the center of a few positive figures, one per process.
 
     Student's t on their logarithms, exp(mean ± t(0.975, n - 1) · s / √n), since processes differ
-    by a factor; widened where needed to hold the median. Calls and blocks of one process resemble
-    each other, so only processes count as independent, and a bootstrap of three processes cannot
-    reach beyond the least and the greatest of them: it would hold the truth 75 % of the time at
-    best. None where there is a single process.
+    by a factor; widened if necessary to contain the median. Calls and blocks of one process are
+    correlated, so only processes count as independent. A bootstrap of three processes cannot
+    extend beyond their minimum and maximum: it would contain the true value at most 75 % of the
+    time. ``(None, None)`` for a single process.
     """
     found = mean_interval([math.log(value) for value in values])
     if found["low"] is None:

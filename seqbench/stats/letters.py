@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from string import ascii_letters
 
-#: How many sets :func:`letters` holds at a time before it gives up.
+#: :func:`letter_display` gives up if it needs more sets than this at a time.
 MOST_SETS = 2 * len(ascii_letters)
 
 
 def letter_display(
     n: int, different: Collection[tuple[int, int]], order: Sequence[int]
 ) -> list[str]:
-    """Compact letter display: items share a letter exactly if they are not told apart.
+    """Compact letter display: two items share a letter if and only if they do not differ.
 
-    Insert and absorb, after Piepho 2004: all items begin in one set; each pair that differs
-    splits every set that holds both in two, and sets within another are dropped. Each set that
-    remains is a letter.
+    Insert and absorb, after Piepho 2004: all items start in one set; each pair that differs
+    splits every set that contains both, and subsets of other sets are dropped. Each remaining
+    set is a letter.
 
     Args:
         n: number of items.
-        different: the pairs that are told apart, in any order.
-        order: all items, the best first: it gets ``a``.
+        different: the pairs that differ, in any order.
+        order: all items, best first; the first gets ``a``.
 
     Returns:
-        For each item its letters; empty texts if there are more groups than letters.
+        The letters of each item; empty strings if there are more groups than letters.
     """
     place = {item: number for number, item in enumerate(order)}
-    # The best against all others first, then the next: so there are never many sets.
+    # Pairs with the best item first, then with the next: this keeps the number of sets small.
     sets = [frozenset(range(n))] if n else []
     for one, other in sorted(different, key=lambda pair: sorted(place[item] for item in pair)):
         split = {

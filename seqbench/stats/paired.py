@@ -1,4 +1,4 @@
-"""Which of several cases can be told apart: pure functions of numbers."""
+"""Paired tests: sign-flip test and Holm's correction."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import bisect
 import math
 from collections.abc import Sequence
 
-#: How often, at most, a difference may be found in a whole family of comparisons that has none.
+#: Family-wise error: the highest probability of any false difference in a family of comparisons.
 ALPHA = 0.05
 
-#: Up to so many differences every flip is tried; beyond, so many are drawn.
+#: Up to this many differences all sign flips are tried; with more, this many are sampled.
 EXACT, DRAWS = 16, 99_999
 
-#: Sums closer than this share of the largest possible one are ties: they differ by rounding.
+#: Sums closer than this fraction of the largest possible sum are ties: they differ by rounding.
 TIE = 1e-9
 
 
 def sign_flip(differences: Sequence[float]) -> float:
-    """Two-sided p of the hypothesis that differences are as likely as their opposites.
+    """Two-sided p of the null hypothesis that each difference could as well have the other sign.
 
-    The sign-flip (paired permutation) test with the mean as statistic, after Fisher 1935: the
-    share of all 2ⁿ ways to choose the signs that give a mean at least as far from zero. Up to
-    n = 16 all are tried; beyond, 99,999 are drawn, always the same, and p is
+    The sign-flip (paired permutation) test with the mean as statistic, after Fisher 1935: p is
+    the fraction of all 2ⁿ sign assignments whose mean is at least as far from zero. Up to n = 16
+    all are tried; with more, 99,999 are sampled, always the same ones, and p is
     (k + 1) / (draws + 1), after Phipson and Smyth 2010.
     """
     if not differences:
@@ -34,10 +34,10 @@ def sign_flip(differences: Sequence[float]) -> float:
 
 
 def _exact_share(differences: Sequence[float], least: float) -> float:
-    """The share of flips whose sum is at least ``least`` in size.
+    """Fraction of all sign flips whose sum is at least ``least`` in absolute value.
 
-    The first sign stays: flipping all of them gives the same size. For each sum of one half of the
-    differences, those of the other half that suit it are found by bisection.
+    The first sign is fixed, since flipping all signs does not change the absolute value. For each
+    sum of one half of the differences, matching sums of the other half are found by bisection.
     """
     half = len(differences) // 2
     ones = _sums(differences[0], differences[1 : half + 1])
@@ -47,11 +47,13 @@ def _exact_share(differences: Sequence[float], least: float) -> float:
         + bisect.bisect_right(others, -least - one)
         for one in ones
     )  # fmt: skip
-    return min(1.0, found / (len(ones) * len(others)))  # more where the least is 0: all are found
+    return min(
+        1.0, found / (len(ones) * len(others))
+    )  # above 1 if least is 0: all are counted twice
 
 
 def _sums(first: float, differences: Sequence[float]) -> list[float]:
-    """``first`` with each of the differences added or taken away, in every way."""
+    """All sums of ``first`` and the differences with every combination of signs."""
     sums = [first]
     for difference in differences:
         sums = [total + signed for total in sums for signed in (difference, -difference)]
@@ -59,6 +61,7 @@ def _sums(first: float, differences: Sequence[float]) -> list[float]:
 
 
 def _drawn_share(differences: Sequence[float], least: float) -> float:
+    """Fraction of sampled sign flips whose sum is at least ``least`` in absolute value."""
     import numpy as np
 
     random, values = np.random.default_rng(0), np.array(differences, dtype=float)
@@ -72,16 +75,16 @@ def _drawn_share(differences: Sequence[float], least: float) -> float:
 
 
 def least_p(n: int) -> float:
-    """The smallest p that :func:`sign_flip` can give for ``n`` differences."""
+    """The smallest p that :func:`sign_flip` can return for ``n`` differences."""
     return min(1.0, 2 / 2**n) if n <= EXACT else 1 / (DRAWS + 1)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Each p corrected for how many there are, after Holm 1979.
+    """Correct p values for the number of tests, after Holm 1979.
 
     The smallest of m is multiplied by m, the next by m - 1 and so on; none may be smaller than
-    one before it, nor larger than 1. Those up to 5 % are different, with a chance of at
-    most 5 % for any false one among them.
+    the one before it, or larger than 1. Rejecting those up to 5 % has a probability of at most
+    5 % for any false rejection.
     """
     corrected, before = [0.0] * len(ps), 0.0
     for rank, index in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):

@@ -1,4 +1,4 @@
-"""Summaries of latency and throughput, and ratios of what took turns."""
+"""Summaries of latency and throughput, and ratios of interleaved timings."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Any
 from seqbench.stats.distributions import t_quantile
 from seqbench.stats.intervals import quantile, ratio_interval, stdev
 
-#: Calls needed before a percentile is worth printing: 64 for p90, 662 for p99 (MLPerf inference
+#: Calls needed before a percentile is shown: 64 for p90, 662 for p99 (MLPerf inference
 #: rules, single-stream latency at 99 % confidence).
 ENOUGH_FOR_P90, ENOUGH_FOR_P99 = 64, 662
 
+#: A timing is unstable if the interquartile range of its calls exceeds this fraction of the median.
 UNSTABLE_SPREAD = 0.25
 
-#: Two latencies closer than this share are never called different: where a model's memory happens
-#: to lie is worth as much.
+#: Two latencies closer than this fraction are never called different: memory layout alone can cause
+#: such a difference.
 INDIFFERENCE = 0.005
 
-#: Fewer processes than this cannot tell their own spread by a jackknife alone.
+#: With fewer processes than this, the jackknife alone underestimates their spread.
 FEW_PROCESSES = 5
 
 
@@ -33,7 +34,7 @@ def latency_summary(processes: Sequence[Sequence[Sequence[float]]]) -> dict[str,
     Returns:
         ``median_s``: median over processes of the median over blocks of the block's median;
         ``low_s``, ``high_s``: its 95 % interval (see :func:`ratio_interval`);
-        ``p90_s``, ``p99_s``: of all calls, or None where there are too few;
+        ``p90_s``, ``p99_s``: of all calls, or None if there are too few;
         ``n`` calls; ``processes``; ``process_medians_s``;
         ``spread``: interquartile range of all calls ÷ their median; ``unstable``: whether that is
         above 25 %.
@@ -58,76 +59,78 @@ def latency_summary(processes: Sequence[Sequence[Sequence[float]]]) -> dict[str,
 
 
 def paired_ratio(processes: Sequence[Sequence[tuple[float, float]]]) -> dict[str, Any]:
-    """How two things that took turns compare, from pairs of the same round.
+    """Ratio of two interleaved timings, from pairs of the same round.
 
-    The centre of the logarithms of all rounds' ratios is :func:`biweight`, which a machine that
-    changes its speed between the two halves of a round does not move. Its error is that of the
-    jackknife that leaves out one process at a time, so that only processes count as independent;
-    with fewer than five of them, that of the mean of their own centres, if it is larger.
+    The estimate is :func:`biweight` of the logarithms of all rounds' ratios, which rounds in which
+    the machine changed speed hardly influence. Its standard error is that of the
+    leave-one-process-out jackknife, so only processes count as independent; with fewer than five
+    processes, at least that of the mean of their own centers.
 
     Args:
         processes: for each pair of processes, the two figures of each round.
 
     Returns:
         ``ratio``: first ÷ second; ``low``, ``high``: its 95 % interval, Student's t with one degree
-        of freedom less than there are processes (None with a single one, or where all agree to the
+        of freedom fewer than there are processes (None for a single process, or if all agree to the
         last digit); ``n`` processes;
-        ``p``: two-sided, for the hypothesis that the two differ by no more than ``INDIFFERENCE``
-        (1 with a single process): the distance beyond that margin is held against the error.
+        ``p``: two-sided, for the null hypothesis that the two differ by at most ``INDIFFERENCE``
+        (1 for a single process): the excess over that margin, divided by the standard error.
     """
     logs = [[math.log(a / b) for a, b in rounds] for rounds in processes]
-    centre = biweight([log for rounds in logs for log in rounds])
-    found = {"ratio": math.exp(centre), "low": None, "high": None, "p": 1.0, "n": len(logs)}
+    center = biweight([log for rounds in logs for log in rounds])
+    found = {"ratio": math.exp(center), "low": None, "high": None, "p": 1.0, "n": len(logs)}
     if len(logs) < 2:
         return found
     from scipy.special import stdtr
 
     error = _jackknife_error(logs)
     if len(logs) < FEW_PROCESSES:
-        # So few leave-one-out figures can agree by chance: they are not to be surer than processes
-        # that are simply compared with each other.
+        # So few leave-one-out figures can agree by chance, so the error is at least that of
+        # processes simply compared with each other.
         error = max(error, stdev([biweight(one) for one in logs]) / math.sqrt(len(logs)))
-    if error == 0:  # the clock is too coarse to tell: nothing is known of the error
+    if error == 0:  # the clock is too coarse: the error is unknown
         return found
     half = t_quantile(len(logs) - 1, 0.975) * error
-    found |= {"low": math.exp(centre - half), "high": math.exp(centre + half)}
-    excess = abs(centre) - math.log1p(INDIFFERENCE)
+    found |= {"low": math.exp(center - half), "high": math.exp(center + half)}
+    excess = abs(center) - math.log1p(INDIFFERENCE)
     if excess > 0:
         found["p"] = float(2 * stdtr(len(logs) - 1, -excess / error))
     return found
 
 
 def biweight(values: Sequence[float]) -> float:
-    """Tukey's biweight M-estimate of the centre (Beaton and Tukey 1974), tuned to be 95 % efficient
-    for normal values (c = 4.685), with the median absolute deviation as scale.
+    """Tukey's biweight M-estimate of the center (Beaton and Tukey 1974).
+
+    Tuned to be 95 % efficient for normal values (c = 4.685), with the median absolute deviation as
+    scale.
     """
     import numpy as np
 
     data = np.asarray(values, dtype=float)
-    centre = float(np.median(data))
-    reach = 4.685 * 1.4826 * float(np.median(np.abs(data - centre)))
+    center = float(np.median(data))
+    reach = 4.685 * 1.4826 * float(np.median(np.abs(data - center)))
     if reach == 0:
-        return centre
+        return center
     for _ in range(50):
-        weights = (1 - np.minimum(np.abs(data - centre) / reach, 1) ** 2) ** 2
-        last, centre = centre, float((weights * data).sum() / weights.sum())
-        if abs(centre - last) <= 1e-6 * reach:
+        weights = (1 - np.minimum(np.abs(data - center) / reach, 1) ** 2) ** 2
+        last, center = center, float((weights * data).sum() / weights.sum())
+        if abs(center - last) <= 1e-6 * reach:
             break
-    return centre
+    return center
 
 
 def _jackknife_error(groups: Sequence[Sequence[float]]) -> float:
     """Standard error of :func:`biweight`, from leaving out one group at a time (Efron 1982)."""
     n = len(groups)
-    left = [
-        biweight([value for other in groups if other is not group for value in other])
-        for group in groups
+    estimates = [
+        biweight([value for k, group in enumerate(groups) if k != left_out for value in group])
+        for left_out in range(n)
     ]
-    return (n - 1) / math.sqrt(n) * stdev(left)
+    return (n - 1) / math.sqrt(n) * stdev(estimates)
 
 
 def throughput_summary(windows: Sequence[tuple[int, float]]) -> dict[str, Any]:
-    """Median over windows, one per process, of samples ÷ wall seconds; with its 95 % interval."""
+    """Median over windows, one per process, of samples ÷ wall seconds, with its 95 % interval."""
     rates = [samples / seconds for samples, seconds in windows]
     low, high = ratio_interval(rates)
     return {"per_s": median(rates), "low_per_s": low, "high_per_s": high, "n": len(rates)}

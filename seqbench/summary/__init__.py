@@ -1,1 +1,1 @@
-"""A run as one JSON document; every derived figure is computed here."""
+"""The document: a run as JSON, with all derived figures."""

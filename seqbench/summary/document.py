@@ -1,4 +1,4 @@
-"""One plain document that says all of a run; every table and export is made from it."""
+"""The document: a whole run as JSON, from which all tables and exports are made."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def build_document(
     cases: Iterable[CaseRecord],
     comparisons: Iterable[Comparison] = (),
 ) -> schema.Document:
-    """A run as one JSON document, format 1 (:mod:`seqbench.summary.schema`, docs/results.md).
+    """Build the document of a run, format 1 (:mod:`seqbench.summary.schema`, docs/results.md).
 
     Args:
         run: the run's folder.
-        state, plan, environment: what ``run.json``, ``plan.json`` and ``environment.json`` hold.
-        trials, cases, comparisons: the records there are so far.
+        state, plan, environment: contents of ``run.json``, ``plan.json``, ``environment.json``.
+        trials, cases, comparisons: the records available so far.
     """
     planned = {case["id"]: case for case in plan["cases"]}
     found_trials = list(trials)
@@ -65,15 +65,15 @@ def build_document(
         "comparisons": [
             cast("schema.Comparison", dict(vars(each)))
             for each in compared
-            if _of_now(each, planned, measured)
+            if _current(each, planned, measured)
         ],
     }
 
 
-def _of_now(
+def _current(
     comparison: Comparison, planned: Mapping[str, Any], measured: Mapping[str, CaseRecord]
 ) -> bool:
-    """Whether both cases are in the plan, and their figures still those that were compared."""
+    """Whether both cases are in the plan and their figures are still those that were compared."""
     if comparison.a not in planned or comparison.b not in planned:
         return False
     if not comparison.met:
@@ -165,12 +165,12 @@ def _case(
 
 
 def _edited(source: str, trials: Sequence[TrialRecord]) -> list[int]:
-    """Seeds that were trained with another source of the model than the one that was planned."""
+    """Seeds trained with another source of the model than planned."""
     return [record.seed for record in trials if record.source and record.source != source]
 
 
 def _metric(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
-    """The task's metric over the seeds that ended well, at the headline and at the last weights."""
+    """The task's metric over the successful seeds, at the reported and at the last weights."""
     good = [record for record in trials if record.status == "ok"]
     if not good:
         return None
@@ -187,8 +187,9 @@ def _metric(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
 def _scores(
     trials: Sequence[TrialRecord], metrics: Sequence[Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Each of the plugins' metrics over the seeds that ended well; none where some of them lack it,
-    for it would be that of the others.
+    """The metrics of plugins over the successful seeds.
+
+    A metric that one of these seeds lacks is omitted: the mean of the others would be biased.
     """
     found = {}
     for metric in metrics:
@@ -204,7 +205,7 @@ def _scores(
 def _without_score(
     trials: Sequence[TrialRecord], metrics: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Where a plugin's metric gave no figure, and why; once for what all seeds share."""
+    """Metrics of plugins without a figure, with the reason; identical reasons are listed once."""
     found = {}
     for metric in metrics:
         for record in trials:
@@ -247,14 +248,14 @@ def _measured(found: Sequence[Measurement]) -> dict[str, Any]:
 
 
 def _plain(good: Sequence[Measurement], quantity: Quantity) -> Any:
-    """The figures of a quantity as they were measured (see ``Quantity.document``)."""
+    """The figures of a quantity as measured (see ``Quantity.document``)."""
     if quantity.document == "values":
         return _values(good, quantity.name) or None
     return [{**m.settings, **m.values} for m in good if m.quantity == quantity.name]
 
 
 def _step_time(found: Sequence[Measurement], case: Mapping[str, Any]) -> float | None:
-    """Median time of a training step as the case was trained, with nothing else running."""
+    """Median time of a training step at the case's batch size, with nothing else running."""
     size = case["train"]["batch_size"]
     timed = [m for m in found if m.quantity == "training_step" and m.status == "ok"]
     timed = [m for m in timed if m.settings.get("batch_size", size) == size]

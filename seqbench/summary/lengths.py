@@ -1,4 +1,4 @@
-"""How memory and multiply-accumulates grow with the length of the sequences."""
+"""Growth of memory, multiply-accumulates and latency with the length of the sequences."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from seqbench.quantities import find
 from seqbench.records import Measurement
 from seqbench.stats.growth import growth_exponent, growth_interval
 
-#: What latencies of different lengths must share to be fitted together.
+#: Settings that latencies of different lengths must share to be fitted together.
 SETTINGS = ("batch_size", "threads", "runtime")
 
-#: Passes that differ by more than this share of the figure make it too rough to be fitted.
+#: If passes differ by more than this fraction of the figure, no exponent is fitted.
 ROUGH = 0.25
 
 
 def own(found: Sequence[Measurement]) -> int | None:
-    """The dataset's own length, which is measured first; None for runs that did not tell."""
+    """The dataset's own length, which is measured first; None for runs that did not record it."""
     return next((m.settings["length"] for m in found if _has_length(m)), None)
 
 
 def at_own(found: Sequence[Measurement]) -> list[Measurement]:
-    """The good ones at the dataset's own length.
+    """The successful measurements at the dataset's own length.
 
-    Those of runs that did not tell a length are at the dataset's.
+    Runs that did not record a length measured at the dataset's own.
     """
     length = own(found)
     return [m for m in found if m.status == "ok" and m.settings.get("length", length) == length]
 
 
 def at_each(found: Sequence[Measurement]) -> list[dict[str, Any]]:
-    """For each length, the shortest first: ``length``, ``macs``, and for ``inference`` and
-    ``training`` the bytes in all and the working memory among them; None where there is none.
+    """The figures at each length, shortest first.
+
+    Each has ``length``, ``macs``, and for ``inference`` and ``training`` the total bytes and the
+    working memory; None where unavailable.
     """
     good = [m for m in found if m.status == "ok" and _has_length(m)]
     lengths = sorted({m.settings["length"] for m in good})
@@ -42,11 +44,11 @@ def at_each(found: Sequence[Measurement]) -> list[dict[str, Any]]:
 
 
 def exponents(found: Sequence[Measurement]) -> dict[str, Any]:
-    """What power of the length each figure grows with (see :func:`.growth_exponent`).
+    """The exponents of each figure over the length (see :func:`.growth_exponent`).
 
-    Of memory it is the working memory that grows: parameters do not. None with a single length,
-    and where passes differ too much for so small a figure. ``latency`` has a list: one entry with
-    its interval for each setting.
+    For memory, that of the working memory, since parameters do not grow. None with a single length,
+    or if passes differ too much. ``latency`` is a list with one entry for each setting, with its
+    interval.
     """
     good = [m for m in found if m.status == "ok" and _has_length(m)]
     fitted: dict[str, Any] = {"latency": _latency(found)}
@@ -59,7 +61,7 @@ def exponents(found: Sequence[Measurement]) -> dict[str, Any]:
 
 
 def _latency(found: Sequence[Measurement]) -> list[dict[str, Any]]:
-    """From the medians of each process: a process is one fit."""
+    """The exponents of latency: one fit for each process, from its medians."""
     alike: dict[tuple[Any, ...], list[Measurement]] = {}
     for one in found:
         if one.quantity == "latency" and one.status == "ok" and "length" in one.settings:

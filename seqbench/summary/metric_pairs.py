@@ -1,4 +1,4 @@
-"""Which cases are held against each other in the metric of their dataset."""
+"""Pairwise comparisons of cases in the metrics of their dataset."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from seqbench.stats.power import seeds_needed
 
 Case = Mapping[str, Any]
 
-#: More cases of one dataset and device are not compared: the number of pairs grows with their
-#: square, and the correction for it leaves nothing to be found.
+#: With more cases of one dataset and device, none are compared: the number of pairs grows
+#: quadratically, and after the correction for it no difference would be found.
 MOST_CASES = 60
 
 
 def families(cases: Sequence[Case]) -> list[list[Case]]:
-    """The cases of each dataset (with its parameters) and device: only these are compared."""
+    """Group cases by dataset (with its parameters) and device: only these are compared."""
     found: dict[str, list[Case]] = {}
     for case in cases:
         what = [case["dataset"], case["dataset_params"], case["device"]]
@@ -33,15 +33,14 @@ def metric_comparisons(
     trials: Sequence[TrialRecord],
     metrics: Sequence[Mapping[str, Any]] = (),
 ) -> list[Comparison]:
-    """All pairs of cases of a family in its metric and in those of plugins, on the seeds that ended
-    well for both.
+    """Compare all pairs of cases in the metric of their dataset and in the metrics of plugins.
 
-    A case with a seed that did not end well is not compared: its others are the ones that survived.
+    A case with a failed seed is not compared, because its remaining seeds are a biased selection.
 
     Args:
-        cases: as the document has them.
-        trials: those that have ended.
-        metrics: those of plugins, as the plan has them.
+        cases: as in the document.
+        trials: the trials that have ended.
+        metrics: the metrics of plugins, as in the plan.
     """
     ended: dict[str, list[TrialRecord]] = {}
     for trial in trials:
@@ -68,7 +67,7 @@ def _score_comparisons(
     ended: Mapping[str, Sequence[TrialRecord]],
     metrics: Sequence[Mapping[str, Any]],
 ) -> list[Comparison]:
-    """Those in the metrics of plugins; a case that lacks one for a seed is not compared in it."""
+    """Compare in the metrics of plugins; a case that lacks one for a seed is not compared in it."""
     found: list[Comparison] = []
     for metric in metrics:
         figures: dict[str, dict[int, Any]] = {}
@@ -87,17 +86,17 @@ def _score_comparisons(
 def paired_comparisons(
     figures: Mapping[str, Mapping[int, float]], quantity: str, *, higher_is_better: bool
 ) -> list[Comparison]:
-    """All pairs of cases, each on the seeds that both have.
+    """Compare all pairs of cases, each on the seeds that both have.
 
     Args:
         figures: for each case its figure at each seed.
-        quantity: what the figures are.
+        quantity: the name of the quantity.
 
     Returns:
         Differences a - b with Student's 95 % interval of the paired differences; p of
-        :func:`sign_flip`, corrected for all these pairs (:func:`holm`). ``too few seeds`` where
-        even differences that all point one way could not have been told apart. Pairs without a
-        common seed are left out.
+        :func:`.sign_flip`, corrected for all these pairs (:func:`.holm`). ``too few seeds`` if not
+        even differences that all have the same sign could be significant. Pairs without a common
+        seed are omitted.
     """
     differences = {
         (a, b): [figures[a][seed] - figures[b][seed] for seed in common]
@@ -127,7 +126,7 @@ def _comparison(
     higher_is_better: bool,
     pairs: int,
 ) -> Comparison:
-    """``p`` and the smallest that there could have been, ``best_case``, are corrected."""
+    """The record of a pair. ``p`` and ``best_case``, the smallest possible p, are corrected."""
     interval = mean_interval(differences)
     verdict: Verdict = "no difference"
     needed = None

@@ -1,4 +1,4 @@
-"""A run and its results, as a script gets them."""
+"""The results of a run, for use in scripts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Run:
     """A run and its results.
 
-    ``path`` is its folder; ``records`` its trials, ``cases`` what was measured of each case;
-    ``document`` all of it as one JSON document (docs/results.md).
+    ``path`` is its folder; ``records`` its trials; ``cases`` the measurements of each case;
+    ``document`` everything as one JSON document (docs/results.md).
     """
 
     path: Path
@@ -26,10 +26,10 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """An earlier run.
+        """Open an earlier run.
 
         Raises:
-            StoreError: ``path`` is no run folder.
+            StoreError: ``path`` is not a run folder.
         """
         from seqbench.summary.document import build_document
 
@@ -52,17 +52,17 @@ class Run:
 
     @property
     def cases(self) -> list[CaseRecord]:
-        """What was measured of each case."""
+        """The measurements of each case."""
         return list(RunFolder.open(self.path).cases())
 
     @property
     def ok(self) -> bool:
-        """Whether the run came to its end and every trial and measurement ended well."""
+        """Whether the run finished and every trial and measurement succeeded."""
         finished = self.document["status"] == "finished"
         return finished and all(case["status"] == "ok" for case in self.document["cases"])
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One flat dictionary for each trial, ready for a data frame."""
+        """One flat dictionary per trial, ready for a data frame."""
         cases = {case["id"]: case for case in self.document["cases"]}
         rows = []
         for trial in self.document["trials"]:

@@ -1,4 +1,4 @@
-"""How many steps each case took to the suite's target."""
+"""Training steps that each case needed to reach the suite's target."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import Any
 from seqbench.quantities import find
 from seqbench.records import TrialRecord
 
-NO_VALIDATION = "there is no validation split, and the test split is never looked at for it"
+NO_VALIDATION = "there is no validation split, and the test split is not used for this"
 
-NO_STEP_TIME = "the step time was not measured with nothing else running"
+NO_STEP_TIME = "no step time was measured with nothing else running"
 
 
 def towards(
     target: Mapping[str, Any], trials: Sequence[TrialRecord], step_s: float | None
 ) -> dict[str, Any]:
-    """What a case needed to reach ``target`` on validation, looked at when each epoch ends.
+    """Steps and time that a case needed to reach ``target`` on validation, checked every epoch.
 
     Args:
         target: ``metric`` and ``value``.
-        trials: those of the case that have ended.
-        step_s: time of one training step with nothing else running.
+        trials: the trials of the case that have ended.
+        step_s: seconds per training step with nothing else running.
 
     Returns:
-        ``seeds``: of each its steps, None where it missed; ``reached`` and ``of``: how many did;
-        ``steps``: the median, misses counted as infinite; ``seconds``: steps × ``step_s``;
-        ``reason``, ``seconds_reason``: why there are none. None stands for infinite where there
-        is no reason.
+        ``seeds``: the steps of each, None for a miss; ``reached`` of ``of`` seeds reached it;
+        ``steps``: the median, with misses as infinite; ``seconds``: steps × ``step_s``;
+        ``reason``, ``seconds_reason``: why they are unavailable. ``steps`` of None without a reason
+        means infinite.
     """
     reason = _unknown(target, trials)
     if reason:
         return {"seeds": [], "reached": 0, "of": 0, "steps": None, "step_s": step_s,
                 "seconds": None, "reason": reason, "seconds_reason": reason}  # fmt: skip
-    # Of a process that was killed nobody knows whether it would have reached it.
+    # Whether a killed process would have reached the target is unknown.
     known = [trial for trial in trials if trial.status in ("ok", "diverged", "timeout")]
     found = {trial.seed: _steps(target, trial) for trial in known}
     middle = median(math.inf if steps is None else steps for steps in found.values())
@@ -53,17 +53,17 @@ def towards(
 
 
 def _unknown(target: Mapping[str, Any], trials: Sequence[TrialRecord]) -> str:
-    """Why nothing can be said, or ``""``."""
+    """Why the figures are unavailable, or ``""``."""
     good = [trial for trial in trials if trial.status == "ok"]
     if not good and not any(trial.status in ("diverged", "timeout") for trial in trials):
-        return "no seed ended well"
+        return "no seed succeeded"
     for trial in good:
         if trial.metric != target["metric"]:
             return f"the metric of this dataset is {trial.metric}"
         if any(entry.get("validation") is None for entry in trial.curve) or not trial.curve:
             return NO_VALIDATION
         if any("steps" not in entry for entry in trial.curve):
-            return "the learning curves hold no steps"
+            return "the learning curves do not record steps"
     return ""
 
 

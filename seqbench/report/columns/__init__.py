@@ -1,1 +1,1 @@
-"""What a table holds."""
+"""The columns of result tables."""

@@ -1,4 +1,4 @@
-"""One quantity of every case of a table: its figures, and which of them are best."""
+"""A column of a result table: one quantity of every case, and which figures are best."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Case = Mapping[str, Any]
 
 Group = Literal["quality", "cost", "speed", "memory"]
 
-#: Rank of a column that only the exports of full precision hold.
+#: Rank of a column that is only in full-precision exports.
 EXPORT_ONLY = 99
 
 
@@ -28,23 +28,23 @@ class Column:
     """One quantity of every case of a table.
 
     Args:
-        field: its name in exports of full precision, without unit; "" keeps it out of them.
+        field: name in full-precision exports, without unit; "" excludes the column from them.
         si: the SI unit there, or "".
-        header: three lines: the quantity, what it was measured at, the unit of ``texts``.
-        group: columns of one group stay together where a table has to be split.
-        estimates: one figure for each case, in SI units; None where there is none.
-        texts: the same, rounded and without unit.
-        better: which way is better; None where neither is, or where nobody knows how sure
-            the figures are.
+        header: three lines: the quantity, the setting it was measured at, the unit of ``texts``.
+        group: columns of a group stay together if a table has to be split.
+        estimates: one figure per case, in SI units; None where unavailable.
+        texts: the same figures, rounded and without unit.
+        better: whether higher or lower is better; None if neither, or if the uncertainty of the
+            figures is unknown.
         interval: whether the figures have intervals, as far as the samples allow.
-        resolution: figures without intervals that are this close are equal.
-        rivals: for each case the group that it is compared within; "" is compared with none.
-            Empty: all with all.
-        at: the settings of a latency, or of what is fitted to several (their ``length`` is None).
-        compared: quantity and settings of the comparisons in pairs that tell its cases apart.
-        letters: for each case the groups it belongs to, ``""`` for none; None where its cases
-            were not compared in pairs.
-        rank: 0 is always shown; others only where there is room, the lowest first.
+        resolution: figures without intervals that differ by at most this much count as equal.
+        rivals: for each case the group that it is compared within; "" is not compared.
+            Empty: all cases are compared.
+        at: the settings of a latency, or of a fit over several lengths (``length`` is None).
+        compared: quantity and settings of the pairwise comparisons behind ``letters``.
+        letters: for each case its letters, ``""`` for none; None if the cases were not compared
+            in pairs.
+        rank: 0 is always shown; others only if there is room, the lowest first.
     """
 
     field: str
@@ -64,24 +64,24 @@ class Column:
 
     @property
     def best(self) -> tuple[bool, ...]:
-        """Which figures are the best of their rivals, or cannot be told from the best.
+        """Which figures are the best of their rivals, or not distinguishable from the best.
 
-        Compared in pairs: those that share a letter with the best. Else with intervals: those whose
-        interval overlaps that of the best figure; none if the best has no interval, since one seed
-        proves nothing. Without: those within ``resolution`` of the best. None where fewer than two
-        rivals have a figure.
+        With pairwise comparisons: those that share a letter with the best. With intervals only:
+        those whose interval overlaps that of the best; none if the best has no interval, since one
+        seed proves nothing. Without intervals: those within ``resolution`` of the best. No figure
+        is marked if fewer than two rivals have one.
         """
         found = {row for rows in self._groups() for row in self._best_of(rows)}
         return tuple(row in found for row in range(len(self.estimates)))
 
     @property
     def top(self) -> tuple[bool, ...]:
-        """Which of ``best`` are the very best of their rivals."""
+        """Which figures are the single best of their rivals."""
         found = {self._top_of(rows) for rows in self._groups() if self._best_of(rows)}
         return tuple(row in found for row in range(len(self.estimates)))
 
     def _groups(self) -> list[list[int]]:
-        """Rows that have a figure, those of each group of rivals together."""
+        """The rows with a figure, one list for each group of rivals."""
         rivals = self.rivals or ("all",) * len(self.estimates)
         known = [row for row, estimate in enumerate(self.estimates) if estimate and rivals[row]]
         names = dict.fromkeys(rivals[row] for row in known)
@@ -118,6 +118,6 @@ def _overlap(a: Estimate, b: Estimate) -> bool:
     return a_low <= b_high and b_low <= a_high
 
 
-#: What makes the columns of a quantity from the cases of a table and the whole document (see
+#: Makes the columns of a quantity from the cases of a table and the whole document (see
 #: :class:`seqbench.quantities.Quantity`).
 Builder = Callable[[Sequence[Case], Document], Iterable[Column]]

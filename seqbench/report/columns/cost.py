@@ -1,4 +1,4 @@
-"""Columns of cost: parameters, multiply-accumulates, size. Neither way is better by itself."""
+"""Columns of cost: parameters, multiply-accumulates, size. None of them is ranked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from seqbench.quantities import find
 from seqbench.report.columns.column import EXPORT_ONLY, Case, Column, Document
 from seqbench.report.columns.make import exact, exponent, quantity, whole
 
-#: From so many parameters on they are shown in millions.
+#: From this number on, parameters are shown in millions.
 MANY = 1e7
 
 
 def parameters_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """How many parameters a model has, and what others have reported."""
+    """The number of parameters, and the published number."""
     for field, at, found in (
         ("parameters", "", [exact(case["parameters"]) for case in cases]),
         (
@@ -33,17 +33,17 @@ def parameters_columns(cases: Sequence[Case], document: Document) -> Iterable[Co
 
 
 def macs_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """Multiply-accumulates of one sequence of the dataset's own length."""
+    """Multiply-accumulates for one sequence of the dataset's own length."""
     found = [exact(case["macs"]) for case in cases]
     yield quantity("macs", ("MACs", ""), found, si=find("macs").unit, group="cost")
 
 
 def cost_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """The size of the file with the weights."""
+    """The size of the weights file."""
     size = [exact(case.get("serialized_bytes")) for case in cases]
     yield quantity("serialized", ("weights", "file"), size, si="B", group="cost", rank=EXPORT_ONLY)
 
 
 def growth_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """What power of the length multiply-accumulates grow with."""
+    """The exponent of multiply-accumulates over the length."""
     yield exponent("macs", "MACs", "cost", cases)

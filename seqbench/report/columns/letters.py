@@ -1,4 +1,4 @@
-"""From comparisons in pairs to letters: which cases of a column cannot be told apart."""
+"""Letters of a column, from pairwise comparisons: which cases are not distinguishable."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Found = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Grouping:
-    """For each case of a table its letters, and the name of the cases it was compared with.
+    """For each case of a table its letters, and the group of cases that it was compared with.
 
-    Both are ``""`` for a case that was compared with none. No case has letters where no pair had
-    enough seeds.
+    Both are ``""`` for a case that was not compared. No case has letters if no pair had enough
+    seeds.
     """
 
     letters: tuple[str, ...]
@@ -30,19 +30,20 @@ def grouping(
     settings: Mapping[str, Any],
     order: Sequence[int],
 ) -> Grouping | None:
-    """The letters of the cases in one quantity.
+    """Assign letters to the cases in one quantity.
 
-    Cases that were compared, directly or through others, have letters of their own that begin at
-    ``a``: those of one device, as a rule. A pair that was not compared is not told apart.
+    Cases that were compared, directly or through others, form a group whose letters start at
+    ``a``; usually these are the cases of one device. A pair that was not compared counts as not
+    distinguishable.
 
     Args:
         cases: the rows of a table.
-        comparisons: as the document has them.
-        settings: what the quantity was measured at; comparisons at others are left out.
-        order: the rows that have a figure, the best first.
+        comparisons: as in the document.
+        settings: the settings of the quantity; comparisons at other settings are ignored.
+        order: the rows that have a figure, best first.
 
     Returns:
-        None if the cases were not compared in pairs, or there are more groups than letters.
+        None if the cases were not compared in pairs, or if there are more groups than letters.
     """
     rows = {cases[row]["id"]: row for row in order}
     of_table = [each for each in comparisons if each["a"] in rows and each["b"] in rows]
@@ -71,7 +72,7 @@ def grouping(
 def at_settings(
     comparisons: Iterable[Found], quantity: str, settings: Mapping[str, Any]
 ) -> list[Found]:
-    """The comparisons in ``quantity`` at the first of the settings that hold ``settings``."""
+    """The comparisons in ``quantity`` at the first settings that match ``settings``."""
     found = [
         each
         for each in comparisons
@@ -82,7 +83,7 @@ def at_settings(
 
 
 def _components(pairs: Iterable[tuple[int, int]]) -> list[set[int]]:
-    """The rows that hang together through ``pairs``."""
+    """The rows connected by ``pairs``, as connected components."""
     found: list[set[int]] = []
     for pair in pairs:
         joined = set(pair).union(*(part for part in found if not part.isdisjoint(pair)))

@@ -1,4 +1,4 @@
-"""How columns are made from figures."""
+"""Building blocks for columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Column, Group
 from seqbench.report.numbers import MISSING, Estimate, Scale, Unit
 
-#: For the unit of a quantity: how names of exported columns end, and the units that people read.
+#: For each unit of a quantity: the suffix of exported column names, and the units shown.
 UNITS: Mapping[str, tuple[str, Scale]] = {
     "s": ("s", numbers.TIME),
     "1/s": ("per_s", numbers.RATE),
@@ -36,13 +36,13 @@ def quantity(
     finest: float = 0.0,
     rivals: tuple[str, ...] = (),
 ) -> Column:
-    """A column in one unit: the one given, or else the one of ``scale`` that suits the figures.
+    """A column in one unit: ``unit`` if given, else the unit of ``scale`` that fits the figures.
 
     Args:
-        si: the unit of ``estimates``, as a :class:`seqbench.quantities.Quantity` has it.
-        scale: the units to choose from; those of ``si`` if not given.
-        finest: the least that a figure's last digit may stand for.
-        better, has_interval, resolution, rank, rivals: as a :class:`.Column` has them.
+        si: the unit of ``estimates``, as in :class:`seqbench.quantities.Quantity`.
+        scale: the units to choose from; by default those of ``si``.
+        finest: the smallest value of the last digit shown.
+        better, has_interval, resolution, rank, rivals: as in :class:`.Column`.
     """
     ending, usual = UNITS.get(si, (si, Scale((Unit(si, 1.0),))))
     scale = scale or usual
@@ -56,7 +56,7 @@ def quantity(
 
 
 def exponent(name: str, words: str, group: Group, cases: Sequence[Case]) -> Column:
-    """What power of the length a figure grows with; ``name`` is its key in ``exponents``."""
+    """A column of exponents over the length; ``name`` is the key in ``exponents``."""
     found = [exact((case.get("exponents") or {}).get(name)) for case in cases]
     return Column(
         field=f"{name}_exponent", si="", header=("exponent", words, ""), group=group,
@@ -73,17 +73,19 @@ def in_unit(estimate: Estimate | None, unit: Unit, finest: float = 0.0) -> str:
 
 
 def whole(estimates: Sequence[Estimate | None]) -> tuple[str, ...]:
+    """Figures without decimals: ``14,010``."""
     return tuple(f"{e.value:,.0f}" if e else MISSING for e in estimates)
 
 
 def exact(value: float | None) -> Estimate | None:
-    """A figure without an interval; what is not finite is no figure."""
+    """A figure without an interval; None if it is missing or not finite."""
     return Estimate(value) if value is not None and math.isfinite(value) else None
 
 
 def interval(
     found: Mapping[str, Any] | None, name: str, low: str = "low", high: str = "high"
 ) -> Estimate | None:
+    """The figure ``name`` of ``found`` with its bounds; None if it is missing or not finite."""
     if not found or exact(found.get(name)) is None:
         return None
     bounds = found.get(low), found.get(high)

@@ -9,12 +9,12 @@ from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.make import exact, exponent, quantity
 
-#: The kernel's accounting is no finer than about this: closer figures of memory are equal.
+#: The kernel's accounting is no finer than about this, so closer figures count as equal.
 MEMORY_RESOLUTION = 2**20
 
 
 def memory_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """Peak memory, in the same unit for inference and training."""
+    """Peak memory, with the same unit for inference and training."""
     about = find("memory")
     memories = [case["memory"] or {} for case in cases]
     found = {
@@ -36,6 +36,6 @@ def memory_columns(cases: Sequence[Case], document: Document) -> Iterable[Column
 
 
 def growth_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """What power of the length memory grows with."""
+    """The exponents of working memory over the length."""
     yield exponent("memory_inference", "memory", "memory", cases)
     yield exponent("memory_training", "training", "memory", cases)

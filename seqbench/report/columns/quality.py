@@ -1,4 +1,4 @@
-"""Columns of accuracy, metrics, steps to target and published figures."""
+"""Columns of prediction quality: metrics, steps to target, published figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seqbench.report.text import clean, target_words
 
 
 def metric_of(cases: Sequence[Case], document: Document) -> Quantity:
-    """What decides on a dataset; also where no trial of it ended well."""
+    """The metric of a dataset, known even if no trial succeeded."""
     named = [case["metric"]["name"] for case in cases if case["metric"]]
     ids = {case["id"] for case in cases}
     named += [t["metric"] for t in document["trials"] if t["case"] in ids and t.get("metric")]
@@ -24,14 +24,14 @@ def metric_of(cases: Sequence[Case], document: Document) -> Quantity:
 
 
 def quality_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """What decides on the dataset, the metrics of plugins, and the steps to the target."""
+    """The metric of the dataset, the metrics of plugins, and the steps to the target."""
     yield from _metric(cases, metric_of(cases, document))
     yield from _scores(cases)
     yield from _target(cases, document.get("target"))
 
 
 def _metric(cases: Sequence[Case], about: Quantity) -> Iterable[Column]:
-    """The metric over the seeds, at the last epoch too, and the reference values."""
+    """The metric over the seeds, also at the last epoch, and the reference values."""
     measured = [interval(case["metric"], "mean") for case in cases]
     last = [interval((case["metric"] or {}).get("last"), "mean") for case in cases]
     decimals = numbers.percent_decimals([*measured, *last])
@@ -66,7 +66,7 @@ def _over_seeds(
     texts: tuple[str, ...],
     field: str,
 ) -> Column:
-    """A figure over the seeds, compared in pairs; that of mere survivors has no rival."""
+    """A figure over the seeds, compared in pairs; a case with a failed seed is not compared."""
     rivals = tuple("all" if set(case["seeds"]) <= {"ok"} else "" for case in cases)
     return Column(
         field=field, si="", header=header, group="quality", estimates=tuple(measured), texts=texts,
@@ -95,10 +95,10 @@ def _scores(cases: Sequence[Case]) -> Iterable[Column]:
 
 
 def _target(cases: Sequence[Case], target: Mapping[str, Any] | None) -> Iterable[Column]:
-    """The steps to the suite's target, and the time that they would take undisturbed."""
+    """The steps to the suite's target, and the time that they take on an otherwise idle machine."""
     if not target:
         return
-    found = [case.get("target") or {"reason": "no seed has ended"} for case in cases]
+    found = [case.get("target") or {"reason": "no seed has finished"} for case in cases]
     steps = [_or_infinite(one, "steps", one["reason"]) for one in found]
     texts = tuple(_steps_text(one, e) for one, e in zip(found, steps, strict=True))
     at = target_words(target)
@@ -120,7 +120,7 @@ def _target(cases: Sequence[Case], target: Mapping[str, Any] | None) -> Iterable
 
 
 def _or_infinite(found: Mapping[str, Any], name: str, reason: str) -> Estimate | None:
-    """A figure of a target; infinite where there is none and no ``reason`` why."""
+    """A figure of a target; without a figure, None if there is a ``reason``, else infinite."""
     value = found.get(name)
     if value is None:
         return None if reason else Estimate(math.inf)
@@ -128,7 +128,7 @@ def _or_infinite(found: Mapping[str, Any], name: str, reason: str) -> Estimate |
 
 
 def _steps_text(found: Mapping[str, Any], steps: Estimate | None) -> str:
-    """``940``, or ``940 (2 of 3)`` where not all seeds reached it."""
+    """``940``, or ``940 (2 of 3)`` if not all seeds reached the target."""
     if steps is None:
         return MISSING
     text = f"{steps.value:,.0f}" if math.isfinite(steps.value) else INFINITE
@@ -144,9 +144,10 @@ def _reference(
     *,
     texts: Callable[[Sequence[Estimate | None]], tuple[str, ...]],
 ) -> Iterable[Column]:
-    """What others have reported, and how far the measured figure is from it.
+    """The published figure, and the difference of the measured figure from it.
 
-    ``at``: the epoch that it was measured at, in words; ``""`` for the headline.
+    Args:
+        at: the epoch of the measurement, in words; ``""`` for the main figure.
     """
     name = f"{about.name}_last" if at else about.name
     given = tuple(exact(case["reference"].get(name)) for case in cases)

@@ -1,4 +1,4 @@
-"""The columns of speed: latency at each setting, steps, throughput, and what comes before."""
+"""Columns of speed: latency at each setting, steps, throughput, cold start."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Entry = Mapping[str, Any]
 
 Settings = Mapping[str, Any]
 
-#: What a latency is measured at, with the values of runs that did not tell.
+#: The settings of a latency, with the values assumed for runs that did not record them.
 SETTINGS: Settings = {"runtime": "eager", "threads": 1, "length": None, "batch_size": 1}
 
-#: So many settings have columns of their own; of more, only the first two: the others have a table
-#: of their own (see :mod:`seqbench.report.terminal.settings_table`).
+#: Up to this many settings have a column each. With more, only the first two have, and all settings
+#: are in a separate table (see :mod:`seqbench.report.terminal.settings_table`).
 FEW = 6
 
 
 def latency_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """Latency at each setting, then what power of the length it grows with."""
+    """Latency at each setting, then its exponents over the length."""
     found = latency_settings(cases)
     for number, at in enumerate(found):
         yield from _latency(cases, at, found, first=number == 0)
@@ -35,8 +35,9 @@ def latency_columns(cases: Sequence[Case], document: Document) -> Iterable[Colum
 
 
 def latency_settings(cases: Sequence[Case]) -> list[Settings]:
-    """What latency was measured at for any of the cases, as the suite has it; batches ascend, and
-    of each the dataset's own length comes first.
+    """All settings that latency was measured at for any of the cases.
+
+    Sorted by batch size; for each batch size the dataset's own length comes first.
     """
     found = [measurement_settings(entry) for case in cases for entry in case["latency"]]
     distinct = [at for number, at in enumerate(found) if at not in found[:number]]
@@ -45,17 +46,17 @@ def latency_settings(cases: Sequence[Case]) -> list[Settings]:
 
 
 def measurement_settings(entry: Entry) -> dict[str, Any]:
-    """What a latency was measured at."""
+    """The settings of one latency."""
     return {name: entry.get(name, default) for name, default in SETTINGS.items()}
 
 
 def latency_at(case: Case, at: Settings) -> Entry:
-    """The latency of a case at some settings; empty if it has none."""
+    """The latency of a case at these settings; empty if there is none."""
     return next((entry for entry in case["latency"] if measurement_settings(entry) == at), {})
 
 
 def setting_words(at: Settings, others: Sequence[Settings]) -> str:
-    """``batch 1``, and what else tells it from the other settings: ``batch 1, length 32``."""
+    """``batch 1``, plus the settings that vary among ``others``: ``batch 1, length 32``."""
     several = [name for name in SETTINGS if len({other[name] for other in others}) > 1]
     words = {
         "batch_size": f"batch {at['batch_size']}",
@@ -71,7 +72,7 @@ def _field(prefix: str, at: Settings, others: Sequence[Settings]) -> str:
 
 
 def _rank(at: Settings, found: Sequence[Settings]) -> int:
-    """Only the smallest and the largest batch are always shown; of many settings, the first."""
+    """Always show the smallest and the largest batch; of many settings, only the first."""
     if len(found) > FEW and any(at[name] != found[0][name] for name in at if name != "batch_size"):
         return EXPORT_ONLY
     sizes = sorted({other["batch_size"] for other in found})
@@ -81,7 +82,7 @@ def _rank(at: Settings, found: Sequence[Settings]) -> int:
 def _latency(
     cases: Sequence[Case], at: Settings, found: Sequence[Settings], *, first: bool
 ) -> Iterable[Column]:
-    """Median, its interval, tail and number of calls at one setting, all in one unit."""
+    """Median, interval, tail and number of calls at one setting, all in the same unit."""
     entries = [latency_at(case, at) for case in cases]
     medians = [median_of(entry) for entry in entries]
     unit = numbers.common_unit([e.value for e in medians if e], numbers.TIME)
@@ -98,7 +99,7 @@ def _latency(
         field, ("latency", words), medians,
         better=about.better, has_interval=True, rank=rank, rivals=rivals,
     )  # fmt: skip
-    yield replace(column, at=at, compared=(about.name, told(at)))
+    yield replace(column, at=at, compared=(about.name, recorded(at)))
     yield times(f"reference_{field}", ("reference", words), given, rank=rank)
     yield _bounds(medians, words, unit, extra)
     yield times(f"{field}_p90", ("p90", words), tails["p90"], rank=extra + 1)
@@ -114,13 +115,13 @@ def median_of(entry: Entry) -> Estimate | None:
     return interval(entry, "median_s", "low_s", "high_s")
 
 
-def told(at: Settings) -> dict[str, Any]:
-    """The settings by which comparisons in pairs are found: those that the run told."""
+def recorded(at: Settings) -> dict[str, Any]:
+    """The settings that the run recorded; pairwise comparisons are found by them."""
     return {name: value for name, value in at.items() if value is not None}
 
 
 def _bounds(medians: Sequence[Estimate | None], at: str, unit: Unit, rank: int) -> Column:
-    """The intervals of ``medians``, spelt out; exports have them beside the medians."""
+    """The intervals of ``medians`` as a column; exports have them as separate fields."""
     known = tuple(e if e and e.half_width is not None else None for e in medians)
     texts = tuple(numbers.bounds(e, unit) for e in known)
     return Column(
@@ -130,7 +131,7 @@ def _bounds(medians: Sequence[Estimate | None], at: str, unit: Unit, rank: int) 
 
 
 def _exponents(cases: Sequence[Case], found: Sequence[Settings]) -> Iterable[Column]:
-    """What power of the length latency grows with."""
+    """The exponents of latency over the length."""
     several = [{**at, "length": None} for at in found]
     distinct = [at for number, at in enumerate(several) if at not in several[:number]]
     for at in distinct:
@@ -151,7 +152,7 @@ def _fit(case: Case, at: Settings) -> Entry:
 
 
 def throughput_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """Sequences per second at the largest batch of each case."""
+    """Sequences per second, at the largest batch of each case."""
     several = len({at["length"] for at in latency_settings(cases)}) > 1
     sizes = sorted({e["batch_size"] for case in cases for e in case.get("throughput") or ()})
     for size in sizes:
@@ -168,14 +169,14 @@ def throughput_columns(cases: Sequence[Case], document: Document) -> Iterable[Co
 
 
 def _throughput_words(size: int, entries: Sequence[Entry], several: bool) -> str:
-    """``batch 64``, and the length where there are several and all have the same."""
+    """``batch 64``; with the length if the run has several and all entries share one."""
     lengths = {entry["length"] for entry in entries if entry.get("length") is not None}
     named = several and len(lengths) == 1
     return f"batch {size}, length {lengths.pop()}" if named else f"batch {size}"
 
 
 def step_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """One step with the state carried along, and how large the state is."""
+    """One step with carried state, and the size of the state."""
     about = find("step")
     steps: list[list[Entry]] = [case.get("step") or [{}] for case in cases]
     entries: list[Entry] = [found[0] for found in steps]
@@ -195,7 +196,7 @@ def step_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
 
 
 def cold_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """What comes before the steady state: building, loading, the first call."""
+    """Cold start: building the model, loading its weights, the first call."""
     unit = find("cold").unit
     for name, words, rank in (
         ("first_call_s", "first call", 7),

@@ -1,4 +1,4 @@
-"""What a result table holds: each column once, with its unit, its figures and which are best."""
+"""Result tables: the cases of one dataset and their columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seqbench.report.columns.quality import metric_of
 
 @dataclass(frozen=True)
 class ResultTable:
-    """The cases of one dataset: figures of different datasets are never compared."""
+    """The cases of one dataset; figures of different datasets are never compared."""
 
     dataset: str
     params: Mapping[str, Any]
@@ -26,7 +26,7 @@ class ResultTable:
 
 
 def result_tables(document: Document) -> list[ResultTable]:
-    """One table for each dataset (with its parameters), in the order of the cases."""
+    """One table per dataset (with its parameters), in the order of the cases."""
     groups: dict[str, list[Case]] = {}
     for case in document["cases"]:
         key = json.dumps([case["dataset"], case["dataset_params"]], sort_keys=True, default=str)
@@ -42,7 +42,7 @@ def result_tables(document: Document) -> list[ResultTable]:
 def _table(
     cases: Sequence[Case], document: Document, comparisons: Sequence[Mapping[str, Any]]
 ) -> ResultTable:
-    """The columns of each quantity in turn, those without a single figure left out."""
+    """A table with the columns of each quantity; columns without any figure are omitted."""
     metric = metric_of(cases, document).name
     names = [*functions("columns"), *functions("growth")]
     builders: list[Builder] = [import_object(name) for name in names]
@@ -60,7 +60,7 @@ def _table(
 def _lettered(
     column: Column, cases: Sequence[Case], comparisons: Sequence[Mapping[str, Any]]
 ) -> Column:
-    """``column`` with letters, if its cases were compared in pairs."""
+    """Add letters to ``column`` if its cases were compared in pairs."""
     if column.compared is None:
         return column
     sign = -1 if column.better == "higher" else 1

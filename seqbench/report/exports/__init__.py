@@ -1,1 +1,1 @@
-"""Tables as files: CSV, Markdown, LaTeX, JSON."""
+"""Export formats: CSV, Markdown, LaTeX, JSON."""

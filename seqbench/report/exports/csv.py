@@ -1,4 +1,4 @@
-"""The table as CSV."""
+"""Export as CSV."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.text import clean, settings
 
-# ---------------------------------------------------------------------------------------- CSV
-
 
 def to_csv(document: Document) -> str:
-    """One row for each case, in full precision, with the SI unit in each column's name.
+    """One row per case, in full precision, with the SI unit in each column's name.
 
-    Text that a spreadsheet would take for a formula begins with ``'``.
+    Text that a spreadsheet would read as a formula is prefixed with ``'``.
     """
     rows: list[dict[str, object]] = []
     for table in result_tables(document):
@@ -60,7 +58,7 @@ def _defused(text: str) -> str:
 
 
 def _figures(column: Column, number: int) -> Iterator[tuple[str, float | str]]:
-    """The figure of one case, and its interval if such a figure can have one."""
+    """The figure of one case, with its bounds if the column has intervals, and its letters."""
     estimate = column.estimates[number]
     for part in ("value", "low", "high") if column.interval else ("value",):
         value = getattr(estimate, part, None)

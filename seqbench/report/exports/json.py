@@ -1,4 +1,4 @@
-"""The document as JSON."""
+"""Export as JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from seqbench.report.columns.column import Document
 
 
 def write_json(document: Document, stream: TextIO) -> None:
-    """The document itself, in SI units and full precision; piece by piece, for it may be large."""
+    """Write the document in SI units and full precision, in chunks since it may be large."""
     stream.writelines(json.JSONEncoder(indent=1).iterencode(document))
     stream.write("\n")

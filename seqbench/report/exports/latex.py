@@ -1,4 +1,4 @@
-"""The table as LaTeX."""
+"""Export as LaTeX."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.exports.shared import exact_figure, export_notes, shown_columns, table_title
 from seqbench.report.text import clean
 
-# -------------------------------------------------------------------------------------- LaTeX
-
 
 def to_latex(document: Document) -> str:
-    r"""A ``tabular`` for each dataset, in the manner of booktabs (``\usepackage{booktabs}``)."""
+    r"""A booktabs ``tabular`` for each dataset (needs ``\usepackage{booktabs}``)."""
     tables = result_tables(document)
     lines = [r"% \usepackage{booktabs}"]
     for table in tables:
@@ -53,7 +51,7 @@ def _latex_figure(column: Column, number: int) -> str:
 
 
 def _latex(text: str) -> str:
-    """Text with everything escaped that LaTeX gives a meaning to."""
+    """Escape everything that is special in LaTeX."""
     escaped = "".join(LATEX.get(character, character) for character in text)
     return re.sub(r"^-(?=[\d.])", "$-$", escaped)
 

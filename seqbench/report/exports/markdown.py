@@ -1,4 +1,4 @@
-"""The table as Markdown."""
+"""Export as Markdown."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from seqbench.report.exports.shared import (
 )
 from seqbench.report.text import clean
 
-# ----------------------------------------------------------------------------------- Markdown
-
 
 def to_markdown(document: Document) -> str:
-    """A table for each dataset, rounded, the best in bold; then failures and notes."""
+    """A table for each dataset, rounded, with the best figures in bold; then failures and notes."""
     tables = result_tables(document)
     lines: list[str] = []
     for table in tables:
@@ -57,8 +55,8 @@ def _markdown_list(lines: Iterable[str]) -> list[str]:
 
 
 def _markdown(text: str) -> str:
-    """Text with everything escaped that Markdown, or HTML in it, gives a meaning to."""
+    """Escape everything that is special in Markdown, or in HTML inside it."""
     escaped = re.sub(r"([\\`*_\[\]<>|~&#!$])", r"\\\1", text)
-    # What would begin a list, a heading or a rule at the start of a line.
+    # These would start a list, a heading or a rule at the beginning of a line.
     escaped = re.sub(r"^([-+=])", r"\\\1", escaped)
     return re.sub(r"^(\d+)([.)])", r"\1\\\2", escaped)

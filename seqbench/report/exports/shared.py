@@ -1,4 +1,4 @@
-"""The same tables for other programs: Markdown, CSV, LaTeX and JSON."""
+"""What the exports share: columns, notes, cells."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from seqbench.report.text import clean, label, settings
 
 Escape = Callable[[str], str]
 
-# ------------------------------------------------------------------------------- what they share
-
 
 def shown_columns(
     document: Document, table: ResultTable
 ) -> tuple[list[tuple[str, Sequence[str]]], list[Column]]:
-    """Text columns (header and cells), and the figures that a terminal always shows."""
+    """Text columns (header and cells), and the columns that are always shown."""
     texts: list[tuple[str, Sequence[str]]] = [("case", [label(case) for case in table.cases])]
     if several_devices(document):
         texts.append(("device", [clean(case["device"]) for case in table.cases]))
@@ -30,12 +28,13 @@ def shown_columns(
 
 
 def export_notes(document: Document, tables: Iterable[ResultTable]) -> list[str]:
+    """The explanations of the columns shown, and where to find other settings."""
     tables = list(tables)
     columns = [column for table in tables for column in shown_columns(document, table)[1]]
     lines = notes.explanations(document, columns, "bold")
     settings = [len(latency_settings(table.cases)) for table in tables]
     if max(settings, default=0) > FEW:
-        lines.append(f"latency was measured at {max(settings)} settings; --format csv has all.")
+        lines.append(f"latency was measured at {max(settings)} settings; all of them: --format csv")
     return lines
 
 
@@ -49,7 +48,7 @@ def table_head(column: Column, escape: Escape) -> str:
 
 
 def exact_figure(column: Column, number: int, bold: str, letters: str, escape: Escape = str) -> str:
-    """One cell: bold if it is the best, then its letters."""
+    """One cell: bold if it is the best, followed by its letters."""
     text = escape(column.texts[number])
     text = bold.format(text) if column.top[number] else text
     letters_of = column.letters[number] if column.letters else ""

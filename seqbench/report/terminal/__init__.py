@@ -1,1 +1,1 @@
-"""Tables for the terminal."""
+"""Tables in the terminal."""

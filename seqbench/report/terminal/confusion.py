@@ -1,4 +1,4 @@
-"""Which classes a model takes for which: ``seqbench show RUN --confusion MODEL``."""
+"""Confusion matrices: ``seqbench show RUN --confusion MODEL``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seqbench.report.numbers import NOT_AVAILABLE
 from seqbench.report.terminal.style import empty_table
 from seqbench.report.text import clean, counted, label
 
-#: More classes are listed, not shown as a square.
+#: With more classes, recalls and the most frequent confusions are listed instead of a matrix.
 MOST_CLASSES = 20
 
 MOST_CONFUSIONS = 10
@@ -29,13 +29,13 @@ CLASS_WIDTH, HEADER_WIDTH = 12, 5
 
 @dataclass(frozen=True)
 class Confusion:
-    """Test answers of one case, summed over its seeds.
+    """The confusion matrix of one case on the test split, summed over its seeds.
 
     Args:
-        title: the case.
-        classes: names of the classes.
-        counts: ``[true][predicted]``.
-        seeds: how many were summed.
+        title: the name of the case.
+        classes: the names of the classes.
+        counts: predictions, ``[true][predicted]``.
+        seeds: the number of seeds.
     """
 
     title: str
@@ -45,16 +45,16 @@ class Confusion:
 
     @property
     def recall(self) -> list[float | None]:
-        """Of each class the share that was found; None for one that does not occur."""
+        """Recall of each class; None for a class that does not occur."""
         return [self.share(number, number) for number in range(len(self.classes))]
 
     def share(self, true: int, predicted: int) -> float | None:
-        """Of the sequences of class ``true`` the share that was taken for ``predicted``."""
+        """Fraction of class ``true`` predicted as ``predicted``; None if it does not occur."""
         total = sum(self.counts[true])
         return self.counts[true][predicted] / total if total else None
 
     def most_frequent(self) -> list[tuple[int, int]]:
-        """True and predicted class of the most frequent confusions, at most ten."""
+        """True and predicted class of the most frequent errors, at most ten."""
         places = range(len(self.classes))
         wrong = [(t, p) for t in places for p in places if t != p and self.counts[t][p]]
         wrong.sort(key=lambda pair: -self.counts[pair[0]][pair[1]])
@@ -62,10 +62,10 @@ class Confusion:
 
 
 def print_confusion(document: Document, name: str, console: Console) -> None:
-    """Prints the confusions of every case whose model's name or label is ``name``.
+    """Print the confusion matrix of every case whose model's name or label is ``name``.
 
     Raises:
-        UsageError: there is no such case, or none of them has confusions.
+        UsageError: there is no such case, or none of them has a confusion matrix.
     """
     for confusion in confusions(document, name):
         for part in _parts(confusion, console.width):
@@ -74,19 +74,19 @@ def print_confusion(document: Document, name: str, console: Console) -> None:
 
 
 def confusions(document: Document, name: str) -> list[Confusion]:
-    """The confusions of every case whose model's name or label is ``name``.
+    """The confusion matrix of every case whose model's name or label is ``name``.
 
     Raises:
-        UsageError: there is no such case, or none of them has confusions.
+        UsageError: there is no such case, or none of them has a confusion matrix.
     """
     called = [case for case in document["cases"] if name in (case["model"], case["label"])]
     if not called:
         known = [name for case in document["cases"] for name in (label(case), clean(case["model"]))]
         names = list(dict.fromkeys(known))
         more = ", …" if len(names) > MOST_NAMES else ""
-        there = ", ".join(names[:MOST_NAMES]) + more
+        available = ", ".join(names[:MOST_NAMES]) + more
         raise UsageError(
-            f"no model of this run is called {clean(name, 60)!r}; there are: {there or 'none'}"
+            f"unknown model {clean(name, 60)!r} in this run; available: {available or 'none'}"
         )
     reasons = {case["id"]: _reason(case, document) for case in called}
     found = [_confusion(case, document) for case in called if not reasons[case["id"]]]
@@ -99,27 +99,28 @@ def _title(case: Case) -> str:
     return f"{label(case)} on {clean(case.get('dataset_label') or case['dataset'])}"
 
 
-def _good(case: Case, document: Document) -> list[Mapping[str, Any]]:
+def _successful(case: Case, document: Document) -> list[Mapping[str, Any]]:
+    """The trials of the case that succeeded."""
     return [t for t in document["trials"] if t["case"] == case["id"] and t["status"] == "ok"]
 
 
 def _reason(case: Case, document: Document) -> str:
-    """Why the case has no confusions, or ``""``."""
-    good = _good(case, document)
+    """Why the case has no confusion matrix, or ``""``."""
+    good = _successful(case, document)
     if not good:
-        return "no seed has ended well, so there is nothing to show"
+        return "no seed succeeded, so there is no confusion matrix"
     if "label" not in find(good[0]["metric"]).targets:
         return f"its targets are numbers ({good[0]['metric']}), so there are no classes to confuse"
     metrics = good[0]["metrics"]
     if "confusion_reason" in metrics:
-        return f"no confusion matrix was kept: {metrics['confusion_reason']}"
+        return f"no confusion matrix was recorded: {metrics['confusion_reason']}"
     if any("confusion" not in trial["metrics"] for trial in good):
-        return "this run was made before confusion matrices were kept; run its suite again"
+        return "this run predates confusion matrices; run its suite again"
     return ""
 
 
 def _confusion(case: Case, document: Document) -> Confusion:
-    good = _good(case, document)
+    good = _successful(case, document)
     tables = [trial["metrics"]["confusion"] for trial in good]
     counts = tuple(
         tuple(sum(cells) for cells in zip(*rows, strict=True)) for rows in zip(*tables, strict=True)
@@ -132,20 +133,20 @@ def _parts(confusion: Confusion, width: int) -> Iterator[RenderableType]:
     total = sum(map(sum, confusion.counts))
     seeds = counted(confusion.seeds, "seed")
     title = Text(confusion.title, "bold")
-    yield title.append(f"  test split, {seeds}, {total:,} answers", "not bold dim")
+    yield title.append(f"  test split, {seeds}, {total:,} predictions", "not bold dim")
     heads = headers(confusion.classes)
     needed = CLASS_WIDTH + 8 + sum(max(len(head), 4) + 1 for head in heads)
     if len(heads) <= MOST_CLASSES and needed <= width:
         yield _square(confusion, heads)
-        yield Text("rows: true class; columns: predicted; % of each row", "dim")
+        yield Text("rows: true class; columns: predicted class; cells: % of the row", "dim")
     else:
         yield _recalls(confusion)
-        yield Text("\nthe most frequent confusions", "bold")
+        yield Text("\nmost frequent errors", "bold")
         yield _frequent(confusion)
 
 
 def headers(classes: Sequence[str]) -> list[str]:
-    """Short names that differ: the first letters, or else numbers from 0."""
+    """Short unique names: the first letters, or numbers from 0 if those are not unique."""
     short = [name[:HEADER_WIDTH].strip() for name in classes]
     return short if len(set(short)) == len(short) else [str(n) for n in range(len(classes))]
 
@@ -192,7 +193,7 @@ def _frequent(confusion: Confusion) -> Table:
 
 
 def _percent(share: float | None, *, short: bool = False) -> str:
-    """``87.4``; short: ``0``, ``3.2`` or ``87``, and nothing else is rounded to 0 or to 100."""
+    """``87.4``; short: ``0``, ``3.2`` or ``87``. Only exact values are shown as 0 or 100."""
     if share is None:
         return NOT_AVAILABLE
     percent = 100 * share

@@ -1,4 +1,4 @@
-"""Which columns fit side by side."""
+"""Layout of a table: which columns fit side by side."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from seqbench.report.terminal.style import GAP
 
 BEST, TIED = "*", "~"
 
-#: A label may be wrapped to this width to make room for what is always shown …
+#: Labels may be wrapped to this width to make room for columns that are always shown …
 NARROW_LABEL = 16
 
-#: … and to this one to make room for more.
+#: … and to this width to make room for others.
 WIDE_LABEL = 40
 
-#: Columns up to this rank get a table of their own where they fit into no other.
+#: Columns up to this rank get a separate table if they fit into no other.
 WANTED = 1
 
-#: Which groups of columns share a table, the best way first.
+#: Which groups of columns share a table, in order of preference.
 WAYS = (
     (("quality", "speed", "memory", "cost"),),
     (("quality", "cost"), ("speed", "memory")),
@@ -34,14 +34,14 @@ WAYS = (
 
 @dataclass(frozen=True)
 class Frame:
-    """The texts around the figures of a table; an empty tuple is a column left out."""
+    """The text columns of a table; an empty tuple means that the column is omitted."""
 
     labels: tuple[str, ...]
     devices: tuple[str, ...]
     statuses: tuple[str, ...]
 
     def room(self, most: int, *, first: bool) -> int:
-        """Columns taken by the texts if labels may take up to ``most``."""
+        """Characters taken by the text columns if labels may take up to ``most``."""
         texts = [("device", self.devices), ("status", self.statuses if first else ())]
         others = sum(_width((header, *text)) + GAP for header, text in texts if text)
         return self.label_width(most) + others
@@ -55,10 +55,11 @@ def _width(texts: Iterable[str]) -> int:
 
 
 def layout(table: ResultTable, width: int, frame: Frame) -> list[list[Column]]:
-    """The columns of each of the tables, one below the other, that ``width`` calls for.
+    """Distribute the columns over one or more tables, one below the other, that fit ``width``.
 
-    What is always shown goes into one table if it fits, else into a few, each with what belongs
-    together; then other columns are added where they fit. Else it goes into as many as it takes.
+    Columns that are always shown go into one table if they fit, otherwise into a few tables with
+    related columns together, otherwise into as many as needed. Other columns are added where they
+    fit.
     """
     shown = [column for column in table.columns if column.rank == 0]
     first, others = (width - frame.room(NARROW_LABEL, first=first) for first in (True, False))
@@ -82,7 +83,7 @@ def _fits(columns: Iterable[Column], room: int) -> bool:
 
 
 def _cut(columns: Sequence[Column], first_room: int, other_room: int) -> list[list[Column]]:
-    """Cuts a row of columns into as few pieces as fit into their rooms."""
+    """Split columns into as few tables as possible."""
     pieces: list[list[Column]] = [[]]
     for column in columns:
         room = first_room if len(pieces) == 1 else other_room
@@ -105,12 +106,12 @@ def _add_where_it_fits(
 
 
 def cells(column: Column) -> list[str]:
-    """The figures of a column with their marks, padded so that decimal points line up."""
+    """The figures of a column with their marks, aligned at the decimal points."""
     return aligned([text + mark for text, mark in zip(column.texts, _marks(column), strict=True)])
 
 
 def _marks(column: Column) -> list[str]:
-    """What follows each figure: its letters, or else a mark for the best."""
+    """What follows each figure: its letters, or a mark for the best."""
     if column.letters is not None:
         return [f" {letters}" if letters else "" for letters in column.letters]
     marked = zip(column.best, column.top, strict=True)
@@ -118,5 +119,5 @@ def _marks(column: Column) -> list[str]:
 
 
 def column_width(column: Column) -> int:
-    """Characters that a column takes, gap aside."""
+    """Width of a column in characters, without the gap."""
     return _width([*column.header, *cells(column)])

@@ -1,4 +1,4 @@
-"""What memory goes into: the tables of ``seqbench show --memory``."""
+"""The breakdown of memory: ``seqbench show RUN --memory``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from seqbench.report.text import clean
 
 MODES = ("inference", "training")
 
-NOT_RECORDED = "not recorded by the version of seqbench that made this run"
+NOT_RECORDED = "not recorded by the seqbench version that made this run"
 
-#: What the peak is made of, and what it comes to; the header of each.
+#: The components of the peak and their total, with their headers.
 BREAKDOWN: Mapping[str, Mapping[str, str]] = {
     "inference": {
         "parameters": "parameters", "buffers": "buffers", "activations": "activations",
@@ -33,18 +33,19 @@ BREAKDOWN: Mapping[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 
-#: What was read from the system.
+#: Figures reported by the system, with their headers.
 READINGS = {"baseline": "before", "peak": "peak", "working": "difference"}
 
-#: What only some devices count.
+#: Figures that only some devices report, with their headers.
 DEVICE_READINGS = {"reserved": "peak reserved", "process": "process"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: what it is called, its bytes by name, and why some are missing.
+    """One row of a table: its name, its bytes by key, and the reasons for missing figures.
 
-    ``counted``: whether its device counts what :data:`DEVICE_READINGS` names.
+    Args:
+        counted: whether its device reports the figures of :data:`DEVICE_READINGS`.
     """
 
     name: str
@@ -53,27 +54,29 @@ class Row:
     counted: bool
 
     def cell(self, key: str) -> str:
+        """The figure in MiB, or ``n/a``."""
         value = self.values.get(key)
         if value is None:
             return NOT_AVAILABLE
         return numbers.figure(value / 2**20, finest=0.01)
 
     def reason(self, key: str) -> str:
+        """Why the figure is missing."""
         return self.missing.get(key, self.missing.get("", NOT_RECORDED))
 
 
 def print_memory(document: Document, console: Console) -> None:
-    """Prints for each mode what each case's memory goes into, what was read, and growth."""
+    """Print the breakdown for each mode, the system's readings, and the growth with length."""
     for part in memory_report(document):
         console.print(part)
 
 
 def memory_report(document: Document) -> Iterator[RenderableType]:
-    """The tables, one after the other; lines below say why a figure is not to be had."""
+    """The tables, one after the other; lines below them say why figures are unavailable."""
     rows = {mode: _rows(document, mode) for mode in MODES}
     if not any(row.values for found in rows.values() for row in found):
         reasons = {reason for found in rows.values() for row in found if (reason := row.reason(""))}
-        yield Text(f"No memory was measured in this run: {'; '.join(sorted(reasons))}")
+        yield Text(f"No memory figures in this run: {'; '.join(sorted(reasons))}.")
         return
     for mode in MODES:
         title = f"memory in {mode}{_batch(document)}, MiB"
@@ -84,17 +87,21 @@ def memory_report(document: Document) -> Iterator[RenderableType]:
         for row in rows[mode]
     ]
     extra = DEVICE_READINGS if any(row.counted for row in read) else {}
-    yield from _table("as read from the system, MiB", read, READINGS, extra)
+    yield from _table("as reported by the system, MiB", read, READINGS, extra)
     yield Text(EXPLANATION + (DEVICE_EXPLANATION if extra else ""), "dim")
     yield from _growth(document)
 
 
 EXPLANATION = (
-    "activations: the peak beyond parameters, buffers, gradients and optimizer state. before: the "
-    "whole process on a CPU, all tensors on CUDA."
+    "activations: the rest of the total (tensors kept for the backward pass, temporaries, the "
+    "output). before, peak: memory in use before the pass and at most during it, by the whole "
+    "process on a CPU, by all tensors on CUDA."
 )
 
-DEVICE_EXPLANATION = " process: what the driver counts, torch's reserve and CUDA itself included."
+DEVICE_EXPLANATION = (
+    " peak reserved: what torch reserved from the driver. process: what the driver reports for the "
+    "process, including CUDA's own context."
+)
 
 
 def _rows(document: Document, mode: str) -> list[Row]:
@@ -126,8 +133,8 @@ def _why(case: Case, mode: str) -> str:
         if one["quantity"] == "memory" and one.get("mode", mode) == mode:
             return clean(one["reason"])
     if not case["seeds"].get("ok"):
-        return "no seed ended well"
-    return "the suite does not ask for it (measure.memory), or the run did not come to it"
+        return "no seed succeeded"
+    return "not requested by the suite (measure.memory), or the run ended before measuring it"
 
 
 def _batch(document: Document) -> str:
@@ -141,7 +148,7 @@ def _table(
     columns: Mapping[str, str],
     extra: Mapping[str, str] | None = None,
 ) -> Iterator[RenderableType]:
-    """A table and its reasons. ``extra``: columns that some devices do not have."""
+    """A table, and why figures are missing. ``extra``: columns that only some devices have."""
     extra = extra or {}
     names = {**columns, **extra}
     cells = {key: numbers.aligned([_cell(row, key, extra) for row in rows]) for key in names}
@@ -158,7 +165,7 @@ def _cell(row: Row, key: str, extra: Mapping[str, str]) -> str:
 def _reasons(
     rows: Sequence[Row], columns: Mapping[str, str], extra: Mapping[str, str]
 ) -> list[Text]:
-    """Why figures are missing; rows and columns with the same reason share a line."""
+    """Why figures are missing; those with the same reason share a line."""
     found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for row in rows:
         for key, header in {**columns, **(extra if row.counted else {})}.items():
@@ -183,7 +190,7 @@ GROWTH = {"macs": "MACs", "memory_inference": "inference", "memory_training": "t
 
 
 def _growth(document: Document) -> Iterator[RenderableType]:
-    """Where a case was measured at several lengths: its figures at each, and the exponents."""
+    """For cases measured at several lengths: the figures at each length, and the exponents."""
     cases = [case for case in document["cases"] if len(case.get("lengths", ())) > 1]
     if not cases:
         return
@@ -196,10 +203,11 @@ def _growth(document: Document) -> Iterator[RenderableType]:
         table.add_row(
             "", "exponent", *("n/a" if p is None else f"{p:.2f}" for p in powers), style="bold"
         )
-    yield Group(Text(), Text("against length: MACs; working memory, MiB", "bold"), Text(), table)
+    title = "growth with length: MACs; working memory (peak - before), MiB"
+    yield Group(Text(), Text(title, "bold"), Text(), table)
     yield Text(
-        "exponent: 1 grows as the length does, 2 as its square; n/a where passes of memory differ "
-        "by more than a quarter, or a figure is missing.",
+        "exponent: 1 is linear in the length, 2 is quadratic; n/a if memory differs by more than a "
+        "quarter between passes, or if a figure is missing.",
         "dim",
     )
 

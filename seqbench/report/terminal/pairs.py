@@ -1,4 +1,4 @@
-"""Every comparison in pairs, one table for each quantity and setting."""
+"""Pairwise comparisons, one table per quantity and setting: ``seqbench show RUN --pairs``."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from seqbench.report.columns.table import result_tables
 from seqbench.report.numbers import figure, signed
 from seqbench.report.terminal.style import empty_table
 from seqbench.report.text import clean, label, settings
-from seqbench.stats.timing import INDIFFERENCE
+from seqbench.stats.timing import INDIFFERENCE, UNSTABLE_SPREAD
 
 Found = Mapping[str, Any]
 
-#: The verdicts that tell two cases apart.
+#: Verdicts that distinguish two cases.
 DECIDED = ("better", "worse")
 
-#: Stands by a verdict on timings that were unstable.
-SHAKY = "unstable"
+#: Follows a verdict on unstable timings.
+UNSTABLE = "unstable"
 
 
 def print_pairs(document: Document, console: Console) -> None:
-    """Prints the tables, or one line if no pair was compared."""
+    """Print the tables, or one line if no pair was compared."""
     parts = list(pair_tables(document))
     for part in parts:
         console.print(part)
@@ -35,11 +35,13 @@ def print_pairs(document: Document, console: Console) -> None:
     if parts:
         console.print(Text("\n".join(_legend(document)), "dim"))
     else:
-        console.print(Text("No cases were compared in pairs: it takes two of one dataset."))
+        console.print(
+            Text("No cases were compared: this needs two cases of the same dataset and device.")
+        )
 
 
 def pair_tables(document: Document) -> Iterator[RenderableType]:
-    """For each dataset, device, quantity and setting a title and a table."""
+    """A title and a table for each dataset, device, quantity and setting."""
     for table in result_tables(document):
         cases = {case["id"]: case for case in table.cases}
         kinds: dict[str, list[Found]] = {}
@@ -54,20 +56,26 @@ def _legend(document: Document) -> list[str]:
     """How to read the tables."""
     found = document.get("comparisons") or ()
     scales = {each["scale"] for each in found}
-    lines = ["p: corrected for all pairs of a table (Holm); a verdict needs 0.05 or less"]
-    lines[0] += ", and two medians that do not say the opposite." if "ratio" in scales else "."
+    lines = [
+        "p: Holm-corrected for all pairs of a table; the 95 % intervals are not corrected. A "
+        "verdict needs p ≤ 0.05"
+    ]
+    lines[0] += " and medians that do not contradict it." if "ratio" in scales else "."
     if "ratio" in scales:
         lines.append(
-            f"a ÷ b: of the times in the same rounds; p against a difference of up to "
-            f"{100 * INDIFFERENCE:g} %, which no verdict is given for."
+            f"a ÷ b: ratio of times in the same rounds; null hypothesis: they differ by at most "
+            f"{100 * INDIFFERENCE:g} %."
         )
     if "difference" in scales:
         lines.append(
-            "a - b: mean over the seeds, with its t interval; p is that of a sign-flip test, which "
-            "assumes less: at the border the two may not agree."
+            "a - b: mean difference at equal seeds, with its t interval; p is from a sign-flip "
+            "test, which assumes less, so near 0.05 the two may disagree."
         )
-    if any(_shaky(each, document["cases"]) for each in found):
-        lines.append(f"{SHAKY}: calls of one of the two differ by more than 25 % of their median.")
+    if any(_is_unstable(each, document["cases"]) for each in found):
+        lines.append(
+            f"{UNSTABLE}: the interquartile range of one case's calls exceeds "
+            f"{100 * UNSTABLE_SPREAD:g} % of their median."
+        )
     return lines
 
 
@@ -92,8 +100,8 @@ def _table(some: Sequence[Found], cases: Mapping[str, Case]) -> Table:
         style = "" if found["verdict"] in DECIDED else "dim"
         a, b = (cases[found[name]] for name in ("a", "b"))
         verdict = verdict_words(found)
-        if _shaky(found, (a, b)):
-            verdict += f" ({SHAKY})"
+        if _is_unstable(found, (a, b)):
+            verdict += f" ({UNSTABLE})"
         cells = (
             label(a), label(b), _effect(found, found["effect"], share),
             _interval(found, share), p_text(found["p"]), verdict,
@@ -102,8 +110,8 @@ def _table(some: Sequence[Found], cases: Mapping[str, Case]) -> Table:
     return result
 
 
-def _shaky(found: Found, cases: Iterable[Case]) -> bool:
-    """Whether a timing of one of the two was unstable at the settings of the comparison."""
+def _is_unstable(found: Found, cases: Iterable[Case]) -> bool:
+    """Whether the timing of one of the cases was unstable at these settings."""
     entries = [
         entry
         for case in cases
@@ -136,11 +144,11 @@ def p_text(p: float) -> str:
 
 
 def verdict_words(found: Found) -> str:
-    """``a is faster``, ``no difference found``, ``too few seeds (about 8 would probably tell)``."""
+    """``a is faster``, ``no difference found``, ``too few seeds (about 8 needed)``."""
     verdict = found["verdict"]
     if verdict == "no difference":
         return "no difference found"
     if verdict in DECIDED:
         return f"a is {find(found['quantity']).verdict(verdict)}"
-    needed = f" (about {found['needed']} would probably tell)" if found.get("needed") else ""
+    needed = f" (about {found['needed']} needed)" if found.get("needed") else ""
     return f"{clean(verdict)}{needed}"

@@ -1,4 +1,4 @@
-"""Tables for people, as wide as the terminal allows: columns are added or stacked, never cut."""
+"""The report in the terminal. Columns are added or stacked to fit its width, never cut."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from seqbench.report.text import clean, label, settings
 
 
 def print_report(document: Document, console: Console) -> None:
-    """Prints the tables of a run and what one must know to read them.
+    """Print the tables of a run, with warnings and notes.
 
     Args:
         document: the run, as ``seqbench run --json`` prints it.
-        console: where to; its width decides on the layout.
+        console: where to print; its width determines the layout.
     """
     for part in report_text(document, console.width):
         console.print(part)
@@ -34,9 +34,9 @@ def print_report(document: Document, console: Console) -> None:
 
 
 def report_text(document: Document, width: int) -> Iterator[RenderableType]:
-    """Everything that is printed but the last line, part by part, for ``width`` columns."""
+    """The report for ``width`` characters, part by part, without its last line."""
     if not document["trials"]:
-        yield Text("No trial has ended.")
+        yield Text("No trial has finished.")
         yield from _with_space([Group(*_warned(document))])
         return
     tables = result_tables(document)
@@ -67,11 +67,11 @@ def _with_space(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
 
 
 def _left_out(columns: Sequence[Column], width: int) -> list[str]:
-    """The columns that did not fit, and where to find them."""
+    """The columns that did not fit, and how to see them."""
     if not columns:
         return []
     names = "; ".join(dict.fromkeys(" ".join(filter(None, c.header[:2])) for c in columns))
-    return [f"Left out at {width} columns: {names}. A wider terminal, or --format csv, shows them."]
+    return [f"Not shown at {width} columns: {names}. Use a wider terminal or --format csv."]
 
 
 def _table_parts(
@@ -81,7 +81,7 @@ def _table_parts(
     stacked: Sequence[Sequence[Column]],
     width: int,
 ) -> Iterator[RenderableType]:
-    """Title, table (or stacked tables) and failures of one dataset."""
+    """The title, the table (or stacked tables) and the failures of one dataset."""
     title = Text(clean(table.dataset), "bold")
     params = settings(table.params)
     if params:
@@ -95,12 +95,12 @@ def _table_parts(
     yield from settings_table(table, frame.labels, frame.devices, width)
     failed = notes.failures(document, table)
     if failed:
-        failed.append(f"(logs, with tracebacks: {clean(document['run'])}/logs/)")
+        failed.append(f"(logs with tracebacks: {clean(document['run'])}/logs/)")
         yield Group(*(_hanging("  ", line) for line in failed))
 
 
 def _hanging(lead: str, line: str, style: str = "") -> RenderableType:
-    """``line`` after ``lead``, wrapped lines indented by as much."""
+    """``line`` after ``lead``; wrapped lines are indented by the width of ``lead``."""
     grid = Table.grid(padding=0)
     grid.add_column(width=len(lead), no_wrap=True)
     grid.add_column(overflow="fold")
@@ -140,7 +140,7 @@ def _rich_table(
 
 
 def _level_headers(result: Table) -> None:
-    """Makes all headers as high as the highest, so that each stands on the line below them."""
+    """Pad headers to the same height, so that all are bottom-aligned."""
     headers = [column.header for column in result.columns if isinstance(column.header, Text)]
     highest = max(header.plain.count("\n") for header in headers)
     for column, header in zip(result.columns, headers, strict=True):
@@ -155,7 +155,7 @@ def _add_texts(result: Table, rows: list[list[Text]], header: str, texts: Sequen
 
 
 def _add_figures(result: Table, rows: list[list[Text]], column: Column) -> None:
-    """Adds a column of figures. It is padded by hand: rich would strip blanks at the right end."""
+    """Add a column of figures, padded by hand because rich strips trailing blanks."""
     width = column_width(column)
     name, at, unit = (line and line.rjust(width) for line in column.header)
     header = [Text(name, "bold"), Text(at, "bold"), Text(unit, "dim")]

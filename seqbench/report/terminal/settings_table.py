@@ -1,4 +1,4 @@
-"""Latency at many settings: a row for each, so that the table stays as narrow as it can."""
+"""Latency at many settings: one row per setting, which keeps the table narrow."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from seqbench.report.numbers import MISSING
 from seqbench.report.terminal.style import GAP, empty_table
 from seqbench.report.text import clean
 
-#: What tells rows apart, in the order of the columns, and their headers.
+#: The settings that identify a row, in the order of the columns, with their headers.
 SETTINGS = {"runtime": "runtime", "threads": "threads", "batch_size": "batch", "length": "length"}
 
-#: Stands in the place of the length for what power of it latency grows with.
+#: Shown instead of the length in rows with the exponent of latency.
 EXPONENT = "exponent"
 
 NARROW_LABEL = 16
@@ -29,12 +29,12 @@ NARROW_LABEL = 16
 def settings_table(
     table: ResultTable, labels: Sequence[str], devices: Sequence[str], width: int
 ) -> Iterator[RenderableType]:
-    """Latency at each setting; nothing where the settings are so few that all have columns.
+    """Latency at each setting; nothing if the settings are few enough to have a column each.
 
     Args:
-        labels: of the cases.
-        devices: of the cases; none where all have the same.
-        width: as many cases stand side by side as fit; the others follow below.
+        labels: the labels of the cases.
+        devices: the devices of the cases; empty if all are the same.
+        width: as many cases as fit are side by side; the others follow below.
     """
     rows = rows_of(table)
     if not rows:
@@ -50,14 +50,14 @@ def settings_table(
 
 
 def rows_of(table: ResultTable) -> list[Column]:
-    """The columns that are rows here, in their order; none where all have their place elsewhere."""
+    """The columns that are rows here, sorted; empty if each has a column of its own."""
     rows = [column for column in table.columns if column.at is not None]
     many = sum(column.compared is not None for column in rows) > FEW
     return _in_order(rows) if many else []
 
 
 def _in_order(rows: Sequence[Column]) -> list[Column]:
-    """Runtimes and threads as the suite has them; batches and lengths ascend."""
+    """Sort by runtime and threads in the order of the suite, then by batch and length."""
     known: dict[str, list[Any]] = {"runtime": [], "threads": []}
     for row in rows:
         for name, values in known.items():
@@ -79,7 +79,7 @@ def _at(row: Column) -> dict[str, Any]:
 
 
 def _lead(rows: Sequence[Column]) -> list[list[str]]:
-    """The columns before the cases, headers first: the settings that differ, and the unit."""
+    """The leading columns, headers first: the settings that vary, and the unit."""
     found = []
     for name, header in SETTINGS.items():
         values = [_at(row)[name] for row in rows]
@@ -97,7 +97,7 @@ def _marks(row: Column, case: int) -> str:
 
 
 def _parts(rows: Sequence[Column], case: int) -> tuple[list[str], list[str]]:
-    """Figures of a case, and the letters that follow them."""
+    """The figures of a case, and their letters."""
     return [row.texts[case] for row in rows], [_marks(row, case) for row in rows]
 
 
@@ -109,7 +109,7 @@ def _case_width(rows: Sequence[Column], case: int, head: str) -> int:
 
 
 def _pieces(widths: Sequence[int], room: int) -> Iterator[dict[int, int]]:
-    """The cases that stand side by side, with their widths; at least one at a time."""
+    """The cases that fit side by side, with their widths; at least one at a time."""
     piece: dict[int, int] = {}
     for case, width in enumerate(widths):
         if piece and sum(piece.values()) + GAP * len(piece) + width > room:
@@ -142,7 +142,7 @@ def _table(
 
 
 def _cells(rows: Sequence[Column], case: int, width: int) -> Iterator[Text]:
-    """Padded by hand, so that letters stand one below the other."""
+    """The cells of a case, padded by hand so that letters are aligned."""
     figures, letters = _parts(rows, case)
     after = _width(letters)
     for row, figure, letter in zip(rows, figures, letters, strict=True):

@@ -1,4 +1,4 @@
-"""The look that all tables of figures share."""
+"""The style of all tables."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ GAP = 2
 
 
 def empty_table() -> Table:
-    """A line below the headers, none around."""
+    """A table with a line below the headers and no frame."""
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))

@@ -1,4 +1,4 @@
-"""The tables as an SVG picture of a terminal."""
+"""Export as an SVG picture of a terminal."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from seqbench.report.text import clean
 
 
 def save_svg(document: Document, path: Path, width: int = 100) -> None:
-    """Writes the report as a picture of a terminal, ``width`` characters wide.
+    """Write the report as a picture of a terminal, ``width`` characters wide.
 
-    The file refers to nothing outside it.
+    The file is self-contained: no external fonts or images.
     """
     console = Console(
         record=True,
@@ -31,7 +31,7 @@ def save_svg(document: Document, path: Path, width: int = 100) -> None:
     path.write_text(console.export_svg(title=title, code_format=SVG), encoding="utf-8")
 
 
-#: The names in braces are those that rich fills in.
+#: rich fills in the names in braces.
 SVG = """\
 <svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
 <style>
