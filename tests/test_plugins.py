@@ -123,7 +123,7 @@ def test_a_clash_is_an_error_only_when_the_name_is_used(site: Path) -> None:
     assert registry.model("gru").spec.name == "gru"
     (other,) = [p for p in registry.plugins if p.origin.distribution == "other-lstm"]
     assert registry.clashes(other) == [
-        f"model 'lstm' is offered by {registry.model('gru').source} too: write 'other-lstm:lstm'"
+        f"model 'lstm' is also offered by {registry.model('gru').origin}: write 'other-lstm:lstm'"
     ]
 
 
