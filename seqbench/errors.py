@@ -3,15 +3,15 @@
 ::
 
     SeqbenchError                 shown as one line, without a traceback
-    ├── UsageError                a command line or call that cannot be carried out (exit code 2)
-    │   ├── SuiteError            a suite file with problems, each with its line (exit code 2)
+    ├── UsageError                an invalid command line or call (exit code 2)
+    │   ├── SuiteError            an invalid suite: its problems, each with its line (exit code 2)
     │   └── UnknownName           a model or dataset that no working plugin offers (exit code 2)
-    ├── PluginError               a plugin does not keep the contract
-    ├── DataError                 a dataset cannot be had, or is not what it claims to be
+    ├── PluginError               a plugin breaks its contract
+    ├── DataError                 a dataset is unavailable, or does not match its declaration
     ├── StoreError                a run folder cannot be read or written
     ├── WorkerError               a worker process cannot be started
-    ├── DeviceError               a device cannot do what is asked of it
-    └── Diverged                  a training whose loss is no longer a finite number
+    ├── DeviceError               a device does not support an operation
+    └── Diverged                  the loss or output of a training is not finite
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from seqbench.records import Status
 
 
 class SeqbenchError(Exception):
-    """Base of all errors below; its text is one line made for the user.
+    """Base of all errors below; its text is one line for the user.
 
-    ``hint`` is a line to be shown below it, where there is one.
+    ``hint`` is a line to show below it, or empty.
     """
 
     hint = ""
 
 
 class UsageError(SeqbenchError):
-    """What was asked for cannot be done as it was asked."""
+    """An invalid command line or call."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong in a suite: where, which key, what, and what to do."""
+    """One problem in a suite: where, which key, what is wrong, and what to do."""
 
     where: str
     key: str
@@ -54,7 +54,7 @@ class Problem:
 
 
 class SuiteError(UsageError):
-    """A suite that is not valid. ``problems`` holds all of them, in file order."""
+    """An invalid suite. ``problems`` holds all its problems, in file order."""
 
     def __init__(self, problems: Sequence[Problem]):
         self.problems = tuple(problems)
@@ -62,15 +62,15 @@ class SuiteError(UsageError):
 
 
 class UnknownName(UsageError):
-    """No working plugin offers that name, or more than one does."""
+    """No working plugin offers this name, or more than one does."""
 
 
 class PluginError(SeqbenchError):
-    """A plugin broke the contract; the text names plugin and version."""
+    """A plugin breaks its contract; the text names plugin and version."""
 
 
 class DataError(SeqbenchError):
-    """A dataset cannot be had, or its content is not what it claims to be."""
+    """A dataset is unavailable, or does not match its declaration."""
 
 
 class StoreError(SeqbenchError):
@@ -82,11 +82,11 @@ class WorkerError(SeqbenchError):
 
 
 class DeviceError(SeqbenchError):
-    """A device cannot do what is asked of it."""
+    """A device does not support an operation."""
 
 
 class Diverged(SeqbenchError):
-    """The training loss, or the model's answer, became NaN or infinite.
+    """The training loss, or the model's output, became NaN or infinite.
 
     ``step`` counts optimizer steps from 1; ``value`` is the figure as text (``nan``, ``inf``).
     """
@@ -98,7 +98,7 @@ class Diverged(SeqbenchError):
 
 
 def reason_of(error: BaseException) -> str:
-    """One line: the error, and where it was raised unless it is one of seqbench's own."""
+    """One line: the error, and where it was raised, unless it is a :class:`SeqbenchError`."""
     text = " ".join(str(error).split())
     if isinstance(error, SeqbenchError):
         return text
@@ -108,7 +108,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def status_of(error: BaseException) -> Status:
-    """``out_of_memory``, or ``failed``."""
+    """The status of what ended with this error: ``out_of_memory`` or ``failed``."""
     out_of_memory = (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

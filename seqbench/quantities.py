@@ -1,15 +1,14 @@
-"""Every quantity that seqbench measures, once. Importing this costs nothing.
+"""The registry of all quantities that seqbench measures. Imports nothing heavy.
 
 To add a quantity:
 
-1. a file that measures it, such as ``measure/energy.py``: it returns
-   :class:`.records.Measurement` objects whose ``quantity`` is the name;
-2. a file that shows it, such as ``report/columns/energy.py``;
-3. an entry in :data:`QUANTITIES`.
+1. add a file that measures it, such as ``measure/energy.py``: it returns
+   :class:`.records.Measurement` objects with the name as ``quantity``;
+2. add a file that shows it, such as ``report/columns/energy.py``;
+3. add an entry to :data:`QUANTITIES`.
 
-Elsewhere nothing compares names: who needs to know something about a quantity looks it up with
-:func:`find`. Only the files that measure and show a quantity, and the summary, which gives its
-figures their keys in the document, name it.
+No other file compares names: code that needs to know something about a quantity looks it up with
+:func:`find`. The exception is the summary, which defines the keys in the document.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from typing import Any, Literal
 
 Better = Literal["higher", "lower"]
 
-#: How two cases are compared: by the timings of the rounds in which both took turns (the ratio), or
-#: by their figures for each seed (the difference).
+#: How two cases are compared: by the ratio of their timings in the rounds that both took part in,
+#: or by the difference of their figures for each seed.
 Compared = Literal["rounds", "seeds"]
 
-#: The test behind each, in words.
+#: The statistical test used for each, as text.
 TESTS: Mapping[Compared, str] = {
     "rounds": "t test of paired rounds",
     "seeds": "sign-flip test of paired seeds",
@@ -33,32 +32,33 @@ TESTS: Mapping[Compared, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
-    """What seqbench knows about a quantity. Functions are named as ``"package.module:function"``.
+    """A quantity and its properties. Functions are given as ``"package.module:function"``.
 
     Args:
         name: as in records, in the document and in the names of exported columns.
-        unit: SI: ``s``, ``1/s``, ``B``, ``J``; ``1`` for counts and shares.
-        better: which way is better; None where neither is.
-        share: whether it is a share of 1, shown in percent.
-        targets: for what decides on the best epoch: the kinds of target (:class:`.types.Task`) it
-            judges.
-        compared: how two cases are compared; None where they are not.
-        verdicts: what a case is called whose figure is better, and one whose figure is worse.
-        document: how its figures stand in a case of the document, under its name. ``"list"``: an
-            entry for each measurement, with its settings; ``"values"``: the figures of the only
-            measurement, or None; ``"own"``: :mod:`seqbench.summary` has keys of its own for them.
-        measured: what measures it, as a job of a worker.
-        requests: what is to be measured of a case: called with the suite's ``measure`` settings and
-            a :class:`.measure.payloads.TrainedModel`, it returns a payload of ``measured`` for each
-            job, by a key such as ``memory/training``. Empty where it is measured along with another
-            quantity, or while models take turns.
-        columns: what makes its columns: called with the cases of a table and the document, it
-            yields :class:`.report.columns.column.Column` objects. Tables hold them in the order of
-            the entries; quantities that share a function stand where the first of them does.
-        growth: for what is measured at several lengths, the dataset's own first: what makes the
-            columns of how it grows, which follow all others. Called as ``columns`` is.
-        notes: what explains it under the tables: called with the document and the columns shown,
-            it returns lines of text.
+        unit: SI: ``s``, ``1/s``, ``B``, ``J``; ``1`` for counts and fractions.
+        better: which direction is better; None if neither is.
+        share: whether it is a fraction, shown in percent.
+        targets: for metrics that select the best epoch: the kinds of target (:class:`.types.Task`)
+            that they are used for.
+        compared: how two cases are compared; None if they are not.
+        verdicts: the words for a case that is better, and for one that is worse.
+        document: how its figures are stored in a case of the document, under its name. ``"list"``:
+            an entry for each measurement, with its settings; ``"values"``: the figures of the only
+            measurement, or None; ``"own"``: under other keys, defined by :mod:`seqbench.summary`.
+        measured: the function that measures it, as a job of a worker.
+        requests: the function that returns what to measure for a case: called with the suite's
+            ``measure`` settings and a :class:`.measure.payloads.TrainedModel`, it returns a payload
+            of ``measured`` for each job, by a key such as ``memory/training``. Empty if it is
+            measured together with another quantity, or in a contest.
+        columns: the function that makes its columns: called with the cases of a table and the
+            document, it yields :class:`.report.columns.column.Column` objects. Tables show them in
+            the order of the entries; a function that several quantities share is called once, at
+            the first of them.
+        growth: for a quantity measured at several lengths, the dataset's own first: the function
+            that makes the columns of its growth, which follow all others. Called like ``columns``.
+        notes: the function that explains it under the tables: called with the document and the
+            columns shown, it returns lines of text.
     """
 
     name: str
@@ -81,12 +81,12 @@ class Quantity:
 
     @property
     def test(self) -> str:
-        """The test behind a comparison of two cases, in words."""
+        """The statistical test used to compare two cases, as text."""
         return TESTS[self.compared or "seeds"]
 
-    def verdict(self, found: str) -> str:
-        """What is said of a case that was found to be ``better`` or ``worse``, such as faster."""
-        return self.verdicts[("better", "worse").index(found)]
+    def verdict(self, conclusion: str) -> str:
+        """The word for a case that is ``better`` or ``worse``, such as ``faster``."""
+        return self.verdicts[("better", "worse").index(conclusion)]
 
 
 _TRAINING = "seqbench.training.evaluation"
@@ -94,8 +94,8 @@ _MEASURE = "seqbench.measure"
 _COLUMNS = "seqbench.report.columns"
 _NOTES = "seqbench.report.notes"
 
-#: Every quantity by its name, in the order of the columns of a table. No metric of a plugin may
-#: have one of these names.
+#: Every quantity by name, in the order of a table's columns. These names are reserved: no metric
+#: of a plugin can have one.
 QUANTITIES: dict[str, Quantity] = {
     quantity.name: quantity
     for quantity in (
@@ -141,7 +141,7 @@ QUANTITIES: dict[str, Quantity] = {
             columns=f"{_COLUMNS}.memory:memory_columns",
             growth=f"{_COLUMNS}.memory:growth_columns", notes=f"{_NOTES}:memory_notes",
         ),
-        Quantity(  # stands in the measurement of the cost
+        Quantity(  # part of the measurement `cost`
             name="parameters", document="own", measured=f"{_MEASURE}.cost:measure_cost",
             columns=f"{_COLUMNS}.cost:parameters_columns",
         ),
@@ -154,7 +154,7 @@ QUANTITIES: dict[str, Quantity] = {
             requests=f"{_MEASURE}.payloads:cost_requests",
             columns=f"{_COLUMNS}.cost:cost_columns",
         ),
-        Quantity(  # shown as a warning where the kernels run are slow ones
+        Quantity(  # shown as a warning if slow kernels were used
             name="ops", document="own", measured=f"{_MEASURE}.cost:measure_cost",
         ),
     )
@@ -162,11 +162,11 @@ QUANTITIES: dict[str, Quantity] = {
 
 
 def find(name: str, scores: Mapping[str, Mapping[str, Any]] | None = None) -> Quantity:
-    """The quantity of that name; any other name is that of a plugin's metric.
+    """Look up a quantity by name; any name not in :data:`QUANTITIES` is a plugin's metric.
 
     Args:
-        scores: the metrics of plugins by their label, with ``higher_is_better`` and ``share`` as
-            their :class:`.types.MetricSpec` has them (``cases[].scores`` of the document).
+        scores: the metrics of plugins by label, with ``higher_is_better`` and ``share`` as in
+            their :class:`.types.MetricSpec` (``cases[].scores`` of the document).
     """
     known = QUANTITIES.get(name)
     if known is not None:
@@ -179,11 +179,11 @@ def find(name: str, scores: Mapping[str, Mapping[str, Any]] | None = None) -> Qu
 
 
 def deciding() -> dict[str, Quantity]:
-    """Those that decide on the best epoch, by the kind of target (:class:`.types.Task`)."""
-    return {target: found for found in QUANTITIES.values() for target in found.targets}
+    """The metrics that select the best epoch, by kind of target (:class:`.types.Task`)."""
+    return {target: metric for metric in QUANTITIES.values() for target in metric.targets}
 
 
 def functions(field: Literal["columns", "growth", "notes"]) -> list[str]:
-    """What the entries name in that field, in their order; each function once."""
-    names = (getattr(found, field) for found in QUANTITIES.values())
-    return list(dict.fromkeys(name for name in names if name))
+    """The functions that the entries give in a field, in their order; each once."""
+    paths = (getattr(quantity, field) for quantity in QUANTITIES.values())
+    return list(dict.fromkeys(path for path in paths if path))

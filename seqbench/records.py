@@ -1,8 +1,7 @@
-"""What a run writes down of its trials and cases: plain data, kept as JSON.
+"""The records of a run about its trials and cases: plain data, written as JSON.
 
-The kinds of all values, nested ones included, are those that records are checked against when they
-are read (:mod:`seqbench.store.validation`), and the document is made of them
-(:mod:`seqbench.summary.schema`).
+The types of all values, including nested ones, are used to validate records when they are read
+(:mod:`seqbench.store.validation`), and to define the document (:mod:`seqbench.summary.schema`).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from typing_extensions import NotRequired, TypedDict  # pydantic refuses typing's before 3.12
 
-#: Version of the record format; its history stands in docs/results.md.
+#: Version of the record format; its history is in docs/results.md.
 FORMAT = 1
 
 Status = Literal["ok", "diverged", "failed", "timeout", "out_of_memory", "crashed", "skipped"]
@@ -111,29 +110,29 @@ class MeasuredJob(Keys):
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """What became of one trial.
+    """The result of one trial.
 
     Args:
         id, case, seed: the trial, the id of its case, its seed.
         status, reason: how it ended, and why in one line if not ``ok``.
-        metric: ``accuracy`` (share of 1) or ``mse``, as the dataset's task says.
-        metrics: ``value`` (the figure that the tables show: at the best epoch by validation, or at
-            the last where there is no validation split), ``last`` and ``best`` (test figures at
-            those weights), ``best_epoch``, ``validation`` (at the best epoch), ``train_loss``,
-            ``steps``; for labels also ``confusion`` (test counts at the weights of ``value``,
+        metric: ``accuracy`` (a fraction) or ``mse``, as given by the dataset's task.
+        metrics: ``value`` (the figure in tables: at the best epoch by validation, or at the last
+            without a validation split), ``last`` and ``best`` (test figures at those weights),
+            ``best_epoch``, ``validation`` (at the best epoch), ``train_loss``, ``steps``; for
+            labels also ``confusion`` (test counts at the weights of ``value``,
             ``[true][predicted]``), ``recall`` of each class and ``classes``; for a diverged trial
             ``diverged_step``.
         curve: one entry per epoch: ``epoch``, ``train_loss``, ``validation``, ``seconds``,
-            ``steps`` (made by its end).
-        started: UTC time, ISO 8601. seconds: wall time, under whatever load there was.
-        weights, log: files inside the run folder. weights_sha256: of the weights' bytes.
-        weights_stamp: size in bytes and time of the last change (ns) of the file that has it.
-        lines: the last of its log, if it did not end well.
-        source: fingerprint of the model's source as it was trained (see :class:`Choice`).
-        version: of the model's distribution as it was trained.
-        scores: of each metric that the suite asked for beside ``metric``, by its id
-            (:class:`Metric`): ``status``, ``value`` and ``reason``.
-        attempts: those before, that were lost or did not end well: ``status``, ``reason``,
+            ``steps`` (the total so far).
+        started: UTC time, ISO 8601. seconds: wall time, not corrected for other load.
+        weights, log: files inside the run folder. weights_sha256: hash of the weights file.
+        weights_stamp: size in bytes and modification time (ns) of the file with that hash.
+        lines: the last lines of its log, unless ``status`` is ``ok``.
+        source: fingerprint of the model's source when it was trained (see :class:`Choice`).
+        version: of the model's distribution when it was trained.
+        scores: results of the suite's other metrics, by their id (:class:`Metric`): ``status``,
+            ``value`` and ``reason``.
+        attempts: earlier attempts, which were lost or failed: ``status``, ``reason``,
             ``seconds``.
     """
 
@@ -273,9 +272,9 @@ class Measurement:
     Args:
         quantity: the name of one of :data:`.quantities.QUANTITIES`.
         unit: SI: ``s``, ``1/s``, ``B``, ``1``.
-        settings: what it was measured at (``batch_size``, ``threads``, ``mode``, …).
-        values: the figures, derived from the samples where there are any (``FIGURES``).
-        samples: file inside the run folder with every raw sample.
+        settings: the settings it was measured with (``batch_size``, ``threads``, ``mode``, …).
+        values: the figures, derived from the samples if there are any (``FIGURES``).
+        samples: file inside the run folder with all raw samples.
         method: how it was measured, in a few words.
     """
 
@@ -294,18 +293,18 @@ Verdict = Literal["better", "worse", "no difference", "too few seeds"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two cases held against each other in one quantity.
+    """A comparison of two cases in one quantity.
 
     Args:
-        quantity, settings: as of the :class:`Measurement`; of seeds, the name of the metric.
+        quantity, settings: as in the :class:`Measurement`; for seeds, the name of the metric.
         a, b: ids of the two cases.
         scale: ``"ratio"``: ``effect`` is a ÷ b; ``"difference"``: it is a - b.
-        effect, low, high: the estimate and its own 95 % interval (None where there is none).
-        p: two-sided; corrected for the number of pairs (Holm).
-        verdict: what ``a`` is, held against ``b``.
-        n: how many independent pairs it rests on (processes, seeds).
-        needed: seeds that would probably tell, where that is known.
-        met: the contest in which their processes took turns.
+        effect, low, high: the estimate and its 95 % interval (None if unavailable).
+        p: two-sided, corrected for the number of pairs (Holm).
+        verdict: what ``a`` is, compared with ``b``.
+        n: number of independent pairs (processes, seeds).
+        needed: number of seeds that would probably show a difference, if known.
+        met: the contest in which the two were timed, interleaved.
     """
 
     quantity: str
@@ -325,12 +324,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """What was measured of one case's trained model.
+    """The measurements of one case.
 
     Args:
-        jobs: what the measurements come from, in their order: ``key`` and ``fingerprint`` (of all
-            that the figures depend on) of each job, how many of them are its, ``n``, and the
-            contest in which they were timed, ``met`` (``""`` for others).
+        jobs: where the measurements are from, in their order. For each job: ``key``,
+            ``fingerprint`` (of everything that the figures depend on), ``n`` (number of its
+            measurements), ``met`` (the contest in which they were timed, or ``""``).
     """
 
     case: str
@@ -340,12 +339,12 @@ class CaseRecord:
 
 
 def fingerprint(value: Any) -> str:
-    """Ten hexadecimal digits that are the same for equal plain data."""
+    """Hash plain data: ten hexadecimal digits, the same for equal data."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def worst(statuses: list[Status]) -> Status:
-    """``ok`` if all are; else the one that is not ok and comes first in ``STATUSES``."""
+    """``ok`` if all are; else the first in ``STATUSES`` of those that are not."""
     bad = [status for status in STATUSES[1:] if status in statuses]
     return bad[0] if bad else "ok"

@@ -1,4 +1,4 @@
-"""What crosses the borders between seqbench and its plugins. Importing this costs no torch."""
+"""The types that seqbench and its plugins exchange. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
-TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 SUFFIX = re.compile(r"[a-z0-9]{1,8}")
 
-#: Parameters that seqbench itself gives to every encoder (see :class:`ModelSpec`).
+#: Parameters that seqbench adds to every encoder (see :class:`ModelSpec`).
 ENCODER_PARAMETERS: Mapping[str, Param]
 
-#: What can be asked for, and every kind of task: what goes in, and that (see :class:`Task`).
+#: The kinds of target, and the kinds of task: input and target (see :class:`Task`).
 TARGETS = ("label", "value", "label_per_step")
 
-TASK_KINDS = tuple(f"{given}/{wanted}" for given in ("features", "tokens") for wanted in TARGETS)
+TASK_KINDS = tuple(f"{input}/{target}" for input in ("features", "tokens") for target in TARGETS)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a model is asked to do with a dataset.
+    """What a dataset asks of a model: the shapes of inputs, targets and outputs.
 
     Args:
         input: ``"features"``: batches of shape (batch, time, input_size), float32.
             ``"tokens"``: batches of shape (batch, time), int64, values in [0, input_size).
-        input_size: number of features per step, or size of the vocabulary.
+        input_size: number of features per step, or vocabulary size.
         target: ``"label"``: one class per sequence, targets (batch,) int64.
             ``"value"``: numbers per sequence, targets (batch, output_size) float32.
             ``"label_per_step"``: one class per step, targets (batch, time) int64.
-        output_size: number of classes, or of values. A model returns (batch, output_size), or
+        output_size: number of classes or values. A model returns (batch, output_size), or
             (batch, time, output_size) for ``"label_per_step"``.
-        length: number of steps of the longest sequence. Where a suite asks for ``seq_lens``,
-            latency is measured at others, too, if the model takes them.
-        class_names: names of the classes, where there are any.
+        length: number of steps of the longest sequence. With ``seq_lens`` in a suite, latency is
+            also measured at other lengths, if the model accepts them.
+        class_names: names of the classes, if any.
     """
 
     input: Literal["features", "tokens"]
@@ -55,23 +55,23 @@ class Task:
 
     @property
     def metric(self) -> str:
-        """Name of the quality figure: ``accuracy`` (share, 0 to 1) or ``mse``."""
+        """Name of the metric that selects the best epoch: ``accuracy`` (0 to 1) or ``mse``."""
         return deciding()[self.target].name
 
 
-#: What ``seqbench show --format`` calls seqbench's own: no plugin's report is called so.
+#: seqbench's own formats of ``seqbench show --format``, reserved names for reports of plugins.
 FORMATS = ("table", "json")
 
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter of a plugin: its default decides its type.
+    """One parameter of a plugin; its default determines its type.
 
     Args:
-        default: the value used when a suite gives none. ``None`` accepts any value.
-        choices: the values allowed, if only some are.
-        minimum: the least number allowed.
-        maximum: the greatest number allowed.
+        default: the value if a suite gives none. ``None`` accepts any value.
+        choices: the allowed values; none for any.
+        minimum: the smallest allowed number.
+        maximum: the largest allowed number.
         help: one line for ``seqbench models`` and ``seqbench datasets``.
     """
 
@@ -83,27 +83,37 @@ class Param:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "choices", tuple(self.choices))
-        given = self.default if isinstance(self.default, (list, tuple)) else [self.default]
-        numbers = [one for one in given if isinstance(one, (int, float))]
-        low = self.minimum is not None and any(one < self.minimum for one in numbers)
-        high = self.maximum is not None and any(one > self.maximum for one in numbers)
+        items = self.default if isinstance(self.default, (list, tuple)) else [self.default]
+        numbers = [item for item in items if isinstance(item, (int, float))]
+        low = self.minimum is not None and any(number < self.minimum for number in numbers)
+        high = self.maximum is not None and any(number > self.maximum for number in numbers)
         if low or high or (self.choices and self.default not in self.choices):
-            raise ValueError(f"the default {self.default!r} is not a value that Param allows")
+            raise ValueError(f"the default {self.default!r} is outside the limits of its Param")
 
 
 ENCODER_PARAMETERS = {
-    "readout": Param("last", choices=("last", "mean"), help="which steps the readout sees"),
-    "embedding_size": Param(32, minimum=1, help="size of a token's vector (token tasks only)"),
+    "readout": Param(
+        "last",
+        choices=("last", "mean"),
+        help="what the readout uses: the last step, or the mean of all",
+    ),
+    "embedding_size": Param(32, minimum=1, help="embedding size of a token (token tasks only)"),
 }
 
 
-def _check_spec(kind: str, name: str, target: str) -> None:
+def _require_valid(kind: str, name: str, import_path: str) -> None:
     if not NAME.fullmatch(name):
         raise ValueError(
-            f"{kind} name {name!r}: use letters, digits, '_', '.', '-', at most 64 of them"
+            f"invalid {kind} name {name!r}: use at most 64 letters, digits, '_', '.' and '-'"
         )
-    if not TARGET.fullmatch(target):
-        raise ValueError(f"{kind} {name!r}: {target!r} does not read 'package.module:function'")
+    if not IMPORT_PATH.fullmatch(import_path):
+        raise ValueError(
+            f"{kind} {name!r}: {import_path!r} is not of the form 'package.module:function'"
+        )
+
+
+def _unknown(what: str, names: Sequence[str]) -> str:
+    return f"unknown {what} {', '.join(map(repr, names))}" if names else f"no {what} is given"
 
 
 def _as_params(parameters: Mapping[str, Any]) -> dict[str, Param]:
@@ -118,17 +128,17 @@ class ModelSpec:
     """Declares a model without importing it.
 
     Args:
-        name: what a suite calls it.
+        name: its name in suites.
         build: ``"package.module:function"`` (or a class). For ``kind="encoder"`` it is called as
             ``build(input_size, **parameters)`` and returns a ``torch.nn.Module`` that maps
-            (batch, time, input_size) to (batch, time, hidden); seqbench puts the embedding before
-            it and the readout after it. For ``kind="model"`` it is called as
-            ``build(task, **parameters)`` and returns the whole model.
+            (batch, time, input_size) to (batch, time, hidden); seqbench adds the embedding and the
+            readout. For ``kind="model"`` it is called as ``build(task, **parameters)`` and returns
+            the whole model.
         parameters: each parameter with its default, or a :class:`Param`.
         kind: ``"encoder"`` or ``"model"``.
         description: one line.
-        tasks: the kinds of task that it can answer, as ``"features/label"`` (see
-            :data:`TASK_KINDS`); ``seqbench check`` examines it on these.
+        tasks: the kinds of task that it supports, such as ``"features/label"`` (see
+            :data:`TASK_KINDS`); ``seqbench check`` checks it on these.
     """
 
     name: str
@@ -139,7 +149,7 @@ class ModelSpec:
     tasks: Sequence[str] = TASK_KINDS
 
     def __post_init__(self) -> None:
-        _check_spec("model", self.name, self.build)
+        _require_valid("model", self.name, self.build)
         if self.kind not in ("encoder", "model"):
             raise ValueError(
                 f"model {self.name!r}: kind is {self.kind!r}, not 'encoder' or 'model'"
@@ -147,8 +157,8 @@ class ModelSpec:
         unknown = [kind for kind in self.tasks if kind not in TASK_KINDS]
         if unknown or not self.tasks:
             raise ValueError(
-                f"model {self.name!r}: tasks names {', '.join(map(repr, unknown)) or 'none'}; "
-                f"there are: {', '.join(TASK_KINDS)}"
+                f"model {self.name!r}: {_unknown('task', unknown)}; "
+                f"available: {', '.join(TASK_KINDS)}"
             )
         own = _as_params(self.parameters)
         shared = ENCODER_PARAMETERS if self.kind == "encoder" else {}
@@ -160,10 +170,10 @@ class DatasetSpec:
     """Declares a dataset without loading it.
 
     Args:
-        name: what a suite calls it.
+        name: its name in suites.
         load: ``"package.module:function"``, called as ``load(context, **parameters)`` with a
-            :class:`DataContext`; it returns :class:`Splits`. The result is stored once per set of
-            parameters and plugin version, and read from there afterwards.
+            :class:`DataContext`; it returns :class:`Splits`. The result is cached for each set of
+            parameters and plugin version.
         parameters: each parameter with its default, or a :class:`Param`.
         description: one line.
     """
@@ -174,28 +184,29 @@ class DatasetSpec:
     description: str = ""
 
     def __post_init__(self) -> None:
-        _check_spec("dataset", self.name, self.load)
+        _require_valid("dataset", self.name, self.load)
         object.__setattr__(self, "parameters", _as_params(self.parameters))
 
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """Declares a metric without importing it: what is asked of the trained models on the test
-    split, beside accuracy or the mean squared error, which decide on the best epoch.
+    """Declares a metric without importing it.
+
+    It is computed for each trained model on the test split, in addition to accuracy or mean
+    squared error, which select the best epoch.
 
     Args:
-        name: what a suite calls it.
+        name: its name in suites.
         build: ``"package.module:function"`` (or a class), called as ``build(task, **parameters)``
-            once for each trained model. It returns an object in the manner of torchmetrics:
+            once for each trained model. It returns an object with the interface of torchmetrics:
             ``update(answers, targets)`` is called for each batch of the split, ``compute()`` once
             after the last, and returns one number. Tensors are on the CPU: ``answers``
-            (n, output_size) float32 (for classes their scores before the softmax), ``targets``
-            (n,) int64, or (n, output_size) float32 for values. With one label per step each step
-            is a row.
+            (n, output_size) float32 (for classes, the logits), ``targets`` (n,) int64, or
+            (n, output_size) float32 for values. With one label per step, each step is a row.
         parameters: each parameter with its default, or a :class:`Param`.
-        targets: the kinds of target that it can judge (:class:`Task`).
-        higher_is_better: which way is better.
-        share: whether it is a share of 1, shown in percent.
+        targets: the kinds of target that it supports (:class:`Task`).
+        higher_is_better: whether higher is better.
+        share: whether it is a fraction, shown in percent.
         description: one line.
     """
 
@@ -208,28 +219,28 @@ class MetricSpec:
     description: str = ""
 
     def __post_init__(self) -> None:
-        _check_spec("metric", self.name, self.build)
+        _require_valid("metric", self.name, self.build)
         if self.name in QUANTITIES:
-            raise ValueError(f"metric {self.name!r}: seqbench itself calls something so")
+            raise ValueError(f"metric {self.name!r}: this name is reserved by seqbench")
         unknown = [target for target in self.targets if target not in TARGETS]
         if unknown or not self.targets:
             raise ValueError(
-                f"metric {self.name!r}: targets names {', '.join(map(repr, unknown)) or 'none'}; "
-                f"there are: {', '.join(TARGETS)}"
+                f"metric {self.name!r}: {_unknown('target', unknown)}; "
+                f"available: {', '.join(TARGETS)}"
             )
         object.__setattr__(self, "parameters", _as_params(self.parameters))
 
 
 @dataclass(frozen=True)
 class ReportSpec:
-    """Declares a report without importing it: a run as a text for other programs or readers.
+    """Declares a report without importing it: a run rendered as text.
 
     Args:
-        name: what ``seqbench show --format`` and the key ``reports`` of a suite call it.
+        name: its name in ``seqbench show --format`` and in the key ``reports`` of suites.
         render: ``"package.module:function"``, called as ``render(document, **parameters)`` with the
             run as one JSON document (docs/results.md); it returns the text.
         parameters: each parameter with its default, or a :class:`Param`.
-        suffix: what the name of a file with it ends with, without the dot.
+        suffix: suffix of its files, without the dot.
         description: one line.
     """
 
@@ -240,11 +251,14 @@ class ReportSpec:
     description: str = ""
 
     def __post_init__(self) -> None:
-        _check_spec("report", self.name, self.render)
+        _require_valid("report", self.name, self.render)
         if self.name in FORMATS:
-            raise ValueError(f"report {self.name!r}: seqbench itself has one called so")
+            raise ValueError(f"report {self.name!r}: this name is reserved by seqbench")
         if not SUFFIX.fullmatch(self.suffix):
-            raise ValueError(f"report {self.name!r}: {self.suffix!r} is no suffix, as in 'md'")
+            raise ValueError(
+                f"report {self.name!r}: invalid suffix {self.suffix!r}: "
+                "use 1 to 8 lowercase letters and digits, as in 'md'"
+            )
         object.__setattr__(self, "parameters", _as_params(self.parameters))
 
 
@@ -253,9 +267,9 @@ class RuntimeSpec:
     """Declares a runtime without importing it: a way to run a trained model.
 
     Args:
-        name: what ``measure.latency.runtimes`` of a suite calls it.
+        name: its name in ``measure.latency.runtimes`` of suites.
         prepare: ``"package.module:function"``, called as ``prepare(model, inputs, threads=n)`` for
-            each setting that is timed; it returns a call that takes such inputs, alone or in a
+            each timed setting; it returns a call that takes such inputs, alone or in a
             ``seqbench.PreparedCall``. :mod:`seqbench.runtimes.base` has the contract.
         description: one line.
     """
@@ -265,18 +279,18 @@ class RuntimeSpec:
     description: str = ""
 
     def __post_init__(self) -> None:
-        _check_spec("runtime", self.name, self.prepare)
+        _require_valid("runtime", self.name, self.prepare)
 
 
 @dataclass(frozen=True)
 class DataContext:
-    """What a dataset plugin may use while it loads.
+    """What a dataset plugin can use while it loads.
 
     Args:
-        data_dir: the folder the user named (``--data-dir``, ``SEQBENCH_DATA``), if any.
-        cache_dir: a folder that seqbench keeps for downloads.
+        data_dir: the user's data folder (``--data-dir``, ``SEQBENCH_DATA``), if any.
+        cache_dir: a folder for downloads, kept between runs.
         say: shows one line to the user.
-        progress: moves a progress bar: bytes that have arrived, and bytes in all.
+        progress: updates a progress bar: bytes received, and bytes in total.
     """
 
     data_dir: Path | None
@@ -287,9 +301,9 @@ class DataContext:
 
 @dataclass(frozen=True)
 class Splits:
-    """A loaded dataset: inputs and targets of each split, shaped as :class:`Task` says.
+    """A loaded dataset: inputs and targets of each split, with the shapes given in :class:`Task`.
 
-    ``validation`` is ``None`` where there is none; then only the last epoch is reported.
+    ``validation`` is ``None`` if there is no such split; then only the last epoch is reported.
     """
 
     task: Task

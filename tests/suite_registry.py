@@ -5,7 +5,7 @@ from __future__ import annotations
 from seqbench.plugins.registry import Offer, Origin, Plugin, Registry
 from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, Param, ReportSpec
 
-SOURCE = Origin("test", "seqbench", "0.1.0")
+ORIGIN = Origin("test", "seqbench", "0.1.0")
 SIZES = {"hidden_size": Param(128, minimum=1), "num_layers": Param(1, minimum=1),
          "bidirectional": False, "dropout": Param(0.0, minimum=0, maximum=1)}  # fmt: skip
 IMAGES = {"view": Param("rows", choices=("rows", "columns", "pixels")), "validation": 5000,
@@ -27,8 +27,8 @@ REPORTS = (ReportSpec("winners", "r:winners", suffix="md"),)
 REGISTRY = Registry(
     (
         Plugin(
-            SOURCE,
-            tuple(Offer(spec, SOURCE) for spec in (*MODELS, *DATASETS, *METRICS, *REPORTS)),
+            ORIGIN,
+            tuple(Offer(spec, ORIGIN) for spec in (*MODELS, *DATASETS, *METRICS, *REPORTS)),
         ),
     )
 )

@@ -78,7 +78,7 @@ def candidate(name: str) -> Candidate:
     params: dict[str, Any] = {"readout": "last", "embedding_size": 5}
     if name.endswith("Drops"):
         params["dropout"] = 0.1
-    return Candidate(Choice(name, params, f"buggy:{name}", "seqbench", "0", "encoder"))
+    return Candidate(Choice(name, params, f"buggy:{name}", "seqbench", "0", kind="encoder"))
 
 
 def named(checks: tuple[Check, ...], *names: str) -> list[Check]:
@@ -185,7 +185,7 @@ def test_a_model_that_dies_while_it_is_checked_says_where(
 def test_check_names_what_it_does_not_know(seqbench_cli: Callable[..., Any]) -> None:
     unknown = seqbench_cli("check", "lstmm")
     assert unknown.returncode == 2
-    assert "no model and no dataset is called 'lstmm'; did you mean 'lstm'?" in unknown.stderr
+    assert "unknown model or dataset 'lstmm'; did you mean 'lstm'?" in unknown.stderr
     parameter = seqbench_cli("check", "lstm", "--param", "hiden_size=3")
     assert parameter.returncode == 2
     assert "lstm has no parameter 'hiden_size'; did you mean 'hidden_size'?" in parameter.stderr

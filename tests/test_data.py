@@ -44,8 +44,8 @@ def load(context: DataContext, **params: Any) -> Any:
     return answer
 
 
-def choice(target: str = f"{__name__}:load", **params: Any) -> Choice:
-    return Choice("toy", params, target, "toy-package", "1.2")
+def choice(path: str = f"{__name__}:load", **params: Any) -> Choice:
+    return Choice("toy", params, path, "toy-package", "1.2")
 
 
 def splits(task: Task = FEATURES, **changes: Any) -> Splits:
@@ -214,13 +214,13 @@ def test_a_flaw_is_named_with_its_plugin(
     assert list((tmp_path / "prepared").iterdir()) == []
 
 
-@pytest.mark.parametrize("target", ["no_such_module:load", f"{__name__}:no_such_function"])
-def test_a_target_that_does_not_exist(tmp_path: Path, target: str) -> None:
+@pytest.mark.parametrize("path", ["no_such_module:load", f"{__name__}:no_such_function"])
+def test_an_import_path_that_does_not_exist(tmp_path: Path, path: str) -> None:
     with pytest.raises(PluginError, match=r"toy-package 1\.2.*no_such"):
-        prepare_dataset(choice(target), cache=tmp_path, data_dir=None, say=print)
+        prepare_dataset(choice(path), cache=tmp_path, data_dir=None, say=print)
 
 
-def test_a_target_that_cannot_be_imported(tmp_path: Path, monkeypatch: Any) -> None:
+def test_an_import_path_that_cannot_be_imported(tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "half_baked.py").write_text("from seqbench import no_such_thing\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(PluginError, match=r"toy-package 1\.2: cannot import 'half_baked:load'"):

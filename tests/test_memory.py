@@ -101,7 +101,7 @@ Given = tuple[MemoryPayload, Workspace]
 
 def job(folder: Path, name: str, mode: Any, **params: Any) -> Given:
     """What a worker is given."""
-    model = Choice(name, params, f"{__name__}:{name}", "tests", "0", "model")
+    model = Choice(name, params, f"{__name__}:{name}", "tests", "0", kind="model")
     dataset = Choice("zeros", {}, f"{__name__}:zeros", "tests", "0")
     path = prepare_dataset(dataset, cache=folder, data_dir=None, say=lambda text: None)
     save_model(build_model(model, TASK), str(folder / "weights.safetensors"))

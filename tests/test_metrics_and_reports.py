@@ -197,10 +197,10 @@ def test_wrong_metrics_and_reports_of_a_suite_are_said_with_their_lines(
     done = seqbench_cli("validate", write_suite(SUITE + wrong))
     assert done.returncode == 2
     for expected in (
-        "no metric is called 'top_kk'; did you mean 'top_k'?",
+        "unknown metric 'top_kk'; did you mean 'top_k'?",
         "unknown parameter 'kk'",
-        "the same as metrics.1.top_k",
-        "no report is called 'markdwn'; did you mean 'markdown'?",
+        "duplicate of metrics.1.top_k",
+        "unknown report 'markdwn'; did you mean 'markdown'?",
     ):
         assert expected in " ".join(done.stderr.split())
     shown = seqbench_cli("show", "--format", "markdwn")
@@ -235,7 +235,7 @@ def test_a_metric_cannot_take_the_name_of_a_quantity(name: str) -> None:
 
 
 def test_what_a_declaration_says_is_checked() -> None:
-    with pytest.raises(ValueError, match="targets names 'labels'"):
+    with pytest.raises(ValueError, match="unknown target 'labels'"):
         MetricSpec("m", build="a:b", targets=["labels"])
-    with pytest.raises(ValueError, match=r"'\.md' is no suffix"):
+    with pytest.raises(ValueError, match=r"invalid suffix '\.md'"):
         ReportSpec("r", render="a:b", suffix=".md")

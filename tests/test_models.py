@@ -80,15 +80,16 @@ def test_building_leaves_the_random_state_to_the_weights_alone() -> None:
     assert torch.equal(model.head.weight, head.weight)
 
 
-def test_a_target_that_does_not_exist_names_plugin_and_version() -> None:
-    missing = dataclasses.replace(
-        choice("lstm"), target="seqbench_builtin.recurrent.layers:no_such_thing"
-    )
+def test_an_import_path_that_does_not_exist_names_plugin_and_version() -> None:
+    path = "seqbench_builtin.recurrent.layers:no_such_thing"
+    missing = dataclasses.replace(choice("lstm"), import_path=path)
     with pytest.raises(PluginError, match=r"'lstm' of seqbench .*: cannot load .*such_thing"):
         build_model(missing, LABELS)
 
 
 def test_a_function_that_returns_no_module_is_named() -> None:
-    wrong = dataclasses.replace(choice("lstm"), target="builtins:dict", kind="model", params={})
+    wrong = dataclasses.replace(
+        choice("lstm"), import_path="builtins:dict", kind="model", params={}
+    )
     with pytest.raises(PluginError, match=r"builtins:dict returned dict, not a torch\.nn\.Module"):
         build_model(wrong, [])  # type: ignore[arg-type]

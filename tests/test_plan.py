@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -12,14 +14,19 @@ import pytest
 from conftest import ROOT
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from suite_registry import DATASETS, MODELS, REGISTRY, SOURCE
+from suite_registry import DATASETS, MODELS, ORIGIN, REGISTRY
 
 from seqbench.errors import UnknownName, UsageError
+from seqbench.measure.payloads import MetricPayload, TimingSettings, TrainedModel
+from seqbench.plan.cases import Case, Metric, Report, Runtime, Trial
 from seqbench.plan.expand import Plan, make_plan, trial_count
+from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import Offer, Origin, Plugin, Registry
 from seqbench.suite.files import read_tree
 from seqbench.suite.json_schema import json_schema
 from seqbench.suite.validate import load_suite, parse_suite
+from seqbench.training.data import prepared_file
+from seqbench.workers.messages import payload_to_json
 
 #: Those that need no other package.
 SHIPPED = sorted(path for path in (ROOT / "suites").glob("*.yaml") if path.stem != "zoo")
@@ -54,13 +61,13 @@ def test_cases_are_datasets_times_devices_times_models_times_grids() -> None:
 
 def test_a_case_holds_all_that_is_needed_to_run_it() -> None:
     (case,) = planned("datasets: [parity: {length: 4}]\nmodels: [rnn: {dropout: 0}]").cases
-    assert case.model.target == "m:rnn"
+    assert case.model.import_path == "m:rnn"
     assert case.model.kind == "encoder"
     assert (case.model.distribution, case.model.version) == ("seqbench", "0.1.0")
     assert case.model.params["hidden_size"] == 128
     assert case.model.params["readout"] == "last"
     assert type(case.model.params["dropout"]) is float
-    assert case.dataset.target == "d:parity"
+    assert case.dataset.import_path == "d:parity"
     assert case.dataset.params["length"] == 4
     assert case.dataset.kind == ""
     assert case.train["optimizer"]["name"] == "adam"
@@ -86,6 +93,47 @@ def test_the_plan_is_plain_data() -> None:
         "id": f"{result.cases[0].id}-s1", "case": result.cases[0].id, "seed": 1,
     }  # fmt: skip
     assert data["cases"][1]["model"]["params"] == {"sizes": [3, 4]}
+
+
+def test_ids_and_json_keys_are_those_of_earlier_runs() -> None:
+    """A resume recognizes trials and measurements by them."""
+    gru = Choice("gru", {"size": 3}, "m:gru", "models", "1.0", kind="encoder", source="0123456789")
+    data = Choice("parity", {"length": 4}, "d:parity", "data", "2.0", source="abcdef0123")
+    train = {"epochs": 1, "optimizer": {"name": "sgd", "params": {"lr": 0.1}}}
+    case = Case("A", gru, data, train, device="cpu", reference={"accuracy": 1.0}, note="B")
+    metric = Metric("top_k k=5", dataclasses.replace(data, name="top_k"), ("label",), True, True)
+    report = Report("winners", dataclasses.replace(data, name="winners"), "md")
+    exported = dataclasses.replace(data, name="exported")
+    plan = Plan(
+        parse_suite("datasets: [parity]\nmodels: [gru]\ndevices: [cpu]", registry=REGISTRY),
+        cases=(case,),
+        trials=(Trial(case, 0),),
+        metrics=(metric,),
+        reports=(report,),
+        runtimes=(Runtime("exported", exported),),
+    )
+    written = plan.to_dict()
+    subject = TrainedModel(gru, "d", "cpu", "w", train)
+    timing = TimingSettings(
+        budget=1.0, batch_sizes=(1,), seq_lens=(), threads=(1,), runtimes=("exported",),
+        processes=2, warm_up=0.1, precision=0.02, training_step=False,
+        plugin_runtimes={"exported": exported},
+    )  # fmt: skip
+    assert plan.trials[0].id == "gru-479df03e4b-s0"
+    assert metric.id == "top_k-f3280f8c89"
+    assert prepared_file(data) == "prepared/parity-708cd91bb0.safetensors"
+    assert (
+        sha256({key: written[key] for key in ("metrics", "reports", "runtimes", "cases")})
+        == "f88515500be34153"
+    )
+    assert sha256(payload_to_json(MetricPayload(subject, metric))) == "836b381c98884d6d"
+    assert sha256(timing.identity()) == "fe2f73410eee4790"
+    assert written["cases"][0]["model"]["target"] == "m:gru"
+
+
+def sha256(value: Any) -> str:
+    """Of a value as JSON, its keys in their order."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
 def test_labels_and_remarks_do_not_change_a_case() -> None:
@@ -143,14 +191,14 @@ class TestFilters:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"models": ["grru"]}, "no model of this suite is called 'grru'; did you mean 'gru'?"),
-            ({"models": ["rnn", "x"]}, "there are: rnn, lstm, Long, gru"),
+            ({"models": ["grru"]}, "this suite has no model 'grru'; did you mean 'gru'?"),
+            ({"models": ["rnn", "x"]}, "available: rnn, lstm, Long, gru"),
             ({"models": ["rnn num_layers=3"]}, "did you mean 'rnn num_layers="),
             (
                 {"datasets": ["adding"]},
-                "no dataset of this suite is called 'adding'; there are: par",
+                "this suite has no dataset 'adding'; available: par",
             ),
-            ({"seeds": [9]}, "no seed of this suite is called '9'; there are: 0, 1, 2"),
+            ({"seeds": [9]}, "this suite has no seed '9'; available: 0, 1, 2"),
         ],
     )
     def test_a_filter_that_matches_nothing(self, options: dict[str, Any], message: str) -> None:
@@ -201,7 +249,7 @@ def test_two_distributions_with_one_name_stay_apart() -> None:
     other = Origin("other", "other-models", "2.0")
     registry = Registry(
         (
-            Plugin(SOURCE, tuple(Offer(spec, SOURCE) for spec in (*MODELS, *DATASETS))),
+            Plugin(ORIGIN, tuple(Offer(spec, ORIGIN) for spec in (*MODELS, *DATASETS))),
             Plugin(other, (Offer(MODELS[0], other),)),
         )
     )  # fmt: skip
@@ -236,8 +284,8 @@ def test_labels_and_ids_are_unique(entries: list[tuple[str, list[int], str, Any]
     try:
         result = planned(json.dumps({"datasets": ["parity", "adding"], "models": models}))
     except SuiteError as error:
-        messages = {problem.message.partition(" as ")[0] for problem in error.problems}
-        assume(messages != {"the same"})
+        messages = {problem.message.partition(" of ")[0] for problem in error.problems}
+        assume(messages != {"duplicate"})
         raise
     for dataset in ("parity", "adding"):
         names = [case.label for case in result.cases if case.dataset.name == dataset]

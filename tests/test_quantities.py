@@ -195,7 +195,7 @@ def test_a_report_is_one_file_and_one_spec() -> None:
     files = {path.stem for path in (ROOT / "seqbench" / "report" / "exports").glob("*.py")}
     exports = {f"seqbench.report.exports.{name}" for name in files - {"__init__", "shared", "json"}}
     offers = load_plugins().all_of("report")
-    modules = [offer.target.partition(":")[0] for offer in offers]
+    modules = [offer.import_path.partition(":")[0] for offer in offers]
     assert {name for name in modules if name.startswith("seqbench.")} == exports
 
 

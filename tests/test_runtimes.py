@@ -175,9 +175,9 @@ def test_wrong_names_of_runtimes_are_said_with_their_line(acme: Path) -> None:
         parsed("[eager, exportd]")
     (line,) = str(raised.value).splitlines()
     assert line.startswith("suite.yaml:9:")
-    assert "no runtime is called 'exportd'; did you mean 'exported'?" in line
-    assert "(there are: compile, eager, exported, halves, " in line
-    with pytest.raises(SuiteError, match="'acme:exported' is given twice"):
+    assert "unknown runtime 'exportd'; did you mean 'exported'?" in line
+    assert "(available: compile, eager, exported, halves, " in line
+    with pytest.raises(SuiteError, match="duplicate value 'acme:exported'"):
         parsed("[exported, acme:exported]")
 
 
@@ -193,7 +193,7 @@ def test_a_plugin_cannot_take_the_name_of_a_runtime_of_seqbench(
     unsaid = textwrap.dedent(SUITE.replace(", runtimes: [eager]", ""))
     assert names_of(parse_suite(unsaid, registry=load_plugins())) == ("eager",)
     listed = " ".join(seqbench_cli("plugins").stdout.split())
-    assert "runtime 'eager' is offered by seqbench 0.1.0 too: write 'taker:eager'" in listed
+    assert "runtime 'eager' is also offered by seqbench 0.1.0: write 'taker:eager'" in listed
 
 
 def test_runtimes_are_listed_and_in_the_schema(

@@ -47,7 +47,7 @@ def test_a_package_installs_with_pip_and_passes_its_tests(
 ) -> None:
     """Its tests are those of conformance, and more."""
     pip_install(site, package, *map(Path, PUBLISHED.get(package.name, ())))
-    (plugin,) = [p for p in load_plugins().plugins if p.source.distribution == package.name]
+    (plugin,) = [p for p in load_plugins().plugins if p.origin.distribution == package.name]
     assert not plugin.error
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(package)],

@@ -92,8 +92,8 @@ def plugins() -> None:
         if clashes:
             status, style = "clash", "yellow"
         table.add_row(
-            _plain(plugin.source.entry_point),
-            _plain(str(plugin.source)),
+            _plain(plugin.origin.entry_point),
+            _plain(str(plugin.origin)),
             Text(status, style=style),
             _plain("\n".join([plugin.error or ", ".join(offers), *clashes])),
         )
@@ -120,7 +120,7 @@ def _print_offers(offers: Sequence[Offer[Any]]) -> None:
     terminal = console()
     for offer in offers:
         head = Text(offer.spec.name, style="bold")
-        head.append(f"  {offer.source}", style="dim")
+        head.append(f"  {offer.origin}", style="dim")
         terminal.print(head)
         if offer.spec.description:
             terminal.print(Padding(_plain(offer.spec.description), (0, 0, 0, 2), expand=False))
@@ -153,7 +153,7 @@ def _remarks(param: Param) -> str:
 def _mention_broken(plugins: Sequence[Plugin]) -> None:
     for plugin in plugins:
         if plugin.error:
-            name = f"{plugin.source.entry_point} of {plugin.source}"
+            name = f"{plugin.origin.entry_point} of {plugin.origin}"
             console(stderr=True).print(
                 _plain(f"broken plugin {name}: {plugin.error}"), style="red", soft_wrap=True
             )

@@ -60,7 +60,7 @@ def _new(kind: Literal["model", "dataset"], name: str, out: Path) -> None:
     taken = registry.models if kind == "model" else registry.datasets
     for offer in taken:
         if offer.spec.name.lower() == name.lower():
-            raise UsageError(f"a {kind} {offer.spec.name!r} is already offered by {offer.source}")
+            raise UsageError(f"a {kind} {offer.spec.name!r} is already offered by {offer.origin}")
     folder, *files = write_package(kind, name, out)
     for path in files:
         click.echo(f"  {path}")

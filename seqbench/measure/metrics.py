@@ -80,7 +80,9 @@ class _PluginMeter:
         for method in ("update", "compute"):
             if not callable(getattr(self._meter, method, None)):
                 what = type(self._meter).__name__
-                raise PluginError(f"{choice.target} returned {what}, which has no method {method}")
+                raise PluginError(
+                    f"{choice.import_path} returned {what}, which has no method {method}"
+                )
 
     def update(self, answers: Tensor, targets: Tensor) -> None:
         """Gives the metric copies of its own on the CPU: it may change them."""

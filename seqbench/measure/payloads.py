@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from seqbench.plan.cases import Metric
-from seqbench.plugins.choice import Choice
+from seqbench.plugins.choice import Choice, to_json
 from seqbench.suite.keys import Measure
 
 Mode = Literal["inference", "training"]
@@ -104,7 +104,7 @@ class TimingSettings:
         """What latency depends on, as plain data: what a resume compares. Runtimes of plugins are
         part of it, so that an edited one is timed again.
         """
-        found = asdict(self)
+        found = to_json(self)
         if not self.plugin_runtimes:
             del found["plugin_runtimes"]  # runs made before there were any can be resumed
         return found

@@ -1,1 +1,1 @@
-"""From a suite to what will be run."""
+"""From a suite to a plan: all cases and trials, each with its id."""

@@ -1,29 +1,28 @@
-"""Cases and trials: what a run is made of, and the ids by which a resume recognizes them."""
+"""Cases and trials, with the ids by which a resume recognizes them."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from seqbench.plugins.choice import Choice
+from seqbench.plugins.choice import Choice, to_json
 from seqbench.records import fingerprint
 
-#: Version of the way seqbench trains and measures. Part of every case's identity: figures of two
-#: protocols are never mixed.
+#: Version of the way seqbench trains and measures. Part of every case's id, so that figures of
+#: different protocols are never mixed.
 PROTOCOL = 2
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of a plugin as a suite chose it.
+    """A metric of a plugin as a suite uses it.
 
     Args:
-        label: what tables call it.
-        targets, higher_is_better, share: as its plugin says (:class:`seqbench.MetricSpec`).
+        label: its name in tables.
+        targets, higher_is_better, share: as declared (:class:`seqbench.MetricSpec`).
     """
 
     label: str
@@ -34,13 +33,13 @@ class Metric:
 
     @cached_property
     def id(self) -> str:
-        """A hash of everything that can change a figure."""
-        return f"{self.choice.name}-{fingerprint(dataclasses.asdict(self.choice))}"
+        """The metric's name and a hash of everything that can change its figures."""
+        return f"{self.choice.name}-{fingerprint(to_json(self.choice))}"
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report of a plugin as a suite chose it."""
+    """A report of a plugin as a suite uses it."""
 
     label: str
     choice: Choice
@@ -48,13 +47,13 @@ class Report:
 
     @property
     def file(self) -> str:
-        """Inside the run folder."""
+        """Path inside the run folder."""
         return f"reports/{re.sub(r'[^A-Za-z0-9_.-]+', '-', self.label)}.{self.suffix}"
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A runtime of a plugin as a suite chose it; ``name`` is what its records call it."""
+    """A runtime of a plugin as a suite uses it; ``name`` is its name in records."""
 
     name: str
     choice: Choice
@@ -68,6 +67,7 @@ class Case:
     model: Choice
     dataset: Choice
     train: Mapping[str, Any]
+    _: KW_ONLY
     device: str
     reference: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
@@ -75,19 +75,19 @@ class Case:
 
     @property
     def name(self) -> str:
-        """What to call it where it stands alone: ``lstm on adding length=50``."""
+        """The full name, used outside of tables: ``lstm on adding length=50``."""
         return f"{self.label} on {self.dataset_label or self.dataset.name}"
 
     @cached_property
     def id(self) -> str:
         """The model's name and a hash of everything that can change a figure.
 
-        Labels, reference and note are not part of it: they change what is said, not what is.
+        Labels, reference and note are not part of it, since they only change what is shown.
         """
         identity = {
             "protocol": PROTOCOL,
-            "model": dataclasses.asdict(self.model),
-            "dataset": dataclasses.asdict(self.dataset),
+            "model": to_json(self.model),
+            "dataset": to_json(self.dataset),
             "train": self.train,
             "device": self.device,
         }
@@ -96,7 +96,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Trial:
-    """One case with one seed: the unit that is run and that can fail."""
+    """One training of a case with one seed."""
 
     case: Case
     seed: int

@@ -1,63 +1,85 @@
-"""What tables call a case: short, and different for different cases."""
+"""Labels of cases in tables: short, and different for different cases."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from seqbench.plugins.registry import Registry
 from seqbench.suite import grids
-from seqbench.suite.keys import Entry, ModelEntry, Suite
+from seqbench.suite.keys import Entry, Suite
 from seqbench.suite.optimizers import OPTIMIZERS
 
 
-class Labels:
-    """Makes labels for the cases of one suite.
+@dataclass(frozen=True)
+class ModelLabel:
+    """Makes the labels of one entry's cases.
 
-    A label is what the entry says, or else its model's name with the parameters that vary among
-    this suite's entries of that name. Where two entries would still read alike, the training
-    settings in which they differ are added.
+    Args:
+        base: the entry's label or name.
+        varying: the parameters to show.
+        training: the training settings to show.
     """
 
-    def __init__(self, suite: Suite, registry: Registry):
-        self._prefix: dict[int, tuple[str, list[str]]] = {}
-        self._suffix: dict[int, str] = {}
-        groups: dict[str, list[tuple[ModelEntry, grids.Keys]]] = {}
-        for entry in suite.models:
-            axes = grids.axes(entry.params, registry.model(entry.name).spec.parameters)
-            groups.setdefault(entry.label or entry.name, []).append((entry, grids.keys(axes)))
-        for base, group in groups.items():
-            shared = _varying([keys for entry, keys in group if not entry.label])
-            for entry, keys in group:
-                own = _varying([keys]) if entry.label else shared
-                self._prefix[id(entry)] = (base, own)
-            self._tell_apart(suite, group)
+    base: str
+    varying: Sequence[str]
+    training: str
 
-    def __call__(self, entry: ModelEntry, params: Mapping[str, Any]) -> str:
-        """The label of a case: an entry of the suite with one combination of its parameters."""
-        base, varying = self._prefix[id(entry)]
-        words = [base, *(f"{name}={as_text(params[name])}" for name in varying)]
-        return " ".join(filter(None, [*words, self._suffix.get(id(entry), "")]))
+    def __call__(self, params: Mapping[str, Any]) -> str:
+        """The label of the case with these parameters."""
+        words = [self.base, *(f"{name}={as_text(params[name])}" for name in self.varying)]
+        return " ".join(filter(None, [*words, self.training]))
 
-    def _tell_apart(self, suite: Suite, group: list[tuple[ModelEntry, grids.Keys]]) -> None:
-        alike = [
-            entry
-            for entry, keys in group
-            if any(
-                entry is not other and keys.keys() == others.keys() and grids.overlap(keys, others)
-                for other, others in group
-            )
-        ]
-        suffixes = training_differences([suite.train_for(entry) for entry in alike])
-        for entry, suffix in zip(alike, suffixes, strict=True):
-            self._suffix[id(entry)] = suffix
+
+def model_labels(suite: Suite, registry: Registry) -> list[ModelLabel]:
+    """The labels of each entry of ``suite.models``, in their order.
+
+    A label is the entry's own, or else its model's name with the parameters that vary among the
+    suite's entries with that name. If two entries still had equal labels, the training settings in
+    which they differ are added.
+    """
+    models = suite.models
+    keys = [
+        grids.keys(grids.axes(entry.params, registry.model(entry.name).spec.parameters))
+        for entry in models
+    ]
+    groups: dict[str, list[int]] = {}
+    for position, entry in enumerate(models):
+        groups.setdefault(entry.label or entry.name, []).append(position)
+    labels: dict[int, ModelLabel] = {}
+    for base, group in groups.items():
+        shared = _varying([keys[position] for position in group if not models[position].label])
+        training = _training_words(suite, {position: keys[position] for position in group})
+        for position in group:
+            varying = _varying([keys[position]]) if models[position].label else shared
+            labels[position] = ModelLabel(base, varying, training.get(position, ""))
+    return [labels[position] for position in range(len(models))]
+
+
+def _training_words(suite: Suite, group: Mapping[int, grids.Keys]) -> dict[int, str]:
+    """The training settings to show, for entries that have a combination in common with another.
+
+    Args:
+        group: the keys of entries with the same base, by their position.
+    """
+    alike = [
+        position
+        for position, keys in group.items()
+        if any(
+            position != other and keys.keys() == others.keys() and grids.overlap(keys, others)
+            for other, others in group.items()
+        )
+    ]
+    words = training_differences([suite.train_for(suite.models[position]) for position in alike])
+    return dict(zip(alike, words, strict=True))
 
 
 def entry_labels(
     entries: Iterable[Entry], registry: Registry
 ) -> Callable[[str, Mapping[str, Any]], str]:
-    """Labels for datasets or reports: the name, with the parameters that vary among those of it."""
+    """Labels for datasets or reports: the name, with the parameters that vary among its entries."""
     groups: dict[str, list[grids.Keys]] = {}
     for entry in entries:
         axes = grids.axes(entry.params, registry.look_up(entry.kind, entry.name).spec.parameters)
@@ -65,47 +87,47 @@ def entry_labels(
     varying = {name: _varying(group) for name, group in groups.items()}
 
     def label(name: str, params: Mapping[str, Any]) -> str:
-        return " ".join([name, *(f"{one}={as_text(params[one])}" for one in varying[name])])
+        return " ".join([name, *(f"{key}={as_text(params[key])}" for key in varying[name])])
 
     return label
 
 
 def training_differences(settings: Sequence[dict[str, Any]]) -> list[str]:
-    """For each of some training settings, those in which they differ, as ``sgd lr=0.01``."""
-    flat = [_flat(one) for one in settings]
-    names = dict.fromkeys(name for one in flat for name in one)
-    different = [n for n in names if len({grids.key(one.get(n)) for one in flat}) > 1]
-    found = []
-    for one, setting in zip(flat, settings, strict=True):
-        defaults = OPTIMIZERS[setting["optimizer"]["name"]].parameters
+    """The differences between training settings, one text for each, as in ``sgd lr=0.01``."""
+    flat = [_flat(train) for train in settings]
+    names = dict.fromkeys(name for values in flat for name in values)
+    different = [n for n in names if len({grids.key(values.get(n)) for values in flat}) > 1]
+    texts = []
+    for values in flat:
+        defaults = OPTIMIZERS[values["optimizer"]].parameters
         words = []
         for name in different:
-            # Beside another optimizer, its defaults say nothing that its name does not.
-            usual = "optimizer" in different and name in defaults
-            if name not in one or (usual and one[name] == as_list(defaults[name].default)):
+            # If the optimizers differ, their defaults need not be shown.
+            implied = "optimizer" in different and name in defaults
+            if name not in values or (implied and values[name] == as_list(defaults[name].default)):
                 continue
-            value = as_text(one[name])
+            value = as_text(values[name])
             words.append(value if name == "optimizer" else f"{name}={value}")
-        found.append(" ".join(words))
-    return found
+        texts.append(" ".join(words))
+    return texts
 
 
 def numbered(labels: Sequence[str]) -> list[str]:
-    """The labels, with ``(2)``, ``(3)`` … after those that stand there already."""
+    """The labels, with ``(2)``, ``(3)``, … appended to repeated ones."""
     taken: set[str] = set()
-    found = []
+    unique = []
     for label in labels:
         name, number = label, 1
         while name in taken:
             number += 1
             name = f"{label} ({number})"
         taken.add(name)
-        found.append(name)
-    return found
+        unique.append(name)
+    return unique
 
 
 def as_text(value: Any) -> str:
-    """A parameter's value as in a suite, on one short line."""
+    """A parameter's value as in a suite, as one short line."""
     text = value if isinstance(value, str) and value.isprintable() else json.dumps(value)
     return text if len(text) <= 40 else f"{text[:39]}…"
 
@@ -124,7 +146,7 @@ def _varying(group: list[grids.Keys]) -> list[str]:
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Training settings as one level: ``optimizer``, its parameters, ``epochs``, ``schedule`` …"""
+    """Training settings as a flat mapping: ``optimizer``, its parameters, ``schedule``, …"""
     optimizer, schedule = settings["optimizer"], settings["schedule"]
     rest = {k: v for k, v in settings.items() if k not in ("optimizer", "schedule")}
     flat = {"optimizer": optimizer["name"], **optimizer["params"], **rest}

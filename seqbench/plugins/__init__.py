@@ -1,1 +1,1 @@
-"""What exists: plugin packages, what they declare and where it came from."""
+"""Plugin packages: discovery, their offers and origins, and what suites choose from them."""

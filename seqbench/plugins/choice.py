@@ -1,34 +1,59 @@
-"""What a suite chose from a plugin, and where that came from."""
+"""What a suite uses of a plugin, and its origin."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqbench.plugins.registry import Offer
 
+#: Fields with another key in JSON. Ids are hashes of this JSON, so its keys never change.
+JSON_KEYS = {"import_path": "target"}
+
 
 @dataclass(frozen=True)
 class Choice:
-    """A model or dataset as a suite chose it: with all its parameters, and where it came from;
-    ``source`` is the fingerprint of its package's source (:mod:`seqbench.plugins.provenance`).
+    """An offer as a suite uses it: with all its parameters and its origin.
+
+    Args:
+        import_path: ``"package.module:function"``, or a class.
+        kind: of a model: ``"encoder"`` or ``"model"``.
+        source: fingerprint of the package's source (:mod:`seqbench.plugins.provenance`).
     """
 
     name: str
     params: Mapping[str, Any]
-    target: str
+    import_path: str
     distribution: str
     version: str
+    _: KW_ONLY
     kind: str = ""
     source: str = ""
 
+    # Pydantic reads the keys that `to_json` writes.
+    __pydantic_config__ = {"alias_generator": lambda name: JSON_KEYS.get(name, name)}  # noqa: RUF012
+
     @classmethod
     def of(cls, offer: Offer[Any], params: Mapping[str, Any], source: str = "") -> Choice:
-        """What a plugin offers, with all its parameters."""
-        spec, origin = offer.spec, offer.source
-        kind = getattr(spec, "kind", "")
+        """An offer with all its parameters."""
         return cls(
-            spec.name, params, offer.target, origin.distribution, origin.version, kind, source
+            offer.spec.name,
+            params,
+            offer.import_path,
+            offer.origin.distribution,
+            offer.origin.version,
+            kind=getattr(offer.spec, "kind", ""),
+            source=source,
         )
+
+
+def to_json(value: Any) -> dict[str, Any]:
+    """A dataclass as plain data, with the keys of JSON for the choices in it."""
+    return dataclasses.asdict(value, dict_factory=_with_json_keys)
+
+
+def _with_json_keys(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    return {JSON_KEYS.get(name, name): value for name, value in fields}

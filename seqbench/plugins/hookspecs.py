@@ -1,11 +1,11 @@
-"""The hooks a plugin package can implement.
+"""The hooks that a plugin package can implement.
 
 A package declares itself with an entry point in the group ``seqbench``::
 
     [project.entry-points.seqbench]
     my_models = "my_package"
 
-and ``my_package`` implements one hook or more::
+and ``my_package`` implements one or more hooks::
 
     import seqbench
 
@@ -23,9 +23,9 @@ import pluggy
 
 from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, RuntimeSpec
 
-#: Version of the hooks. A plugin that needs those of a later one says so, ``SEQBENCH_API = 3``
-#: beside its hooks; an older plugin keeps working, for a hook may gain arguments, which a plugin
-#: need not take, but loses none.
+#: Version of the hooks. A plugin that needs a certain version declares it beside its hooks, as
+#: ``SEQBENCH_API = 3``. Older plugins keep working: a hook may gain arguments, which plugins need
+#: not accept, but never loses any.
 API = 3
 
 hookspec = pluggy.HookspecMarker("seqbench")

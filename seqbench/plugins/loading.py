@@ -1,4 +1,4 @@
-"""From ``"package.module:function"`` to the function. Importing this costs no torch."""
+"""Imports the function behind ``"package.module:function"``. Imports no torch itself."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from seqbench.plugins.choice import Choice
 
 
 def import_object(path: str) -> Callable[..., Any]:
-    """The function or class behind ``"package.module:function"``.
+    """Import the function or class behind ``"package.module:function"``.
 
     Raises:
-        ModuleNotFoundError, AttributeError: it does not exist. Other errors of its import pass.
+        ModuleNotFoundError, AttributeError: it does not exist. Other errors pass through.
     """
     module_name, _, attribute = path.partition(":")
-    found: Any = importlib.import_module(module_name)
+    value: Any = importlib.import_module(module_name)
     for part in attribute.split("."):
-        found = getattr(found, part)
-    function: Callable[..., Any] = found
+        value = getattr(value, part)
+    function: Callable[..., Any] = value
     return function
 
 
 def load_object(choice: Choice) -> Callable[..., Any]:
-    """The function behind a plugin's ``"package.module:function"``.
+    """Import the function of a choice.
 
     Raises:
-        PluginError: it does not exist. Errors raised while importing it pass through.
+        PluginError: it does not exist. Other errors of its import pass through.
     """
     try:
-        return import_object(choice.target)
+        return import_object(choice.import_path)
     except (ModuleNotFoundError, AttributeError) as error:
         raise PluginError(
             f"{choice.name!r} of {choice.distribution} {choice.version}: "
-            f"cannot load {choice.target!r}: {error}"
+            f"cannot load {choice.import_path!r}: {error}"
         ) from error
 
 
 def check_call(
     choice: Choice, function: Callable[..., Any], *arguments: Any, **parameters: Any
 ) -> None:
-    """Checks that a plugin's function takes what its declaration promises.
+    """Check that a plugin's function accepts its declared parameters.
 
     Raises:
         PluginError: it does not.
     """
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # not every callable tells
+    except (TypeError, ValueError):  # some callables have no signature
         return
     try:
         signature.bind(*arguments, **parameters)
     except TypeError as error:
         raise PluginError(
-            f"{choice.name!r} of {choice.distribution} {choice.version}: {choice.target} does not "
-            f"take the parameters that are declared for it: {error}"
+            f"{choice.name!r} of {choice.distribution} {choice.version}: "
+            f"{choice.import_path} does not accept its declared parameters: {error}"
         ) from None

@@ -1,4 +1,4 @@
-"""Holds the parameters that a suite gives against those that a plugin declares."""
+"""Compares the parameters given in a suite with those that a plugin declares."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from seqbench.types import Param
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``"did you mean 'epochs'?"``, or the list of what there is, or ``""`` where there is none."""
+    """``"did you mean 'epochs'?"``, or the available names, or ``""`` if there are none."""
     known = list(known)
-    near = [one for one in known if one.lower() == str(name).lower()]
+    near = [other for other in known if other.lower() == str(name).lower()]
     near += difflib.get_close_matches(str(name), known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"there are: {', '.join(known)}" if known else ""
+    return f"available: {', '.join(known)}" if known else ""
 
 
 def problem_with(value: Any, declared: Param) -> str:
-    """Why ``value`` cannot be given for ``declared``, or ``""`` if it can."""
+    """Why ``value`` is invalid for ``declared``, or ``""``."""
     default = declared.default
     if declared.choices:
         if value in declared.choices and type(value) in {type(c) for c in declared.choices}:
@@ -39,7 +39,7 @@ def problem_with(value: Any, declared: Param) -> str:
 
 
 def is_grid(value: Any, declared: Param) -> bool:
-    """Whether ``value`` lists several values for ``declared`` rather than being one."""
+    """Whether ``value`` is a list of values for ``declared``, rather than a single value."""
     if not isinstance(value, list):
         return False
     if isinstance(declared.default, (list, tuple)):
@@ -48,10 +48,10 @@ def is_grid(value: Any, declared: Param) -> bool:
 
 
 def completed(given: Mapping[str, Any], declared: Mapping[str, Param]) -> dict[str, Any]:
-    """Every declared parameter with the value given for it, or else its default.
+    """Every declared parameter, with the given value or its default.
 
-    A whole number given where the default is a fraction becomes a fraction, so that ``1`` and
-    ``1.0`` name the same case.
+    If the default is a float, a whole number is converted to one, so that ``1`` and ``1.0`` give
+    the same case.
     """
     values = {}
     for name, param in declared.items():

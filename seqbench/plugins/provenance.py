@@ -21,24 +21,24 @@ MOST_FILES = 500
 HELD = {"seqbench", "torch"}
 
 
-def source_of(target: str, distribution: str) -> str:
+def source_of(import_path: str, distribution: str) -> str:
     """The fingerprint of a plugin: ten hexadecimal digits, ``""`` where no source can be read.
 
-    It covers the Python source behind ``target``, which is not imported, and the installed versions
+    It covers the Python source behind ``import_path``, which is not imported, and the installed versions
     of what ``distribution`` requires, since an adapter's figures depend on the package it wraps.
     The source is (:func:`_scope`):
 
     - the module, a file or a package folder, that an entry point of the distribution names, if it
-      contains the target and imports nothing else of its outermost package;
-    - otherwise the target's outermost package. If no entry point of the distribution contains the
-      target, the modules that its entry points name are covered as well.
+      contains the function and imports nothing else of its outermost package;
+    - otherwise the function's outermost package. If no entry point of the distribution contains
+      it, the modules that its entry points name are covered as well.
 
     Args:
-        target: ``"package.module:function"``.
+        import_path: ``"package.module:function"``.
     """
     digest, found = hashlib.sha256(), False
     try:
-        for name, content in _source(target.partition(":")[0], distribution):
+        for name, content in _source(import_path.partition(":")[0], distribution):
             digest.update(f"{name} {len(content)}\n".encode())
             digest.update(content)
             found = True
@@ -145,7 +145,7 @@ def check_unchanged(choice: Choice) -> None:
         PluginError: it was edited, or installed anew.
     """
     now = version_of(choice.distribution)
-    edited = choice.source and choice.source != source_of(choice.target, choice.distribution)
+    edited = choice.source and choice.source != source_of(choice.import_path, choice.distribution)
     if edited or now not in ("", choice.version):
         what = f"{choice.distribution} {choice.version}"
         how = "edited, or what it requires installed anew," if now == choice.version else "replaced"

@@ -1,4 +1,4 @@
-"""What working plugins offer, looked up by name."""
+"""The offers of working plugins, looked up by name."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, Runti
 
 Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec, ReportSpec, RuntimeSpec)
 
-#: The group of the entry points through which plugin packages are found.
+#: The group of the entry points by which plugin packages are found.
 GROUP = "seqbench"
 
-#: What a plugin can offer: each kind with its declaration; its hook is ``seqbench_<kind>s``.
+#: The kinds of offers, each with its spec; the hook is ``seqbench_<kind>s``.
 KINDS: Mapping[str, type[Any]] = {
     "model": ModelSpec, "dataset": DatasetSpec, "metric": MetricSpec, "report": ReportSpec,
     "runtime": RuntimeSpec,
@@ -25,7 +25,7 @@ KINDS: Mapping[str, type[Any]] = {
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a plugin came from."""
+    """The entry point and distribution that a plugin is from."""
 
     entry_point: str
     distribution: str
@@ -36,16 +36,16 @@ class Origin:
 
     @property
     def normal_name(self) -> str:
-        """Of the distribution: the form in which two spellings of it are equal."""
+        """The distribution's name in its normalized form."""
         return normal_name(self.distribution)
 
 
 @dataclass(frozen=True)
 class Offer(Generic[Spec]):
-    """What a working plugin declares."""
+    """A spec together with the plugin that it is from."""
 
     spec: Spec
-    source: Origin
+    origin: Origin
 
     @property
     def kind(self) -> str:
@@ -53,8 +53,8 @@ class Offer(Generic[Spec]):
         return next(kind for kind, spec in KINDS.items() if isinstance(self.spec, spec))
 
     @property
-    def target(self) -> str:
-        """``"package.module:function"`` of what is behind it."""
+    def import_path(self) -> str:
+        """``"package.module:function"`` of its implementation."""
         spec: Any = self.spec
         names = {"dataset": "load", "report": "render", "runtime": "prepare"}
         function = names.get(self.kind, "build")
@@ -62,17 +62,15 @@ class Offer(Generic[Spec]):
 
     @property
     def qualified_name(self) -> str:
-        """The name that no other distribution can claim."""
-        return f"{self.source.distribution}:{self.spec.name}"
+        """``distribution:name``, which is unique."""
+        return f"{self.origin.distribution}:{self.spec.name}"
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point: what it offers, or why it does not work; one that is ``disabled`` is not
-    even imported.
-    """
+    """One entry point: its offers, or why it is broken. A ``disabled`` one is not imported."""
 
-    source: Origin
+    origin: Origin
     offers: tuple[Offer[Any], ...] = ()
     error: str = ""
     disabled: bool = False
@@ -80,10 +78,10 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Registry:
-    """All plugins found. Names are looked up here."""
+    """All plugins found, for looking up names."""
 
     plugins: tuple[Plugin, ...] = ()
-    #: For each kind its offers by name.
+    #: The offers of each kind, by name.
     _tables: Mapping[str, dict[str, list[Offer[Any]]]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -94,22 +92,22 @@ class Registry:
         object.__setattr__(self, "_tables", tables)
 
     def all_of(self, kind: str) -> list[Offer[Any]]:
-        """Every model (``"model"``), dataset, metric, report or runtime offered, by name."""
+        """Every model (``"model"``), dataset, metric, report or runtime, sorted by name."""
         table = self._tables[kind]
         return [offer for name in sorted(table) for offer in table[name]]
 
     @property
     def models(self) -> list[Offer[ModelSpec]]:
-        """Every model offered, by name."""
+        """Every model, sorted by name."""
         return self.all_of("model")
 
     @property
     def datasets(self) -> list[Offer[DatasetSpec]]:
-        """Every dataset offered, by name."""
+        """Every dataset, sorted by name."""
         return self.all_of("dataset")
 
     def model(self, name: str) -> Offer[ModelSpec]:
-        """The model called ``name`` or ``distribution:name``.
+        """Look up a model by ``name`` or ``distribution:name``.
 
         Raises:
             UnknownName: no working plugin offers it, or more than one does.
@@ -117,7 +115,7 @@ class Registry:
         return self.look_up("model", name)
 
     def dataset(self, name: str) -> Offer[DatasetSpec]:
-        """The dataset called ``name`` or ``distribution:name``.
+        """Look up a dataset by ``name`` or ``distribution:name``.
 
         Raises:
             UnknownName: no working plugin offers it, or more than one does.
@@ -125,7 +123,7 @@ class Registry:
         return self.look_up("dataset", name)
 
     def offer(self, name: str) -> Offer[Any]:
-        """The model or, where none is called so, the dataset ``name`` or ``distribution:name``.
+        """Look up a model or, if there is none, a dataset by ``name`` or ``distribution:name``.
 
         Raises:
             UnknownName: no working plugin offers it, or more than one does.
@@ -140,24 +138,24 @@ class Registry:
                 raise UsageError(f"{name!r} is a {kind}: only models and datasets can be checked")
         both = {**self._tables["model"], **self._tables["dataset"]}
         raise UnknownName(
-            f"no model and no dataset is called {name!r}{self._hint('model', name, short, both)}"
+            f"unknown model or dataset {name!r}{self._hint('model', name, short, both)}"
         )
 
     def clashes(self, plugin: Plugin) -> list[str]:
-        """One line for each name of ``plugin`` that another distribution offers as well."""
+        """One line for each name of ``plugin`` that another distribution also offers."""
         lines = []
         for offer in plugin.offers:
             same = self._tables[offer.kind][offer.spec.name]
-            whose = ", ".join(str(other.source) for other in same if other.source != offer.source)
+            whose = ", ".join(str(other.origin) for other in same if other.origin != offer.origin)
             if whose:
                 lines.append(
-                    f"{offer.kind} {offer.spec.name!r} is offered by {whose} too: "
+                    f"{offer.kind} {offer.spec.name!r} is also offered by {whose}: "
                     f"write {offer.qualified_name!r}"
                 )
         return lines
 
     def look_up(self, kind: str, name: str) -> Offer[Any]:
-        """What is called ``name`` or ``distribution:name`` among those of one kind.
+        """Look up an offer of one kind by ``name`` or ``distribution:name``.
 
         Raises:
             UnknownName: no working plugin offers it, or more than one does.
@@ -166,46 +164,46 @@ class Registry:
         if len(offers) == 1:
             return offers[0]
         if offers:
-            whose = " and ".join(str(offer.source) for offer in offers)
+            whose = " and ".join(str(offer.origin) for offer in offers)
             raise UnknownName(
                 f"{kind} {short!r} is offered by {whose}: write {offers[0].qualified_name!r} "
                 f"or {offers[1].qualified_name!r}"
             )
         raise UnknownName(
-            f"no {kind} is called {name!r}{self._hint(kind, name, short, self._tables[kind])}"
+            f"unknown {kind} {name!r}{self._hint(kind, name, short, self._tables[kind])}"
         )
 
     def _named(self, kind: str, name: str) -> list[Offer[Any]]:
-        """Those of one kind that are called ``name`` or ``distribution:name``."""
+        """All offers of one kind with this ``name`` or ``distribution:name``."""
         distribution, _, short = name.rpartition(":")
         return [
             offer
             for offer in self._tables[kind].get(short, [])
             if not distribution
-            or normal_name(offer.source.distribution) == normal_name(distribution)
+            or normal_name(offer.origin.distribution) == normal_name(distribution)
         ]
 
     def _hint(self, kind: str, name: str, short: str, table: Mapping[str, Any]) -> str:
         for plugin in self.plugins:
-            said = {plugin.source.distribution, plugin.source.entry_point}
+            names = {plugin.origin.distribution, plugin.origin.entry_point}
             if plugin.error and (
-                said & {name, short} or re.search(rf"\b{re.escape(short)}\b", plugin.error)
+                names & {name, short} or re.search(rf"\b{re.escape(short)}\b", plugin.error)
             ):
-                return f" (plugin {plugin.source} is broken: {plugin.error})"
-        near = [one for one in table if one.lower() == short.lower()]
+                return f" (plugin {plugin.origin} is broken: {plugin.error})"
+        near = [other for other in table if other.lower() == short.lower()]
         near += difflib.get_close_matches(short, table, n=1)
         if near:
             return f"; did you mean {near[0]!r}?"
-        broken = [str(plugin.source) for plugin in self.plugins if plugin.error]
-        off = [str(plugin.source) for plugin in self.plugins if plugin.disabled]
-        hint = f"; there are: {', '.join(sorted(table)) or 'none'} (see `seqbench {kind}s`)"
+        broken = [str(plugin.origin) for plugin in self.plugins if plugin.error]
+        disabled = [str(plugin.origin) for plugin in self.plugins if plugin.disabled]
+        hint = f"; available: {', '.join(sorted(table)) or 'none'} (see `seqbench {kind}s`)"
         if broken:
             hint += f"; broken plugins: {', '.join(broken)} (see `seqbench plugins`)"
-        if off:
-            hint += f"; disabled plugins: {', '.join(off)}"
+        if disabled:
+            hint += f"; disabled plugins: {', '.join(disabled)}"
         return hint
 
 
 def normal_name(distribution: str) -> str:
-    """The form in which two spellings of one distribution are equal (PEP 503)."""
+    """Normalize a distribution's name (PEP 503), so that all its spellings are equal."""
     return re.sub(r"[-_.]+", "-", distribution).lower()

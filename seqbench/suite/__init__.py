@@ -1,6 +1,6 @@
 """From a YAML file to a Suite: which models, on which datasets, trained and measured how.
 
-``strict_yaml`` reads strict YAML, ``files`` merges includes and overrides, ``keys`` says which keys
-there are and ``values`` what each may hold, ``validate`` checks the whole against the plugins,
-``messages`` phrases what is wrong.
+``strict_yaml`` parses strict YAML, ``files`` merges includes and overrides, ``keys`` defines the
+keys and ``values`` the types of their values, ``validate`` validates everything against the
+plugins, ``messages`` turns pydantic's errors into messages.
 """

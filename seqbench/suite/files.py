@@ -1,4 +1,4 @@
-"""A suite's file, what it includes and what the command line sets, put together as one tree."""
+"""Merges a suite's file, the files it includes and overrides into one tree."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ MAX_FILES = 50
 def read_tree(
     path: Path, overrides: Sequence[str] = (), *, alternatives: Collection[str] = ()
 ) -> tuple[Node, Problems]:
-    """The file with all it includes and with ``overrides`` (``"train.epochs=2"``) applied.
+    """Read a file, merge its includes and apply ``overrides`` (``"train.epochs=2"``).
 
     Args:
-        alternatives: keys whose mapping holds one choice out of several. Merging another choice
-            into such a mapping replaces it.
+        alternatives: keys whose mapping names one of several alternatives. Merging a different
+            alternative replaces the mapping.
 
     Returns:
-        The tree, whose root is a mapping, and the problems that did not stop the reading.
+        The tree, whose root is a mapping, and the problems found so far.
 
     Raises:
-        SuiteError: a file cannot be read, is not YAML, or includes itself.
+        SuiteError: a file cannot be read, is invalid YAML, or includes itself.
     """
     reader = _Reader(alternatives)
     root = reader.file(path, str(path), (), Mark(printable(str(path))))
-    return reader.overridden(root, overrides), reader.findings
+    return reader.overridden(root, overrides), reader.problems
 
 
 def read_tree_text(
     text: str, name: str, overrides: Sequence[str] = (), *, alternatives: Collection[str] = ()
 ) -> tuple[Node, Problems]:
-    """As :func:`read`, from a text called ``name``; includes are looked for in the work folder."""
+    """Like :func:`read_tree`, from text; includes are relative to the working directory."""
     reader = _Reader(alternatives)
     root = reader.document(text, name, Path(), ())
-    return reader.overridden(root, overrides), reader.findings
+    return reader.overridden(root, overrides), reader.problems
 
 
 def _without(node: Node, *keys: str) -> Node:
@@ -63,41 +63,41 @@ def _without(node: Node, *keys: str) -> Node:
 
 
 class _Reader:
-    """Reads each file once, merges, and numbers the files in the order they come."""
+    """Reads each file once, merges them, and numbers them in the order of reading."""
 
     def __init__(self, alternatives: Collection[str]):
-        self.findings = Problems()
+        self.problems = Problems()
         self.alternatives = alternatives
         self.order = 0
         self.done: dict[Path, Node] = {}
 
     def file(self, path: Path, name: str, parents: tuple[Path, ...], asked: Mark) -> Node:
-        """The tree of a file; ``asked`` is the place that names it."""
+        """The tree of a file; ``asked`` is the place that includes it."""
         try:
             real = path.resolve()
         except (OSError, ValueError, RuntimeError):  # a loop of links raises RuntimeError
-            self.findings.stop(asked, f"cannot read {shown(name, 200)}: not a usable file name")
+            self.problems.stop(asked, f"cannot read {shown(name, 200)}: invalid file name")
         if real in parents:
-            self.findings.stop(asked, f"{shown(name, 200)} includes itself")
+            self.problems.stop(asked, f"{shown(name, 200)} includes itself")
         if real not in self.done:
             if self.order >= MAX_FILES:
-                self.findings.stop(asked, f"more than {MAX_FILES} files are included")
+                self.problems.stop(asked, f"more than {MAX_FILES} files are included")
             text = self._text(path, name, asked)
             self.done[real] = self.document(text, name, path.parent, (*parents, real))
         return self.done[real]
 
     def document(self, text: str, name: str, folder: Path, parents: tuple[Path, ...]) -> Node:
-        """The tree of a file's text, laid over the files it includes."""
+        """The tree of a file's text, merged over the files it includes."""
         start = self._start(name)
-        root = compose(text, start, self.findings)
+        root = compose(text, start, self.problems)
         if root is None or root.value is None:
-            self.findings.stop(start, "the file is empty")
+            self.problems.stop(start, "the file is empty")
         if not isinstance(root.value, dict):
-            message = f"a suite is a mapping of keys to values, not {described(root)}"
-            self.findings.stop(root.mark, message)
+            message = f"a suite must be a mapping, not {described(root)}"
+            self.problems.stop(root.mark, message)
         own = dict(root.value)
         include = own.pop("include", None)
-        # What names a base does not name what is built on it.
+        # Name and notes of a base suite are not those of the suites that include it.
         layers = [
             _without(self.file(path, str(path), parents, mark), "name", "notes")
             for path, mark in (self._included(include, folder) if include else ())
@@ -116,14 +116,14 @@ class _Reader:
             path = tuple(keys.strip().split("."))
             if not equals or not all(path) or len(path) > MAX_DEPTH:
                 hint = "as in --set train.epochs=2"
-                self.findings.add(mark, "this is not of the form KEY=VALUE", hint)
+                self.problems.add(mark, "not of the form KEY=VALUE", hint)
                 continue
-            value = compose(text, mark, self.findings) or Node(None, mark)
+            value = compose(text, mark, self.problems) or Node(None, mark)
             root = self._with(root, path, dataclasses.replace(value, key=mark), ())
         return root
 
     def _with(self, node: Node, path: tuple[str, ...], value: Node, done: KeyPath) -> Node:
-        """``node`` with ``value`` at ``path`` below it; the node as it was where that cannot be."""
+        """``node`` with ``value`` at ``path``; unchanged, after adding a problem, if impossible."""
         if not path:
             return value
         first, rest = path[0], path[1:]
@@ -139,8 +139,10 @@ class _Reader:
             below = children.get(first) or Node(None, value.mark, value.mark)
             children[first] = self._with(below, rest, value, (*done, first))
             return dataclasses.replace(node, value=children)
-        message = f"{dotted(done)} is {described(node)}: there is nothing in it to set"
-        self.findings.add(value.mark, message, "set it as a whole, as in --set 'models=[rnn, gru]'")
+        message = f"{dotted(done)} is {described(node)}: it has no keys to set"
+        self.problems.add(
+            value.mark, message, "set the whole value, as in --set 'models=[rnn, gru]'"
+        )
         return node
 
     def _index(self, items: list[Node], text: str, mark: Mark, done: KeyPath) -> int | None:
@@ -149,12 +151,12 @@ class _Reader:
         message = f"{dotted(done)} is a list and has no item {shown(text)}"
         hint = f"items are 0 to {len(items) - 1}" if items else "it is empty"
         if any(item.value == text for item in items):
-            hint = f"write {dotted(done)} as a mapping, with `{text}:`, to reach into it"
-        self.findings.add(mark, message, hint)
+            hint = f"write {dotted(done)} as a mapping, with `{text}:`, to set keys in it"
+        self.problems.add(mark, message, hint)
         return None
 
     def _merged(self, base: Node, over: Node, name: str = "") -> Node:
-        """``over`` laid on ``base``: mappings key by key, everything else replaced."""
+        """``over`` merged over ``base``: mappings key by key, everything else replaced."""
         if not isinstance(base.value, dict) or not isinstance(over.value, dict):
             return over
         if name in self.alternatives and base.value.keys() != over.value.keys():
@@ -169,27 +171,29 @@ class _Reader:
         shipped = shipped_names()
         for item in node.value if isinstance(node.value, list) else [node]:
             if not isinstance(item.value, str) or not item.value:
-                message = f"include must be a file name or a list of them, not {described(item)}"
-                self.findings.stop(item.mark, message)
+                message = (
+                    f"include must be a file name or a list of file names, not {described(item)}"
+                )
+                self.problems.stop(item.mark, message)
             known = item.value in shipped
             yield find_suite(item.value) if known else folder / item.value, item.mark
 
     def _text(self, path: Path, name: str, asked: Mark) -> str:
         try:
             if path.exists() and not path.is_file():
-                self.findings.stop(asked, f"{shown(name, 200)} is not a file")
+                self.problems.stop(asked, f"{shown(name, 200)} is not a file")
             with path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
         except OSError as error:
-            self.findings.stop(asked, f"cannot read {shown(name, 200)}: {error.strerror}")
+            self.problems.stop(asked, f"cannot read {shown(name, 200)}: {error.strerror}")
         if len(data) > MAX_BYTES:
-            self.findings.stop(asked, f"{shown(name, 200)} is larger than {MAX_BYTES // 1024} KiB")
+            self.problems.stop(asked, f"{shown(name, 200)} is larger than {MAX_BYTES // 1024} KiB")
         try:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             before = data[: error.start].decode("utf-8", "replace")
             mark = place_after(self._start(name), before)
-            self.findings.stop(mark, "the file is not UTF-8 text", "save it in the encoding UTF-8")
+            self.problems.stop(mark, "the file is not UTF-8 text", "save it as UTF-8")
 
     def _start(self, name: str, line: int = 1) -> Mark:
         mark = Mark(printable(name), line, 1, self.order)

@@ -1,4 +1,4 @@
-"""JSON Schema of a suite, for editors that complete and check YAML while it is written."""
+"""JSON Schema of suites, for completion and validation in editors."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Schema = dict[str, Any]
 
 
 def json_schema(registry: Registry) -> Schema:
-    """The schema (draft 2020-12): fixed keys, and what the plugins of ``registry`` offer.
+    """The schema (draft 2020-12): the fixed keys, and the offers of the plugins in ``registry``.
 
-    What only the whole file shows (a case twice, an ambiguous name) is left to
-    ``seqbench validate``. ``datasets`` and ``models`` are not required, as ``include`` may bring
-    them.
+    Errors that depend on the whole file (a duplicate case, an ambiguous name) are left to
+    ``seqbench validate``. ``datasets`` and ``models`` are not required, since they can be in an
+    included file.
     """
     schema = Suite.model_json_schema()
     beside = EntryKeys.model_json_schema()
     definitions: Schema = {**schema.pop("$defs"), **beside.pop("$defs")}
     keys = schema["properties"]
     keys["include"] = {
-        "description": "suites that this one changes: files relative to it, or shipped ones",
+        "description": "suites to merge this one over: files relative to it, or shipped ones",
         **_any_of({"type": "string"}, {"type": "array", "items": {"type": "string"}}),
     }
     for kind in [kind for kind in KINDS if f"{kind}s" in keys]:
@@ -47,13 +47,13 @@ def json_schema(registry: Registry) -> Schema:
 
 
 def _plugins(kind: str, offers: Sequence[Offer[Any]], definitions: Schema) -> Schema:
-    """For each name that a suite can use, a reference to the parameters, put in ``definitions``."""
+    """A reference for each usable name to its parameters, which are added to ``definitions``."""
     found = {}
     count = Counter(offer.spec.name for offer in offers)
     for offer in offers:
         key = f"{kind}:{offer.qualified_name}"
         definitions[key] = _parameters(offer.spec)
-        # A name that two packages offer has to be written in full.
+        # A name that two packages offer must be qualified.
         short = [offer.spec.name] if count[offer.spec.name] == 1 else []
         for name in (*short, offer.qualified_name):
             found[name] = {"$ref": f"#/$defs/{key}"}
@@ -61,15 +61,15 @@ def _plugins(kind: str, offers: Sequence[Offer[Any]], definitions: Schema) -> Sc
 
 
 def _runtimes(registry: Registry) -> Schema:
-    """One name or a list of them: seqbench's own and those of plugins."""
+    """One name or a list of names: seqbench's own runtimes and those of plugins."""
     own = [offer.qualified_name for offer in OWN.offers]
-    whole = [offer.qualified_name for offer in registry.all_of("runtime")]
-    name = {"enum": list(dict.fromkeys([*runtime_names(registry), *own, *whole]))}
+    qualified = [offer.qualified_name for offer in registry.all_of("runtime")]
+    name = {"enum": list(dict.fromkeys([*runtime_names(registry), *own, *qualified]))}
     return _any_of(name, {"type": "array", "items": name, "minItems": 1, "uniqueItems": True})
 
 
 def _entries(plugins: Schema, beside: Mapping[str, Any]) -> Schema:
-    """A list of names or one-name mappings, or one mapping with all; ``beside`` may be added."""
+    """A list of names or one-name mappings, or one mapping; ``beside``: keys beside a name."""
     entry = {
         "type": "object",
         "properties": {**plugins, **beside},
@@ -101,7 +101,7 @@ def _or_grid(value: Schema) -> Schema:
 
 
 def _value(param: Param) -> Schema:
-    """What a parameter accepts."""
+    """The values that a parameter accepts."""
     default = list(param.default) if isinstance(param.default, tuple) else param.default
     about: Schema = {"default": default}
     if param.help:
@@ -144,7 +144,7 @@ def _methods(about: Schema, kinds: Mapping[str, Kind], *others: Schema) -> Schem
 
 
 def _measure(mapping: Schema) -> Schema:
-    """A list of names; or a mapping, in which null stands for the usual settings."""
+    """A list of names; or a mapping, in which null stands for the default settings."""
     names = list(mapping["properties"])
     settings = {
         name: _any_of({"$ref": f"#/$defs/{name.capitalize()}"}, {"type": "null"}) for name in names

@@ -1,4 +1,4 @@
-"""What a suite consists of: its keys, their types and their defaults."""
+"""The keys of a suite, their types and their defaults."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MAX_ENTRIES = 1_000
 
 
 class Keys(BaseModel):
-    """A mapping with fixed keys: strict types, nothing unknown, frozen."""
+    """A mapping with fixed keys: strict types, no unknown keys, frozen."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -54,30 +54,28 @@ class Training(Keys):
     optimizer: MethodField = Field(
         default_factory=lambda: Method("adam"), description="a torch optimizer"
     )
-    schedule: MethodField | None = Field(
-        default=None, description="what becomes of the learning rate"
-    )
-    clip_norm: Number | None = Field(
-        default=None, gt=0, description="greatest norm of the gradient"
-    )
-    threads: int = Field(default=1, ge=1, le=1024, description="CPU threads of one training")
+    schedule: MethodField | None = Field(default=None, description="learning rate schedule")
+    clip_norm: Number | None = Field(default=None, gt=0, description="clip gradients to this norm")
+    threads: int = Field(default=1, ge=1, le=1024, description="CPU threads for each training")
     precision: Literal["fp32", "bf16"] = Field(
-        default="fp32", description="of the forward and backward pass; bf16 by torch.autocast"
+        default="fp32", description="of forward and backward pass; bf16 uses torch.autocast"
     )
 
     def over(self, base: Training) -> Training:
-        """``base`` with what this one says explicitly; another optimizer or schedule is whole."""
-        said = {key: getattr(self, key) for key in self.model_fields_set}
+        """``base``, overridden by the explicit keys of this one.
+
+        Parameters of an optimizer or schedule are merged only if both name the same one.
+        """
+        explicit = {key: getattr(self, key) for key in self.model_fields_set}
         for key in ("optimizer", "schedule"):
-            if said.get(key) is not None:
-                said[key] = said[key].over(getattr(base, key))
-        return base.model_copy(update=said)
+            if explicit.get(key) is not None:
+                explicit[key] = explicit[key].over(getattr(base, key))
+        return base.model_copy(update=explicit)
 
     def resolved(self) -> dict[str, Any]:
-        """All settings as plain data, every default of optimizer and schedule filled in.
+        """All settings as plain data, with the defaults of optimizer and schedule.
 
-        The usual precision is not said, so that a case has the name that it had before there was
-        another.
+        The default precision is left out, so that ids are the same as before that key existed.
         """
         return {
             "epochs": self.epochs,
@@ -91,7 +89,7 @@ class Training(Keys):
 
 
 class Accuracy(Keys):
-    """Accuracy, or for numbers the mean squared error; it has no settings."""
+    """Accuracy, or mean squared error for numeric targets; it has no settings."""
 
 
 class Latency(Keys):
@@ -100,13 +98,16 @@ class Latency(Keys):
     budget: Duration = Field(default=10.0, description="time for each case")
     batch_sizes: Sizes = Field(default=(1, 64), min_length=1, description="sequences per call")
     seq_lens: Sizes = Field(
-        default=(), description="lengths that sequences are cut or repeated to; none: the dataset's"
+        default=(),
+        description="sequence lengths to cut or repeat to; default: the dataset's length",
     )
-    threads: Threads = Field(default=(1,), description="CPU threads; `all` is all cores")
-    runtimes: Runtimes = Field(default=("eager",), description="eager, compile, or a plugin's")
+    threads: Threads = Field(default=(1,), description="CPU threads; `all` means all cores")
+    runtimes: Runtimes = Field(
+        default=("eager",), description="eager, compile, or a plugin's runtime"
+    )
     processes: int = Field(default=10, ge=2, le=60, description="processes for each case")
-    warm_up: Duration = Field(default=0.5, description="least time of warming up each process")
-    precision: Share = Field(default=0.02, description="half-width of the interval that is enough")
+    warm_up: Duration = Field(default=0.5, description="minimum warm-up time of each process")
+    precision: Share = Field(default=0.02, description="interval half-width to reach")
 
 
 class Memory(Keys):
@@ -116,7 +117,7 @@ class Memory(Keys):
 
 
 class Measure(Keys):
-    """What is measured; accuracy always is."""
+    """What to measure; accuracy is always measured."""
 
     accuracy: Accuracy = Field(default_factory=Accuracy)
     latency: Latency | None = None
@@ -125,11 +126,11 @@ class Measure(Keys):
     @model_validator(mode="before")
     @classmethod
     def _mapping(cls, value: Any) -> Any:
-        """A list of names, and names without settings, ask for the defaults."""
+        """A list of names, or names without settings, use the defaults."""
         if isinstance(value, list):
             wrong = [item for item in value if not isinstance(item, str)]
             if wrong:
-                hint = "with settings, write measure as a mapping"
+                hint = "to give settings, write measure as a mapping"
                 refuse(f"must list names, not {described(wrong[0])}", hint)
             distinct(tuple(value))
             value = dict.fromkeys(value)
@@ -141,21 +142,21 @@ class Measure(Keys):
 
 
 class Limits(Keys):
-    """Where a trial is stopped."""
+    """Limits at which a trial is stopped."""
 
     time: Duration = Field(default=3600.0, description="time for each trial")
     memory: Size | None = Field(
-        default=None, description="memory of each process, torch included; none: the machine's"
+        default=None, description="memory of each process, including torch; default: the machine's"
     )
     retries: int = Field(
-        default=1, ge=0, le=10, description="new attempts where a signal killed a trial"
+        default=1, ge=0, le=10, description="retries of a trial killed by a signal"
     )
 
 
 class Reference(Keys):
-    """Figures published elsewhere, shown beside the measured ones."""
+    """Published figures, shown beside the measured ones."""
 
-    accuracy: Number | None = Field(default=None, ge=0, le=1, description="share of 1")
+    accuracy: Number | None = Field(default=None, ge=0, le=1, description="fraction, from 0 to 1")
     accuracy_last: Number | None = Field(default=None, ge=0, le=1, description="at the last epoch")
     mse: Number | None = Field(default=None, ge=0, description="mean squared error")
     parameters: int | None = Field(default=None, ge=0, description="number of parameters")
@@ -163,18 +164,18 @@ class Reference(Keys):
 
 
 class EntryKeys(Keys):
-    """What may stand beside a model's name in an entry of ``models``."""
+    """The keys allowed beside a model's name in an entry of ``models``."""
 
-    train: Training = Field(default_factory=Training, description="instead of the suite's train")
-    label: Line = Field(default="", description="what tables call it")
+    train: Training = Field(default_factory=Training, description="overrides the suite's train")
+    label: Line = Field(default="", description="its name in tables")
     reference: Reference = Field(default_factory=Reference, description=Reference.__doc__)
-    note: str = Field(default="", max_length=10_000, description="a remark under the table")
+    note: str = Field(default="", max_length=10_000, description="a note below the table")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a plugin offers, as a suite names it: a dataset, metric or report, as ``kind`` says. A
-    parameter given as a list is a grid.
+    """An entry of a suite: a dataset, metric or report with its parameters, of which lists are
+    grids.
     """
 
     name: str
@@ -184,7 +185,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class ModelEntry(Entry):
-    """A model as a suite names it; ``train`` holds what it overrides."""
+    """A model in a suite; ``train`` holds its overrides of the training settings."""
 
     kind: str = "model"
     train: Training = field(default_factory=Training)
@@ -194,33 +195,35 @@ class ModelEntry(Entry):
 
 
 class Suite(Keys):
-    """Which models, on which datasets, trained how, measured how, where, with which seeds."""
+    """Models and datasets, how to train and measure them, on which devices, with which seeds."""
 
     name: Annotated[str, AfterValidator(folder_name)] = Field(
-        description="names the folder of the results; the file's name if left out"
+        description="name of the results folder; default: the file's name"
     )
-    notes: str = Field(default="", max_length=10_000, description="remarks under the table")
+    notes: str = Field(default="", max_length=10_000, description="notes below the table")
     datasets: Annotated[tuple[InstanceOf[Entry], ...], WithJsonSchema({})] = Field(
-        min_length=1, description="what the models learn"
+        min_length=1, description="datasets to train on"
     )
     models: Annotated[tuple[InstanceOf[ModelEntry], ...], WithJsonSchema({})] = Field(
-        min_length=1, description="what is compared"
+        min_length=1, description="models to compare"
     )
     metrics: Annotated[tuple[InstanceOf[Entry], ...], WithJsonSchema({})] = Field(
-        default=(), description="what is asked of the trained models beside accuracy or mse"
+        default=(), description="metrics to compute in addition to accuracy or mse"
     )
     reports: Annotated[tuple[InstanceOf[Entry], ...], WithJsonSchema({})] = Field(
-        default=(), description="files about the run that are written into its folder at its end"
+        default=(), description="reports to write into the run's folder at its end"
     )
-    train: Training = Field(default_factory=Training, description="how every model is trained")
-    seeds: Seeds = Field(default=(0, 1, 2), description="a number of seeds, or a list of them")
-    devices: Devices = Field(default=("auto",), description="where trials run")
+    train: Training = Field(
+        default_factory=Training, description="training settings of every model"
+    )
+    seeds: Seeds = Field(default=(0, 1, 2), description="a number of seeds, or a list of seeds")
+    devices: Devices = Field(default=("auto",), description="devices to run trials on")
     target: TargetField = Field(
-        default=None, description="a figure to reach on validation, as accuracy >= 0.85"
+        default=None, description="metric value to reach on validation, as in accuracy >= 0.85"
     )
     measure: Measure = Field(default_factory=lambda: Measure(latency=Latency(), memory=Memory()))
     limits: Limits = Field(default_factory=Limits)
 
     def train_for(self, entry: ModelEntry) -> dict[str, Any]:
-        """The training settings of a model as plain data, its overrides and all defaults in."""
+        """The training settings of a model as plain data, with its overrides and all defaults."""
         return entry.train.over(self.train).resolved()

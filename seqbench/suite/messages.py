@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in plain words."""
+"""Turns pydantic's errors into messages for users."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LIMITS = {
 
 
 def in_words(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
-    """Message and hint for one error that pydantic found in data for ``model``."""
+    """The message and hint for one of pydantic's errors in data for ``model``."""
     kind, value, location = error["type"], error["input"], error["loc"]
     context: Mapping[str, Any] = error.get("ctx", {})
     if kind == "suite":
@@ -46,12 +46,12 @@ def in_words(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
         )
     if kind in WANTED:
         quotes = kind == "string_type" and isinstance(value, (int, float))
-        hint = f'write "{value}" for the text' if quotes else ""
+        hint = f'for text, write "{value}"' if quotes else ""
         return f"must be {WANTED[kind]}, not {described(value)}", hint
     if kind in LIMITS:
         words, key = LIMITS[kind]
         share = key == "le" and str(location[-1]).startswith("accuracy")
-        hint = "a share of 1: 0.85 stands for 85 %" if share else ""
+        hint = "a fraction: 0.85 means 85 %" if share else ""
         return f"must be {words} {_number(context[key])}, not {shown(value)}", hint
     if kind == "literal_error":
         return f"must be {context['expected']}, not {shown(value)}", ""
@@ -65,7 +65,7 @@ def in_words(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
 
 
 def keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys that a mapping at ``location`` below ``model`` can have."""
+    """The keys allowed in the mapping at ``location`` below ``model``."""
     for part in location:
         annotation = model.model_fields[str(part)].annotation
         choices = (annotation, *get_args(annotation))
@@ -78,6 +78,6 @@ def _number(limit: float) -> str:
 
 
 def unknown_name(error: UnknownName, name: str) -> str:
-    """Why a plugin's offer cannot be used, with the name as it is fit to be shown."""
+    """The message of an error about ``name``, safe to print."""
     text = str(error).replace(repr(name), shown(name))
     return "".join(character for character in text if character.isprintable())

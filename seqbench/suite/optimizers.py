@@ -1,7 +1,7 @@
 """The optimizers and schedules that a suite can name, with their parameters. Imports no torch.
 
-Names, types and defaults are torch's own. Left out are the switches that choose an implementation
-(``foreach``, ``fused``, ``capturable``, ``differentiable``) and ``maximize``.
+Names, types and defaults are those of torch. Not included: ``maximize``, and the options that
+select an implementation (``foreach``, ``fused``, ``capturable``, ``differentiable``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from seqbench.types import Param
 
 @dataclass(frozen=True)
 class Kind:
-    """One optimizer or schedule: its parameters, and those of them that have no default."""
+    """An available optimizer or schedule: its parameters, and those without a default."""
 
     parameters: Mapping[str, Param]
     required: tuple[str, ...] = ()
@@ -25,13 +25,13 @@ class Kind:
 
 @dataclass(frozen=True)
 class Method:
-    """An optimizer or schedule as a suite names it, with the parameters it gives."""
+    """An optimizer or schedule in a suite, with the parameters given there."""
 
     name: str
     given: Mapping[str, Any] = field(default_factory=dict)
 
     def over(self, base: Method | None) -> Method:
-        """This one; where ``base`` is of the same name, with the parameters only ``base`` gives."""
+        """This one, with the parameters of ``base`` as defaults if that has the same name."""
         if base is None or base.name != self.name:
             return self
         return Method(self.name, {**base.given, **self.given})
@@ -47,7 +47,7 @@ _EPS = Param(1e-8, minimum=0, help="added to the denominator")
 
 _BETAS = Param((0.9, 0.999), minimum=0, maximum=1, help="decay rates of the running averages")
 
-_MOMENTUM = Param(0.0, minimum=0, help="share of the step before")
+_MOMENTUM = Param(0.0, minimum=0, help="fraction of the previous step")
 
 _DECOUPLED = Param(False, help="decay weights as AdamW does")
 
@@ -56,7 +56,7 @@ _ADAM = {
     "betas": _BETAS,
     "eps": _EPS,
     "weight_decay": _DECAY,
-    "amsgrad": Param(False, help="keep the greatest second moment"),
+    "amsgrad": Param(False, help="use the maximum of past second moments"),
 }
 
 OPTIMIZERS: Mapping[str, Kind] = {
@@ -64,7 +64,7 @@ OPTIMIZERS: Mapping[str, Kind] = {
         {
             "lr": _rate(1e-3),
             "momentum": _MOMENTUM,
-            "dampening": Param(0.0, help="how much momentum is damped"),
+            "dampening": Param(0.0, help="damping of the momentum"),
             "weight_decay": _DECAY,
             "nesterov": Param(False, help="Nesterov's momentum"),
         }
@@ -86,7 +86,7 @@ OPTIMIZERS: Mapping[str, Kind] = {
             "lr": _rate(1e-2),
             "lr_decay": Param(0.0, minimum=0, help="decay of the learning rate"),
             "weight_decay": _DECAY,
-            "initial_accumulator_value": Param(0.0, minimum=0, help="where the sums start"),
+            "initial_accumulator_value": Param(0.0, minimum=0, help="initial value of the sums"),
             "eps": Param(1e-10, minimum=0, help=_EPS.help),
         }
     ),
@@ -122,7 +122,7 @@ OPTIMIZERS: Mapping[str, Kind] = {
         {
             "lr": _rate(1e-2),
             "lambd": Param(1e-4, help="decay term"),
-            "alpha": Param(0.75, help="power of the learning rate's decay"),
+            "alpha": Param(0.75, help="exponent of the learning rate's decay"),
             "t0": Param(1e6, help="step at which averaging starts"),
             "weight_decay": _DECAY,
         }
@@ -131,50 +131,56 @@ OPTIMIZERS: Mapping[str, Kind] = {
         {
             "lr": _rate(1e-2),
             "etas": Param((0.5, 1.2), minimum=0, help="factors of decrease and increase"),
-            "step_sizes": Param((1e-6, 50.0), minimum=0, help="least and greatest step"),
+            "step_sizes": Param((1e-6, 50.0), minimum=0, help="minimum and maximum step size"),
         }
     ),
 }
 
 SCHEDULES: Mapping[str, Kind] = {
     "cosine": Kind(
-        {"eta_min": Param(0.0, minimum=0, help="learning rate at the end")},
-        description="down to eta_min along half a cosine",
+        {"eta_min": Param(0.0, minimum=0, help="final learning rate")},
+        description="decreases to eta_min along half a cosine",
     ),
     "one_cycle": Kind(
         {
-            "max_lr": Param(0.01, minimum=0, help="learning rate at the top"),
-            "pct_start": Param(0.3, minimum=0, maximum=1, help="share of the steps going up"),
-            "div_factor": Param(25.0, minimum=1, help="max_lr over the first learning rate"),
-            "final_div_factor": Param(1e4, minimum=1, help="first learning rate over the last"),
-            "cycle_momentum": Param(False, help="move the momentum the other way"),
+            "max_lr": Param(0.01, minimum=0, help="maximum learning rate"),
+            "pct_start": Param(
+                0.3, minimum=0, maximum=1, help="fraction of the steps with increasing rate"
+            ),
+            "div_factor": Param(
+                25.0, minimum=1, help="max_lr divided by the initial learning rate"
+            ),
+            "final_div_factor": Param(
+                1e4, minimum=1, help="initial learning rate divided by the final one"
+            ),
+            "cycle_momentum": Param(False, help="cycle the momentum inversely"),
         },
         required=("max_lr",),
-        description="up to max_lr and down again, once",
+        description="increases to max_lr and decreases again, once",
     ),
     "step": Kind(
         {
-            "step_size": Param(1, minimum=1, help="epochs between two drops"),
-            "gamma": Param(0.1, minimum=0, help="factor of each drop"),
+            "step_size": Param(1, minimum=1, help="epochs between two decreases"),
+            "gamma": Param(0.1, minimum=0, help="factor of each decrease"),
         },
         required=("step_size",),
-        description="drops by a factor every few epochs",
+        description="multiplied by gamma every step_size epochs",
     ),
     "exponential": Kind(
         {"gamma": Param(0.9, minimum=0, help="factor of each epoch")},
         required=("gamma",),
-        description="drops by a factor every epoch",
+        description="multiplied by gamma every epoch",
     ),
 }
 
 
 def problem_with(value: Any, declared: Param) -> str:
-    """As :func:`.parameters.problem_with`; a list is held to the default item by item."""
+    """Like :func:`.parameters.problem_with`; a list is checked item by item."""
     problem = parameters.problem_with(value, declared)
     if problem or not isinstance(declared.default, tuple):
         return problem
     if len(value) != len(declared.default):
-        return f"{value!r} is a list of {len(value)}, not of {len(declared.default)}"
+        return f"{value!r} is a list of length {len(value)}, not {len(declared.default)}"
     for item, default in zip(value, declared.default, strict=True):
         limits = Param(default, minimum=declared.minimum, maximum=declared.maximum)
         if problem := parameters.problem_with(item, limits):
@@ -183,12 +189,12 @@ def problem_with(value: Any, declared: Param) -> str:
 
 
 def missing(method: Method, kinds: Mapping[str, Kind]) -> list[str]:
-    """Parameters without a default that ``method`` does not give."""
+    """The required parameters that ``method`` does not give."""
     return [name for name in kinds[method.name].required if name not in method.given]
 
 
 def conflict(optimizer: Method, schedule: Method | None) -> str:
-    """Why torch would refuse these two, or ``""``."""
+    """Why torch would reject this combination, or ``""``."""
     params = resolved(optimizer, OPTIMIZERS)["params"]
     if params.get("nesterov") and (params["momentum"] <= 0 or params["dampening"] != 0):
         return "nesterov needs a momentum above 0 and a dampening of 0"
@@ -199,7 +205,7 @@ def conflict(optimizer: Method, schedule: Method | None) -> str:
 
 
 def resolved(method: Method, kinds: Mapping[str, Kind]) -> dict[str, Any]:
-    """``{"name", "params"}`` as plain data, with every default filled in."""
+    """``{"name", "params"}`` as plain data, with all defaults."""
     declared = kinds[method.name].parameters
     params = parameters.completed(method.given, declared)
     for name, param in declared.items():

@@ -1,4 +1,4 @@
-"""What the command line changes about a suite."""
+"""The changes that the command line makes to a suite."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Selection:
-    """What the command line changes about a suite.
+    """The changes that the command line makes to a suite.
 
     Args:
-        overrides: ``"train.epochs=2"`` and the like.
-        models, datasets: only these (names; for models also labels).
-        devices, seeds: instead of the suite's.
-        allow_many: plan more than 1,000 trials.
+        overrides: settings to change, such as ``"train.epochs=2"``.
+        models, datasets: run only these (names; for models also labels).
+        devices, seeds: replace the suite's.
+        allow_many: allow more than 1,000 trials.
     """
 
     overrides: Sequence[str] = ()
@@ -27,20 +27,20 @@ class Selection:
     allow_many: bool = False
 
     @classmethod
-    def of(cls, told: Any) -> Selection:
-        """As ``run.json`` has it; what no seqbench has written there is left out."""
-        told = told if isinstance(told, dict) else {}
-        lists = {name: told[name] for name in LISTS if isinstance(told.get(name), list)}
-        seeds = told["seeds"] if type(told.get("seeds")) is int else None
+    def of(cls, stored: Any) -> Selection:
+        """From ``run.json``; invalid values, which seqbench never writes, are ignored."""
+        stored = stored if isinstance(stored, dict) else {}
+        lists = {name: stored[name] for name in LISTS if isinstance(stored.get(name), list)}
+        seeds = stored["seeds"] if type(stored.get("seeds")) is int else None
         texts = {name: tuple(map(str, values)) for name, values in lists.items()}
-        return cls(**texts, seeds=seeds, allow_many=told.get("allow_many") is True)
+        return cls(**texts, seeds=seeds, allow_many=stored.get("allow_many") is True)
 
     def __bool__(self) -> bool:
         """Whether it changes anything."""
         return self.seeds is not None or any(getattr(self, name) for name in LISTS)
 
     def __str__(self) -> str:
-        """As one would write it on the command line."""
+        """As options of the command line."""
         words = [
             word for name, option in LISTS.items() for value in getattr(self, name)
             for word in (option, value)
@@ -55,5 +55,5 @@ LISTS = {
 
 
 def override_key(override: str) -> str:
-    """Its key: that of ``"train.epochs=2"`` is ``train.epochs``."""
+    """The key of an override: ``train.epochs`` for ``"train.epochs=2"``."""
     return override.partition("=")[0].strip()

@@ -1,8 +1,8 @@
-"""Strict YAML: one text as a tree of plain values in which each knows its place.
+"""Parses strict YAML into a tree of plain values, each with its position.
 
-The rules are those of YAML 1.2's core schema, which hold fewer surprises than PyYAML's own:
-``1e-3`` is a number, ``no`` and ``12:30`` are text. Whatever a file can say twice or hide
-(duplicate keys, tags, merge keys, endless aliases) is a problem that names its line.
+Scalars follow YAML 1.2's core schema, which has fewer surprises than PyYAML's own: ``1e-3`` is a
+number, ``no`` and ``12:30`` are text. Ambiguous or dangerous features (duplicate keys, tags, merge
+keys, exponentially growing aliases) are errors with their line.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ TAG_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 SYNTAX_HINTS = {
-    "\\t": "indent with spaces, not with tabs",
-    "mapping values are not allowed here": "is the line above indented right and complete?",
-    "expected ',' or": "is a bracket, comma or quote missing?",
-    "expected <block end>": "is this line indented like the lines it belongs to?",
-    "could not find expected ':'": "is a colon, or the space after it, missing?",
+    "\\t": "indent with spaces, not tabs",
+    "mapping values are not allowed here": "check the line above: indentation, missing colon?",
+    "expected ',' or": "missing bracket, comma or quote?",
+    "expected <block end>": "is this line indented like its neighbors?",
+    "could not find expected ':'": "missing colon, or missing space after it?",
 }
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A place: lines and columns count from 1 (0: the file as a whole), ``order`` counts files."""
+    """A position: lines and columns count from 1 (0: the whole file), ``order`` counts files."""
 
     file: str
     line: int = 0
@@ -75,14 +75,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Node:
-    """A value with its place.
+    """A value with its position.
 
     Args:
         value: a scalar, a list of nodes, or a mapping of text to nodes.
-        mark: where the value stands.
-        key: where its key stands, if it has one.
+        mark: position of the value.
+        key: position of its key, if it has one.
         size, height: number of nodes in it, itself included; levels below it.
-        broken: a problem with it was noted already, so nobody needs to look at it again.
+        broken: whether a problem with it was already reported, so that it needs no more checks.
     """
 
     value: Scalar | list[Node] | dict[str, Node]
@@ -101,7 +101,7 @@ class Node:
         return self.value
 
     def child(self, part: str | int) -> Node | None:
-        """What a mapping has under a key, or a list at an index or under an item's own name."""
+        """The value of a key of a mapping, or the item of a list with an index or name."""
         if isinstance(self.value, dict):
             return self.value.get(str(part))
         if isinstance(self.value, list):
@@ -111,7 +111,7 @@ class Node:
         return None
 
     def chain(self, path: KeyPath) -> list[Node]:
-        """This node and those below it along ``path``, as far as there are any."""
+        """This node and those below it along ``path``, as far as they exist."""
         nodes = [self]
         for part in path:
             below = nodes[-1].child(part)
@@ -122,7 +122,7 @@ class Node:
 
 
 class Problems:
-    """Problems found so far, each with its place."""
+    """The problems found so far, each with its position."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[Mark, Problem], None] = {}
@@ -134,78 +134,79 @@ class Problems:
         return bool(self._found)
 
     def error(self) -> SuiteError:
-        """All of them, sorted by file and line; cut where there are too many."""
+        """All problems as one error, sorted by file and line, at most ``MAX_SHOWN_PROBLEMS``."""
         found = sorted(self._found, key=lambda one: (one[0].order, one[0].line, one[0].column))
         problems = [problem for _, problem in found]
         if len(problems) > MAX_SHOWN_PROBLEMS:
             more = len(problems) - MAX_SHOWN_PROBLEMS
             last = problems[MAX_SHOWN_PROBLEMS - 1].where
             problems = problems[:MAX_SHOWN_PROBLEMS]
-            problems.append(Problem(last, "", f"and {more} more problem{'s' * (more != 1)} below"))
+            noun = "problem" if more == 1 else "problems"
+            problems.append(Problem(last, "", f"and {more} more {noun} below"))
         return SuiteError(problems)
 
     def stop(self, mark: Mark, message: str, hint: str = "") -> NoReturn:
-        """Adds a problem after which reading cannot go on, and raises all."""
+        """Add a problem that prevents further reading, and raise all problems."""
         self.add(mark, message, hint)
         raise self.error() from None
 
 
 def shown(value: Any, most: int = 60) -> str:
-    """``repr`` of a value from a file: at most ``most`` characters, none of them a control code."""
-    # A part is enough: the repr of a long text or list is never needed whole.
+    """``repr`` of a value from a file: at most ``most`` characters, no control characters."""
+    # Avoids the repr of a long text or list, of which only the start is shown.
     text = repr(value[: most + 1] if isinstance(value, (str, list)) else value)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def dotted(path: KeyPath) -> str:
-    """A key path as it is written for ``--set``, safe to print."""
+    """A key path as in ``--set``, safe to print."""
     parts = [str(part) for part in path]
     return ".".join(
         part if part.isprintable() and len(part) <= 60 else shown(part) for part in parts
     )
 
 
-def compose(text: str, start: Mark, findings: Problems) -> Node | None:
-    """The tree of the one document in ``text``, or ``None`` if there is none.
+def compose(text: str, start: Mark, problems: Problems) -> Node | None:
+    """Parse the only document in ``text``; ``None`` if it has none.
 
     Args:
-        start: names the file. With ``line=0`` the whole text counts as one place.
-        findings: takes the problems that do not stop the reading.
+        start: names the file. With ``line=0`` the whole text counts as one position.
+        problems: collects the problems that do not prevent further reading.
 
     Raises:
-        SuiteError: the text cannot be read on.
+        SuiteError: invalid YAML.
     """
-    return _Composer(text, start, findings).document()
+    return _Composer(text, start, problems).document()
 
 
 class _Composer:
-    """Makes a tree of one text. Works on PyYAML's events, so that no node is built unseen."""
+    """Builds the tree of one text from PyYAML's events, so that every node is checked first."""
 
-    def __init__(self, text: str, start: Mark, findings: Problems):
-        self.text, self.start, self.findings = text, start, findings
+    def __init__(self, text: str, start: Mark, problems: Problems):
+        self.text, self.start, self.problems = text, start, problems
         self.at = start
         self.anchors: dict[str, Node] = {}
         self.count = 0
 
     def document(self) -> Node | None:
-        """The only document; ``None`` if there is none."""
+        """The only document; ``None`` if the text has none."""
         if "\0" in self.text:
             mark = place_after(self.start, self.text[: self.text.index("\0")])
-            self.findings.stop(mark, "the file holds a NUL byte: it is not text")
+            self.problems.stop(mark, "the file contains a NUL byte: it is not text")
         try:
             return self._document()
         except yaml.reader.ReaderError as error:
             mark = place_after(self.start, self.text[: error.position])
-            self.findings.stop(mark, f"the character {shown(chr(error.character))} is not allowed")
+            self.problems.stop(mark, f"the character {shown(chr(error.character))} is not allowed")
         except yaml.MarkedYAMLError as error:
             place = error.problem_mark or error.context_mark
             mark = self._mark(place) if place else self.at
-            problem = printable(error.problem or "not YAML")[:200]
+            problem = printable(error.problem or "invalid YAML")[:200]
             hint = next((hint for part, hint in SYNTAX_HINTS.items() if part in problem), "")
-            self.findings.stop(mark, problem, hint)
+            self.problems.stop(mark, problem, hint)
         except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
-            # PyYAML lets some through, such as "\UFFFFFFFF", a character that does not exist.
-            self.findings.stop(self.at, "this is not YAML")
+            # Such as "\UFFFFFFFF", a character that does not exist.
+            self.problems.stop(self.at, "invalid YAML")
 
     def _document(self) -> Node | None:
         self.events = yaml.parse(self.text, Loader=yaml.SafeLoader)
@@ -213,8 +214,8 @@ class _Composer:
         for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    message = "a second document starts here: a suite is one document"
-                    self.findings.stop(self._mark(event.start_mark), message)
+                    message = "a second document starts here: a suite must be a single document"
+                    self.problems.stop(self._mark(event.start_mark), message)
                 root = self._node(next(self.events), 0)
         return root
 
@@ -237,7 +238,7 @@ class _Composer:
     def _alias(self, event: Any, mark: Mark, depth: int) -> Node:
         if event.anchor not in self.anchors:
             message = f"the alias {shown('*' + event.anchor)} has no anchor before it"
-            self.findings.stop(mark, message)
+            self.problems.stop(mark, message)
         node = self.anchors[event.anchor]
         self._grow(mark, node.size, depth + node.height)
         return node
@@ -245,9 +246,9 @@ class _Composer:
     def _grow(self, mark: Mark, size: int, depth: int) -> None:
         self.count += size
         if self.count > MAX_NODES:
-            self.findings.stop(mark, f"the file grows to more than {MAX_NODES:,} values")
+            self.problems.stop(mark, f"the file expands to more than {MAX_NODES:,} values")
         if depth > MAX_DEPTH:
-            self.findings.stop(mark, f"this is nested more than {MAX_DEPTH} levels deep")
+            self.problems.stop(mark, f"nested more than {MAX_DEPTH} levels deep")
 
     def _sequence(self, mark: Mark, depth: int) -> Node:
         items = []
@@ -271,12 +272,12 @@ class _Composer:
         if key.broken:
             return False
         if not isinstance(key.value, str):
-            self.findings.add(key.mark, f"a key must be text, not {described(key)}")
+            self.problems.add(key.mark, f"a key must be text, not {described(key)}")
         elif key.value == "<<" and not getattr(event, "style", None):
-            self.findings.add(key.mark, "merge keys (<<) are not supported", "write the keys out")
+            self.problems.add(key.mark, "merge keys (<<) are not supported", "write out the keys")
         elif key.value in children:
-            message = f"the key {shown(key.value)} is given twice"
-            self.findings.add(key.mark, message, f"first at {children[key.value].key}")
+            message = f"duplicate key {shown(key.value)}"
+            self.problems.add(key.mark, message, f"first at {children[key.value].key}")
         else:
             return True
         return False
@@ -287,7 +288,7 @@ class _Composer:
         if as_text:
             value: Scalar = text
         elif INT.fullmatch(text) and len(text) > 19:
-            return self._broken(mark, f"{shown(text)} is too large a whole number")
+            return self._broken(mark, f"the whole number {shown(text)} is too large")
         else:
             value = _resolved(text)
         if isinstance(value, float) and not math.isfinite(value):
@@ -311,7 +312,7 @@ class _Composer:
         return node
 
     def _broken(self, mark: Mark, message: str) -> Node:
-        self.findings.add(mark, message)
+        self.problems.add(mark, message)
         return Node(None, mark, broken=True)
 
     def _mark(self, place: Any) -> Mark:
@@ -321,7 +322,7 @@ class _Composer:
 
 
 def place_after(start: Mark, before: str) -> Mark:
-    """The place after the text ``before``."""
+    """The position after the text ``before``."""
     if not start.line:
         return start
     line = before.count("\n") + 1
@@ -329,7 +330,7 @@ def place_after(start: Mark, before: str) -> Mark:
 
 
 def printable(text: str) -> str:
-    """The text itself, or its ``repr`` if it holds control characters."""
+    """The text itself, or its ``repr`` if it contains control characters."""
     return text if text.isprintable() else shown(text, most=200)
 
 

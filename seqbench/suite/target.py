@@ -1,4 +1,4 @@
-"""The figure that a training is to reach: ``accuracy >= 0.85``."""
+"""The metric value to reach in training, such as ``accuracy >= 0.85``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NUMBER = r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,3})?"
 
 WORDS = re.compile(r"([^\s<>=!≤≥]+)\s*([<>=!≤≥]+)\s*(.+)")
 
-SIGNS = {one.name: ">=" if one.higher_is_better else "<=" for one in deciding().values()}
+SIGNS = {metric.name: ">=" if metric.higher_is_better else "<=" for metric in deciding().values()}
 
-#: What JSON Schema can say of it.
+#: The same for JSON Schema.
 PATTERN = rf"^\s*({'|'.join(name + BLANKS + sign for name, sign in SIGNS.items())})\s*{NUMBER}\s*$"
 
 FORM = "as in accuracy >= 0.85 or mse <= 0.01"
@@ -26,7 +26,7 @@ FORM = "as in accuracy >= 0.85 or mse <= 0.01"
 
 @dataclass(frozen=True)
 class Target:
-    """A bound for a metric, on the side that is better."""
+    """The bound of a metric that a training should reach."""
 
     metric: str
     value: float
@@ -36,23 +36,23 @@ class Target:
 
     @classmethod
     def parse(cls, given: object) -> Target:
-        """Reads ``metric >= number``, or ``<=`` where less is better.
+        """Parse ``metric >= number``, or ``<=`` if lower is better.
 
         Raises:
-            ValueError: with what is wrong and a hint, as two arguments.
+            ValueError: with two arguments, message and hint.
         """
         words = WORDS.fullmatch(given.strip()) if isinstance(given, str) else None
         if words is None:
             raise ValueError(f"must be a metric and a bound, not {described(given)}", FORM)
         metric, sign, number = words.groups()
         if metric not in SIGNS:
-            raise ValueError(f"no metric is called {shown(metric)}", nearest(metric, SIGNS))
+            raise ValueError(f"unknown metric {shown(metric)}", nearest(metric, SIGNS))
         if not re.fullmatch(NUMBER, number):
             raise ValueError(f"the bound must be a number, not {shown(number)}", FORM)
         if sign != SIGNS[metric]:
-            which = "more" if find(metric).higher_is_better else "less"
+            better = "higher" if find(metric).higher_is_better else "lower"
             raise ValueError(
-                f"{metric} needs {SIGNS[metric]}, not {shown(sign)}: {which} is better",
+                f"{metric} needs {SIGNS[metric]}, not {shown(sign)}: {better} is better",
                 f"write {metric} {SIGNS[metric]} {number}",
             )
         return cls(metric, _checked(metric, float(number)))
@@ -64,6 +64,6 @@ def _checked(metric: str, value: float) -> float:
     if find(metric).share and value > 1:
         raise ValueError(
             f"the bound of {metric} must be at most 1, not {value:g}",
-            "a share of 1: 0.85 stands for 85 %",
+            "a fraction: 0.85 means 85 %",
         )
     return value

@@ -1,4 +1,4 @@
-"""YAML → Suite: every problem of a suite at once, each with its line."""
+"""Validates a suite: YAML → Suite, or all its problems, each with its line."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Kind, Method
 from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
 from seqbench.types import Param
 
-#: Keys that hold one choice of several, so that another choice replaces the whole.
+#: Keys that name one of several alternatives: a different one replaces the whole mapping.
 ALTERNATIVES = ("optimizer", "schedule")
 
-#: Kinds of entries that are a name with its parameters; that of a model says more.
+#: Kinds of entries that are only a name with parameters; entries of models have more keys.
 PLAIN = ("dataset", "metric", "report")
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_suite(path: Path, *, overrides: Sequence[str] = (), registry: Registry) -> Suite:
-    """Reads and checks a suite file.
+    """Read and validate a suite file.
 
     Args:
         overrides: settings to change, as ``"train.epochs=2"``.
-        registry: the plugins that the suite may name.
+        registry: the available plugins.
 
     Raises:
-        SuiteError: with every problem of the file, in its order.
+        SuiteError: with all problems of the file, in file order.
     """
-    root, findings = read_tree(Path(path), overrides, alternatives=ALTERNATIVES)
-    return _Validator(root, findings, registry).suite(Path(path).stem)
+    root, problems = read_tree(Path(path), overrides, alternatives=ALTERNATIVES)
+    return _Validator(root, problems, registry).suite(Path(path).stem)
 
 
 def suite_name(path: Path, overrides: Sequence[str] = ()) -> str:
-    """The name of a suite, from its file alone: nothing else of it is checked.
+    """The name of a suite; reads its file and validates nothing else.
 
     Raises:
         SuiteError: the file cannot be read.
@@ -58,17 +58,17 @@ def suite_name(path: Path, overrides: Sequence[str] = ()) -> str:
 def parse_suite(
     text: str, name: str = "suite.yaml", *, overrides: Sequence[str] = (), registry: Registry
 ) -> Suite:
-    """As :func:`load_suite`, from text; ``name`` stands for the file in messages."""
-    root, findings = read_tree_text(text, name, overrides, alternatives=ALTERNATIVES)
-    return _Validator(root, findings, registry).suite(Path(name).stem)
+    """Like :func:`load_suite`, from text; ``name`` is used as file name in messages."""
+    root, problems = read_tree_text(text, name, overrides, alternatives=ALTERNATIVES)
+    return _Validator(root, problems, registry).suite(Path(name).stem)
 
 
 @dataclass
 class _Validator:
-    """Checks one tree. Each method returns what it could make of its part, or ``None``."""
+    """Validates one tree. Methods return the parsed part, or ``None`` after adding a problem."""
 
     root: Node
-    findings: Problems
+    problems: Problems
     registry: Registry
     placed: list[tuple[KeyPath, Entry]] = field(default_factory=list)
 
@@ -77,7 +77,7 @@ class _Validator:
         raw.setdefault("name", _as_name(stem))
         if "train" in raw:
             raw["train"] = self.training(("train",))
-        # Entries that are wrong were noted; the other keys are checked all the same.
+        # Placeholders replace invalid entries, so that the other keys are validated too.
         for kind in PLAIN:
             found = [self.entry(kind, *entry) for entry in self.entries(f"{kind}s")]
             if f"{kind}s" in raw:
@@ -89,33 +89,33 @@ class _Validator:
         base = suite.train if suite else Training()
         self.methods_fit(base, ("train",))
         self.entries_fit(base)
-        if self.findings or suite is None:
-            raise self.findings.error()
+        if self.problems or suite is None:
+            raise self.problems.error()
         return suite
 
     def problem(self, path: KeyPath, message: str, hint: str = "", at_key: bool = False) -> None:
-        """Notes a problem with what stands at ``path``, unless one is known there already."""
+        """Add a problem at ``path``, unless one was already reported there."""
         chain = self.root.chain(path)
         if any(node.broken for node in chain):
             return
         node = chain[-1]
         at_key = at_key or len(chain) <= len(path)
         mark = node.key if at_key and node.key else node.mark
-        self.findings.add(mark, message, hint, dotted(path))
+        self.problems.add(mark, message, hint, dotted(path))
 
     def validated(self, model: type[Model], raw: Any, path: KeyPath) -> Model | None:
-        """``raw`` as a ``model``, or ``None`` after noting what is wrong."""
+        """``raw`` as a ``model``, or ``None`` after adding its problems."""
         try:
             return model.model_validate(raw, context=self.registry)
         except ValidationError as error:
-            for one in error.errors(include_url=False):
-                message, hint = in_words(one, model)
-                unknown = one["type"] == "extra_forbidden"
-                self.problem((*path, *one["loc"]), message, hint, at_key=unknown)
+            for details in error.errors(include_url=False):
+                message, hint = in_words(details, model)
+                unknown = details["type"] == "extra_forbidden"
+                self.problem((*path, *details["loc"]), message, hint, at_key=unknown)
             return None
 
     def entries(self, key: str) -> Iterator[tuple[KeyPath, Node]]:
-        """The items of ``datasets``, ``models``, …; of a mapping, each key as if in a list."""
+        """The items of ``datasets``, ``models``, …; each key of a mapping counts as an item."""
         node = self.root.child(key)
         if node is None:
             return
@@ -133,7 +133,7 @@ class _Validator:
             yield from (((key, number), item) for number, item in enumerate(node.value))
 
     def entry(self, kind: str, path: KeyPath, node: Node) -> Entry | None:
-        """A dataset, metric or report: a name, or one name with its parameters."""
+        """A dataset, metric or report: a name, or one name with parameters."""
         if isinstance(node.value, str):
             name, at, params = node.value, path, Node({}, node.mark)
         elif isinstance(node.value, dict) and len(node.value) == 1:
@@ -184,7 +184,7 @@ class _Validator:
         return entry
 
     def only_model(self, path: KeyPath, node: Node, names: list[str]) -> str | None:
-        """The one key of an entry that names its model; the others are misspelt, or too many."""
+        """The key of an entry that names its model; other unknown keys are problems."""
         if not names:
             self.not_an_entry(path, node, "model")
             return None
@@ -207,15 +207,15 @@ class _Validator:
         self, path: KeyPath, node: Node, kind: str, names: Sequence[str] | None = None
     ) -> None:
         if not isinstance(node.value, dict):
-            message = f"must be a {kind}'s name, alone or with its parameters"
+            message = f"must be the name of a {kind}, alone or with parameters"
             self.problem(path, f"{message}, not {described(node)}")
             return
         names = list(node.value) if names is None else names
         if len(names) > 1:
             message = f"names more than one {kind}: {', '.join(shown(name) for name in names[:5])}"
-            self.problem(path, message, "give each an entry of its own, with '- ' before it")
+            self.problem(path, message, "write each as its own entry, starting with '- '")
         else:
-            self.problem(path, f"names no {kind}")
+            self.problem(path, f"the entry names no {kind}")
 
     def knows(self, name: str) -> bool:
         try:
@@ -232,29 +232,29 @@ class _Validator:
             return None
 
     def params(self, at: KeyPath, node: Node, declared: Mapping[str, Param]) -> dict[str, Any]:
-        """The parameters given under a plugin's name, grids and all."""
-        good = {}
+        """The parameters given for an offer, including grids."""
+        params = {}
         for name, value, path in self.known_params(at, node, declared):
             param = declared[name]
             if isinstance(value, list) and not value:
-                self.problem(path, "an empty list leaves no value to run with")
+                self.problem(path, "the list of values is empty")
             elif not parameters.is_grid(value, param):
                 self.value_fits(path, value, param)
             else:
                 self.grid_fits(path, value, param)
-            good[name] = value
-        return good
+            params[name] = value
+        return params
 
     def grid_fits(self, path: KeyPath, values: list[Any], param: Param) -> None:
         fits = [self.value_fits((*path, n), value, param) for n, value in enumerate(values)]
         axes = grids.axes({"": values}, {"": param})
         if all(fits) and len(grids.keys(axes)[""]) < len(axes[""]):
-            self.problem(path, "the list holds a value twice")
+            self.problem(path, "the list contains a value twice")
 
     def known_params(
         self, at: KeyPath, node: Node, declared: Mapping[str, Param]
     ) -> Iterator[tuple[str, Any, KeyPath]]:
-        """Name, value and path of each parameter that is declared."""
+        """Name, value and path of each given parameter that is declared."""
         if node.value is not None and not isinstance(node.value, dict):
             self.problem(at, f"parameters must be a mapping, not {described(node)}")
             return
@@ -263,7 +263,7 @@ class _Validator:
             if name in declared:
                 yield name, child.plain(), path
             else:
-                hint = parameters.nearest(name, declared) or "it has no parameters"
+                hint = parameters.nearest(name, declared) or "no parameters are allowed"
                 if name in EntryKeys.model_fields:
                     hint = "write it beside the name, not among its parameters"
                 self.problem(path, f"unknown parameter {shown(name)}", hint, at_key=True)
@@ -275,7 +275,7 @@ class _Validator:
         return not message
 
     def training(self, path: KeyPath) -> Any:
-        """The mapping ``train``, with optimizer and schedule checked and replaced by a Method."""
+        """The mapping ``train``, with optimizer and schedule validated, as :class:`Method`."""
         node = self.root.chain(path)[-1]
         raw = node.plain()
         if not isinstance(raw, dict):
@@ -297,14 +297,14 @@ class _Validator:
             name, params = next(iter(node.value.items()))
             at = (*path, str(name))
         if not isinstance(name, str):
-            count = f" of {len(name)} names" if isinstance(name, dict) else ""
-            message = f"must be one {what}'s name, alone or with its parameters"
+            count = f" with {len(name)} keys" if isinstance(name, dict) else ""
+            message = f"must be the name of one {what}, alone or with parameters"
             self.problem(path, f"{message}, not {described(node)}{count}")
             return None
         kind = kinds.get(name.lower())
         if kind is None:
             hint = parameters.nearest(name.lower(), kinds)
-            self.problem(at, f"no {what} is called {shown(name)}", hint, at_key=True)
+            self.problem(at, f"unknown {what} {shown(name)}", hint, at_key=True)
             return None
         given = {}
         for key, value, where in self.known_params(at, params, kind.parameters):
@@ -316,7 +316,7 @@ class _Validator:
         return Method(name.lower(), given)
 
     def methods_fit(self, train: Training, path: KeyPath) -> None:
-        """Optimizer and schedule of settings that are complete."""
+        """Check optimizer and schedule of complete training settings."""
         if train.schedule is not None:
             for name in optimizers.missing(train.schedule, SCHEDULES):
                 at = (*path, "schedule", train.schedule.name)
@@ -325,7 +325,7 @@ class _Validator:
             self.problem((*path, "optimizer"), conflict)
 
     def entries_fit(self, base: Training) -> None:
-        """What shows only when all is put together: overrides laid on ``train``, cases twice."""
+        """Check what depends on the whole suite: overrides of ``train``, and duplicate cases."""
         seen: dict[str, list[tuple[KeyPath, grids.Keys]]] = {}
         for path, entry in self.placed:
             offer = self.registry.look_up(entry.kind, entry.name)
@@ -338,12 +338,12 @@ class _Validator:
             keys = grids.keys(grids.axes(entry.params, offer.spec.parameters))
             for other, others in seen.setdefault(same, []):
                 if grids.overlap(keys, others):
-                    message = f"the same as {dotted(other)}"
-                    self.problem(path, message, "change a parameter, or leave one out", at_key=True)
+                    message = f"duplicate of {dotted(other)}"
+                    self.problem(path, message, "change a parameter, or remove one", at_key=True)
                     break
             seen[same].append((path, keys))
 
 
 def _as_name(stem: str) -> str:
-    """A file's name as a suite's name."""
+    """A suite's name made from a file's name."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).lstrip("_.-")[:64] or "suite"

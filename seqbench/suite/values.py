@@ -1,4 +1,4 @@
-"""What a value in a suite may be: durations, sizes, shares, seeds, devices, runtimes."""
+"""The types of values in a suite: durations, sizes, fractions, seeds, devices, runtimes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ DURATION_UNITS = (3600.0, 60.0, 1.0, 0.001)
 
 
 def refuse(message: str, hint: str = "") -> NoReturn:
-    """A problem in our own words; braces would be taken for placeholders."""
+    """Raise a validation error with message and hint."""
+    # Pydantic would take braces in a message for placeholders.
     raise PydanticCustomError("suite", "{message}", {"message": message, "hint": hint})
 
 
@@ -59,13 +60,13 @@ def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     seen: set[Any] = set()
     for value in values:
         if value in seen:
-            refuse(f"{shown(value)} is given twice")
+            refuse(f"duplicate value {shown(value)}")
         seen.add(value)
     return values
 
 
 def _seconds(value: Any) -> float:
-    """A duration such as ``30m``, ``1h30m``, ``500ms`` or a number of seconds, in seconds."""
+    """Seconds, from ``30m``, ``1h30m``, ``500ms`` or a number of seconds."""
     hint = "as in 30m, 10s, 1h30m, 500ms, or a number of seconds"
     if isinstance(value, str) and (parts := DURATION.fullmatch(value.strip())) and value.strip():
         amounts = zip(parts.groups("0"), DURATION_UNITS, strict=True)
@@ -81,7 +82,7 @@ def _seconds(value: Any) -> float:
 
 
 def _bytes(value: Any) -> int:
-    """An amount of memory such as ``8GiB``, ``500MB`` or a number of bytes."""
+    """Bytes, from ``8GiB``, ``500MB`` or a number of bytes."""
     hint = "as in 8GiB, 1500MB, or a number of bytes"
     if isinstance(value, str) and (parts := SIZE.fullmatch(value.strip())):
         unit = (parts[2] or "B").lower()
@@ -89,14 +90,14 @@ def _bytes(value: Any) -> int:
     elif not isinstance(value, int) or isinstance(value, bool):
         refuse(f"must be an amount of memory, not {described(value)}", hint)
     if not LEAST_MEMORY <= value <= 2**60:
-        refuse(f"must be at least {LEAST_MEMORY >> 30} GiB: torch alone takes most of it", hint)
+        refuse(f"must be at least {LEAST_MEMORY >> 30} GiB: torch alone needs most of it", hint)
     return int(value)
 
 
 def _seeds(value: Any) -> Any:
-    """``3`` stands for the seeds 0, 1 and 2."""
+    """A tuple of seeds; ``3`` means the seeds 0, 1 and 2."""
     if isinstance(value, bool) or not isinstance(value, (int, list, tuple)):
-        refuse(f"must be a whole number or a list of them, not {described(value)}")
+        refuse(f"must be a whole number or a list of whole numbers, not {described(value)}")
     if isinstance(value, int):
         if not 1 <= value <= MAX_SEEDS:
             refuse(f"must be from 1 to {MAX_SEEDS:,}, not {shown(value)}")
@@ -106,12 +107,12 @@ def _seeds(value: Any) -> Any:
 
 def _device(value: str) -> str:
     if value != AUTO and not is_device_name(value):
-        refuse(f"unknown device {shown(value)}", f"there are: {AUTO}, {known_names()}")
+        refuse(f"unknown device {shown(value)}", f"available: {AUTO}, {known_names()}")
     return value
 
 
 def _one_or_list(value: Any) -> Any:
-    """A single item stands for a list of one."""
+    """A tuple of items, from a list or a single item."""
     if isinstance(value, (int, str)):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
@@ -125,34 +126,34 @@ def _thread_count(value: Any) -> int | str:
 
 
 def _runtime(value: str, info: ValidationInfo) -> str:
-    """The name that records have for it. ``info.context``: the plugins, as a registry."""
+    """The runtime's name in records. ``info.context``: the registry of plugins."""
     registry = info.context or Registry()
     try:
         return name_in_records(value, registry)
     except UnknownName as error:
         message = unknown_name(error, value)
-        hint = f"there are: {', '.join(runtime_names(registry))}"
+        hint = f"available: {', '.join(runtime_names(registry))}"
         refuse(message, "" if hint in message else hint)
 
 
 def _distinct_runtimes(values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-    """With and without its distribution, a name stands for the same runtime."""
+    """Refuse duplicates: names with and without distribution mean the same runtime."""
     registry = info.context or Registry()
     seen: set[str] = set()
     for value in values:
-        whole = recorded_runtime(value, registry).qualified_name
-        if whole in seen:
-            refuse(f"{shown(value)} is given twice")
-        seen.add(whole)
+        name = recorded_runtime(value, registry).qualified_name
+        if name in seen:
+            refuse(f"duplicate value {shown(value)}")
+        seen.add(name)
     return values
 
 
 def _share(value: Any) -> Any:
-    """``2%`` or ``0.02``, as a share of 1."""
+    """A fraction, from ``2%`` or ``0.02``."""
     if isinstance(value, str) and (number := PERCENT.fullmatch(value.strip())):
         value = float(number[1]) / 100
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        refuse(f"must be a share, not {described(value)}", "as in 2% or 0.02")
+        refuse(f"must be a fraction, not {described(value)}", "as in 2% or 0.02")
     if not 0 < value < 1:
         refuse(f"must be more than 0 and less than 1 (100%), not {shown(value)}")
     return float(value)
@@ -175,9 +176,9 @@ def _one_line(value: str) -> str:
 
 def folder_name(value: str) -> str:
     if not NAME.fullmatch(value):
-        refuse(f"{shown(value)} cannot name a folder", "use letters, digits, '_', '.' and '-'")
+        refuse(f"{shown(value)} is not a valid name", "use letters, digits, '_', '.' and '-'")
     if value == "reference":
-        refuse("'reference' is the folder of the reference results", "choose another name")
+        refuse("'reference' is reserved for the reference results", "choose another name")
     return value
 
 
@@ -230,7 +231,7 @@ Threads = Annotated[
     _any_of(_THREADS, {"type": "array", "items": _THREADS, "minItems": 1, "uniqueItems": True}),
 ]
 
-#: Which names there are, the schema for editors says (see :mod:`seqbench.suite.json_schema`).
+#: :mod:`seqbench.suite.json_schema` adds the available names.
 _RUNTIME = {"type": "string"}
 
 Runtimes = Annotated[

@@ -180,7 +180,7 @@ def _load(choice: Choice) -> Callable[..., Any]:
     except ImportError as error:
         raise PluginError(
             f"{choice.name!r} of {choice.distribution} {choice.version}: "
-            f"cannot import {choice.target!r}: {error}"
+            f"cannot import {choice.import_path!r}: {error}"
         ) from error
 
 

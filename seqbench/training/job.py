@@ -103,7 +103,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     device = kind.torch_device(payload.device)
     kind.make_deterministic()
     torch.manual_seed(payload.seed)
-    source = source_of(payload.model.target, payload.model.distribution)
+    source = source_of(payload.model.import_path, payload.model.distribution)
     version = version_of(payload.model.distribution)
     model = build_model(payload.model, splits.task).to(device)
     trained = train_model(

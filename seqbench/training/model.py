@@ -97,7 +97,7 @@ def parameter_count(model: nn.Module) -> int:
 def _checked(choice: Choice, module: Any) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise PluginError(
-            f"{choice.name!r} of {choice.distribution} {choice.version}: {choice.target} "
+            f"{choice.name!r} of {choice.distribution} {choice.version}: {choice.import_path} "
             f"returned {type(module).__name__}, not a torch.nn.Module"
         )
     return module

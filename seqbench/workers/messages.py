@@ -7,12 +7,12 @@ finally reports how its job ended (``done``).
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+from seqbench.plugins.choice import to_json
 from seqbench.workers.context import Workspace
 
 #: The keys of a worker's messages, and the keys that only occur together.
@@ -62,7 +62,7 @@ class Assignment:
 
 def payload_to_json(payload: Any) -> dict[str, Any]:
     """A payload, which is a frozen dataclass, as plain data."""
-    return dataclasses.asdict(payload)
+    return to_json(payload)
 
 
 def payload_from_json(function: Callable[..., Any], value: Mapping[str, Any]) -> Any:

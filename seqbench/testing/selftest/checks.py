@@ -197,8 +197,8 @@ def shipped(registry: Registry, name: str, **params: Any) -> Choice:
     offer = registry.model(name)
     defaults = {key: param.default for key, param in offer.spec.parameters.items()}
     return Choice(
-        name, {**defaults, **params}, offer.spec.build, offer.source.distribution,
-        offer.source.version, offer.spec.kind,
+        name, {**defaults, **params}, offer.spec.build, offer.origin.distribution,
+        offer.origin.version, kind=offer.spec.kind,
     )  # fmt: skip
 
 
