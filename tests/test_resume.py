@@ -327,6 +327,6 @@ def test_a_results_folder_that_vanishes_while_it_is_timed_is_no_fault_of_a_model
     (tmp_path / "results").rename(tmp_path / "away")
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "while it was timed" not in stderr
+    assert "while being timed" not in stderr
     assert "resume with" not in stderr
     assert not (tmp_path / "results").exists()

@@ -227,7 +227,7 @@ def test_a_case_that_dies_while_it_is_timed_is_out_and_the_others_go_on(
     assert {one["reason"] for one in mortal["unmeasured"]} == {
         "the process ended by itself with exit code 9"
     }
-    line = "faulty:dies on parity, while it was timed"
+    line = "faulty:dies on parity, while being timed"
     assert f"  crashed {line}: the process ended by itself with exit code 9" in done.stderr
     (log,) = tmp_path.glob("results/*/*/run.log")
     assert f" {line}: crashed: the process ended by itself with exit code 9" in log.read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seqbench.measure.latency.protocol import BLOCK_SECONDS, LEAST_ROUNDS
+from seqbench.measure.latency.protocol import BLOCK_SECONDS, MIN_ROUNDS
 from seqbench.suite.keys import Latency
 
 #: Of each process beside its timing: it starts, loads the case and meets its data.
@@ -36,6 +36,6 @@ def least_seconds(asked: Latency, cases: int) -> float:
     """
     settings = len(asked.batch_sizes) * max(1, len(asked.seq_lens))
     settings *= len(asked.threads) * len(asked.runtimes)
-    rounds = asked.processes * LEAST_ROUNDS * settings * BLOCK_SECONDS
+    rounds = asked.processes * MIN_ROUNDS * settings * BLOCK_SECONDS
     process = LOAD_SECONDS + asked.warm_up
     return cases * (asked.processes * process + max(asked.budget, rounds))

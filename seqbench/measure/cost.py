@@ -98,7 +98,7 @@ def count_macs(model: nn.Module, task: Task, length: int | None = None) -> int:
 
 
 def _with_complex(formula: Callable[..., int]) -> Callable[..., int]:
-    """torch's count for an operator, with a product of complex numbers counted as four real ones."""
+    """torch's count for an operator, with a complex product counted as four real ones."""
 
     def count(*args: Any, out_val: Any = None, **more: Any) -> int:
         flops = formula(*args, out_val=out_val, **more)
