@@ -1,4 +1,4 @@
-"""What is timed: step by step, other lengths, other runtimes; each checked before it is timed."""
+"""What is timed: single steps, other lengths, other runtimes; answers are checked first."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def inputs(task: Task, batch: int = 4) -> Tensor:
 @pytest.mark.parametrize("readout", ["last", "mean"])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
-def test_step_by_step_gives_what_the_whole_sequence_gives(
+def test_stepping_gives_the_answer_of_the_whole_sequence(
     name: str, layers: int, readout: str, task: Task
 ) -> None:
     torch.manual_seed(0)
@@ -71,13 +71,13 @@ def test_the_size_of_the_state(name: str, layers: int, floats: int) -> None:
     assert bytes_of(state) == 4 * floats
 
 
-def test_what_reads_backwards_or_has_no_step_cannot_step() -> None:
+def test_a_bidirectional_model_or_one_without_step_cannot_step() -> None:
     assert not can_step(build_model(choice("lstm", bidirectional=True), FEATURES))
     assert not can_step(nn.Linear(2, 2))
 
 
 class Forgetful(nn.Module):
-    """Sees all steps at once, but only one when it goes step by step."""
+    """Sees all steps of a whole sequence, but only the current one when stepping."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.cumsum(dim=1)
@@ -86,13 +86,15 @@ class Forgetful(nn.Module):
         return x, None
 
 
-def test_a_wrong_step_is_found_with_the_size_of_the_error() -> None:
+def test_a_wrong_step_is_reported_with_the_size_of_the_error() -> None:
     model = SequenceModel(FEATURES, Forgetful(), 5, "last")
-    with pytest.raises(PluginError, match=r"step by step: .* by \d.*; step 2 of 7 is the first"):
+    with pytest.raises(
+        PluginError, match=r"step by step: .* by \d.*; first difference at step 2 of 7"
+    ):
         check_steps(model, inputs(FEATURES), per_step=False)
 
 
-def test_the_error_is_a_share_of_the_largest_value() -> None:
+def test_the_error_is_relative_to_the_largest_value() -> None:
     expected = torch.tensor([1.0, -4.0])
     assert relative_error(torch.tensor([1.0, -3.0]), expected) == 0.25
     check_equal(expected + 3e-4, expected, "compile")
@@ -104,7 +106,7 @@ def test_the_error_is_a_share_of_the_largest_value() -> None:
         check_equal(expected[:1], expected, "compile")
 
 
-def test_half_precision_is_allowed_more() -> None:
+def test_half_precision_has_a_larger_tolerance() -> None:
     expected = torch.tensor([1.0], dtype=torch.bfloat16)
     check_equal(expected * 1.01, expected, "compile")
     with pytest.raises(PluginError):

@@ -1,4 +1,4 @@
-"""Cost at several lengths, and which kernels ran."""
+"""Cost at several lengths, and the kernels that ran."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def built(name: str, **params: Any) -> nn.Module:
 
 
 def ops(model: nn.Module) -> dict[str, int]:
-    found = operators.run_by(model, torch.zeros(1, 28, 28))["ops"]
+    found = operators.recorded_operators(model, torch.zeros(1, 28, 28))["ops"]
     return {op["name"]: op["count"] for op in found}
 
 
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
-def test_the_kernels_are_those_that_the_profiler_sees(name: str) -> None:
+def test_the_kernels_are_those_seen_by_the_profiler(name: str) -> None:
     model = built(name)
     with torch.inference_mode(), torch.profiler.profile() as profile:
         model(torch.zeros(1, 28, 28))
@@ -51,11 +51,11 @@ def test_only_the_lstm_is_fused_on_a_cpu() -> None:
     assert ops(built("lstm"))["aten::mkldnn_rnn_layer"] == 1
     stepwise = ops(built("gru"))
     assert set(stepwise) == {"aten::addmm"}
-    assert stepwise["aten::addmm"] >= 28  # at least one product each step
+    assert stepwise["aten::addmm"] >= 28  # at least one product per step
 
 
 class Scattered(nn.Module):
-    """Says what cuDNN says."""
+    """Raises the warning of cuDNN."""
 
     def forward(self, x: Tensor) -> Tensor:
         warnings.warn(
@@ -65,7 +65,7 @@ class Scattered(nn.Module):
 
 
 def test_scattered_weights_are_flagged_and_noted() -> None:
-    found = operators.run_by(Scattered(), torch.zeros(1, 2, 2))
+    found = operators.recorded_operators(Scattered(), torch.zeros(1, 2, 2))
     assert found["ops"] == [{"name": "aten::bmm", "count": 1}]
     (warning,) = found["warnings"]
     assert "flatten_parameters" in warning
@@ -88,7 +88,7 @@ def test_macs_are_counted_at_each_length_beside_the_datasets_own(tmp_path: Path)
     assert [m.quantity for m in found] == ["cost", "ops", "macs", "macs"]
     assert found[1].settings["length"] == 10
     counted = {m.settings["length"]: m.values["macs"] for m in found[2:]}
-    # hidden · (inputs + hidden) a step, and the readout
+    # hidden · (inputs + hidden) per step, and the readout
     assert counted == {10: 10 * 8 * (2 + 8) + 8, 40: 40 * 8 * (2 + 8) + 8}
     assert list(counted) == [10, 40]
     assert exponents(found)["macs"] == pytest.approx(1, abs=0.01)

@@ -1,4 +1,4 @@
-"""Preparing a dataset: the checks, the file, and what opening it costs."""
+"""Preparing a dataset: validation, the file, memory mapping."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FEATURES = Task("features", input_size=3, target="label", output_size=4, length=
 TOKENS = Task("tokens", input_size=7, target="label_per_step", output_size=4, length=5)
 VALUES = Task("features", input_size=3, target="value", output_size=2, length=5)
 
-#: What the toy plugin returns, and how often it was asked.
+#: What the toy plugin returns, and how often it was called.
 answer: Any = None
 calls = 0
 
@@ -49,7 +49,7 @@ def choice(path: str = f"{__name__}:load", **params: Any) -> Choice:
 
 
 def splits(task: Task = FEATURES, **changes: Any) -> Splits:
-    """Correct splits of 6, 4 and 2 sequences, but for ``changes``."""
+    """Valid splits of 6, 4 and 2 sequences, with ``changes`` applied."""
 
     def pair(n: int) -> tuple[torch.Tensor, torch.Tensor]:
         if task.input == "tokens":
@@ -74,7 +74,7 @@ def prepare(cache: Path, result: Any, **params: Any) -> Path:
 
 
 @pytest.mark.parametrize("task", [FEATURES, TOKENS, VALUES])
-def test_what_was_loaded_comes_back(tmp_path: Path, task: Task) -> None:
+def test_loaded_tensors_are_opened_unchanged(tmp_path: Path, task: Task) -> None:
     given = splits(task)
     opened = open_splits(prepare(tmp_path, given))
     assert opened.task == task
@@ -129,7 +129,7 @@ def test_the_file_depends_on_what_can_change_its_content(tmp_path: Path) -> None
     assert not is_prepared(one, tmp_path)
 
 
-def test_what_the_plugin_raises_comes_through_and_leaves_nothing(tmp_path: Path) -> None:
+def test_errors_of_the_plugin_propagate_and_leave_no_file(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError, match="mine"):
         prepare(tmp_path, ZeroDivisionError("mine"))
     assert list((tmp_path / "prepared").iterdir()) == []
@@ -156,19 +156,19 @@ FLAWS: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: splits(train=(torch.full((6, 5, 3), torch.nan), torch.zeros(6).long())),
-        "train x holds values that are NaN or infinite",
+        "train x contains NaN or infinity",
     ),
     (
         lambda: splits(train=(torch.ones(6, 5, 3).double() * 1e300, torch.zeros(6).long())),
-        "NaN or infinite as torch.float32",
+        r"NaN or infinity \(as torch.float32\)",
     ),
     (
         lambda: splits(train=(torch.rand(6, 5, 3), torch.full((6,), 4))),
-        "train y holds class 4, but task.output_size 4 allows 0 to 3",
+        "train y contains class 4, but task.output_size 4 allows 0 to 3",
     ),
     (
         lambda: splits(TOKENS, test=(torch.full((4, 5), -1), torch.zeros(4, 5).long())),
-        "test x holds token -1, but task.input_size 7 allows 0 to 6",
+        "test x contains token -1, but task.input_size 7 allows 0 to 6",
     ),
     (
         lambda: splits(TOKENS, test=(torch.zeros(4, 5).long(), torch.zeros(4).long())),
@@ -198,7 +198,7 @@ FLAWS: list[tuple[Callable[[], Any], str]] = [
         lambda: dataclasses.replace(
             splits(), task=dataclasses.replace(FEATURES, output_size=numpy.int64(4))
         ),
-        "task.output_size is .*4.*, not a whole number",
+        "task.output_size is .*4.*, not an integer",
     ),
 ]
 
@@ -228,18 +228,18 @@ def test_an_import_path_that_cannot_be_imported(tmp_path: Path, monkeypatch: Any
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -1])
-def test_a_truncated_file_is_noticed_set_aside_and_replaced(tmp_path: Path, keep: int) -> None:
+def test_a_truncated_file_is_detected_renamed_and_replaced(tmp_path: Path, keep: int) -> None:
     path = prepare(tmp_path, splits())
     path.write_bytes(path.read_bytes()[:keep])
     assert not is_prepared(choice(), tmp_path)
-    with pytest.raises(DataError, match=r"damaged.*set aside as toy-.*\.corrupt; run again"):
+    with pytest.raises(DataError, match=r"damaged.*renamed to toy-.*\.corrupt; run again"):
         open_splits(path)
     assert not path.exists()
     prepare(tmp_path, splits())
     assert torch.equal(open_splits(path).train[0], splits().train[0])
 
 
-def test_a_truncated_file_is_prepared_anew_without_being_opened(tmp_path: Path) -> None:
+def test_a_truncated_file_is_prepared_again_without_being_opened(tmp_path: Path) -> None:
     path = prepare(tmp_path, splits())
     path.write_bytes(path.read_bytes()[:-1])
     prepare(tmp_path, splits())
@@ -255,30 +255,30 @@ def test_a_file_without_a_task_is_damaged(tmp_path: Path) -> None:
         open_splits(tmp_path / "x.safetensors")
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         open_splits(tmp_path / "x.safetensors")
 
 
-def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="SEQBENCH_CACHE"):
         prepare(tmp_path / "file", splits())
 
 
-def test_two_at_once_do_not_harm_each_other(tmp_path: Path) -> None:
+def test_concurrent_preparation_is_safe(tmp_path: Path) -> None:
     global answer
     answer = splits()
     problems: list[BaseException] = []
 
-    def work() -> None:
+    def prepare_and_open() -> None:
         try:
             path = prepare_dataset(choice(), cache=tmp_path, data_dir=None, say=print)
             assert torch.equal(open_splits(path).train[0], splits().train[0])
         except BaseException as error:
             problems.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=prepare_and_open) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -302,7 +302,7 @@ def test_opening_shares_pages_instead_of_copying(tmp_path: Path) -> None:
     assert private_kib() - before < 2_000
 
 
-def test_paths_cost_no_torch(tmp_path: Path) -> None:
+def test_paths_import_no_torch(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path

@@ -227,7 +227,7 @@ ROWS = {
     "allocates": Row("out_of_memory", "(limits.memory: 1,500 MiB)"),
     "prints_much": Row("ok", ""),
     "prints_codes": Row("failed", "RuntimeError: "),
-    "wrong_shape": Row("failed", "the model returned shape (1, 2) where (20, 2) was expected"),
+    "wrong_shape": Row("failed", "the model returned shape (1, 2), expected (20, 2)"),
     "not_finite": Row("diverged", "the loss became nan at step 1"),
     "deletes_its_folder": Row("ok", ""),
 }

@@ -1,4 +1,4 @@
-"""The instruments, on models whose truth is known."""
+"""Multiply-accumulates of models with known counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LABELS = Task("features", 28, "label", 10, 28)
 @pytest.mark.parametrize(
     ("name", "params", "macs"),
     [
-        # gates · hidden · (inputs + hidden) a step, 28 steps, and the readout 100 · 10
+        # gates · hidden · (inputs + hidden) per step, 28 steps, and the readout 100 · 10
         ("rnn", {}, 28 * 1 * 100 * (28 + 100) + 1000),
         ("gru", {}, 28 * 3 * 100 * (28 + 100) + 1000),
         ("lstm", {}, 28 * 4 * 100 * (28 + 100) + 1000),
@@ -56,5 +56,5 @@ def test_a_count_of_zero_for_a_model_with_parameters_is_an_error() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x + self.weight
 
-    with pytest.raises(PluginError, match="no multiply-accumulate was counted"):
+    with pytest.raises(PluginError, match="no multiply-accumulates were counted"):
         count_macs(Adds(), LABELS)

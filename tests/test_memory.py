@@ -1,4 +1,4 @@
-"""Memory, through the real path, of models whose need is known to the byte."""
+"""Memory of models with known requirements, measured by the real jobs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def zeros(context: DataContext) -> Splits:
 
 
 class _Held(torch.autograd.Function):
-    """Has a block in use from the forward pass to the end of the backward pass."""
+    """Holds a block from the forward pass to the end of the backward pass."""
 
     @staticmethod
     def forward(context: Any, x: Tensor, floats: int) -> Tensor:
@@ -62,9 +62,9 @@ class _Held(torch.autograd.Function):
 
 
 class Known(nn.Module):
-    """Parameters and a block at the peak, of so many MiB; both are as large as they are said to be.
+    """Parameters of ``weight`` MiB, and a block of ``block`` MiB at the peak.
 
-    Its gradients are made while the block is still held: ``weight.sum()`` comes last in the forward
+    Gradients are created while the block is still held: ``weight.sum()`` comes last in the forward
     pass, so first in the backward pass.
     """
 
@@ -83,7 +83,7 @@ class Known(nn.Module):
 
 
 class Pairs(nn.Module):
-    """Looks at every pair of steps: one MiB for each."""
+    """Computes all pairs of steps, 1 MiB each."""
 
     def __init__(self, task: Task):
         super().__init__()
@@ -91,7 +91,7 @@ class Pairs(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[1] == 5:
-            raise IndexError("five steps are too odd")
+            raise IndexError("five steps are not supported")
         pairs = torch.ones(x.shape[1] ** 2 * MIB // 4)
         return self.scale * pairs[0] * x.mean(dim=(1, 2)).unsqueeze(1)
 
@@ -99,8 +99,8 @@ class Pairs(nn.Module):
 Given = tuple[MemoryPayload, Workspace]
 
 
-def job(folder: Path, name: str, mode: Any, **params: Any) -> Given:
-    """What a worker is given."""
+def given(folder: Path, name: str, mode: Any, **params: Any) -> Given:
+    """The payload and workspace that a worker receives."""
     model = Choice(name, params, f"{__name__}:{name}", "tests", "0", kind="model")
     dataset = Choice("zeros", {}, f"{__name__}:zeros", "tests", "0")
     path = prepare_dataset(dataset, cache=folder, data_dir=None, say=lambda text: None)
@@ -110,8 +110,7 @@ def job(folder: Path, name: str, mode: Any, **params: Any) -> Given:
     return MemoryPayload(subject, mode, batch_size=2), Workspace(folder, folder)
 
 
-def measured(given: Given) -> list[Measurement]:
-    payload, workspace = given
+def measured(payload: MemoryPayload, workspace: Workspace) -> list[Measurement]:
     found = measure_memory(payload, JobContext(workspace, channel=None))  # type: ignore[arg-type]
     return [Measurement(**one) for one in found["measurements"]]
 
@@ -119,10 +118,10 @@ def measured(given: Given) -> list[Measurement]:
 @linux
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @pytest.mark.parametrize("size", [64, 512])
-def test_what_is_in_use_at_the_peak_and_freed_before_the_end_is_measured(
+def test_memory_freed_before_the_end_of_a_pass_is_measured(
     tmp_path: Path, size: int, mode: str
 ) -> None:
-    (found,) = measured(job(tmp_path, "Known", mode, block=size))
+    (found,) = measured(*given(tmp_path, "Known", mode, block=size))
     assert found.status == "ok"
     assert found.settings == {"mode": mode, "batch_size": 2, "length": TASK.length}
     values = found.values
@@ -134,8 +133,8 @@ def test_what_is_in_use_at_the_peak_and_freed_before_the_end_is_measured(
 
 @linux
 def test_the_breakdown_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
-    """16 MiB of parameters: as much again for gradients and for momentum, and 64 MiB held."""
-    (found,) = measured(job(tmp_path, "Known", "training", block=64, weight=16))
+    """16 MiB each for parameters, gradients and momentum, and 64 MiB held."""
+    (found,) = measured(*given(tmp_path, "Known", "training", block=64, weight=16))
     values = found.values
     for name in ("parameters", "gradients", "optimizer"):
         assert values[name] == 16 * MIB + 4  # the scale
@@ -148,25 +147,25 @@ def test_the_breakdown_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
 
 
 @linux
-def test_a_schedule_has_steps_enough_for_every_pass(tmp_path: Path) -> None:
-    payload, workspace = job(tmp_path, "Known", "training", block=1)
+def test_a_schedule_has_enough_steps_for_every_pass(tmp_path: Path) -> None:
+    payload, workspace = given(tmp_path, "Known", "training", block=1)
     train = {**TRAIN, "schedule": {"name": "one_cycle", "params": {"max_lr": 0.1}}}
     payload = replace(payload, subject=replace(payload.subject, train=train))
-    assert measured((payload, workspace))[0].status == "ok"
+    assert measured(payload, workspace)[0].status == "ok"
 
 
 @pytest.mark.slow
 @linux
 def test_memory_is_measured_at_every_length_and_quadratic_growth_shows(tmp_path: Path) -> None:
-    payload, workspace = job(tmp_path, "Pairs", "inference")
-    found = measured((replace(payload, lengths=(12, 6, 3, 5)), workspace))
+    payload, workspace = given(tmp_path, "Pairs", "inference")
+    found = measured(replace(payload, lengths=(12, 6, 3, 5)), workspace)
     assert [m.settings["length"] for m in found] == [6, 12, 3, 5]
     failed = found.pop()
     assert failed.status == "failed"
-    assert failed.reason.startswith("IndexError: five steps are too odd")
+    assert failed.reason.startswith("IndexError: five steps are not supported")
     for measurement in found:
         steps = measurement.settings["length"]
-        # Some of it may be had from what an earlier pass has freed.
+        # Some of it may reuse memory freed by an earlier pass.
         assert measurement.values["working"] == pytest.approx(steps**2 * MIB, abs=0.4 * MIB)
     assert [entry["length"] for entry in lengths.at_each(found)] == [3, 6, 12]
     assert lengths.exponents(found)["memory_inference"] == pytest.approx(2, abs=0.04)
@@ -184,7 +183,7 @@ def test_figures_of_passes_that_differ() -> None:
     assert "reserved" not in found
 
 
-def test_activations_below_the_accounting_are_not_available_rather_than_zero() -> None:
+def test_activations_below_the_resolution_are_unavailable_rather_than_zero() -> None:
     found = memory_figures({"parameters": 7, "buffers": 0, "gradients": 7}, [Pass(100, 104)])
     assert found["activations"] is None
     assert "too small" in found["missing"]["activations"]
@@ -195,22 +194,22 @@ def test_memory_freed_earlier_does_not_hide_a_peak() -> None:
     torch.ones(128 * MIB // 4)
     kept: list[Tensor] = []
 
-    def work() -> None:
+    def workload() -> None:
         kept.extend(torch.ones(MIB // 4) for _ in range(32))
 
-    for each in Cpu().memory_passes(work, CPU).passes:
+    for each in Cpu().memory_passes(workload, CPU).passes:
         assert each.working == pytest.approx(32 * MIB, rel=0.05)
 
 
 def test_without_the_kernels_peak_the_first_pass_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Far above all that this process has used so far, so that its own peak grows."""
+    """The workload needs far more than the peak so far, so that the process's own peak grows."""
     monkeypatch.setattr(cpu, "CLEAR_REFS", Path("/no/such/file"))
     size = peak_so_far() + 100 * MIB
 
-    def work() -> None:
+    def workload() -> None:
         torch.ones(size // 4)
 
-    peak = Cpu().memory_passes(work, CPU)
+    peak = Cpu().memory_passes(workload, CPU)
     (found,) = peak.passes
     assert peak.method == SO_FAR
     assert peak.lower_bound
@@ -219,25 +218,25 @@ def test_without_the_kernels_peak_the_first_pass_counts(monkeypatch: pytest.Monk
         Cpu().memory_passes(lambda: None, CPU)
 
 
-def test_what_cannot_be_told_is_skipped_with_the_reason(
+def test_unavailable_memory_is_skipped_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise DeviceError("nobody can tell here")
+        raise DeviceError("no counter here")
 
     monkeypatch.setattr(Cpu, "memory_passes", refuse)
-    (found,) = measured(job(tmp_path, "Known", "inference", block=1))
-    assert (found.status, found.reason) == ("skipped", "nobody can tell here")
+    (found,) = measured(*given(tmp_path, "Known", "inference", block=1))
+    assert (found.status, found.reason) == ("skipped", "no counter here")
     assert found.values == {"parameters": 8, "buffers": 0}
 
 
-def test_a_device_without_a_way_says_so() -> None:
+def test_a_device_without_peak_memory_raises_its_name() -> None:
     with pytest.raises(DeviceError, match="mps"):
         device_for("mps").memory_passes(lambda: None, torch.device("mps"))
 
 
 def shown(measurements: list[Measurement], width: int = 80, device: str = "cpu") -> str:
-    """What ``seqbench show --memory`` prints of a run with one case."""
+    """The output of ``seqbench show --memory`` for a run with one case."""
     choice = {"name": "lstm", "params": {}, "distribution": "tests", "version": "0"}
     case = {"id": "lstm-0", "label": "lstm", "model": choice, "dataset": choice, "train": {}}
     plan = {"cases": [{**case, "device": device}], "trials": []}
@@ -264,7 +263,7 @@ def of_mode(mode: str, length: int = 50, size: int = 16, **more: Any) -> Measure
     return Measurement("memory", "B", at, {**values, **more})
 
 
-def test_the_table_shows_the_breakdown_and_what_was_read() -> None:
+def test_the_table_shows_the_breakdown_and_the_raw_figures() -> None:
     text = shown([of_mode("inference"), of_mode("training")])
     inference, training, *read = [
         line.split() for line in text.splitlines() if line.startswith("lstm")
@@ -277,7 +276,7 @@ def test_the_table_shows_the_breakdown_and_what_was_read() -> None:
     assert "growth with length" not in text
 
 
-def test_columns_of_cuda_say_why_they_are_not_available() -> None:
+def test_unavailable_columns_of_cuda_have_a_reason() -> None:
     missing = {"process": "no NVIDIA driver: its library NVML is not installed"}
     cuda = of_mode("inference", reserved=32 * MIB, process=None, missing=missing)
     text = shown([cuda, of_mode("training", reserved=64 * MIB, process=512 * MIB)], device="cuda:0")
@@ -288,9 +287,9 @@ def test_columns_of_cuda_say_why_they_are_not_available() -> None:
     assert reason in " ".join(text.split())
 
 
-def test_a_mode_that_could_not_be_measured_says_why_in_the_table() -> None:
+def test_a_mode_that_could_not_be_measured_has_a_reason_in_the_table() -> None:
     at = {"mode": "training", "batch_size": 64, "length": 50}
-    failed = Measurement("memory", "B", at, {}, "out_of_memory", "needed more than 2 GiB")
+    failed = Measurement("memory", "B", at, status="out_of_memory", reason="needed more than 2 GiB")
     text = shown([of_mode("inference"), failed])
     row = [line for line in text.splitlines() if line.startswith("lstm ")][1]
     assert row.split() == ["lstm", *["n/a"] * 6]

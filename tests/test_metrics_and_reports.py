@@ -173,7 +173,7 @@ def test_a_run_with_metrics_and_reports(
     assert re.search(r"test top_k", shown)
     assert "all: measuring raises: failed: RuntimeError: not today" in shown
     assert "measuring leaves: failed: SystemExit: gone" in shown
-    assert "it is for value, not for label" in shown
+    assert "supports value, not label" in shown
     assert "score_top_k k=1_low" in seqbench_cli("show", "--format", "csv").stdout
     assert "report 'sick' of more 1.0: KeyError" in done.stderr
     assert "returned int instead of text" in done.stderr

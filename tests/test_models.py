@@ -1,4 +1,4 @@
-"""From a declaration to a module: embedding, encoder, readout."""
+"""Building models: embedding, encoder, readout."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_published_models_have_their_published_number_of_parameters(
     ids=["label", "tokens", "value", "per step"],
 )
 def test_every_task_gets_an_answer_of_its_shape(
-    name: str, readout: str, bidirectional: bool, task: Task, x: torch.Tensor, shape: tuple[int]
+    name: str, readout: str, bidirectional: bool, *, task: Task, x: torch.Tensor, shape: tuple[int]
 ) -> None:
     chosen = choice(name, hidden_size=6, readout=readout, bidirectional=bidirectional)
     assert build_model(chosen, task)(x).shape == shape
@@ -69,8 +69,8 @@ def test_the_last_readout_of_a_bidirectional_net_is_the_end_of_each_direction() 
     torch.testing.assert_close(model(x), expected)
 
 
-def test_building_leaves_the_random_state_to_the_weights_alone() -> None:
-    """Asking an encoder for its size must not shift the numbers that follow."""
+def test_building_draws_random_numbers_for_the_weights_only() -> None:
+    """Determining the hidden size must not advance the random state."""
     torch.manual_seed(3)
     model = build_model(choice("lstm", hidden_size=5), LABELS)
     torch.manual_seed(3)

@@ -349,6 +349,6 @@ def test_a_results_folder_that_disappears_during_timing_is_not_blamed_on_a_model
     (tmp_path / "results").rename(tmp_path / "away")
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "while it was timed" not in stderr
+    assert "while being timed" not in stderr
     assert "resume with" not in stderr
     assert not (tmp_path / "results").exists()

@@ -225,7 +225,7 @@ def test_a_case_that_crashes_while_it_is_timed_is_dropped(
     assert mortal["accuracy"] is not None
     assert mortal["latency"] == []
     assert {one["reason"] for one in mortal["unmeasured"]} == {"the process exited with code 9"}
-    line = "faulty:dies on parity, while it was timed"
+    line = "faulty:dies on parity, while being timed"
     assert f"  crashed {line}: the process exited with code 9" in done.stderr
     (log,) = tmp_path.glob("results/*/*/run.log")
     assert f" {line}: crashed: the process exited with code 9" in log.read_text()

@@ -136,7 +136,7 @@ def test_a_suite_with_runtimes_of_a_plugin(
     assert "reversed inputs: the answer differs" in why["repeats"]
     assert "runtime 'halves' of acme 1.0: the answer differs" in why["halves"]
     assert "the answer is list, not a tensor" in why["listed"]
-    assert "unknown fact 'status'; there are: first_call_s, graph_breaks" in why["misnamed"]
+    assert "unknown fact 'status'; available: first_call_s, graph_breaks" in why["misnamed"]
     assert "editing 1.0 was edited" in why["editing"]
 
 
@@ -218,7 +218,7 @@ def test_runtimes_are_listed_and_in_the_schema(
 def test_what_a_runtime_declares_and_returns_is_checked() -> None:
     with pytest.raises(ValueError, match="runtime name 'a b'"):
         RuntimeSpec("a b", prepare="a:b")
-    with pytest.raises(ValueError, match="call is NoneType, which cannot be called"):
+    with pytest.raises(ValueError, match="call is NoneType, which is not callable"):
         PreparedCall(None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'graph_breaks' is nan, not a finite number"):
         PreparedCall(nn.Identity(), {"graph_breaks": float("nan")})
@@ -231,7 +231,7 @@ class Disabled(nn.Linear):
 
 
 def test_compile_refuses_what_torch_compiles_no_part_of() -> None:
-    with pytest.raises(PluginError, match="nothing was compiled: torch left all of the model"):
+    with pytest.raises(PluginError, match="nothing was compiled: torch left the whole model"):
         prepare(Disabled(3, 2).eval(), torch.randn(1, 4, 3), threads=1)
 
 

@@ -1,4 +1,4 @@
-"""Taking turns: what a contest makes of its samples, and when it ends."""
+"""Contests: figures from samples, comparisons, and when a contest ends."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ CELL = {
 def samples(*processes: list[list[int]]) -> Samples:
     """One cell; for each process its rounds, for each round the calls in nanoseconds.
 
-    A first call that takes a second stands before them all.
+    A first call of one second precedes each round.
     """
     made = Samples()
     for process, rounds in enumerate(processes):
-        made.enter([CELL], {"build_s": 0.25, "load_s": 0.5})
+        made.add_process([CELL], {"build_s": 0.25, "load_s": 0.5})
         made.warmed_up(0, {"calls": 4, "steady": True})
         for number, calls in enumerate(rounds):
             made.add_block(0, process, number, [10**9, *calls])
     return made
 
 
-def test_the_first_call_of_each_block_counts_for_nothing() -> None:
+def test_the_first_call_of_each_block_is_excluded() -> None:
     found = samples([[1000] * 3] * 3, [[1000] * 3] * 3).summary(0)
     assert found["median_s"] == pytest.approx(1e-6)
     assert found["n"] == 18
 
 
-def test_no_verdict_is_given_against_the_medians() -> None:
-    """The first is faster by a tenth, but twice the machine slowed down beneath it."""
+def test_there_is_no_verdict_that_contradicts_the_medians() -> None:
+    """The first is 10 % faster, but the machine slowed down twice while it ran."""
     slow = [[90, 180, 270, 300, 300], [100, 200, 300, 100, 100]]
     fair = [[90, 180, 270, 90, 90], slow[1]]
     verdicts = []
@@ -78,7 +78,7 @@ def test_a_ratio_by_hand() -> None:
     assert found.settings == {key: CELL[key] for key in CELL if key != "quantity"}
 
 
-def test_the_verdict_says_what_the_first_is_held_against_the_second() -> None:
+def test_the_verdict_is_about_the_first_compared_with_the_second() -> None:
     slow = samples(*[[[200 + p] * 3] * 3 for p in range(6)])
     fast = samples(*[[[100 + p] * 3] * 3 for p in range(6)])
     (found,) = compare_cases({"slow": slow, "fast": fast}, {"slow": "", "fast": ""})
@@ -113,17 +113,17 @@ def test_cases_of_different_data_or_settings_are_not_compared() -> None:
     assert compare_cases({"a": one, "b": other}, {"a": "", "b": ""}) == []
 
 
-def test_samples_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_samples_are_read_as_written(tmp_path: Path) -> None:
     made = samples([[100, 200, 300]] * 3)
     made.add_window(0, samples=640, seconds=0.5)
-    made.keep(tmp_path / "samples" / "a.json.gz")
+    made.write(tmp_path / "samples" / "a.json.gz")
     assert Samples.read(tmp_path / "samples" / "a.json.gz") == made
     assert [path.name for path in (tmp_path / "samples").iterdir()] == ["a.json.gz"]
 
 
 def test_a_cell_that_failed_is_a_failed_measurement_and_the_others_are_measured() -> None:
     made = Samples()
-    made.enter([CELL, {**CELL, "runtime": "compile"}], {"build_s": 1.0})
+    made.add_process([CELL, {**CELL, "runtime": "compile"}], {"build_s": 1.0})
     made.warmed_up(0, {"calls": 4, "steady": True})
     made.warmed_up(1, {"status": "failed", "reason": "the answer differs"})
     made.add_block(0, 0, 0, [1, 2, 3])
@@ -135,7 +135,7 @@ def test_a_cell_that_failed_is_a_failed_measurement_and_the_others_are_measured(
 
 def test_throughput_is_of_one_setting_only() -> None:
     made = Samples()
-    made.enter([CELL, {**CELL, "batch_size": 64}], {"build_s": 1.0})
+    made.add_process([CELL, {**CELL, "batch_size": 64}], {"build_s": 1.0})
     made.add_window(1, samples=6400, seconds=1.0)
     made.add_window(0, samples=100, seconds=1.0)
     for cell in (0, 1):
@@ -144,7 +144,7 @@ def test_throughput_is_of_one_setting_only() -> None:
     assert (found.settings["batch_size"], found.values["per_s"]) == (64, 6400)
 
 
-def test_a_case_that_took_no_first_call_has_no_such_figure() -> None:
+def test_the_first_call_is_optional_in_cold_figures() -> None:
     made = samples([[100] * 3] * 3)
     made.cold.append({"build_s": 0.35, "first_call_s": 2.0})
     (cold,) = [m for m in made.measurements("", 0.02) if m.quantity == "cold"]
@@ -195,7 +195,7 @@ def test_every_setting_is_timed(
         assert exponent["low"] < exponent["exponent"] < exponent["high"]
     (step,) = rnn["step"]
     assert step["state_bytes"] == 4 * 4  # one layer of four floats
-    assert lstm["step"] == []  # it reads backwards too
+    assert lstm["step"] == []  # bidirectional
 
 
 def test_the_exponent_is_that_of_the_medians_of_each_process() -> None:
@@ -206,7 +206,7 @@ def test_the_exponent_is_that_of_the_medians_of_each_process() -> None:
     assert found["high"] - found["exponent"] == pytest.approx(12.7062047 / 2, rel=1e-6)
 
 
-def test_a_length_that_a_model_does_not_take_fails_alone(
+def test_an_unsupported_length_fails_alone(
     site: Path, write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
 ) -> None:
     code = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seqbench.measure.latency.protocol import BLOCK_SECONDS, LEAST_ROUNDS
+from seqbench.measure.latency.protocol import BLOCK_SECONDS, MIN_ROUNDS
 from seqbench.suite.keys import Latency
 
 #: Overhead of each process, in seconds: start, load the case and its data.
@@ -36,6 +36,6 @@ def least_seconds(latency: Latency, cases: int) -> float:
     """
     settings = len(latency.batch_sizes) * max(1, len(latency.seq_lens))
     settings *= len(latency.threads) * len(latency.runtimes)
-    rounds = latency.processes * LEAST_ROUNDS * settings * BLOCK_SECONDS
+    rounds = latency.processes * MIN_ROUNDS * settings * BLOCK_SECONDS
     process = LOAD_SECONDS + latency.warm_up
     return cases * (latency.processes * process + max(latency.budget, rounds))

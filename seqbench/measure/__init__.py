@@ -1,1 +1,1 @@
-"""How each quantity is measured. Runs in workers; docs/measuring.md is the protocol."""
+"""Measurement of each quantity, in workers. The protocol is docs/measuring.md."""

@@ -1,4 +1,4 @@
-"""What a model costs whatever the machine: parameters, bytes, multiply-accumulates."""
+"""Hardware-independent cost of a model: parameters, bytes, multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MACS_METHOD = "operator count of one forward pass at batch 1 on the meta device"
 
 
 def measure_cost(payload: CostPayload, context: JobContext) -> dict[str, Any]:
-    """Parameters, buffers, size of the weights file and multiply-accumulates of one sequence.
+    """Count parameters, buffers, bytes of the weights file and multiply-accumulates per sequence.
 
     Returns:
-        ``{"measurements": […]}``: the cost, the kernels that one forward pass ran (see
-        :func:`seqbench.measure.operators.run_by`), and multiply-accumulates for each length, the
-        dataset's own first; those that cannot be counted are a skipped measurement.
+        ``{"measurements": […]}``: the cost, the kernels of one forward pass (see
+        :func:`seqbench.measure.operators.recorded_operators`), and multiply-accumulates for each
+        length, the dataset's own first. If they cannot be counted, the measurement is skipped.
     """
     subject = Subject(payload.subject, context.workspace)
     sizes = {
@@ -38,19 +38,19 @@ def measure_cost(payload: CostPayload, context: JobContext) -> dict[str, Any]:
     }
     task = subject.splits.task
     lengths = dict.fromkeys([task.length, *payload.lengths])
-    found = [
+    measurements = [
         Measurement("cost", "1", {}, sizes, method="counted"),
         _kernels(subject),
         *_macs(subject.model, task, lengths),
     ]
-    return {"measurements": [asdict(measurement) for measurement in found]}
+    return {"measurements": [asdict(measurement) for measurement in measurements]}
 
 
 def _kernels(subject: Subject) -> Measurement:
     at = {"batch_size": 1, "length": subject.splits.task.length, "mode": "inference"}
     try:
-        values = operators.run_by(subject.model, subject.batch(1)[0])
-    except Exception as error:  # a plugin's model may not take a batch of one
+        values = operators.recorded_operators(subject.model, subject.batch(1)[0])
+    except Exception as error:  # a plugin's model may not accept a batch of one
         return Measurement("ops", "1", at, status="skipped", reason=reason_of(error))
     return Measurement("ops", "1", at, values, method=operators.METHOD)
 
@@ -63,21 +63,21 @@ def _macs(model: nn.Module, task: Task, lengths: Mapping[int, Any]) -> Iterator[
             yield Measurement("macs", "1", at, macs, method=MACS_METHOD)
         except PluginError as error:
             yield Measurement("macs", "1", at, status="failed", reason=str(error))
-        except Exception as error:  # a model whose forward looks at values has none on meta
+        except Exception as error:  # tensors on meta have no values for forward to read
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             yield Measurement("macs", "1", at, status="skipped", reason=reason)
 
 
 def count_macs(model: nn.Module, task: Task, length: int | None = None) -> int:
-    """Multiply-accumulates of the matrix products of one forward pass of one whole sequence.
+    """Multiply-accumulates of the matrix products in one forward pass of one whole sequence.
 
     A product of complex numbers counts as four.
 
-    Counted on ``meta``, where ``model`` is moved to: on the CPU torch's counter misses the fused
-    LSTM and says 0.
+    Counted on the device ``meta``, to which ``model`` is moved: on the CPU, torch's counter misses
+    the fused LSTM and returns 0.
 
     Args:
-        length: number of steps; the dataset's own if not given.
+        length: number of steps; by default the dataset's own length.
 
     Raises:
         PluginError: the count is 0 although the model has parameters.
@@ -86,23 +86,23 @@ def count_macs(model: nn.Module, task: Task, length: int | None = None) -> int:
     shape = (1, steps) if task.input == "tokens" else (1, steps, task.input_size)
     kind = torch.int64 if task.input == "tokens" else torch.float32
     x = torch.zeros(shape, dtype=kind, device="meta")
-    # Moved in inference mode, weights that are computed from others could not be computed any more.
+    # Not in inference mode: moved weights could no longer be used to compute other weights.
     model.to("meta").eval()
-    formulas = {operator: _of_numbers(formula) for operator, formula in flop_registry.items()}
+    formulas = {operator: _with_complex(formula) for operator, formula in flop_registry.items()}
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=formulas) as counter:
         model(x)
     macs: int = counter.get_total_flops() // 2
     if macs == 0 and parameter_count(model):
-        raise PluginError("no multiply-accumulate was counted although the model has parameters")
+        raise PluginError("no multiply-accumulates were counted although the model has parameters")
     return macs
 
 
-def _of_numbers(formula: Callable[..., int]) -> Callable[..., int]:
-    """torch's count of an operator, in products of real numbers: one of complex numbers is four."""
+def _with_complex(formula: Callable[..., int]) -> Callable[..., int]:
+    """torch's count for an operator, with a complex product counted as four real ones."""
 
     def count(*args: Any, out_val: Any = None, **more: Any) -> int:
-        found = formula(*args, out_val=out_val, **more)
-        return 4 * found if isinstance(out_val, Tensor) and out_val.is_complex() else found
+        flops = formula(*args, out_val=out_val, **more)
+        return 4 * flops if isinstance(out_val, Tensor) and out_val.is_complex() else flops
 
-    count._get_raw = True  # type: ignore[attr-defined]  # it is given tensors, not their shapes
+    count._get_raw = True  # type: ignore[attr-defined]  # it receives tensors, not their shapes
     return count

@@ -1,4 +1,4 @@
-"""What memory a model needs, and what for, in inference and in a training step."""
+"""Memory that a model needs in inference and in a training step, with its breakdown."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from seqbench.records import Measurement
 from seqbench.training.step import Step
 from seqbench.workers.context import JobContext
 
-#: Batch normalization needs more than one.
-FEW = 2
+#: Batch size for creating gradients and optimizer state; batch normalization needs more than one.
+SMALL_BATCH = 2
 
-#: Makes the work for sequences of so many steps, and says what the model holds beside it.
+#: Returns the workload for sequences of a given length, and the bytes that the model itself holds.
 Prepare = Callable[[int], tuple[Workload, dict[str, int]]]
 
 
 def measure_memory(payload: MemoryPayload, context: JobContext) -> dict[str, Any]:
-    """Memory that the model needs: what it holds, and the peak of working memory beyond that.
+    """Measure what the model itself holds, and the peak of working memory beyond that.
 
     Returns:
-        ``{"measurements": […]}``: one for each length, the dataset's own first; values as of
-        :func:`figures`. One that cannot be had says why, in ``reason``.
+        ``{"measurements": […]}``: one for each length, the dataset's own first, with the values of
+        :func:`memory_figures`; an unavailable one has a ``reason``.
     """
     device_for(payload.subject.device).settle_allocator()
     subject = Subject(payload.subject, context.workspace)
-    make = _inference if payload.mode == "inference" else _training
-    prepare = make(subject, payload)
+    prepare_for = _inference if payload.mode == "inference" else _training
+    prepare = prepare_for(subject, payload)
     own = subject.splits.task.length
     lengths = dict.fromkeys([own, *payload.lengths])
-    found = [_at_length(prepare, length, subject, payload) for length in lengths]
-    return {"measurements": [asdict(measurement) for measurement in found]}
+    measurements = [_at_length(prepare, length, subject, payload) for length in lengths]
+    return {"measurements": [asdict(measurement) for measurement in measurements]}
 
 
 def _at_length(
@@ -49,20 +49,20 @@ def _at_length(
     at = {"mode": payload.mode, "batch_size": payload.batch_size, "length": length}
     held: dict[str, int] = {}
     try:
-        work, held = prepare(length)
-        found = subject.kind.memory_passes(work, subject.device)
-    except DeviceError as error:  # nobody could tell: no fault of the model
-        return Measurement("memory", "B", at, held, "skipped", str(error))
-    except Exception as error:  # a plugin's model, at a length that it may not take
+        workload, held = prepare(length)
+        peak = subject.kind.memory_passes(workload, subject.device)
+    except DeviceError as error:  # a limitation of the system, not of the model
+        return Measurement("memory", "B", at, held, status="skipped", reason=str(error))
+    except Exception as error:  # a plugin's model may not support this length
         traceback.print_exc()
-        return Measurement("memory", "B", at, {}, status_of(error), reason_of(error))
-    values = memory_figures(held, found.passes, lower_bound=found.lower_bound)
+        return Measurement("memory", "B", at, status=status_of(error), reason=reason_of(error))
+    values = memory_figures(held, peak.passes, lower_bound=peak.lower_bound)
     _add_process(values, subject)
-    return Measurement("memory", "B", at, values, method=found.method)
+    return Measurement("memory", "B", at, values, method=peak.method)
 
 
 def _add_process(values: dict[str, Any], subject: Subject) -> None:
-    """What the driver counts for this process, where a driver counts: right after the last pass."""
+    """Add the driver's count for this process, if any; called right after the last pass."""
     try:
         counted = subject.kind.process_memory(subject.device)
     except DeviceError as error:
@@ -75,19 +75,21 @@ def _add_process(values: dict[str, Any], subject: Subject) -> None:
 def memory_figures(
     held: Mapping[str, int], passes: Sequence[Pass], *, lower_bound: bool = False
 ) -> dict[str, Any]:
-    """Everything in bytes; None where a figure is not to be had, with the reason in ``missing``.
+    """The memory figures of several passes, in bytes.
+
+    An unavailable figure is None, with its reason in ``missing``.
 
     Args:
         held: ``parameters`` and ``buffers``; in training also ``gradients`` and ``optimizer``.
-        passes: what each pass found.
+        passes: the passes of one workload.
         lower_bound: whether the true peak may be higher.
 
     Returns:
-        ``held``; ``working``: the most beyond ``baseline`` (gradients are part of it);
-        ``activations``: ``working`` without the gradients: what the forward pass keeps for the
-        backward pass, temporaries, the answer; ``total``: parameters, buffers, optimizer state and
-        ``working``, so the sum of the breakdown; ``baseline``, ``peak``, ``reserved``: of the pass
-        whose ``working`` is the median (see :class:`seqbench.devices.base.Pass`); ``peaks``:
+        ``held``; ``working``: the maximum beyond ``baseline`` (it includes gradients);
+        ``activations``: ``working`` without the gradients: tensors kept for the backward pass,
+        temporaries, the answer; ``total``: parameters, buffers, optimizer state and ``working``,
+        so the sum of the breakdown; ``baseline``, ``peak``, ``reserved``: of the pass whose
+        ``working`` is the median (see :class:`seqbench.devices.base.Pass`); ``peaks``:
         ``working`` of each pass; ``low``, ``high``: bounds of ``total`` over the passes.
     """
     middle = median_pass(passes)
@@ -96,9 +98,9 @@ def memory_figures(
     kept = sum(held.values()) - gradients
     missing: dict[str, str] = {}
     activations: int | None = middle.working - gradients
-    if middle.working <= gradients:  # no finer than pages: 0 would say that there is nothing
+    if middle.working <= gradients:  # below the resolution of a page; 0 would be wrong
         activations = None
-        missing["activations"] = "too small for the system's accounting of memory"
+        missing["activations"] = "too small for the system's memory accounting"
     needed = [max(each, gradients) for each in working]
     values = {
         **held,
@@ -122,41 +124,41 @@ def _inference(subject: Subject, payload: MemoryPayload) -> Prepare:
     def prepare(length: int) -> tuple[Workload, dict[str, int]]:
         inputs = subject.batch(payload.batch_size, length=length)[0]
 
-        def work() -> None:
+        def workload() -> None:
             with torch.inference_mode():
                 subject.model(inputs)
 
-        return work, held
+        return workload, held
 
     return prepare
 
 
 def _training(subject: Subject, payload: MemoryPayload) -> Prepare:
     model = subject.model.train()
-    # The schedule has steps enough for every pass of every length.
+    # Enough schedule steps for every pass of every length.
     step = Step(model, subject.splits.task, payload.subject.train, steps_per_epoch=10**6)
 
     def prepare(length: int) -> tuple[Workload, dict[str, int]]:
         batch = subject.batch(payload.batch_size, length=length)
 
-        def work() -> None:
-            """One whole step, gradients made and freed within it."""
+        def workload() -> None:
+            """One whole training step, within which gradients are created and freed."""
             step(*batch)
             step.optimizer.zero_grad(set_to_none=True)
 
-        # Makes the optimizer's state, and gradients to look at. With the whole batch it would hide
-        # the peak where a system tells only the highest so far.
-        step(*(tensor[:FEW] for tensor in batch))
+        # Creates the optimizer state, and gradients to count. The whole batch would hide the peak
+        # on systems that only report the highest peak so far.
+        step(*(tensor[:SMALL_BATCH] for tensor in batch))
         gradients = _bytes(p.grad for p in step.parameters if p.grad is not None)
         step.optimizer.zero_grad(set_to_none=True)
         optimizer = _bytes(_optimizer_tensors(step.optimizer))
-        return work, {**_held(model), "gradients": gradients, "optimizer": optimizer}
+        return workload, {**_held(model), "gradients": gradients, "optimizer": optimizer}
 
     return prepare
 
 
 def _held(model: torch.nn.Module) -> dict[str, int]:
-    """Bytes of parameters and of buffers, those that are shared once."""
+    """Bytes of parameters and of buffers; shared ones count once."""
     return {"parameters": _bytes(model.parameters()), "buffers": _bytes(model.buffers())}
 
 

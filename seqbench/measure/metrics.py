@@ -1,4 +1,4 @@
-"""What a plugin's metric says of a trained model."""
+"""Plugins' metrics, computed on trained models."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from seqbench.workers.context import JobContext
 
 
 def score_model(payload: MetricPayload, context: JobContext) -> dict[str, Any]:
-    """What a metric says of a trained model on the test split.
+    """Compute a metric of a trained model on the test split.
 
     Returns:
-        ``status``, ``value`` and ``reason``: ``ok`` with a finite number, or ``skipped`` where the
-        metric is not for such targets.
+        ``status``, ``value`` and ``reason``: ``ok`` with a finite number, or ``skipped`` if the
+        metric does not apply to the task's targets.
 
     Raises:
-        PluginError: the metric does not keep the contract. Whatever its own code raises.
+        PluginError: the metric violates its contract.
+        Exception: any error of the metric's own code.
     """
     metric, subject = payload.metric, Subject(payload.subject, context.workspace)
     task = subject.splits.task
     if task.target not in metric.targets:
-        suits = ", ".join(metric.targets)
-        reason = f"it is for {suits}, not for {task.target}"
+        supported = ", ".join(metric.targets)
+        reason = f"supports {supported}, not {task.target}"
         return {"status": "skipped", "value": None, "reason": reason}
     value = score_split(
         subject.model, subject.splits.test,
@@ -50,14 +51,15 @@ def score_split(
     device: torch.device,
     choice: Choice,
 ) -> float:
-    """One metric over a whole split.
+    """Compute one metric over a whole split.
 
     Args:
         split: inputs and targets, shaped as :class:`seqbench.Task` says, on any device.
 
     Raises:
-        PluginError: it is not what the run was planned with, has no ``update`` and ``compute``, or
-            is not a finite number. Whatever its own code raises.
+        PluginError: the metric's package has changed since the run was planned, the metric lacks
+            ``update`` or ``compute``, or its value is not a finite number.
+        Exception: any error of the metric's own code.
     """
     check_unchanged(choice)
     meter = _PluginMeter(choice, task)
@@ -66,10 +68,11 @@ def score_split(
 
 
 class _PluginMeter:
-    """A plugin's metric, as one more meter of a pass.
+    """A plugin's metric as a :class:`seqbench.training.evaluation.Meter`.
 
     Raises:
-        PluginError: the metric does not keep the contract. Whatever its own code raises.
+        PluginError: the metric violates its contract.
+        Exception: any error of the metric's own code.
     """
 
     def __init__(self, choice: Choice, task: Task):
@@ -85,7 +88,7 @@ class _PluginMeter:
                 )
 
     def update(self, answers: Tensor, targets: Tensor) -> None:
-        """Gives the metric copies of its own on the CPU: it may change them."""
+        """Pass the metric its own copies on the CPU, which it may modify."""
         answers, targets = answers.cpu().clone(), targets.cpu().clone()
         if self._per_step:
             answers, targets = answers.flatten(0, -2), targets.flatten()
@@ -93,8 +96,8 @@ class _PluginMeter:
 
     def result(self) -> float:
         """The metric over all batches."""
-        found = self._meter.compute()
-        value = math.nan if isinstance(found, str) else float(found)
+        computed = self._meter.compute()
+        value = math.nan if isinstance(computed, str) else float(computed)
         if not math.isfinite(value):
-            raise PluginError(f"{self._choice.name} is {found!r}, which is not a finite number")
+            raise PluginError(f"{self._choice.name} is {computed!r}, which is not a finite number")
         return value

@@ -1,4 +1,4 @@
-"""Which of torch's kernels a model runs: "LSTM is faster than GRU" may be an effect of that."""
+"""Which of torch's kernels a model runs; it may explain why an LSTM is faster than a GRU."""
 
 from __future__ import annotations
 
@@ -12,47 +12,46 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-METHOD = "operators that torch dispatched in one forward pass at batch 1"
+METHOD = "operators dispatched by torch in one forward pass at batch 1"
 
-#: Fused kernels have one of these in their names: ``mkldnn_rnn_layer``, ``_cudnn_rnn``,
+#: Names of fused kernels contain one of these: ``mkldnn_rnn_layer``, ``_cudnn_rnn``,
 #: ``_lstm_mps``, ``_scaled_dot_product_flash_attention_for_cpu``.
 FUSED = ("rnn", "lstm", "gru", "attention", "encoder_layer")
 
-#: So many operators are named at most, those that were run most often.
-MOST_NAMED = 8
+#: At most this many operators are listed, the most frequent ones.
+MAX_LISTED = 8
 
-#: What cuDNN's recurrent layers say when they copy their weights together at every call.
+#: Warning of cuDNN's recurrent layers when they copy their weights together at every call.
 SCATTERED = "not part of single contiguous chunk"
 
 
-def run_by(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
-    """What one forward pass ran on the device where ``model`` and ``inputs`` are.
+def recorded_operators(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
+    """Record the operators of one forward pass, on the device of ``model`` and ``inputs``.
 
     Returns:
-        ``ops``: the operators that multiply matrices, and fused ones, as ``{"name", "count"}``, the
-        most frequent first; ``warnings``: what makes the model slower than it need be, one line
-        for each.
+        ``ops``: matrix products and fused operators as ``{"name", "count"}``, the most frequent
+        first; ``warnings``: avoidable reasons for a slow model, one line each.
     """
     always = torch.is_warn_always_enabled()
-    torch.set_warn_always(True)  # also what was said before
+    torch.set_warn_always(True)  # also warnings that were already shown
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as raised:
             warnings.simplefilter("always")
             with torch.inference_mode(), _Recorder() as recorder:
                 model(inputs)
     finally:
         torch.set_warn_always(always)
-    scattered = any(SCATTERED in str(warning.message) for warning in said)
+    scattered = any(SCATTERED in str(warning.message) for warning in raised)
     advice = (
-        "the weights of a recurrent layer lie scattered and are copied together at every call: "
-        "let the model call flatten_parameters()"
+        "the weights of a recurrent layer are not contiguous and are copied at every call: "
+        "call flatten_parameters() in the model"
     )
-    ops = [{"name": name, "count": count} for name, count in recorder.most_common(MOST_NAMED)]
-    return {"ops": ops, "warnings": [advice] * scattered}
+    ops = [{"name": name, "count": count} for name, count in recorder.most_common(MAX_LISTED)]
+    return {"ops": ops, "warnings": [advice] if scattered else []}
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
-    """Counts operators below autograd, where composite ones have come apart into kernels."""
+    """Counts operators below autograd, where composite ones are decomposed into kernels."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -69,7 +68,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        with self:  # aten::gru, say, comes apart into what it does step by step
+        with self:  # aten::gru, for example, is decomposed into its steps
             parts = func.decompose(*args, **kwargs)
         if parts is not NotImplemented:
             return parts

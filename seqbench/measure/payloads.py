@@ -1,4 +1,4 @@
-"""What the measuring jobs are given. Importing this costs no torch."""
+"""Payloads of the measuring jobs. Importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MODES: tuple[Mode, ...] = ("inference", "training")
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained model, and what it needs to run.
+    """A trained model, and the files that it needs.
 
     Args:
-        data: the prepared dataset, in the cache.
-        weights: in the run's folder.
+        data: the prepared dataset, relative to the cache.
+        weights: relative to the run's folder.
         train: the settings that it was trained with.
     """
 
@@ -33,7 +33,7 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class CostPayload:
-    """A model whose cost is to be counted, also at ``lengths`` other than the dataset's."""
+    """A model whose cost to count, at the dataset's length and at ``lengths``."""
 
     subject: TrainedModel
     lengths: tuple[int, ...] = ()
@@ -41,7 +41,7 @@ class CostPayload:
 
 @dataclass(frozen=True)
 class MemoryPayload:
-    """A model whose memory is to be measured, also at ``lengths`` other than the dataset's."""
+    """A model whose memory to measure, at the dataset's length and at ``lengths``."""
 
     subject: TrainedModel
     mode: Mode
@@ -68,7 +68,7 @@ def _lengths(measure: Measure) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class MetricPayload:
-    """A model of which a plugin's metric is to be computed on the test split."""
+    """A model, and a plugin's metric to compute on the test split."""
 
     subject: TrainedModel
     metric: Metric
@@ -79,14 +79,14 @@ class TimingSettings:
     """How latency is measured.
 
     Args:
-        budget: seconds for each case.
-        seq_lens: numbers of steps; none: the dataset's own length.
+        budget: seconds per case.
+        seq_lens: numbers of steps; if empty, the dataset's own length.
         threads: numbers of CPU threads.
-        processes: for each case, at most.
-        warm_up: seconds for each process, at least.
-        precision: half-width of the interval that is enough, as a share of the figure.
-        training_step: whether a training step is timed as well.
-        plugin_runtimes: those of ``runtimes`` that come from plugins, by name.
+        processes: maximum number per case.
+        warm_up: minimum seconds per process.
+        precision: half-width of the interval at which timing stops, as a fraction of the figure.
+        training_step: whether a training step is timed, too.
+        plugin_runtimes: those of ``runtimes`` that plugins provide, by name.
     """
 
     budget: float
@@ -101,21 +101,22 @@ class TimingSettings:
     plugin_runtimes: Mapping[str, Choice] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
-        """What latency depends on, as plain data: what a resume compares. Runtimes of plugins are
-        part of it, so that an edited one is timed again.
+        """What latency depends on, as plain data, for a resume to compare.
+
+        Plugins' runtimes are part of it, so that cases are timed again after one is edited.
         """
-        found = to_json(self)
+        identity = to_json(self)
         if not self.plugin_runtimes:
-            del found["plugin_runtimes"]  # runs made before there were any can be resumed
-        return found
+            del identity["plugin_runtimes"]  # runs from before this key existed can be resumed
+        return identity
 
 
 @dataclass(frozen=True)
 class TimingPayload:
-    """A model that is kept warm and timed when asked.
+    """A model that is kept warm and timed on request.
 
     Args:
-        core: where blocks of one thread run; None for wherever the system puts them.
+        core: the CPU core for blocks with one thread; None leaves the choice to the system.
     """
 
     subject: TrainedModel

@@ -1,4 +1,4 @@
-"""Whether stepping gives the same answer as the whole sequence; the size of the state."""
+"""Verification that stepping gives the answer of the whole sequence; the size of the state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seqbench.training.stepping import run_steps
 
 
 def check_steps(model: nn.Module, x: Tensor, *, per_step: bool) -> None:
-    """Checks that step after step gives what the whole sequence at once gives.
+    """Check that stepping through a sequence gives the same answer as the whole sequence.
 
     Args:
         model: one that can step (see :func:`seqbench.training.stepping.can_step`).
@@ -23,25 +23,25 @@ def check_steps(model: nn.Module, x: Tensor, *, per_step: bool) -> None:
         per_step: whether the model answers at every step.
 
     Raises:
-        PluginError: it does not.
+        PluginError: the answers differ.
     """
     answers = run_steps(model, x)[0]
-    found = torch.stack(answers, dim=1) if per_step else answers[-1]
+    stepped = torch.stack(answers, dim=1) if per_step else answers[-1]
     try:
-        check_equal(found, model(x), "step by step")
+        check_equal(stepped, model(x), "step by step")
     except PluginError as error:
         raise PluginError(f"{error}{_first_wrong(model, x, answers, per_step)}") from None
 
 
 def _first_wrong(model: nn.Module, x: Tensor, answers: Sequence[Tensor], per_step: bool) -> str:
-    """Where the answers of the steps part from those of the sequence up to there."""
+    """The first step whose answer differs from that of the sequence up to it, in words."""
     for position, answer in enumerate(answers):
         expected = model(x[:, : position + 1])
         expected = expected[:, -1] if per_step else expected
         try:
             check_equal(answer, expected, "")
         except PluginError:
-            return f"; step {position + 1} of {len(answers)} is the first to differ"
+            return f"; first difference at step {position + 1} of {len(answers)}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What is measured: a trained model on its device, with real inputs."""
+"""The subject of a measurement: a trained model on its device, with real inputs."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from seqbench.workers.context import Workspace
 
 
 class Subject:
-    """A case's trained model, loaded as a user of it would.
+    """A case's trained model, loaded as its user would load it.
 
     Args:
-        trained: the model, and where its data and weights are.
-        workspace: the folders that those names are relative to.
+        trained: the model, with its data and weights.
+        workspace: the folders that those files are relative to.
 
-    ``kind`` is the device's kind, ``device`` what torch calls it; ``cold`` holds the seconds that
-    building the model and loading its weights took.
+    ``kind`` is the device's kind, ``device`` the device in torch; ``cold`` holds the seconds for
+    building the model and for loading its weights.
 
     Raises:
-        PluginError: the model's package is not the one that the run was planned with.
+        PluginError: the model's package has changed since the run was planned.
     """
 
     def __init__(self, trained: TrainedModel, workspace: Workspace):
-        check_unchanged(trained.model)  # the weights were trained with that
+        check_unchanged(trained.model)  # the weights belong to that version
         self.kind = device_for(trained.device)
         self.device = self.kind.torch_device(trained.device)
         self.splits: Splits = open_splits(workspace.cache / trained.data)
@@ -46,7 +46,7 @@ class Subject:
         self.cold = {"build_s": built - clock, "load_s": loaded - built}
 
     def synchronize(self) -> None:
-        """Waits until the device has finished all work submitted to it."""
+        """Wait until the device has finished all submitted operations."""
         self.kind.synchronize(self.device)
 
     def batch(
@@ -54,8 +54,8 @@ class Subject:
     ) -> tuple[Tensor, Tensor]:
         """The first ``size`` inputs and targets of a split, on the device.
 
-        A split with fewer than that is gone through again from its start; so is a sequence with
-        fewer than ``length`` steps.
+        A split with fewer sequences is repeated from its start, and so is a sequence with fewer
+        than ``length`` steps.
         """
         inputs, targets = getattr(self.splits, split)
         rows = torch.arange(size) % len(inputs)

@@ -24,8 +24,9 @@ HELD = {"seqbench", "torch"}
 def source_of(import_path: str, distribution: str) -> str:
     """The fingerprint of a plugin: ten hexadecimal digits, ``""`` where no source can be read.
 
-    It covers the Python source behind ``import_path``, which is not imported, and the installed versions
-    of what ``distribution`` requires, since an adapter's figures depend on the package it wraps.
+    It covers the Python source behind ``import_path``, which is not imported, and the installed
+    versions of what ``distribution`` requires, since an adapter's figures depend on the package
+    that it wraps.
     The source is (:func:`_scope`):
 
     - the module, a file or a package folder, that an entry point of the distribution names, if it

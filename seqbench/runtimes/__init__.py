@@ -1,4 +1,4 @@
 """Ways to run a trained model.
 
-An extension point: a new runtime is a file beside these and a line in the registry.
+An extension point: add a file to this folder and a line to the registry.
 """

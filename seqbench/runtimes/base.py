@@ -1,4 +1,4 @@
-"""What a runtime is: one way to run a trained model.
+"""The contract of a runtime: one way to run a trained model.
 
 A runtime is a function that prepares a trained model for one setting::
 
@@ -7,16 +7,16 @@ A runtime is a function that prepares a trained model for one setting::
         return fast                                     # the call alone, or
         return PreparedCall(fast, {"graph_breaks": 0})  # with facts about it
 
-- ``model`` is a ``torch.nn.Module`` in eval mode, on its device. A plugin's runtime gets a copy of
-  its own.
+- ``model`` is a ``torch.nn.Module`` in eval mode, on its device. A plugin's runtime receives its
+  own copy.
 - ``inputs`` is a batch of real inputs on the same device: (batch, time, input_size) float32, or
-  (batch, time) int64. Every call that is timed has this shape.
-- ``threads`` is the number of CPU threads that a call may use; torch is set to it already.
-- The call takes such inputs and returns what the model returns for them: a tensor on the same
-  device. Calls are made under ``torch.inference_mode()``, ``prepare`` under ``torch.no_grad()``.
+  (batch, time) int64. All timed calls have inputs of this shape.
+- ``threads`` is the number of CPU threads that a call may use; torch is already set to it.
+- The call takes such inputs and returns the model's answer to them: a tensor on the same device.
+  Calls run under ``torch.inference_mode()``, ``prepare`` under ``torch.no_grad()``.
 
-Before a runtime is timed, the code that times it compares its answers with those of the plain model
-(:mod:`seqbench.runtimes.check`). Importing this module costs no torch.
+Before a runtime is timed, its answers are compared with those of the plain model
+(:mod:`seqbench.runtimes.check`). Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: What a runtime can report, and what it means.
+#: The facts that a runtime can report, and their meaning.
 FACTS: Mapping[str, str] = {
-    "first_call_s": "seconds of preparing and of the first call, compiling included",
-    "graph_breaks": "how often a part of the model was left to eager mode",
+    "first_call_s": "seconds for preparation and the first call, including compilation",
+    "graph_breaks": "number of graph breaks: parts of the model left in eager mode",
 }
 
 
@@ -42,11 +42,11 @@ class PreparedCall:
 
     Args:
         call: takes the inputs, returns the answer.
-        facts: numbers found out on the way, by their names in ``FACTS``. ``first_call_s`` is
-            measured by seqbench where a runtime does not report it.
+        facts: numbers about the call, by their names in ``FACTS``. If a runtime does not report
+            ``first_call_s``, seqbench measures it.
 
     Raises:
-        ValueError: ``call`` cannot be called, or a fact is unknown or no finite number.
+        ValueError: ``call`` is not callable, or a fact is unknown or not a finite number.
     """
 
     call: Callable[[Tensor], Tensor]
@@ -54,10 +54,10 @@ class PreparedCall:
 
     def __post_init__(self) -> None:
         if not callable(self.call):
-            raise ValueError(f"call is {type(self.call).__name__}, which cannot be called")
+            raise ValueError(f"call is {type(self.call).__name__}, which is not callable")
         for name, value in self.facts.items():
             if name not in FACTS:
-                raise ValueError(f"unknown fact {name!r}; there are: {', '.join(FACTS)}")
+                raise ValueError(f"unknown fact {name!r}; available: {', '.join(FACTS)}")
             if not isinstance(value, (int, float)) or not math.isfinite(value):
                 raise ValueError(f"fact {name!r} is {value!r}, not a finite number")
 

@@ -1,4 +1,4 @@
-"""Whether two ways to compute the same thing agree."""
+"""Comparison of answers with those of the plain model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from torch import Tensor
 
 from seqbench.errors import PluginError
 
-#: How far the answers of two ways to compute the same may be apart, as a share of the largest
-#: answer: rounding differs, and adds up over the steps of a sequence.
+#: Allowed difference from the plain model's answer, relative to the largest value of the answer:
+#: rounding differs, and accumulates over the steps of a sequence.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 
 
 def check_answer(found: object, expected: Tensor, what: str) -> None:
-    """Checks that a runtime's answer is a tensor, where and what the plain model's is.
+    """Check that a runtime's answer is a tensor on the expected device, and correct.
 
     Raises:
         PluginError: it is not.
@@ -26,10 +26,10 @@ def check_answer(found: object, expected: Tensor, what: str) -> None:
 
 
 def check_equal(found: Tensor, expected: Tensor, what: str) -> None:
-    """Checks an answer against that of the plain model.
+    """Compare an answer with that of the plain model.
 
     Raises:
-        PluginError: it has another shape, or is further off than ``TOLERANCE``.
+        PluginError: the shapes differ, or the values differ by more than ``TOLERANCE``.
     """
     if found.shape != expected.shape:
         raise PluginError(
@@ -37,15 +37,15 @@ def check_equal(found: Tensor, expected: Tensor, what: str) -> None:
         )
     error = relative_error(found, expected)
     allowed = TOLERANCE.get(expected.dtype, 0.0)
-    if not error <= allowed:  # NaN is an error too
+    if not error <= allowed:  # false for NaN
         raise PluginError(
             f"{what}: the answer differs from that of the whole sequence in eager mode by "
-            f"{error:.2g} of the largest value; {allowed:.0e} is allowed"
+            f"{error:.2g} of the largest value; allowed: {allowed:.0e}"
         )
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
-    """Largest difference as a share of the largest expected value."""
+    """Largest difference, relative to the largest expected value."""
     found, expected = found.detach(), expected.detach()
     scale = expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
     return float((found - expected).abs().max() / scale)

@@ -1,4 +1,4 @@
-"""The runtime ``compile``: torch.compile, with fixed shapes, compiled anew for each setting."""
+"""The runtime ``compile``: torch.compile with fixed shapes, compiled separately per setting."""
 
 from __future__ import annotations
 
@@ -13,42 +13,43 @@ from torch import Tensor, nn
 from seqbench.errors import PluginError
 from seqbench.runtimes.base import PreparedCall
 
-#: More versions of one function than a suite can have settings.
+#: Larger than the number of settings in any suite.
 RECOMPILE_LIMIT = 10_000
 
-#: Variables with which torch.compile returns eager mode without a word.
+#: Environment variables that make torch.compile silently fall back to eager mode.
 DISABLING = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 
 
 def prepare(model: nn.Module, inputs: Tensor, *, threads: int) -> PreparedCall:
-    """Compiles the model by calling it once.
+    """Compile the model by calling it once.
 
     Returns:
-        With ``first_call_s`` (seconds, compiling included) and ``graph_breaks`` (how often torch
-        left a part of the model to eager mode).
+        the compiled model, with ``first_call_s`` (seconds, including compilation) and
+        ``graph_breaks`` (number of parts left in eager mode).
 
     Raises:
-        PluginError: torch compiled no part of the model. Whatever torch raises.
+        PluginError: torch compiled no part of the model.
+        Exception: any error of torch.
     """
     _configure()
-    counted = _CountingBackend()
-    function: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False, backend=counted)
+    backend = _CountingBackend()
+    function: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False, backend=backend)
     breaks = torch._dynamo.utils.counters["graph_break"]
     breaks.clear()
     with torch.inference_mode():
         clock = time.perf_counter()
-        function(inputs).cpu()  # waits until the device has computed it
+        function(inputs).cpu()  # waits for the device
         seconds = time.perf_counter() - clock
-    if not counted.graphs:
+    if not backend.graphs:
         raise PluginError(f"nothing was compiled: {_why_nothing(list(breaks))}")
     return PreparedCall(function, {"first_call_s": seconds, "graph_breaks": sum(breaks.values())})
 
 
 class _CountingBackend:
-    """torch's default backend, which counts the graphs that it has compiled.
+    """torch's default backend, counting the graphs that it compiles.
 
-    Each setting has one of its own, so that torch compiles each setting anew and a graph counted
-    is one that runs in this setting.
+    Each setting has its own backend, so torch compiles for each setting separately, and only
+    graphs of this setting are counted.
     """
 
     def __init__(self) -> None:
@@ -63,14 +64,14 @@ class _CountingBackend:
 
 
 def _configure() -> None:
-    """Errors are raised: with any of torch's ways to carry on in eager mode instead, eager mode
-    would be timed under the name of this runtime.
+    """Make torch raise compiler errors. If it fell back to eager mode instead, eager mode would be
+    timed under the name of this runtime.
     """
-    # One thread compiles: a pool of processes would still be there while others are timed.
+    # Compile in this process: a pool of compile workers would still run while others are timed.
     torch._inductor.config.compile_threads = 1
     dynamo = torch._dynamo.config
     dynamo.suppress_errors = False
-    # torch 2.5 and older call them otherwise.
+    # Named cache_size_limit in torch 2.5 and older.
     name = "recompile_limit" if hasattr(dynamo, "recompile_limit") else "cache_size_limit"
     setattr(dynamo, name, RECOMPILE_LIMIT)
     setattr(dynamo, f"accumulated_{name}", RECOMPILE_LIMIT)
@@ -83,5 +84,5 @@ def _why_nothing(breaks: list[str]) -> str:
     if torch._dynamo.config.disable:
         return "torch._dynamo.config.disable is set"
     if breaks:
-        return f"torch left all of the model to eager mode: {' '.join(breaks[0].split())[:200]}"
-    return "torch found no operation that it can compile"
+        return f"torch left the whole model in eager mode: {' '.join(breaks[0].split())[:200]}"
+    return "torch found no operation to compile"

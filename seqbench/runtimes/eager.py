@@ -8,5 +8,5 @@ from seqbench.runtimes.base import PreparedCall
 
 
 def prepare(model: nn.Module, inputs: Tensor, *, threads: int) -> PreparedCall:
-    """The model itself; nothing is to be prepared."""
+    """Return the model itself; no preparation is needed."""
     return PreparedCall(model)

@@ -1,6 +1,6 @@
-"""The runtimes that come with seqbench. Importing this costs no torch.
+"""The built-in runtimes. Importing this module does not import torch.
 
-A new one is a file beside these and an entry here. Runtimes of plugins come through the hook
+To add one, add a file to this folder and an entry here. Plugins provide runtimes through the hook
 ``seqbench_runtimes``.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from seqbench.types import RuntimeSpec
 
-#: The plain model: every other runtime must give its answers.
+#: The plain model, with which the answers of all other runtimes are compared.
 EAGER = "eager"
 
 BUILT_IN = {

@@ -1,1 +1,1 @@
-"""From a dataset and a model to trained weights."""
+"""Training: dataset and model → trained weights."""

@@ -1,4 +1,4 @@
-"""Which classes a trained model takes for which."""
+"""The confusion matrix of a trained model."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from torch import Tensor
 
 from seqbench.types import Task
 
-#: A larger table than this square is not kept: nobody reads it.
-MOST_CLASSES = 200
+#: No confusion matrix is recorded for more classes than this.
+MAX_CLASSES = 200
 
 
 class Confusion:
-    """Confusion matrix and recall of each class; a :class:`seqbench.training.evaluation.Meter`.
+    """Confusion matrix and per-class recall; a :class:`seqbench.training.evaluation.Meter`.
 
-    With a label for each step every step counts.
+    With one label per step, every step is counted.
     """
 
     def __init__(self, task: Task):
         self._task = task
         classes = task.output_size
-        self._counted = task.target != "value" and classes <= MOST_CLASSES
+        self._counted = task.target != "value" and classes <= MAX_CLASSES
         self._counts = torch.zeros(classes**2 if self._counted else 0, dtype=torch.int64)
 
     def update(self, answers: Tensor, targets: Tensor) -> None:
-        """Counts the answers to one batch."""
+        """Count the answers to one batch."""
         if self._counted:
-            found = answers.argmax(-1).cpu()
-            places = targets.cpu().flatten() * self._task.output_size + found.flatten()
-            self._counts += torch.bincount(places, minlength=len(self._counts))
+            predicted = answers.argmax(-1).cpu()
+            cells = targets.cpu().flatten() * self._task.output_size + predicted.flatten()
+            self._counts += torch.bincount(cells, minlength=len(self._counts))
 
     def result(self) -> dict[str, Any]:
-        """What was counted.
+        """The confusion matrix, as entries of a trial's metrics.
 
         Returns:
-            ``confusion``: counts, ``[true class][predicted class]``; ``recall``: of each class the
-            share of its sequences (or steps) that was found, None for a class that does not occur;
-            ``classes``: their names, or their numbers as text. Nothing for numbers as targets;
-            ``confusion_reason`` alone where there are more than 200 classes.
+            ``confusion``: counts, ``[true class][predicted class]``; ``recall``: for each class the
+            fraction of its sequences (or steps) classified correctly, None if the class does not
+            occur; ``classes``: class names, or class numbers as text. Empty if the targets are
+            values; only ``confusion_reason`` if there are more than 200 classes.
         """
         if self._task.target == "value":
             return {}
         classes = self._task.output_size
         if not self._counted:
-            reason = f"{classes:,} classes, more than the {MOST_CLASSES} possible"
+            reason = f"{classes:,} classes; at most {MAX_CLASSES} are supported"
             return {"confusion_reason": reason}
         counts = self._counts.reshape(classes, classes)
         totals, hits = counts.sum(1).tolist(), counts.diagonal().tolist()

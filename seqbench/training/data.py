@@ -1,7 +1,7 @@
-"""From a chosen dataset to tensors: loaded once by its plugin, checked, stored, mapped afterwards.
+"""Prepared datasets: loaded once by the plugin, validated, stored, then memory-mapped.
 
-A prepared dataset is one safetensors file in seqbench's cache. Opening it maps it into memory, so
-that all workers share one copy and a later run needs neither the plugin nor what it imports.
+A prepared dataset is one safetensors file in the cache. Opening it maps it into memory, so all
+workers share one copy, and a later run needs neither the plugin nor its dependencies.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from seqbench.types import DataContext, Splits, Task
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Version of what a prepared file holds. Part of its name: a file of another version is not read.
+#: Version of the format of prepared files. It is part of the file name, so files of another version
+#: are ignored.
 DATA_FORMAT = 1
 
-#: safetensors allows no longer header either.
-LONGEST_HEADER = 100_000_000
+#: The limit of safetensors itself, in bytes.
+MAX_HEADER = 100_000_000
 
 
 def cache_dir() -> Path:
-    """The folder for what can be fetched or computed again: ``SEQBENCH_CACHE``, or the user's."""
-    named = os.environ.get("SEQBENCH_CACHE")
-    if named:
-        return Path(named).expanduser().absolute()
+    """The cache folder: ``SEQBENCH_CACHE``, or the user's cache. Its contents can be recreated."""
+    given = os.environ.get("SEQBENCH_CACHE")
+    if given:
+        return Path(given).expanduser().absolute()
     import platformdirs
 
     return platformdirs.user_cache_path("seqbench", appauthor=False)
@@ -58,12 +59,12 @@ def prepared_file(choice: Choice) -> str:
 
 
 def prepared_path(choice: Choice, cache: Path) -> Path:
-    """The prepared file of ``choice``, whether it is there or not. Imports no torch."""
+    """The path of the prepared file of ``choice``, which may not exist. Imports no torch."""
     return cache / prepared_file(choice)
 
 
 def is_prepared(choice: Choice, cache: Path) -> bool:
-    """Whether the prepared file is there in its full length. Imports no torch."""
+    """Whether the prepared file exists and is complete. Imports no torch."""
     try:
         return _is_whole(prepared_path(choice, cache))
     except (OSError, ValueError, TypeError, LookupError, AttributeError, struct.error):
@@ -78,19 +79,19 @@ def prepare_dataset(
     say: Callable[[str], None],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """The prepared file of ``choice``, which the plugin's ``load`` provides if it is not there yet.
+    """Return the prepared file of ``choice``; load and store the dataset if it does not exist.
 
     Args:
         choice: the dataset with all its parameters.
-        cache: seqbench's cache (see :func:`cache_dir`); its folders are made as needed.
-        data_dir: the folder the user named for data, if any.
+        cache: the cache folder (see :func:`cache_dir`); created if needed.
+        data_dir: the user's data folder, if any.
         say: shows one line to the user.
-        progress: shows how many bytes of how many have arrived.
+        progress: called with the number of bytes downloaded and their total.
 
     Raises:
         PluginError: the plugin's function cannot be found or imported.
-        DataError: what it returned does not fit its own task, or cannot be stored.
-        Exception: whatever the plugin's own code raises.
+        DataError: the loaded data do not match their task, or cannot be stored.
+        Exception: any error of the plugin's own code.
     """
     path = prepared_path(choice, cache)
     if is_prepared(choice, cache):
@@ -107,11 +108,13 @@ def prepare_dataset(
 
 
 def load_dataset(choice: Choice, context: DataContext) -> tuple[Task, dict[str, Tensor]]:
-    """What the plugin's ``load`` returns, held against its own task: the tensors of each split as
-    ``train_x``, ``train_y``, ``test_x``, …
+    """Call the plugin's ``load`` and validate the result against its task.
+
+    Returns:
+        the task, and the tensors of each split as ``train_x``, ``train_y``, ``test_x``, …
 
     Raises:
-        PluginError, DataError, Exception: as :func:`prepare`.
+        PluginError, DataError, Exception: as :func:`prepare_dataset`.
     """
     function = _load(choice)
     check_call(choice, function, context, **choice.params)
@@ -126,10 +129,11 @@ def load_dataset(choice: Choice, context: DataContext) -> tuple[Task, dict[str, 
 
 
 def open_splits(path: Path) -> Splits:
-    """The splits in a prepared file, mapped: a page is read when it is used, and shared.
+    """Map the splits of a prepared file into memory; pages are read on first use and shared.
 
     Raises:
-        DataError: there is no such file, or it is damaged; then it is set aside as ``….corrupt``.
+        DataError: the file does not exist, or is damaged; a damaged file is renamed to
+            ``….corrupt``.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -144,21 +148,21 @@ def open_splits(path: Path) -> Splits:
         }
         return Splits(task, **pairs)
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file; run again to prepare it") from None
+        raise DataError(f"{path}: no such file; run again to prepare the dataset") from None
     except (SafetensorError, OSError, ValueError, TypeError, LookupError) as error:
-        aside = _set_aside(path)
+        moved = _set_aside(path)
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{path}: this prepared dataset is damaged ({reason}) and was {aside}; "
-            "run again to prepare it anew"
+            f"{path}: the prepared dataset is damaged ({reason}) and was {moved}; "
+            "run again to recreate it"
         ) from error
 
 
 def _is_whole(path: Path) -> bool:
-    """Holds the length of a safetensors file against its header, which says where data end."""
+    """Whether a safetensors file is as long as its header says."""
     with path.open("rb") as file:
         (header_length,) = struct.unpack("<Q", file.read(8))
-        if header_length > LONGEST_HEADER:
+        if header_length > MAX_HEADER:
             return False
         header = json.loads(file.read(header_length))
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
@@ -166,12 +170,13 @@ def _is_whole(path: Path) -> bool:
 
 
 def _set_aside(path: Path) -> str:
+    """Rename a damaged file; returns the outcome in words."""
     aside = path.with_name(f"{path.name}.corrupt")
     try:
         path.replace(aside)
     except OSError as error:
-        return f"left where it is, since it cannot be renamed ({error.strerror})"
-    return f"set aside as {aside.name}"
+        return f"left in place, as it cannot be renamed ({error.strerror})"
+    return f"renamed to {aside.name}"
 
 
 def _load(choice: Choice) -> Callable[..., Any]:
@@ -200,8 +205,8 @@ def _store(tensors: Mapping[str, Tensor], task: Task, path: Path) -> None:
 def _not_writable(folder: Path, error: Exception) -> DataError:
     reason = " ".join(str(error).split())
     return DataError(
-        f"cannot store prepared data in {folder}: {reason}; free some space there, or set "
-        "SEQBENCH_CACHE to a folder that can be written"
+        f"cannot store prepared data in {folder}: {reason}; free disk space there, or set "
+        "SEQBENCH_CACHE to a writable folder"
     )
 
 

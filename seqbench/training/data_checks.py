@@ -1,4 +1,4 @@
-"""Whether a loaded dataset is what its Task declares."""
+"""Validation of a loaded dataset against its Task."""
 
 from __future__ import annotations
 
@@ -13,11 +13,18 @@ SPLITS = ("train", "test", "validation")
 
 
 class Flaw(Exception):
-    """What is wrong with a loaded dataset, without saying whose it is."""
+    """A loaded dataset is invalid; the text does not name the plugin."""
 
 
 def checked_tensors(loaded: Any) -> dict[str, Tensor]:
-    """Every tensor by its name in the file, as models get it."""
+    """Validate a loaded dataset and return its tensors as models receive them.
+
+    Returns:
+        the tensors by their names in the prepared file.
+
+    Raises:
+        Flaw: the dataset does not match its task.
+    """
     if not isinstance(loaded, Splits):
         raise Flaw(f"load returned {type(loaded).__name__}, not seqbench.Splits")
     task = loaded.task
@@ -48,16 +55,16 @@ def _check_task(task: Any) -> None:
     for name in ("input_size", "output_size", "length"):
         value = getattr(task, name)
         if type(value) is not int or value < 1:
-            raise Flaw(f"task.{name} is {value!r}, not a whole number from 1")
+            raise Flaw(f"task.{name} is {value!r}, not an integer of at least 1")
     names = task.class_names
     if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
-        raise Flaw("task.class_names is not a tuple of texts")
+        raise Flaw("task.class_names is not a tuple of strings")
     if names and len(names) != task.output_size:
         raise Flaw(f"task.class_names has {len(names)} names for {task.output_size} classes")
 
 
 def _checked_inputs(value: Any, task: Task, what: str) -> Tensor:
-    """(n, time, input_size) float32 features or (n, time) int64 tokens."""
+    """Inputs: (n, time, input_size) float32 features, or (n, time) int64 tokens."""
     import torch
 
     tokens = task.input == "tokens"
@@ -66,18 +73,18 @@ def _checked_inputs(value: Any, task: Task, what: str) -> Tensor:
     if x.dim() != (2 if tokens else 3) or (not tokens and x.shape[2] != task.input_size):
         raise Flaw(f"{what} has shape {tuple(x.shape)}, not {expected}")
     if x.shape[0] == 0 or x.shape[1] == 0:
-        raise Flaw(f"{what} is empty: its shape is {tuple(x.shape)}")
+        raise Flaw(f"{what} is empty (shape {tuple(x.shape)})")
     if tokens:
-        _check_range(x, task.input_size, what, "token", "input_size")
+        _check_range(x, task, what, kind="token", bound="input_size")
     return x
 
 
 def _checked_targets(value: Any, task: Task, what: str, x: Tensor) -> Tensor:
-    """(n,) or (n, time) int64 labels, or (n, output_size) float32 values, for the inputs ``x``."""
+    """Targets of ``x``: (n,) or (n, time) int64 labels, or (n, output_size) float32 values."""
     import torch
 
-    numbers = task.target == "value"
-    y = _as_tensor(value, torch.float32 if numbers else torch.int64, what)
+    values = task.target == "value"
+    y = _as_tensor(value, torch.float32 if values else torch.int64, what)
     expected: tuple[int, ...] = {
         "label": (x.shape[0],),
         "value": (x.shape[0], task.output_size),
@@ -88,13 +95,13 @@ def _checked_targets(value: Any, task: Task, what: str, x: Tensor) -> Tensor:
             f"{what} has shape {tuple(y.shape)}, not {expected} "
             f"(target {task.target!r}, inputs of shape {tuple(x.shape)})"
         )
-    if not numbers:
-        _check_range(y, task.output_size, what, "class", "output_size")
+    if not values:
+        _check_range(y, task, what, kind="class", bound="output_size")
     return y
 
 
 def _as_tensor(value: Any, dtype: Any, what: str) -> Tensor:
-    """A contiguous tensor on the CPU; fractions stay fractions, whole numbers whole numbers."""
+    """A contiguous CPU tensor of ``dtype``; integers and floats are not converted to each other."""
     import numpy
     import torch
 
@@ -109,12 +116,16 @@ def _as_tensor(value: Any, dtype: Any, what: str) -> Tensor:
         raise Flaw(f"{what} is {value.dtype}, not {dtype}")
     tensor = value.detach().to(device="cpu", dtype=dtype).contiguous()
     if dtype.is_floating_point and not bool(torch.isfinite(tensor).all()):
-        raise Flaw(f"{what} holds values that are NaN or infinite as {dtype}")
+        raise Flaw(f"{what} contains NaN or infinity (as {dtype})")
     return tensor
 
 
-def _check_range(tensor: Tensor, size: int, what: str, kind: str, source: str) -> None:
+def _check_range(tensor: Tensor, task: Task, what: str, *, kind: str, bound: str) -> None:
+    """Raise Flaw unless all entries are from 0 to below ``task.bound``."""
+    size: int = getattr(task, bound)
     low, high = (int(bound) for bound in tensor.aminmax())
     if low < 0 or high >= size:
         wrong = low if low < 0 else high
-        raise Flaw(f"{what} holds {kind} {wrong}, but task.{source} {size} allows 0 to {size - 1}")
+        raise Flaw(
+            f"{what} contains {kind} {wrong}, but task.{bound} {size} allows 0 to {size - 1}"
+        )

@@ -1,4 +1,4 @@
-"""The one pass over a split from which every figure of quality is computed."""
+"""Evaluation: one pass over a split, from which all metrics are computed."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ EVALUATION_BATCH = 1000
 
 
 class Meter(Protocol):
-    """Sees every answer of a pass, and makes a figure of them."""
+    """Computes a figure from all answers of a pass."""
 
     def update(self, answers: Tensor, targets: Tensor) -> None:
-        """Takes the answers to one batch.
+        """Add the answers to one batch.
 
         Args:
-            answers, targets: shaped as :class:`seqbench.Task` says, on the model's device; they
-                belong to all meters and must not be changed.
+            answers, targets: shaped as :class:`seqbench.Task` says, on the model's device; shared
+                by all meters, so they must not be modified.
         """
         ...
 
 
 class DecidingFigure:
-    """The task's own metric: share of right labels, or mean squared error.
+    """The task's own metric: accuracy, or mean squared error.
 
-    NaN if any answer is not finite: ``argmax`` would make a label of it.
+    NaN if any answer is not finite, since ``argmax`` would turn it into a label.
     """
 
     def __init__(self, task: Task):
@@ -43,7 +43,7 @@ class DecidingFigure:
         if not torch.isfinite(answers).all():
             self._total = math.nan
         elif self._values:
-            # In double precision, which not every device has.
+            # In double precision, which not every device supports.
             self._total += (answers.cpu().double() - targets.cpu().double()).square().sum().item()
         else:
             self._total += (answers.argmax(-1) == targets).sum().item()
@@ -51,7 +51,7 @@ class DecidingFigure:
 
     @property
     def value(self) -> float:
-        """The figure over all batches so far."""
+        """The metric over all batches so far."""
         return self._total / self._count
 
 
@@ -63,12 +63,12 @@ def evaluate(
     device: torch.device,
     meters: Sequence[Meter] = (),
 ) -> float:
-    """Goes over a split once, in evaluation mode, and returns the task's own metric.
+    """Evaluate a model on a split in evaluation mode and return the task's own metric.
 
     Args:
         model: on ``device``; its mode is restored.
         split: inputs and targets, shaped as :class:`seqbench.Task` says, on any device.
-        meters: what else is to see the answers.
+        meters: further figures to compute in the same pass.
 
     Raises:
         PluginError: the model's answer has the wrong shape.
@@ -79,12 +79,12 @@ def evaluate(
     model.eval()
     for start in range(0, len(inputs), EVALUATION_BATCH):
         part = slice(start, start + EVALUATION_BATCH)
-        wanted = targets[part].to(device)
+        expected = targets[part].to(device)
         with torch.inference_mode():
             answers = model(inputs[part].to(device))
-            check_shape(answers, wanted, task)
-            figure.update(answers, wanted)
+            check_shape(answers, expected, task)
+            figure.update(answers, expected)
         for meter in meters:
-            meter.update(answers, wanted)
+            meter.update(answers, expected)
     model.train(training)
     return figure.value

@@ -1,4 +1,4 @@
-"""The jobs that prepare a dataset and train a model, as a worker runs them."""
+"""The worker jobs that prepare a dataset and train a model."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from seqbench.store.files import stamp
 from seqbench.training.data import open_splits, prepare_dataset
 from seqbench.workers.context import JobContext
 
-#: Errors in writing that are no fault of the job: disk full, quota, read-only, folder gone.
-NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT}
+#: Write errors not caused by the model: disk full, quota, read-only, folder removed.
+STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT}
 
 #: From <malloc.h>.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> None:
-    """Memory that is freed stays with the process, for the next step of the training.
+    """Keep freed memory in the process, for the next training step.
 
-    Else glibc gives large blocks back to the system and asks for them again at every step, and the
-    system fills each page with zeros anew. Results stay the same bit for bit. glibc only; other
-    libraries have no such setting, or the same name without an effect.
+    By default glibc returns large blocks to the system and requests them again at every step, and
+    the system zeroes each page again. Results are the same bit for bit. Only glibc has these
+    settings; with other C libraries this has no effect.
     """
     with contextlib.suppress(AttributeError, OSError):
         import ctypes
@@ -43,19 +43,19 @@ def keep_freed_memory() -> None:
 
 @dataclass(frozen=True)
 class PreparePayload:
-    """A dataset to be prepared."""
+    """A dataset to prepare."""
 
     dataset: Choice
 
 
 @dataclass(frozen=True)
 class TrainPayload:
-    """A trial to be trained.
+    """A trial to train.
 
     Args:
-        data: the prepared dataset, in the cache.
+        data: the prepared dataset, relative to the cache.
         train: the training settings (see :meth:`seqbench.suite.keys.Training.resolved`).
-        weights: where the trained weights go, in the run's folder.
+        weights: the file for the trained weights, relative to the run's folder.
     """
 
     model: Choice
@@ -67,7 +67,7 @@ class TrainPayload:
 
 
 def prepare(payload: PreparePayload, context: JobContext) -> dict[str, Any]:
-    """Prepares a dataset in the cache, with progress. See :func:`.prepare_dataset`."""
+    """Prepare a dataset in the cache, with progress messages. See :func:`.prepare_dataset`."""
     check_unchanged(payload.dataset)
     prepare_dataset(
         payload.dataset,
@@ -82,15 +82,15 @@ def prepare(payload: PreparePayload, context: JobContext) -> dict[str, Any]:
 
 
 def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
-    """Trains a model and writes its weights.
+    """Train a model and write its weights.
 
     Returns:
-        the fields of :class:`seqbench.records.TrialRecord` that training decides on: ``metric``,
+        the fields of :class:`seqbench.records.TrialRecord` that training determines: ``metric``,
         ``metrics``, ``curve``, ``weights_sha256``, ``weights_stamp``, ``source``, ``version``.
 
     Raises:
-        Diverged: the training did.
-        StoreError: the weights cannot be written, which is no fault of the model.
+        Diverged: the training diverged.
+        StoreError: the weights cannot be written, for a reason unrelated to the model.
     """
     import torch
 
@@ -107,7 +107,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     version = version_of(payload.model.distribution)
     model = build_model(payload.model, splits.task).to(device)
     trained = train_model(
-        model, splits, payload.train, device=device, seed=payload.seed, tell=context.send
+        model, splits, payload.train, device=device, seed=payload.seed, notify=context.send
     )
     weights = context.workspace.run / payload.weights
     digest = _save(model, weights)
@@ -123,10 +123,10 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
 
 
 def _save(model: Any, path: Path) -> str:
-    """Writes the weights, whole or not at all; returns their SHA-256.
+    """Write the weights atomically; returns their SHA-256.
 
     Raises:
-        StoreError: that is not possible.
+        StoreError: the weights cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_model
@@ -138,15 +138,15 @@ def _save(model: Any, path: Path) -> str:
             save_model(model, str(partial))
             digest = hashlib.sha256(partial.read_bytes()).hexdigest()
     except (OSError, SafetensorError) as error:
-        if _errno(error) in NO_PLACE:
+        if _errno(error) in STORAGE_ERRORS:
             raise StoreError(f"cannot write {path}: {error}") from error
         raise
     return digest
 
 
 def _errno(error: Exception) -> int | None:
-    """The system's number of an error; that of safetensors stands in its text."""
+    """The errno of an error; safetensors gives it only in its message."""
     if isinstance(error, OSError):
         return error.errno
-    found = re.search(r"os error (\d+)", str(error))
-    return int(found[1]) if found else None
+    match = re.search(r"os error (\d+)", str(error))
+    return int(match[1]) if match else None

@@ -1,4 +1,4 @@
-"""One training run: same seed, same bits, whatever runs beside it."""
+"""The training loop. The same seed gives the same weights, bit for bit, under any load."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from seqbench.training.evaluation import evaluate
 from seqbench.training.step import Step
 from seqbench.types import Splits, Task
 
-#: An epoch whose mean loss is this many times the loss before the first step has exploded.
+#: A training has diverged if the mean loss of an epoch exceeds this multiple of the initial loss.
 EXPLOSION = 100.0
 
-#: How often the loss is looked at: each look waits for the device.
-LOOK_EVERY_STEPS = 50
+#: How often losses are checked; not at every step, since each check waits for the device.
+CHECK_EVERY_STEPS = 50
 
-TELL_EVERY_SECONDS = 0.25
+NOTIFY_EVERY_SECONDS = 0.25
 
-Tell = Callable[[Mapping[str, Any]], None]
+Notify = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave, beside the model's weights."""
+    """The result of a training, besides the model's weights."""
 
     metrics: dict[str, Any]
     curve: list[dict[str, Any]]
@@ -45,87 +45,117 @@ def train_model(
     *,
     device: torch.device,
     seed: int,
-    tell: Tell = lambda message: None,
+    notify: Notify = lambda message: None,
 ) -> Trained:
-    """Trains ``model`` in place and leaves it with the weights that ``metrics["value"]`` is of.
+    """Train ``model`` in place; it is left with the weights that ``metrics["value"]`` belongs to.
 
-    The test split is measured once at the last weights and, where there is a validation split,
-    once at the weights that were best on it; choosing happens on validation only.
+    The test split is evaluated once at the last weights and, if there is a validation split, once
+    at the weights with the best validation metric. Weights are selected on validation only.
 
     Args:
         model: on ``device``.
         splits: on the CPU; moved to ``device`` once.
         settings: ``epochs``, ``batch_size``, ``optimizer``, ``schedule``, ``clip_norm``,
-            ``precision`` (fp32 if it is not there).
-        seed: decides on the order of the data (and, set by the caller, on the first weights).
-        tell: called with progress as plain data.
+            ``precision`` (default: fp32).
+        seed: of the data order (and, set by the caller, of the initial weights).
+        notify: called with progress messages, as plain data.
 
     Raises:
         Diverged: the loss became NaN or infinite, or exploded.
         PluginError: the model's answer has the wrong shape.
     """
     task = splits.task
-    inputs, targets = (tensor.to(device) for tensor in splits.train)
-    steps_per_epoch = math.ceil(len(inputs) / settings["batch_size"])
-    step = Step(model, task, settings, steps_per_epoch)
+    loop = _Loop.of(model, splits, settings, device=device, notify=notify)
     order = torch.Generator().manual_seed(seed)
     best = _Best(task)
     curve: list[dict[str, Any]] = []
     first_loss = math.inf
-    for epoch in range(1, settings["epochs"] + 1):
+    for epoch in range(1, loop.epochs + 1):
         started = time.perf_counter()
-        model.train()
-        indices = torch.randperm(len(inputs), generator=order).to(device)
-        losses = _epoch(step, inputs, targets, indices, epoch, settings, tell).cpu()
+        indices = torch.randperm(len(loop.inputs), generator=order).to(device)
+        losses = loop.run_epoch(epoch, indices).cpu()
         entry: dict[str, Any] = {"epoch": epoch, "train_loss": losses.double().mean().item()}
         first_loss = losses[0].item() if epoch == 1 else first_loss
-        _raise_if_exploded(entry["train_loss"], first_loss, step.count)
+        _raise_if_exploded(entry["train_loss"], first_loss, loop.step.count)
         if splits.validation is not None:
             entry["validation"] = evaluate(model, splits.validation, task=task, device=device)
-            _raise_if_nan(entry["validation"], step.count)
-            best.see(epoch, entry["validation"], model)
+            _raise_if_nan(entry["validation"], loop.step.count)
+            best.update(epoch, entry["validation"], model)
         entry["seconds"] = time.perf_counter() - started
-        tell({"epoch": epoch, "epochs": settings["epochs"], **entry})
-        curve.append({**entry, "steps": step.count})
-    return _finish(model, splits, device=device, curve=curve, best=best, steps=step.count)
+        notify({"epoch": epoch, "epochs": loop.epochs, **entry})
+        curve.append({**entry, "steps": loop.step.count})
+    return _finish(model, splits, device=device, curve=curve, best=best, steps=loop.step.count)
 
 
-def _epoch(
-    step: Step,
-    inputs: Tensor,
-    targets: Tensor,
-    indices: Tensor,
-    epoch: int,
-    settings: Mapping[str, Any],
-    tell: Tell,
-) -> Tensor:
-    """Runs over the data once; returns the loss of every step."""
-    batches = torch.split(indices, settings["batch_size"])
-    losses = torch.zeros(len(batches), device=inputs.device)
-    looked, told = 0, 0.0
-    for number, batch in enumerate(batches):
-        # Sooner than inputs[batch].
-        losses[number] = step(inputs.index_select(0, batch), targets.index_select(0, batch))
-        if (number + 1) % LOOK_EVERY_STEPS and number + 1 < len(batches):
-            continue
-        _raise_if_not_finite(losses[looked : number + 1], step.count - (number - looked))
-        looked = number + 1
-        if time.monotonic() - told > TELL_EVERY_SECONDS:
-            told = time.monotonic()
-            tell(
-                {
-                    "epoch": epoch,
-                    "epochs": settings["epochs"],
-                    "step": step.count,
-                    "steps": len(batches) * settings["epochs"],
-                    "train_loss": losses[number].item(),
-                }
-            )
-    return losses
+@dataclass(frozen=True)
+class _Loop:
+    """What every epoch of a training uses.
+
+    Args:
+        inputs, targets: of the training split, on the device.
+    """
+
+    step: Step
+    inputs: Tensor
+    targets: Tensor
+    batch_size: int
+    epochs: int
+    notify: Notify
+
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        splits: Splits,
+        settings: Mapping[str, Any],
+        *,
+        device: torch.device,
+        notify: Notify,
+    ) -> _Loop:
+        inputs, targets = (tensor.to(device) for tensor in splits.train)
+        batch_size, epochs = settings["batch_size"], settings["epochs"]
+        steps_per_epoch = math.ceil(len(inputs) / batch_size)
+        step = Step(model, splits.task, settings, steps_per_epoch)
+        return cls(step, inputs, targets, batch_size=batch_size, epochs=epochs, notify=notify)
+
+    def run_epoch(self, epoch: int, indices: Tensor) -> Tensor:
+        """Train on all sequences once, in the order of ``indices``; returns the loss of each step.
+
+        Raises:
+            Diverged: a loss is NaN or infinite.
+        """
+        self.step.model.train()
+        batches = torch.split(indices, self.batch_size)
+        losses = torch.zeros(len(batches), device=self.inputs.device)
+        checked, notified = 0, 0.0
+        for number, batch in enumerate(batches):
+            # index_select is faster than inputs[batch].
+            x, y = self.inputs.index_select(0, batch), self.targets.index_select(0, batch)
+            losses[number] = self.step(x, y)
+            if (number + 1) % CHECK_EVERY_STEPS and number + 1 < len(batches):
+                continue
+            first_step = self.step.count - (number - checked)
+            _raise_if_not_finite(losses[checked : number + 1], first_step)
+            checked = number + 1
+            if time.monotonic() - notified > NOTIFY_EVERY_SECONDS:
+                notified = time.monotonic()
+                self._notify(epoch, losses[number].item(), steps=len(batches) * self.epochs)
+        return losses
+
+    def _notify(self, epoch: int, loss: float, *, steps: int) -> None:
+        self.notify(
+            {
+                "epoch": epoch,
+                "epochs": self.epochs,
+                "step": self.step.count,
+                "steps": steps,
+                "train_loss": loss,
+            }
+        )
 
 
 def _raise_if_not_finite(losses: Tensor, first_step: int) -> None:
-    """``losses`` are those of the steps from ``first_step`` on, counted from 1."""
+    """``losses`` belong to the steps from ``first_step`` on, counted from 1."""
     bad = (~torch.isfinite(losses)).nonzero()
     if len(bad):
         position = int(bad[0])
@@ -133,9 +163,9 @@ def _raise_if_not_finite(losses: Tensor, first_step: int) -> None:
 
 
 def _raise_if_exploded(loss: float, first: float, steps: int) -> None:
-    """``first`` is the loss before the first step: what the untrained model has."""
+    """``first`` is the loss of the untrained model."""
     if loss > EXPLOSION * max(first, 1e-3):
-        raise Diverged(steps, f"{loss:.3g}, from {first:.3g} at the start,", what="the mean loss")
+        raise Diverged(steps, f"{loss:.3g} (initially {first:.3g})", what="the mean loss")
 
 
 def _raise_if_nan(figure: float, steps: int) -> None:
@@ -144,7 +174,7 @@ def _raise_if_nan(figure: float, steps: int) -> None:
 
 
 class _Best:
-    """Remembers the weights that were best on validation; the earliest of equals."""
+    """The weights with the best validation metric; the earliest ones if several are equal."""
 
     def __init__(self, task: Task):
         self.sign = 1 if find(task.metric).higher_is_better else -1
@@ -152,7 +182,7 @@ class _Best:
         self.validation = 0.0
         self.state: dict[str, Tensor] = {}
 
-    def see(self, epoch: int, validation: float, model: nn.Module) -> None:
+    def update(self, epoch: int, validation: float, model: nn.Module) -> None:
         if self.epoch is None or self.sign * (validation - self.validation) > 0:
             self.epoch, self.validation = epoch, validation
             self.state = copy.deepcopy(model.state_dict())
@@ -167,8 +197,8 @@ def _finish(
     best: _Best,
     steps: int,
 ) -> Trained:
-    """Evaluates on the test split: at the last weights and, if others were better on validation, at
-    those. The confusion matrix is that of the weights that are kept.
+    """Evaluate on the test split: at the last weights and, if others were better on validation, at
+    those. The confusion matrix belongs to the weights that are kept.
     """
     task, confusion = splits.task, Confusion(splits.task)
     keeps_last = best.epoch is None or best.epoch == curve[-1]["epoch"]

@@ -1,4 +1,4 @@
-"""From a chosen model to a ``torch.nn.Module``: embedding, the plugin's encoder, readout."""
+"""Models as ``torch.nn.Module``: embedding, the plugin's encoder, readout."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from seqbench.types import ENCODER_PARAMETERS, Task
 
 
 def build_model(choice: Choice, task: Task) -> nn.Module:
-    """The model with fresh weights, on torch's default device.
+    """Build the model with fresh weights, on torch's default device.
 
     Raises:
-        PluginError: the plugin's function cannot be found or returns no module.
-        Exception: whatever the plugin's own code raises.
+        PluginError: the plugin's function cannot be found, or does not return a module.
+        Exception: any error of the plugin's own code.
     """
     function = load_object(choice)
     parameters = dict(choice.params)
@@ -33,14 +33,14 @@ def build_model(choice: Choice, task: Task) -> nn.Module:
 
 
 class SequenceModel(nn.Module):
-    """An encoder with what it needs to answer a task.
+    """An encoder with an embedding for tokens and a readout for the task.
 
     Args:
-        task: decides on the embedding and on the shape of the answer.
-        encoder: (batch, time, width) → (batch, time, hidden). If it has an attribute
-            ``bidirectional`` that is true, the second half of ``hidden`` reads backwards.
-        width: size of a step that goes into the encoder.
-        readout: ``"last"`` or ``"mean"``; which steps the answer for a sequence is read from.
+        task: determines the embedding and the shape of the answer.
+        encoder: (batch, time, width) → (batch, time, hidden). If its attribute ``bidirectional``
+            is true, the second half of ``hidden`` runs backward in time.
+        width: size of one input step of the encoder.
+        readout: ``"last"`` or ``"mean"``: which steps the answer for a sequence is read from.
     """
 
     def __init__(self, task: Task, encoder: nn.Module, width: int, readout: str):
@@ -62,14 +62,14 @@ class SequenceModel(nn.Module):
         return answer
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The answer after one more step, and the state to go on with.
+        """The answer after one more step, and the new state.
 
-        Only where the encoder can step: it has ``step(x, state)`` that takes (batch, width) and
-        returns (batch, hidden) with the new state.
+        Requires that the encoder has ``step(x, state)``, which takes (batch, width) and returns
+        (batch, hidden) and its new state.
 
         Args:
             x: (batch, features), or (batch,) for tokens.
-            state: what the step before returned; None before the first.
+            state: the state that the previous step returned; None for the first step.
         """
         inner, total, count = state if state is not None else (None, 0.0, 0)
         if self.embedding is not None:
@@ -90,7 +90,7 @@ class SequenceModel(nn.Module):
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Number of parameters, trainable or not; a shared one counts once, a complex one twice."""
+    """Number of parameters, trainable or not; shared ones count once, complex ones twice."""
     return sum(p.numel() * (2 if p.is_complex() else 1) for p in model.parameters())
 
 
@@ -104,16 +104,19 @@ def _checked(choice: Choice, module: Any) -> nn.Module:
 
 
 def _hidden_size(encoder: nn.Module, width: int) -> int:
-    """Asks the encoder itself, with two steps of zeros; leaves no trace in mode or random state."""
+    """The encoder's hidden size, found by a call with two steps of zeros.
+
+    Mode and random state are left unchanged.
+    """
     device = next((p.device for p in encoder.parameters()), torch.get_default_device())
     training = encoder.training
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         hidden = encoder.eval()(torch.zeros(1, 2, width, device=device))
     encoder.train(training)
     if not isinstance(hidden, Tensor) or hidden.dim() != 3 or tuple(hidden.shape[:2]) != (1, 2):
-        came = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
+        got = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
         raise PluginError(
-            f"the encoder {type(encoder).__name__} returned {came} for an input of shape "
+            f"the encoder {type(encoder).__name__} returned {got} for an input of shape "
             f"(1, 2, {width}), not (1, 2, hidden)"
         )
     return hidden.shape[2]

@@ -17,7 +17,7 @@ def loss_of(answer: Tensor, targets: Tensor, task: Task) -> Tensor:
     """Cross-entropy for labels, mean squared error for values; a scalar.
 
     Raises:
-        PluginError: the answer's shape is not what the task asks for.
+        PluginError: the answer's shape does not match the task.
     """
     check_shape(answer, targets, task)
     if task.target == "value":
@@ -26,17 +26,19 @@ def loss_of(answer: Tensor, targets: Tensor, task: Task) -> Tensor:
 
 
 def check_shape(answer: Tensor, targets: Tensor, task: Task) -> None:
+    """Raise PluginError if the answer's shape does not match the targets and the task."""
     expected = (*targets.shape, task.output_size) if task.target != "value" else targets.shape
     if tuple(answer.shape) != tuple(expected):
         raise PluginError(
-            f"the model returned shape {tuple(answer.shape)} where {tuple(expected)} was expected"
+            f"the model returned shape {tuple(answer.shape)}, expected {tuple(expected)}"
         )
 
 
 class Step:
-    """One step of the optimizer, with clipping and schedule; ``count`` of them were made.
+    """One optimizer step, with gradient clipping and schedule; ``count`` steps have been made.
 
-    With ``precision`` bf16 the model runs under autocast; weights, loss and optimizer stay in fp32.
+    With ``precision`` bf16 the model runs under autocast; weights, loss and optimizer state stay
+    in fp32.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Step:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(self.parameters, settings["optimizer"])
         self.clip_norm = settings["clip_norm"]
-        self.half = settings.get("precision", "fp32") == "bf16"
+        self.autocast = settings.get("precision", "fp32") == "bf16"
         self.schedule = _schedule(self.optimizer, settings, steps_per_epoch)
         self.count = 0
 
@@ -63,7 +65,7 @@ class Step:
         return loss.detach()
 
     def _answer(self, inputs: Tensor) -> Tensor:
-        if not self.half:
+        if not self.autocast:
             answer: Tensor = self.model(inputs)
             return answer
         with torch.autocast(inputs.device.type, torch.bfloat16):
@@ -74,7 +76,7 @@ class Step:
 def make_optimizer(
     parameters: list[nn.Parameter], choice: Mapping[str, Any]
 ) -> torch.optim.Optimizer:
-    """The torch optimizer called ``choice["name"]`` in any case, with ``choice["params"]``."""
+    """The torch optimizer ``choice["name"]`` (case-insensitive) with ``choice["params"]``."""
     by_name = {name.lower(): name for name in dir(torch.optim)}
     kind = getattr(torch.optim, by_name[choice["name"]])
     optimizer: torch.optim.Optimizer = kind(parameters, **choice["params"])
@@ -84,7 +86,7 @@ def make_optimizer(
 def _schedule(
     optimizer: torch.optim.Optimizer, settings: Mapping[str, Any], steps_per_epoch: int
 ) -> torch.optim.lr_scheduler.LRScheduler | None:
-    """The schedule, stepped once per optimizer step."""
+    """The learning rate schedule, stepped once per optimizer step."""
     if settings["schedule"] is None:
         return None
     name, params = settings["schedule"]["name"], settings["schedule"]["params"]

@@ -1,4 +1,4 @@
-"""Going through a sequence step by step."""
+"""Running a model over a sequence step by step."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from seqbench.training.model import SequenceModel
 
 
 def can_step(model: nn.Module) -> bool:
-    """Whether a model can go through a sequence step by step, carrying its state.
+    """Whether a model can process a sequence step by step, carrying its state.
 
-    One that also reads backwards cannot, since its way back begins at the end.
+    A bidirectional model cannot, since its backward direction starts at the end.
     """
-    carrier = model.encoder if isinstance(model, SequenceModel) else model
-    backwards = getattr(carrier, "bidirectional", False)
-    return callable(getattr(carrier, "step", None)) and not backwards
+    module = model.encoder if isinstance(model, SequenceModel) else model
+    bidirectional = getattr(module, "bidirectional", False)
+    return callable(getattr(module, "step", None)) and not bidirectional
 
 
 def run_steps(model: Any, x: Tensor) -> tuple[list[Tensor], Any]:
-    """Goes through ``x``, (batch, time[, features]), step by step.
+    """Run a model over ``x``, (batch, time[, features]), step by step.
 
     Returns:
         the answer after each step, and the last state.
+
+    Raises:
+        PluginError: ``step`` does not return a pair.
     """
     answers, state = [], None
     for position in range(x.shape[1]):
-        found = model.step(x[:, position], state)
-        if not isinstance(found, tuple) or len(found) != 2:
+        returned = model.step(x[:, position], state)
+        if not isinstance(returned, tuple) or len(returned) != 2:
             raise PluginError(
-                f"step returned {type(found).__name__}, not two: what it answers, and the new state"
+                f"step returned {type(returned).__name__}, not a pair of answer and new state"
             )
-        answer, state = found
+        answer, state = returned
         answers.append(answer)
     return answers, state

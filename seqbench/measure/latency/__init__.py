@@ -1,1 +1,1 @@
-"""Latency and throughput of models that take turns."""
+"""Latency and throughput of models, timed interleaved."""

@@ -1,4 +1,4 @@
-"""What is timed of a model: each combination of the settings that a suite asks for is a cell."""
+"""The cells of a model: one for each combination of the settings in a suite."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from seqbench.version import __version__
 
 Call = Callable[[], object]
 
-#: The call that is timed, and what was found out about it on the way.
+#: The call to time, and facts about it.
 Prepared = tuple[Call, dict[str, Any]]
 
 
@@ -38,13 +38,13 @@ class Cell:
     """One thing to time.
 
     Args:
-        settings: ``quantity`` (``latency``: a forward pass of whole sequences; ``step``: one more
-            step with the state that the steps before have left; ``training_step``), ``batch_size``,
+        settings: ``quantity`` (``latency``: a forward pass over whole sequences; ``step``: one more
+            step, from the state after all previous ones; ``training_step``), ``batch_size``,
             ``length``, ``threads``, ``runtime``.
-        prepare: makes the call that is timed, and finds out ``state_bytes`` of one sequence for
-            ``step``, and what :data:`seqbench.runtimes.base.FACTS` lists for a runtime. It raises
-            PluginError where the answer is not that of the plain model.
-        mode: the context that the call is made in.
+        prepare: returns the call to time, and facts: for ``step`` the ``state_bytes`` of one
+            sequence, for a runtime those in :data:`seqbench.runtimes.base.FACTS`. Raises
+            PluginError if an answer differs from the plain model's.
+        mode: the context in which the call runs.
     """
 
     settings: dict[str, Any]
@@ -56,20 +56,19 @@ def cells_of(subject: Subject, settings: TimingSettings, train: Mapping[str, Any
     """The cells of a model.
 
     Args:
-        settings: ``runtimes``, ``threads``, ``seq_lens`` (none: the dataset's own length),
-            ``batch_sizes``, ``training_step`` (whether it is asked for), ``plugin_runtimes``.
+        settings: see :class:`seqbench.measure.payloads.TimingSettings`.
         train: the training settings.
     """
     lengths = settings.seq_lens or [subject.splits.task.length]
     plugins = settings.plugin_runtimes
-    runtimes = [_Runtime.called(name, plugins.get(name)) for name in settings.runtimes]
+    runtimes = [_Runtime.named(name, plugins.get(name)) for name in settings.runtimes]
     axes = (runtimes, settings.threads, lengths, settings.batch_sizes)
-    found = [_forward(subject, *values) for values in itertools.product(*axes)]
+    cells = [_forward(subject, *values) for values in itertools.product(*axes)]
     if can_step(subject.model):
-        found.append(_step(subject, min(settings.batch_sizes), settings.threads[0]))
+        cells.append(_step(subject, min(settings.batch_sizes), settings.threads[0]))
     if settings.training_step:
-        found.append(_training_step(subject, train))
-    return found
+        cells.append(_training_step(subject, train))
+    return cells
 
 
 def _settings(quantity: str, batch_size: int, length: int, threads: int, runtime: str) -> Any:
@@ -84,23 +83,23 @@ def _settings(quantity: str, batch_size: int, length: int, threads: int, runtime
 
 @dataclass(frozen=True)
 class _Runtime:
-    """A runtime as a suite names it; ``from_plugin`` where it does not come with seqbench."""
+    """A runtime by its name in a suite; ``from_plugin`` unless it is built in."""
 
     name: str
     choice: Choice
     from_plugin: bool
 
     @classmethod
-    def called(cls, name: str, plugin: Choice | None) -> _Runtime:
-        """The one of a plugin, or else seqbench's own."""
+    def named(cls, name: str, plugin: Choice | None) -> _Runtime:
+        """The plugin's runtime if there is one, otherwise the built-in one."""
         if plugin is not None:
             return cls(name, plugin, from_plugin=True)
         spec = BUILT_IN[name]
         return cls(name, Choice(name, {}, spec.prepare, "seqbench", __version__), from_plugin=False)
 
     def __str__(self) -> str:
-        whose = f" of {self.choice.distribution} {self.choice.version}" if self.from_plugin else ""
-        return f"runtime {self.name!r}{whose}"
+        origin = f" of {self.choice.distribution} {self.choice.version}" if self.from_plugin else ""
+        return f"runtime {self.name!r}{origin}"
 
 
 def _forward(
@@ -117,48 +116,48 @@ def _forward(
 
 
 def _prepared(runtime: _Runtime, subject: Subject, x: Tensor, threads: int) -> PreparedCall:
-    """A runtime's call, after its answers were compared with those of the plain model.
+    """Prepare a runtime's call and compare its answers with those of the plain model.
 
     Raises:
-        PluginError: the runtime was edited since the run was planned, raises an error, or gives
-            another answer.
+        PluginError: the runtime was edited since the run was planned, raises an error, or its
+            answers differ.
     """
     if runtime.name == EAGER:
         return _call_prepare(runtime, subject, x, threads)
     if runtime.from_plugin:
         check_unchanged(runtime.choice)
-    other = x.flip(1)  # a call that only repeats its first answer is found by a second input
+    other = x.flip(1)  # a second input detects a call that only repeats its first answer
     with torch.inference_mode():
         expected, expected_of_other = subject.model(x), subject.model(other)
-    with _named(runtime):
+    with _errors_naming(runtime):
         clock = time.perf_counter()
         prepared = _call_prepare(runtime, subject, x, threads)
-        torch.set_num_threads(threads)  # it may have used more to prepare
+        torch.set_num_threads(threads)  # preparation may have changed it
         with torch.inference_mode():
             answer = prepared.call(x)
             subject.synchronize()
             seconds = time.perf_counter() - clock
     check_answer(answer, expected, str(runtime))
-    with _named(runtime), torch.inference_mode():
+    with _errors_naming(runtime), torch.inference_mode():
         answer = prepared.call(other)
     check_answer(answer, expected_of_other, f"{runtime}, reversed inputs")
     return PreparedCall(prepared.call, {"first_call_s": seconds, **prepared.facts})
 
 
 def _call_prepare(runtime: _Runtime, subject: Subject, x: Tensor, threads: int) -> PreparedCall:
-    """What a runtime's function returns for the subject's model."""
+    """Call a runtime's function with the subject's model."""
     function = load_object(runtime.choice)
     check_call(runtime.choice, function, subject.model, x, threads=threads)
-    # What a plugin does to the model changes no other figure.
+    # On a copy, so that a plugin's changes to the model affect no other figure.
     model = copy.deepcopy(subject.model) if runtime.from_plugin else subject.model
     with torch.no_grad():
-        found = function(model, x, threads=threads)
-    return found if isinstance(found, PreparedCall) else PreparedCall(found)
+        prepared = function(model, x, threads=threads)
+    return prepared if isinstance(prepared, PreparedCall) else PreparedCall(prepared)
 
 
 @contextmanager
-def _named(runtime: _Runtime) -> Iterator[None]:
-    """Errors name the runtime; lack of memory stays what it is."""
+def _errors_naming(runtime: _Runtime) -> Iterator[None]:
+    """Raise errors as PluginError with the runtime's name; out of memory stays out of memory."""
     try:
         yield
     except Exception as error:
@@ -168,7 +167,7 @@ def _named(runtime: _Runtime) -> Iterator[None]:
 
 
 def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
-    """The last step of the longest sequence, each time from the state that those before left."""
+    """The last step of the dataset's length, always from the state after the previous steps."""
     length = subject.splits.task.length
     settings = _settings("step", batch_size, length, threads, "eager")
 
@@ -187,7 +186,7 @@ def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
 
 def _training_step(subject: Subject, train: Mapping[str, Any]) -> Cell:
     def prepare() -> Prepared:
-        model = copy.deepcopy(subject.model).train()  # the one that others time stays as it is
+        model = copy.deepcopy(subject.model).train()  # other cells time the original
         step = Step(model, subject.splits.task, train, steps_per_epoch=10**6)
         batch = subject.batch(train["batch_size"], split="train")
         return lambda: step(*batch), {}

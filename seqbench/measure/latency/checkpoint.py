@@ -1,4 +1,4 @@
-"""A contest that was interrupted goes on with its next process: what has been timed is kept."""
+"""Checkpoints of a contest: an interrupted one resumes with its next process."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from seqbench.records import Status
 from seqbench.store.files import read_compressed, write_compressed
 
 
-class Dropout(Exception):
-    """A case's process did not answer as it should; the text says why."""
+class CaseFailure(Exception):
+    """A case's process failed or stopped responding; the text is the reason."""
 
     def __init__(self, reason: str, status: Status = "failed"):
         super().__init__(reason)
@@ -24,27 +24,28 @@ class Dropout(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The file that holds what came of a contest so far.
+    """The file with the samples of an unfinished contest.
 
     Args:
-        path: None keeps nothing.
-        fingerprint: of all that its figures rest on; what rests on something else is no part of it.
-        retry_failed: whether cases that have failed are to have another chance.
+        path: None disables checkpoints.
+        fingerprint: of everything that the figures depend on; a file with another one is ignored.
+        retry_failed: whether to restart the contest if cases in it have failed.
     """
 
     path: Path | None = None
     fingerprint: str = ""
     retry_failed: bool = False
 
-    def keep(
+    def write(
         self,
         met: str,
         processes: int,
         samples: Mapping[str, Samples],
-        failures: Mapping[str, Dropout],
+        failures: Mapping[str, CaseFailure],
     ) -> None:
-        """Writes what all cases have after so many processes. What cannot be written is measured
-        again, should it come to that.
+        """Write the state of the contest after so many processes.
+
+        Write errors are ignored: a resume then times the cases again.
         """
         held = {
             "fingerprint": self.fingerprint,
@@ -57,10 +58,13 @@ class Checkpoint:
             if self.path is not None:
                 write_compressed(self.path, held)
 
-    def read(self) -> tuple[str, int, dict[str, Samples], dict[str, Dropout]]:
-        """What :meth:`keep` wrote: which contest, how many processes, and of each case its samples,
-        or its failure. A new contest where that is not there, damaged, of other cases, or to be
-        tried again.
+    def read(self) -> tuple[str, int, dict[str, Samples], dict[str, CaseFailure]]:
+        """Read what :meth:`write` wrote.
+
+        Returns:
+            the contest's name, the number of processes, and samples and failures by case. A new,
+            empty contest if the file does not exist, is damaged, has another fingerprint, or is to
+            be retried.
         """
         new = secrets.token_hex(4), 0, {}, {}  # type: ignore[var-annotated]
         if self.path is None or not self.path.exists():
@@ -69,12 +73,12 @@ class Checkpoint:
             held = read_compressed(self.path)
             if held.get("fingerprint") == self.fingerprint:
                 samples = {case: Samples(**one) for case, one in held["samples"].items()}
-                failures = {case: Dropout(*one) for case, one in held["failures"].items()}
+                failures = {case: CaseFailure(*one) for case, one in held["failures"].items()}
                 if not (failures and self.retry_failed):
                     return str(held["met"]), int(held["processes"]), samples, failures
         except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
             what = f"{type(error).__name__}: {' '.join(str(error).split())}"
             warnings.warn(
-                f"{self.path} is damaged ({what}): what has been timed is timed again", stacklevel=2
+                f"{self.path} is damaged ({what}): starting the contest again", stacklevel=2
             )
         return new

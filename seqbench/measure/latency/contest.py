@@ -1,9 +1,9 @@
-"""Lets the cases of one device take turns, so that the machine's moods hit all of them alike.
+"""Contests: the cases of one device, timed interleaved, so that noise affects all of them equally.
 
-Every case is loaded and warmed up in a process of its own. Then, with nothing else running, each of
-them is timed in short blocks, in a fresh random order every round. After a share of the time the
-processes end, and new ones take their place: processes of one model differ, so only they count as
-independent, and only cases that took turns at the same time are compared.
+Every case is loaded and warmed up in its own process. Then, with nothing else running, the cases
+are timed in short blocks, in a new random order every round. After a fraction of the time, new
+processes replace these. Processes of one model differ, so only processes count as independent, and
+only cases that were timed in the same rounds are compared.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any, Protocol
 
 from seqbench.devices.registry import device_for
 from seqbench.errors import StoreError, WorkerError
-from seqbench.measure.latency.checkpoint import Checkpoint, Dropout
+from seqbench.measure.latency.checkpoint import CaseFailure, Checkpoint
 from seqbench.measure.latency.comparisons import compare_cases
-from seqbench.measure.latency.protocol import LEAST_PROCESSES, LEAST_ROUNDS, WINDOW_SHARE
+from seqbench.measure.latency.protocol import MIN_PROCESSES, MIN_ROUNDS, WINDOW_FRACTION
 from seqbench.measure.latency.samples import METHOD, Samples
 from seqbench.measure.payloads import TimingPayload, TimingSettings, TrainedModel
 from seqbench.records import Comparison, Measurement
@@ -29,28 +29,28 @@ from seqbench.workers.channel import CORRUPTED
 from seqbench.workers.conversation import Conversation
 from seqbench.workers.process import interrupts_wait
 
-Tell = Callable[[Mapping[str, Any]], None]
+Notify = Callable[[Mapping[str, Any]], None]
 
-#: What must be in the answers of a timing worker (see :func:`.timer.answer_requests`).
+#: Types of the parts of a timing worker's replies (see :func:`.timer.answer_requests`).
 REPLIES: Mapping[str, type] = {
     "loaded": dict, "ready": list, "ns": list, "samples": int, "seconds": float
 }  # fmt: skip
 
 
 class OpenWorker(Protocol):
-    """Starts a timing worker. Raises WorkerError: it cannot be started."""
+    """Starts a timing worker; raises WorkerError if it cannot be started."""
 
     def __call__(self, payload: TimingPayload, *, log: str) -> Conversation: ...
 
 
 @dataclass(frozen=True)
 class ContestCase:
-    """A case that takes part.
+    """A case in a contest.
 
     Args:
-        label: what the user calls it.
+        label: its name in tables and messages.
         subject: its trained model, with the first of ``weights``.
-        weights: one file for each seed, in the run's folder: the processes take them in turn.
+        weights: one file per seed, relative to the run's folder; used by the processes in turn.
     """
 
     id: str
@@ -64,10 +64,10 @@ class Contest:
     """Cases of one device that are timed together.
 
     Args:
-        folder: of the run, for samples.
-        cores: CPU threads that may be busy at once, while warming up.
-        limit: seconds that a single answer may take.
-        checkpoint: keeps what was timed, should the contest be interrupted.
+        folder: the run's folder, for samples.
+        cores: maximum number of busy CPU threads during warm-up.
+        limit: seconds after which an unanswered request is a timeout.
+        checkpoint: for resuming the contest after an interruption.
     """
 
     id: str
@@ -84,12 +84,12 @@ class Contest:
 
 @dataclass(frozen=True)
 class ContestResult:
-    """What a contest gave.
+    """The result of a contest.
 
     Args:
-        met: names this contest; no other has the same name.
-        measurements: latency and throughput of each case, by its id.
-        comparisons: every pair of cases.
+        met: the contest's unique name.
+        measurements: latency and throughput by case id.
+        comparisons: of every pair of cases.
     """
 
     met: str
@@ -97,50 +97,52 @@ class ContestResult:
     comparisons: Sequence[Comparison]
 
 
-def run_contest(contest: Contest, open_worker: OpenWorker, tell: Tell) -> ContestResult:
-    """Latency and throughput of every case of one device, and how they compare.
+def run_contest(contest: Contest, open_worker: OpenWorker, notify: Notify) -> ContestResult:
+    """Measure latency and throughput of every case, and compare the cases.
 
     Args:
-        tell: called with progress, and with ``out``, ``status`` and ``reason`` where a case fails.
+        notify: called with progress, and with ``out``, ``status`` and ``reason`` if a case fails.
 
     Raises:
-        StoreError: the run's folder is gone.
+        StoreError: the run's folder was deleted.
     """
-    entrants = [_Entrant(case, contest, open_worker, tell) for case in contest.cases]
+    entrants = [_Entrant(case, contest, open_worker, notify) for case in contest.cases]
     met, done = _resume(entrants, contest.checkpoint)
     settings = contest.settings
     try:
         while done < settings.processes and (
-            done < LEAST_PROCESSES or not _precise(entrants, settings.precision)
+            done < MIN_PROCESSES or not _precise(entrants, settings.precision)
         ):
-            _compete(entrants, done, contest, tell)
+            _compete(entrants, done, contest, notify)
             done += 1
             samples = {entrant.case.id: entrant.samples for entrant in entrants}
             failures = {e.case.id: e.failure for e in entrants if e.failure is not None}
-            contest.checkpoint.keep(met, done, samples, failures)
+            contest.checkpoint.write(met, done, samples, failures)
     finally:
         for entrant in entrants:
             entrant.end()
-    found = {e.case.id: _measurements(e, met) for e in entrants}
+    measurements = {e.case.id: _measurements(e, met) for e in entrants}
     timed = {e.case.id: e.samples for e in entrants if e.failure is None}
     rivals = {e.case.id: e.case.subject.data for e in entrants}
-    compared = [replace(one, met=met) for one in compare_cases(timed, rivals)]
-    return ContestResult(met, found, compared)
+    comparisons = [replace(one, met=met) for one in compare_cases(timed, rivals)]
+    return ContestResult(met, measurements, comparisons)
 
 
 class _Entrant:
-    """One case in the contest: its process of the moment, and all that was found so far."""
+    """One case in the contest: its current process, and all samples so far."""
 
-    def __init__(self, case: ContestCase, contest: Contest, open_worker: OpenWorker, tell: Tell):
-        self.case, self.contest, self.tell = case, contest, tell
+    def __init__(
+        self, case: ContestCase, contest: Contest, open_worker: OpenWorker, notify: Notify
+    ):
+        self.case, self.contest, self.notify = case, contest, notify
         self.open_worker = open_worker
         self.worker: _TimingWorker | None = None
         self.ready: list[Mapping[str, Any]] = []
         self.samples = Samples()
-        self.failure: Dropout | None = None
+        self.failure: CaseFailure | None = None
 
     def enter(self, number: int, core: int | None) -> None:
-        """Starts the process of this turn, and loads the case in it."""
+        """Start the next process and load the case in it."""
         weights = self.case.weights[number % len(self.case.weights)]
         subject = replace(self.case.subject, weights=weights)
         payload = TimingPayload(subject, self.contest.settings, core)
@@ -149,30 +151,30 @@ class _Entrant:
                 conversation = self.open_worker(payload, log=f"logs/{self.case.id}-latency.log")
                 self.worker = _TimingWorker(conversation, self.contest.limit)
         except WorkerError as error:
-            raise Dropout(str(error), "crashed") from error
+            raise CaseFailure(str(error), "crashed") from error
         loaded = self.worker.answer("loaded")["loaded"]
-        self.samples.enter(loaded["cells"], loaded["cold"])
+        self.samples.add_process(loaded["cells"], loaded["cold"])
 
-    def ask_to_warm_up(self) -> None:
-        """Returns at once; :meth:`warmed_up` takes the answer."""
-        assert self.worker is not None  # only entrants that entered are asked
+    def request_warm_up(self) -> None:
+        """Request the warm-up without waiting; :meth:`await_warm_up` receives the reply."""
+        assert self.worker is not None  # every entrant without a failure has a worker
         self.worker.request({"warm_up": self.contest.settings.warm_up})
 
-    def warmed_up(self) -> None:
-        """Waits until every cell is warm."""
+    def await_warm_up(self) -> None:
+        """Wait until every cell is warm."""
         assert self.worker is not None
         self.ready = self.worker.answer("ready")["ready"]
         for cell, ready in enumerate(self.ready):
             self.samples.warmed_up(cell, ready)
 
     def block(self, cell: int, process: int, number: int) -> None:
-        """Times one block."""
+        """Time one block."""
         assert self.worker is not None
         request = {"cell": cell, "calls": self.ready[cell]["calls"]}
         self.samples.add_block(cell, process, number, self.worker.ask(request, "ns")["ns"])
 
     def window(self, seconds: float) -> None:
-        """Counts samples in a window of back-to-back calls, at the largest batch."""
+        """Measure throughput in one window, at the largest batch size."""
         assert self.worker is not None
         cell = self.samples.largest_cell()
         if cell is not None:
@@ -180,13 +182,13 @@ class _Entrant:
             self.samples.add_window(cell, reply["samples"], reply["seconds"])
 
     def end(self) -> None:
-        """Ends its process."""
+        """End its process."""
         if self.worker is not None:
             self.worker.kill()
 
 
 class _TimingWorker:
-    """A worker that is asked to time; silence, failure and death are :class:`.Dropout`."""
+    """A conversation with a timing worker; a timeout, failure or crash raises CaseFailure."""
 
     def __init__(self, conversation: Conversation, patience: float):
         self._conversation, self._patience = conversation, patience
@@ -196,24 +198,24 @@ class _TimingWorker:
         return self.answer(*wanted)
 
     def request(self, request: Mapping[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # it is gone: the answer says how
+        with contextlib.suppress(OSError):  # it has ended; answer() reports how
             self._conversation.send(request)
 
     def answer(self, *wanted: str) -> dict[str, Any]:
-        """The next reply, which has those parts."""
+        """Receive the next reply, which must have the parts ``wanted``."""
         try:
             message = self._conversation.receive(self._patience)
             done, reply = message.get("done"), message.get("reply", {})
             if done is None and not all(isinstance(reply.get(n), REPLIES[n]) for n in wanted):
                 raise ValueError(CORRUPTED)
         except TimeoutError:
-            raise Dropout(f"no answer within {self._patience:g} s", "timeout") from None
+            raise CaseFailure(f"no answer within {self._patience:g} s", "timeout") from None
         except ValueError as error:
-            raise Dropout(str(error), "crashed") from error
+            raise CaseFailure(str(error), "crashed") from error
         except EOFError:
-            raise Dropout(self._conversation.ending(), "crashed") from None
+            raise CaseFailure(self._conversation.ending(), "crashed") from None
         if done is not None:
-            raise Dropout(done["reason"], done["status"])
+            raise CaseFailure(done["reason"], done["status"])
         answered: dict[str, Any] = reply
         return answered
 
@@ -222,8 +224,10 @@ class _TimingWorker:
 
 
 def _resume(entrants: Sequence[_Entrant], checkpoint: Checkpoint) -> tuple[str, int]:
-    """Gives every case what it had when the contest was interrupted; which contest that is, and
-    after how many processes it was.
+    """Restore every case from the checkpoint.
+
+    Returns:
+        the contest's name, and the number of processes already timed.
     """
     met, done, samples, failures = checkpoint.read()
     for entrant in entrants:
@@ -232,27 +236,28 @@ def _resume(entrants: Sequence[_Entrant], checkpoint: Checkpoint) -> tuple[str, 
     return met, done
 
 
-def _compete(entrants: Sequence[_Entrant], number: int, contest: Contest, tell: Tell) -> None:
-    """One process of every case takes its turns."""
+def _compete(entrants: Sequence[_Entrant], number: int, contest: Contest, notify: Notify) -> None:
+    """Time one process of every case, interleaved."""
     settings = contest.settings
-    tell({"say": f"process {number + 1} of {settings.processes}: warming up"})
+    notify({"say": f"process {number + 1} of {settings.processes}: warming up"})
     core = _some_core() if device_for(contest.device).pins_to_core else None
-    for entrant in entrants:  # one after the other: cold figures are taken undisturbed
+    for entrant in entrants:  # one at a time, so that cold figures are undisturbed
         _guarded(entrant, entrant.enter, number, core)
     _warm_up(entrants, contest)
     seconds = settings.budget / settings.processes
-    tell({"step": number, "steps": settings.processes})
-    _take_turns(entrants, number, (1 - WINDOW_SHARE) * seconds)
+    notify({"step": number, "steps": settings.processes})
+    _time_rounds(entrants, number, (1 - WINDOW_FRACTION) * seconds)
     for entrant in random.sample(entrants, len(entrants)):
-        _guarded(entrant, entrant.window, WINDOW_SHARE * seconds)
+        _guarded(entrant, entrant.window, WINDOW_FRACTION * seconds)
     for entrant in entrants:
         entrant.end()
 
 
 def _some_core() -> int | None:
-    """Where all cases of one turn run, as far as they use one thread.
+    """A random core, on which all single-threaded cells of one process run.
 
-    Left to the system, one case may stay beside a busy program while another has a core to itself.
+    If the system chose, one case might share a core with a busy program while another has a core
+    to itself.
     """
     if not hasattr(os, "sched_getaffinity"):
         return None
@@ -260,39 +265,39 @@ def _some_core() -> int | None:
 
 
 def _warm_up(entrants: Sequence[_Entrant], contest: Contest) -> None:
-    """As many at once as there are cores."""
+    """Warm up as many cases at a time as there are cores."""
     at_once = max(1, contest.cores // max(contest.settings.threads))
-    there = [entrant for entrant in entrants if entrant.failure is None]
-    for first in range(0, len(there), at_once):
-        group = there[first : first + at_once]
+    open_entrants = [entrant for entrant in entrants if entrant.failure is None]
+    for first in range(0, len(open_entrants), at_once):
+        group = open_entrants[first : first + at_once]
         for entrant in group:
-            _guarded(entrant, entrant.ask_to_warm_up)
+            _guarded(entrant, entrant.request_warm_up)
         for entrant in group:
-            _guarded(entrant, entrant.warmed_up)
+            _guarded(entrant, entrant.await_warm_up)
 
 
-def _take_turns(entrants: Sequence[_Entrant], process: int, share: float) -> None:
-    """Rounds until each case has had ``share`` seconds on average.
+def _time_rounds(entrants: Sequence[_Entrant], process: int, seconds: float) -> None:
+    """Time rounds until each case has had ``seconds`` on average.
 
-    Blocks of the same setting stand together, so that what is compared is close in time.
+    Blocks with the same setting are adjacent, so that compared blocks are close in time.
     """
     clock = time.monotonic()
     number = 0
     while True:
-        turns = _turns(entrants)
-        total = share * len({entrant.case.id for group in turns for entrant, _ in group})
-        if not turns or (number >= LEAST_ROUNDS and time.monotonic() - clock >= total):
+        groups = _cells_by_setting(entrants)
+        total = seconds * len({entrant.case.id for group in groups for entrant, _ in group})
+        if not groups or (number >= MIN_ROUNDS and time.monotonic() - clock >= total):
             return
-        random.shuffle(turns)
-        for group in turns:
+        random.shuffle(groups)
+        for group in groups:
             random.shuffle(group)
             for entrant, cell in group:
                 _guarded(entrant, entrant.block, cell, process, number)
         number += 1
 
 
-def _turns(entrants: Sequence[_Entrant]) -> list[list[tuple[_Entrant, int]]]:
-    """Every cell of every case, those with the same settings together."""
+def _cells_by_setting(entrants: Sequence[_Entrant]) -> list[list[tuple[_Entrant, int]]]:
+    """All open cells of all cases, grouped by their settings."""
     groups: dict[Any, list[tuple[_Entrant, int]]] = {}
     for entrant in entrants:
         if entrant.failure is None:
@@ -306,33 +311,33 @@ def _precise(entrants: Sequence[_Entrant], precision: float) -> bool:
 
 
 def _guarded(entrant: _Entrant, action: Callable[..., None], *arguments: Any) -> None:
-    """A case that fails drops out of the contest; the others continue.
+    """Run ``action``; if it fails, the case leaves the contest and the others continue.
 
     Raises:
-        StoreError: the run's folder is gone, which is why it failed.
+        StoreError: it failed because the run's folder was deleted.
     """
     if entrant.failure is not None:
         return
     try:
         action(*arguments)
-    except Dropout as failure:
+    except CaseFailure as failure:
         if not entrant.contest.folder.is_dir():
-            raise StoreError(f"{entrant.contest.folder} is gone") from failure
+            raise StoreError(f"{entrant.contest.folder} was deleted during the run") from failure
         entrant.failure = failure
-        title = f"{entrant.case.label}, while it was timed"
-        entrant.tell({"out": title, "status": failure.status, "reason": str(failure)})
+        title = f"{entrant.case.label}, while being timed"
+        entrant.notify({"out": title, "status": failure.status, "reason": str(failure)})
         entrant.end()
 
 
 def _measurements(entrant: _Entrant, met: str) -> list[Measurement]:
-    """The measurements of one case. Samples that cannot be kept are no measurement."""
+    """The measurements of one case; failed if its samples cannot be written."""
     name = f"samples/{entrant.case.id}.json.gz"
     try:
         if entrant.failure is not None:
             raise entrant.failure
-        entrant.samples.keep(entrant.contest.folder / name, met)
+        entrant.samples.write(entrant.contest.folder / name, met)
         return list(entrant.samples.measurements(name, entrant.contest.settings.precision))
-    except Dropout as failure:
+    except CaseFailure as failure:
         status, reason = failure.status, str(failure)
     except OSError as error:
         status, reason = "failed", f"cannot write the samples: {error.strerror}"

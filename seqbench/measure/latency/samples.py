@@ -1,4 +1,4 @@
-"""From raw samples to figures: everything here can be derived again from the samples file."""
+"""Raw samples, and the figures derived from them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from seqbench.records import Measurement
 from seqbench.stats.timing import latency_summary, throughput_summary
 from seqbench.store.files import read_compressed, write_compressed
 
-#: The first call of a block meets caches, and threads, of whoever ran before: it is kept in the
-#: samples and left out of the figures.
+#: The first call of a block is affected by the caches and threads of the previous block: it is kept
+#: in the samples but excluded from the figures.
 DROPPED = 1
 
-#: What is found out about a cell while it is prepared (see :class:`.cells.Cell`).
+#: Facts about a cell, known after it was prepared (see :class:`.cells.Cell`).
 FACTS = ("state_bytes", "first_call_s", "graph_breaks")
 
-METHOD = "median of per-process medians of blocks taking turns in random order"
+METHOD = "median of per-process medians of blocks interleaved in random order"
 
 
 @dataclass
 class Samples:
-    """All raw samples of one case: what ``samples/<case>.json.gz`` holds.
+    """All raw samples of one case: the content of ``samples/<case>.json.gz``.
 
     Args:
-        cells: what was timed, each with its settings (see :class:`.cells.Cell`);
-            one that could not be has the ``status`` and ``reason`` of the failure.
-        blocks: ``cell``, ``process``, ``round``, ``ns`` (one entry for each call, in nanoseconds).
+        cells: the settings of each cell (see :class:`.cells.Cell`); a failed one also has the
+            ``status`` and ``reason`` of the failure.
+        blocks: ``cell``, ``process``, ``round``, ``ns`` (nanoseconds of each call).
         windows: ``cell``, ``process``, ``samples``, ``seconds``.
-        cold: of each process, seconds of what came before.
+        cold: for each process, seconds of the phases before timing.
     """
 
     cells: list[dict[str, Any]] = field(default_factory=list)
@@ -41,35 +41,40 @@ class Samples:
 
     @classmethod
     def read(cls, path: Path) -> Samples:
-        """The samples that :meth:`keep` wrote."""
-        held = read_compressed(path)
-        return cls(**{name: held[name] for name in ("cells", "blocks", "windows", "cold")})
+        """Read the samples that :meth:`write` wrote."""
+        content = read_compressed(path)
+        return cls(**{name: content[name] for name in ("cells", "blocks", "windows", "cold")})
 
-    def keep(self, path: Path, met: str = "") -> None:
-        """Writes everything, whole or not at all; first of which contest it is (see
-        :meth:`seqbench.store.run_folder.RunFolder.samples_are_sound`). Raises OSError.
+    def write(self, path: Path, met: str = "") -> None:
+        """Write everything atomically.
+
+        The name of the contest comes first (see
+        :meth:`seqbench.store.run_folder.RunFolder.samples_are_sound`).
+
+        Raises:
+            OSError: the file cannot be written.
         """
         write_compressed(path, {"met": met, "unit": "ns", "dropped": DROPPED, **self.__dict__})
 
-    def enter(self, cells: Sequence[Mapping[str, Any]], cold: Mapping[str, float]) -> None:
-        """A new process has loaded the case."""
+    def add_process(self, cells: Sequence[Mapping[str, Any]], cold: Mapping[str, float]) -> None:
+        """Add a process that has loaded the case."""
         if not self.cells:
             self.cells = [{**cell, "steady": True} for cell in cells]
         self.cold.append(dict(cold))
 
     def warmed_up(self, cell: int, ready: Mapping[str, Any]) -> None:
-        """What a process said after warming up a cell."""
-        known = self.cells[cell]
-        steady = known["steady"] and ready.get("steady", False)
-        known |= {name: value for name, value in ready.items() if name != "calls"}
-        known["steady"] = steady
+        """Add a process's report on the warm-up of a cell."""
+        entry = self.cells[cell]
+        steady = entry["steady"] and ready.get("steady", False)
+        entry |= {name: value for name, value in ready.items() if name != "calls"}
+        entry["steady"] = steady
 
     def open_cells(self) -> list[int]:
         """The cells that have not failed."""
         return [number for number, cell in enumerate(self.cells) if "reason" not in cell]
 
     def key(self, cell: int) -> tuple[tuple[str, Any], ...]:
-        """What two cells must share to be compared."""
+        """The settings that two cells must share to be compared."""
         return tuple(sorted(cell_settings(self.cells[cell]).items()))
 
     def add_block(self, cell: int, process: int, number: int, times: Sequence[int]) -> None:
@@ -82,18 +87,18 @@ class Samples:
         )
 
     def largest_cell(self) -> int | None:
-        """Where throughput is measured: the largest batch, as the first settings have it else."""
-        found = [n for n in self.open_cells() if self.cells[n]["quantity"] == "latency"]
-        return max(found, key=lambda n: (self.cells[n]["batch_size"], -n), default=None)
+        """The cell for throughput: the largest batch size, with the first of all other settings."""
+        cells = [n for n in self.open_cells() if self.cells[n]["quantity"] == "latency"]
+        return max(cells, key=lambda n: (self.cells[n]["batch_size"], -n), default=None)
 
     def rounds(self, cell: int) -> dict[int, dict[int, list[float]]]:
-        """The counted calls of a cell in seconds, by process and round."""
-        found: dict[int, dict[int, list[float]]] = {}
+        """Seconds of each counted call of a cell, by process and round."""
+        rounds: dict[int, dict[int, list[float]]] = {}
         for block in self.blocks:
             if block["cell"] == cell:
                 seconds = [ns / 1e9 for ns in block["ns"][DROPPED:]]
-                found.setdefault(block["process"], {})[block["round"]] = seconds
-        return found
+                rounds.setdefault(block["process"], {})[block["round"]] = seconds
+        return rounds
 
     def summary(self, cell: int) -> dict[str, Any]:
         """The figures of one cell (see :func:`seqbench.stats.timing.latency_summary`)."""
@@ -101,7 +106,7 @@ class Samples:
         return latency_summary([list(rounds[process].values()) for process in sorted(rounds)])
 
     def precise(self, precision: float) -> bool:
-        """Whether every latency is known as well as asked for."""
+        """Whether every latency has reached the requested precision."""
         return all(
             _half_width(self.summary(cell)) <= precision
             for cell in self.open_cells()
@@ -109,7 +114,7 @@ class Samples:
         )
 
     def measurements(self, name: str, precision: float) -> Iterator[Measurement]:
-        """Everything that came of the case. ``name``: of the samples file in the run."""
+        """All measurements of the case; ``name`` is its samples file in the run's folder."""
         for number, cell in enumerate(self.cells):
             at = cell_settings(cell)
             quantity = at.pop("quantity")
@@ -125,7 +130,7 @@ class Samples:
         names = dict.fromkeys(name for one in self.cold for name in one)
         cold = {name: median([one[name] for one in self.cold if name in one]) for name in names}
         yield Measurement(
-            "cold", "s", {}, cold, samples=name, method="median over processes loading alone"
+            "cold", "s", {}, cold, samples=name, method="median over processes, each loading alone"
         )
 
     def _throughput(self, name: str) -> Iterator[Measurement]:
@@ -141,13 +146,13 @@ class Samples:
 
 
 def cell_settings(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Quantity and settings of a cell, without what was found out about it."""
+    """Quantity and settings of a cell, without status and facts."""
     names = ("quantity", "batch_size", "length", "threads", "runtime")
     return {name: cell[name] for name in names}
 
 
 def _half_width(values: Mapping[str, Any]) -> float:
-    """Half of the interval's width as a share of the figure; infinite where there is none."""
+    """Half the interval's width as a fraction of the figure; infinite without an interval."""
     if values["low_s"] is None:
         return float("inf")
     return float((values["high_s"] - values["low_s"]) / 2 / values["median_s"])

@@ -1,4 +1,4 @@
-"""One process that keeps a trained model warm and times it when asked to."""
+"""The timing worker: keeps a trained model warm and times it on request."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from seqbench.errors import reason_of, status_of
 from seqbench.measure.latency.cells import Cell, cells_of
 from seqbench.measure.latency.protocol import (
     BLOCK_SECONDS,
-    LEAST_CALLS,
-    LEAST_WARM_UP_CALLS,
-    MOST_CALLS,
-    MOST_WARM_UP,
+    MAX_CALLS,
+    MAX_WARM_UP,
+    MIN_CALLS,
+    MIN_WARM_UP_CALLS,
     SETTLE_SECONDS,
     STEADY,
 )
@@ -31,19 +31,19 @@ from seqbench.measure.payloads import TimingPayload
 from seqbench.measure.subject import Subject
 from seqbench.workers.context import JobContext
 
-#: The cores that this process may use; none where the system does not let one choose.
+#: The cores that this process may use; empty if the system has no CPU affinity.
 ANYWHERE = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
 def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, Any]:
-    """Loads the case, then answers requests until told to stop.
+    """Load the case, then answer requests until ``stop``.
 
-    First it says ``{"loaded": {"cells": […], "cold": {…}}}``: what there is to time (see
-    :mod:`seqbench.measure.latency.cells`), and what came before. Requests, and their answers, are
+    The first message is ``{"loaded": {"cells": […], "cold": {…}}}``: the cells (see
+    :mod:`seqbench.measure.latency.cells`), and the seconds for loading. Requests and replies are
 
     - ``{"warm_up": seconds}``: ``{"ready": […]}``, for each cell the ``calls`` that fill a block
       and whether times became ``steady``, or ``reason`` and ``status`` of a failure;
-    - ``{"cell": 0, "calls": 40}``: ``{"ns": […]}``, one for each call, the first one included;
+    - ``{"cell": 0, "calls": 40}``: ``{"ns": […]}``, one per call, including the first;
     - ``{"cell": 0, "window": 0.3}``: ``{"samples": n, "seconds": s}``;
     - ``{"stop": true}``.
 
@@ -53,10 +53,10 @@ def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, An
     gc.collect()
     gc.freeze()
     gc.disable()
-    found = cells_of(subject, payload.settings, payload.subject.train)
-    timers = [_Timer(subject, cell, payload.core) for cell in found]
+    cells = cells_of(subject, payload.settings, payload.subject.train)
+    timers = [_Timer(subject, cell, payload.core) for cell in cells]
     cold = {**subject.cold, **_first_call(subject, min(payload.settings.batch_sizes))}
-    _reply(context, loaded={"cells": [cell.settings for cell in found], "cold": cold})
+    _reply(context, loaded={"cells": [cell.settings for cell in cells], "cold": cold})
     while not (request := context.receive()).get("stop"):
         if "warm_up" in request:
             share = request["warm_up"] / len(timers)
@@ -74,10 +74,10 @@ def _reply(context: JobContext, **parts: Any) -> None:
 
 
 def _ballast() -> list[bytearray]:
-    """Memory taken at random beforehand.
+    """Randomly sized allocations, to vary the addresses of the model's memory.
 
-    Workers come from one server, so that a model's memory would lie at the same places in each of
-    them, and what that is worth, up to a per cent, would pass for a property of the model.
+    Workers are forked from one fork server, so a model's memory would have the same layout in each
+    of them. The effect of the layout, up to 1 %, would look like a property of the model.
     """
     return [bytearray(random.randrange(1, 4096)) for _ in range(64)]
 
@@ -93,46 +93,45 @@ class _Timer:
         self.facts: dict[str, Any] = {}
 
     def warm_up(self, seconds: float) -> dict[str, Any]:
-        """Calls until times are steady, for ``seconds`` at least.
+        """Call the model until times are steady, for at least ``seconds``.
 
-        A model so slow that it makes fewer than twenty calls in the time allowed is not known to
-        be steady.
+        A model too slow for twenty calls in the allowed time is reported as not steady.
         """
         try:
             times, steady = self._warm_up(self._prepare(), seconds)
-        except Exception as error:  # it is a result of this cell; the others go on
+        except Exception as error:  # a result of this cell; others continue
             traceback.print_exc()
             return {"status": status_of(error), "reason": reason_of(error)}
         finally:
             self._settle()
         calls = math.ceil(BLOCK_SECONDS * 1e9 / median(times[-20:])) + 1
-        calls = min(max(calls, LEAST_CALLS), MOST_CALLS)
+        calls = min(max(calls, MIN_CALLS), MAX_CALLS)
         return {"calls": calls, "steady": steady, **self.facts}
 
     def _warm_up(self, call: Callable[[], object], seconds: float) -> tuple[list[int], bool]:
         times: list[int] = []
         start, steady = time.monotonic(), False
-        while (spent := time.monotonic() - start) < MOST_WARM_UP * seconds or not times:
+        while (spent := time.monotonic() - start) < MAX_WARM_UP * seconds or not times:
             times.append(self._once(call))
-            tens = len(times) >= 2 * LEAST_WARM_UP_CALLS and len(times) % 10 == 0
+            tens = len(times) >= 2 * MIN_WARM_UP_CALLS and len(times) % 10 == 0
             steady = tens and _agree(median(times[-10:]), median(times[-20:-10]))
             if steady and spent >= seconds:
                 break
         return times, steady
 
     def block(self, calls: int) -> list[int]:
-        """Nanoseconds of each of ``calls`` calls, the device's work included."""
+        """Time ``calls`` calls, including synchronization with the device; returns nanoseconds."""
         call = self._prepare()
-        self._stay()
+        self._pin()
         times = [self._once(call) for _ in range(calls)]
         self._settle()
         return times
 
     def window(self, seconds: float) -> dict[str, Any]:
-        """Samples that pass in one window of back-to-back calls, and the wall time they took."""
+        """Count the samples of back-to-back calls for ``seconds``, and measure the wall time."""
         call = self._prepare()
-        self._stay()
-        self._once(call)  # meets the caches of whoever ran before
+        self._pin()
+        self._once(call)  # affected by the previous block; not counted
         samples, clock = 0, time.perf_counter()
         with self.cell.mode():
             while not samples or time.perf_counter() - clock < seconds:
@@ -149,8 +148,8 @@ class _Timer:
             self.call, self.facts = self.cell.prepare()
         return self.call
 
-    def _stay(self) -> None:
-        """Keeps this thread on its core, or lets it go where it likes."""
+    def _pin(self) -> None:
+        """Pin this thread to its core, or remove the pinning."""
         if ANYWHERE:
             os.sched_setaffinity(0, ANYWHERE if self.core is None else {self.core})
 
@@ -168,9 +167,9 @@ class _Timer:
 
 
 def _first_call(subject: Subject, batch_size: int) -> dict[str, float]:
-    """Seconds of the very first call, at the dataset's own length; nothing if the model fails.
+    """Time the very first call, at the dataset's own length; empty if the model fails.
 
-    What goes wrong is told when that setting is warmed up.
+    The failure is reported when that setting is warmed up.
     """
     x = subject.batch(batch_size)[0]
     with torch.inference_mode(), contextlib.suppress(Exception):
