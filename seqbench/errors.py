@@ -118,10 +118,10 @@ def status_of(error: BaseException) -> Status:
 
 
 def check_system() -> None:
-    """Checks that seqbench can run on this operating system.
+    """Check that seqbench supports this operating system.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: it does not.
     """
     if sys.platform == "win32":
         raise UsageError(

@@ -24,7 +24,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 @dataclass(frozen=True)
 class About:
-    """Describes one key, for the JSON Schema; it stands in the key's annotation."""
+    """The description of a key in the JSON Schema; part of the key's annotation."""
 
     text: str
 
@@ -33,7 +33,7 @@ class About:
 
 
 class _AnyNumber:
-    """A number as it was written: an integer stays one. true and false are no numbers."""
+    """A number, in which integers stay integers. Booleans are not numbers."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
         error = {"custom_error_type": "number", "custom_error_message": "Input should be a number"}
@@ -47,17 +47,17 @@ Number = Annotated[float | int, _AnyNumber()]
 
 
 class Keys(TypedDict):
-    """Plain data with known keys; keys that a later version adds are kept."""
+    """Plain data with known keys; unknown keys of later versions are kept."""
 
 
-# Not in the class, where it would be a key.
+# Outside of the class, since it would be a key there.
 Keys.__pydantic_config__ = {"extra": "allow"}  # type: ignore[attr-defined]
 
 
 class Metrics(Keys, total=False):
-    """How good a trained model is; all of ``value``, ``last`` and ``best`` where it trained."""
+    """The quality of a trained model; ``value``, ``last`` and ``best`` only if it trained."""
 
-    value: Annotated[Number, About("the figure that tables show: at the best epoch by validation, "
+    value: Annotated[Number, About("the figure in tables: at the best epoch by validation, "
                                    "or at the last without a validation split")]  # fmt: skip
     last: Annotated[Number, About("test figure at the last weights")]
     best: Annotated[Number | None, About("test figure at the best weights by validation")]
@@ -66,11 +66,11 @@ class Metrics(Keys, total=False):
     train_loss: Annotated[Number, About("mean loss of the last epoch")]
     steps: Annotated[int, About("optimizer steps")]
     confusion: Annotated[list[list[int]], About("counts in the test split, [true][predicted]")]
-    recall: Annotated[list[Number | None], About("of each class; null where it does not occur")]
+    recall: Annotated[list[Number | None], About("of each class; null if it does not occur")]
     classes: Annotated[list[str], About("names of the classes")]
     confusion_reason: Annotated[str, About("why there is no confusion matrix")]
     diverged_step: Annotated[int, About("the step at which the trial diverged")]
-    diverged_value: Annotated[str, About("what its loss or its answer was then")]
+    diverged_value: Annotated[str, About("its loss or output at that step")]
 
 
 class Epoch(Keys):
@@ -92,7 +92,7 @@ class Attempt(Keys):
 
 
 class Score(Keys):
-    """What a plugin's metric says of a trained model; ``value`` is a number where it is ``ok``."""
+    """The result of a plugin's metric; ``value`` is a number if ``status`` is ``ok``."""
 
     status: Status
     value: Number | None
@@ -171,19 +171,17 @@ class Timing(Keys):
     process_medians_s: Annotated[
         NotRequired[list[Number]], About("median of each process, in seconds")
     ]
-    spread: Annotated[Number, About("how far the medians of the processes lie apart, a share")]
-    unstable: Annotated[bool, About("whether that is too far")]
-    steady: Annotated[bool, About("whether warming up reached a steady state")]
+    spread: Annotated[Number, About("relative spread of the medians of the processes")]
+    unstable: Annotated[bool, About("whether the spread is too large")]
+    steady: Annotated[bool, About("whether the warm-up reached a steady state")]
     precise: Annotated[
-        NotRequired[bool], About("whether the interval is as narrow as the suite asks for")
+        NotRequired[bool], About("whether the interval has the precision that the suite requires")
     ]
-    state_bytes: Annotated[NotRequired[int], About("of a step: bytes of the state of one sequence")]
+    state_bytes: Annotated[NotRequired[int], About("of a step: bytes of state per sequence")]
     first_call_s: Annotated[
-        NotRequired[Number], About("of a runtime: seconds of the first call, compiling included")
+        NotRequired[Number], About("of a runtime: first call, including compilation, in seconds")
     ]
-    graph_breaks: Annotated[
-        NotRequired[int], About("of a runtime: how often it left the graph for Python")
-    ]
+    graph_breaks: Annotated[NotRequired[int], About("of a runtime: number of graph breaks")]
 
 
 class Rate(Keys):
@@ -196,7 +194,7 @@ class Rate(Keys):
 
 
 class Cold(Keys, total=False):
-    """Seconds from nothing to the first answer, median of the processes."""
+    """Time from start to the first output, median of the processes."""
 
     build_s: Annotated[Number, About("building the model, in seconds")]
     load_s: Annotated[Number, About("loading its weights, in seconds")]
@@ -204,7 +202,7 @@ class Cold(Keys, total=False):
 
 
 class Memory(Keys):
-    """Bytes that a model needs, and what for: :func:`seqbench.measure.memory.memory_figures`."""
+    """Memory of a model in bytes, by use: :func:`seqbench.measure.memory.memory_figures`."""
 
     parameters: Annotated[int, About("parameters")]
     buffers: Annotated[int, About("buffers")]
@@ -217,11 +215,13 @@ class Memory(Keys):
     low: Annotated[int, About("the smallest total of any pass")]
     high: Annotated[int, About("the largest total of any pass")]
     baseline: Annotated[NotRequired[int], About("before the pass")]
-    peak: Annotated[NotRequired[int], About("the most during the pass")]
+    peak: Annotated[NotRequired[int], About("maximum during the pass")]
     lower_bound: Annotated[bool, About("whether the true peak may be higher")]
-    missing: Annotated[NotRequired[dict[str, str]], About("why a figure is null, by its name")]
+    missing: Annotated[NotRequired[dict[str, str]], About("why a figure is null, by name")]
     reserved: Annotated[NotRequired[int], About("held by the allocator (CUDA)")]
-    process: Annotated[NotRequired[int | None], About("the whole process, by the driver (CUDA)")]
+    process: Annotated[
+        NotRequired[int | None], About("of the whole process, from the driver (CUDA)")
+    ]
 
 
 class Macs(Keys):
@@ -231,27 +231,27 @@ class Macs(Keys):
 
 
 class Cost(Keys):
-    """What a model costs on every machine."""
+    """The cost of a model that does not depend on the machine."""
 
     parameters: int
     serialized_bytes: int
 
 
 class Operator(Keys):
-    """An operator of torch that one forward pass ran."""
+    """An operator of torch in one forward pass."""
 
-    name: Annotated[str, About("the operator")]
-    count: Annotated[int, About("how often it ran")]
+    name: Annotated[str, About("name of the operator")]
+    count: Annotated[int, About("number of calls")]
 
 
 class Operators(Keys):
-    """What one forward pass ran."""
+    """The operators of one forward pass."""
 
     ops: list[Operator]
     warnings: list[str]
 
 
-#: What the values of a measurement hold, by quantity.
+#: The type of a measurement's values, by quantity.
 FIGURES: Mapping[str, Any] = {
     "latency": Timing,
     "step": Timing,

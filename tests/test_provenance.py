@@ -17,7 +17,7 @@ from seqbench.plugins.discovery import load_plugins
 from seqbench.plugins.provenance import check_unchanged, source_of, version_of
 from seqbench.store.files import stamp
 
-TARGET = "adapter:build"
+IMPORT_PATH = "adapter:build"
 
 
 @pytest.fixture
@@ -32,18 +32,18 @@ def adapter(site: Path) -> Path:
     return site
 
 
-def install_anew(site: Path, distribution: str, version: str) -> None:
+def set_version(site: Path, distribution: str, version: str) -> None:
     metadata = site / f"{distribution}-1.0.dist-info" / "METADATA"
     metadata.write_text(metadata.read_text().replace("Version: 1.0", f"Version: {version}"))
 
 
 def test_a_source_is_that_of_the_adapter_and_of_what_it_wraps(adapter: Path) -> None:
-    before = source_of(TARGET, "adapter")
-    assert before == source_of(TARGET, "adapter")
-    install_anew(adapter, "wrapped", "1.1")
-    wrapped = source_of(TARGET, "adapter")
+    before = source_of(IMPORT_PATH, "adapter")
+    assert before == source_of(IMPORT_PATH, "adapter")
+    set_version(adapter, "wrapped", "1.1")
+    wrapped = source_of(IMPORT_PATH, "adapter")
     (adapter / "adapter.py").write_text("def build(): 1\n")
-    assert len({before, wrapped, source_of(TARGET, "adapter")}) == 3
+    assert len({before, wrapped, source_of(IMPORT_PATH, "adapter")}) == 3
     assert source_of("no_such_module:build", "none-such") == ""
 
 
@@ -94,13 +94,13 @@ def test_a_module_that_imports_its_siblings_is_covered_with_all_of_its_package(
     assert source_after(site, "mine/nn.py", "mine.plugin.build:build") != before
 
 
-def test_a_target_outside_of_its_entry_points_module_covers_both(site: Path) -> None:
+def test_a_function_outside_of_its_entry_points_module_covers_both(site: Path) -> None:
     files = {"mine": "", "mine_layers/__init__": "", "mine_layers/a": "", "mine_layers/b": ""}
     install(site, "mine", files, "mine = mine")
-    target = "mine_layers.a:build"
-    found = [source_of(target, "mine")]
+    path = "mine_layers.a:build"
+    found = [source_of(path, "mine")]
     for edited in ("mine.py", "mine_layers/a.py", "mine_layers/b.py"):
-        found.append(source_after(site, edited, target))
+        found.append(source_after(site, edited, path))
     assert len(set(found)) == 4
 
 
@@ -114,22 +114,24 @@ def test_no_built_in_plugin_is_covered_with_another(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Path, "read_bytes", noted)
     for plugin in load_plugins().plugins:
-        if plugin.source.distribution == "seqbench" and plugin.source.entry_point != "reports":
+        if plugin.origin.distribution == "seqbench" and plugin.origin.entry_point != "reports":
             read.clear()
-            source_of(plugin.offers[0].target, "seqbench")
-            assert {path.parent.name for path in read} == {plugin.source.entry_point}
+            source_of(plugin.offers[0].import_path, "seqbench")
+            assert {path.parent.name for path in read} == {plugin.origin.entry_point}
 
 
-def test_what_was_changed_while_a_suite_ran_is_refused(adapter: Path) -> None:
-    choice = Choice("a", {}, TARGET, "adapter", "1.0", source=source_of(TARGET, "adapter"))
+def test_a_plugin_changed_during_a_run_is_refused(adapter: Path) -> None:
+    choice = Choice(
+        "a", {}, IMPORT_PATH, "adapter", "1.0", source=source_of(IMPORT_PATH, "adapter")
+    )
     check_unchanged(choice)
     check_unchanged(Choice("a", {}, "none:such", "none-such", "1.0"))
-    install_anew(adapter, "wrapped", "1.1")
-    with pytest.raises(PluginError, match=r"adapter 1\.0 was edited, or what it requires"):
+    set_version(adapter, "wrapped", "1.1")
+    with pytest.raises(PluginError, match=r"adapter 1\.0 was edited, or its requirements were"):
         check_unchanged(choice)
-    install_anew(adapter, "adapter", "2.0")
+    set_version(adapter, "adapter", "2.0")
     assert version_of("adapter") == "2.0"
-    with pytest.raises(PluginError, match=r"adapter 1\.0 was replaced while the suite ran"):
+    with pytest.raises(PluginError, match=r"adapter 1\.0 was replaced during the run"):
         check_unchanged(choice)
 
 
@@ -178,6 +180,6 @@ def test_a_model_that_is_edited_once_it_is_trained_is_not_measured(
     )
     done = seqbench_cli("run", suite)
     assert done.returncode == 1
-    assert "was edited, or what it requires installed anew, while the suite ran" in " ".join(
+    assert "was edited, or its requirements were updated, during the run" in " ".join(
         done.stdout.split()
     )

@@ -1,4 +1,4 @@
-"""What figures come from: a fingerprint of a plugin's source, a stamp of a file."""
+"""The provenance of figures: fingerprints of plugin sources, and installed versions."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from seqbench.errors import PluginError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import GROUP
 
-#: A package with more files than that is no plugin's own; its version has to do.
+#: A module with more files is not a plugin's own: its version identifies it.
 MOST_FILES = 500
 
-#: What stays the same during a run (seqbench.runner.resume.check.MACHINE) is no part of a source.
-HELD = {"seqbench", "torch"}
+#: Not covered, since a resume requires the same version (seqbench.runner.resume.check.MACHINE).
+NOT_COVERED = {"seqbench", "torch"}
 
 
 def source_of(import_path: str, distribution: str) -> str:
-    """The fingerprint of a plugin: ten hexadecimal digits, ``""`` where no source can be read.
+    """The fingerprint of a plugin: ten hexadecimal digits, ``""`` if no source can be read.
 
     It covers the Python source behind ``import_path``, which is not imported, and the installed
-    versions of what ``distribution`` requires, since an adapter's figures depend on the package
-    that it wraps.
+    versions of the requirements of ``distribution``, since an adapter's figures depend on the
+    package that it wraps.
     The source is (:func:`_scope`):
 
     - the module, a file or a package folder, that an entry point of the distribution names, if it
       contains the function and imports nothing else of its outermost package;
     - otherwise the function's outermost package. If no entry point of the distribution contains
-      it, the modules that its entry points name are covered as well.
+      it, the modules that its entry points name are also covered.
 
     Args:
         import_path: ``"package.module:function"``.
@@ -51,21 +51,21 @@ def source_of(import_path: str, distribution: str) -> str:
     return digest.hexdigest()[:10] if found else ""
 
 
-def _source(target: str, distribution: str) -> Iterator[tuple[str, bytes]]:
+def _source(function_module: str, distribution: str) -> Iterator[tuple[str, bytes]]:
     """Name and content of each Python file, every file once. Raises OSError."""
     seen: set[Path] = set()
-    for module in _scope(target, distribution):
+    for module in _scope(function_module, distribution):
         files = [(name, path) for name, path in _files(module) if path not in seen]
         seen.update(path for _, path in files)
         if len(files) <= MOST_FILES:
             yield from ((name, path.read_bytes()) for name, path in files)
 
 
-def _scope(target: str, distribution: str) -> list[str]:
-    """The modules that are the source of a plugin whose function is in the module ``target``."""
-    outermost = target.partition(".")[0]
+def _scope(function_module: str, distribution: str) -> list[str]:
+    """The modules that are the source of a plugin with its function in ``function_module``."""
+    outermost = function_module.partition(".")[0]
     declared = _declared(distribution)
-    around = [module for module in declared if _is_within(target, module)]
+    around = [module for module in declared if _is_within(function_module, module)]
     if around:
         module = max(around, key=len)
         alone = module == outermost or not _imports_siblings(module)
@@ -128,36 +128,40 @@ def _imported(code: bytes, place: str) -> Iterator[str]:
 
 
 def _required(distribution: str) -> list[str]:
-    """What it requires, extras aside."""
-    if distribution in HELD:
+    """The distributions that it requires, without extras."""
+    if distribution in NOT_COVERED:
         return []
     try:
         required = importlib.metadata.requires(distribution) or []
     except importlib.metadata.PackageNotFoundError:
         return []
-    names = [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in required if "extra ==" not in one]
-    return sorted({name.lower() for name in names} - HELD)
+    names = [
+        re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        for requirement in required
+        if "extra ==" not in requirement
+    ]
+    return sorted({name.lower() for name in names} - NOT_COVERED)
 
 
 def check_unchanged(choice: Choice) -> None:
-    """Whether what is installed is what a run was planned with.
+    """Check that the installed plugin is the one that the run was planned with.
 
     Raises:
-        PluginError: it was edited, or installed anew.
+        PluginError: it was edited or replaced.
     """
     now = version_of(choice.distribution)
     edited = choice.source and choice.source != source_of(choice.import_path, choice.distribution)
     if edited or now not in ("", choice.version):
-        what = f"{choice.distribution} {choice.version}"
-        how = "edited, or what it requires installed anew," if now == choice.version else "replaced"
+        replaced = now != choice.version
+        change = "was replaced" if replaced else "was edited, or its requirements were updated,"
         raise PluginError(
-            f"{choice.name!r}: {what} was {how} while the suite ran; --resume begins with it as it "
-            "is now"
+            f"{choice.name!r}: {choice.distribution} {choice.version} {change} during the run; "
+            "run again with --resume to use the new one"
         )
 
 
 def version_of(distribution: str) -> str:
-    """The version that is installed now; ``""`` where none is."""
+    """The installed version; ``""`` if it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The suites that ship with seqbench: found by name, each with what it shows and what it needs."""
+"""The suites shipped with seqbench, found by name, with descriptions and requirements."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from seqbench.errors import UsageError
 
 SUFFIXES = (".yaml", ".yml")
 
-#: Starts the part of a suite's first comment that says what it needs: data, packages, time.
+#: Starts the part of a suite's first comment that lists its requirements.
 NEEDS = "Needs: "
 
 
 @dataclass(frozen=True)
 class ShippedSuite:
-    """A suite as its first comment describes it.
+    """A shipped suite, as described by its first comment.
 
     Args:
         description: one sentence.
-        needs: data with its size, packages beyond seqbench, time.
+        needs: data with its size, additional packages, time.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ShippedSuite:
 
 
 def shipped_folder() -> Path:
-    """``suites/``: in an installed package inside of it, in a checkout beside it."""
+    """The folder ``suites/``: inside an installed package, or beside it in a checkout."""
     package = Path(seqbench.__file__).parent
     installed = package / "suites"
     return installed if installed.is_dir() else package.parent / "suites"
@@ -51,11 +51,11 @@ def shipped_suites() -> list[ShippedSuite]:
 def find_suite(given: str | Path) -> Path:
     """The file of a suite, given as a path or as the name of a shipped suite.
 
-    A :class:`~pathlib.Path` is a path, and so is a text that has a slash or ends in ``.yaml`` or
+    A :class:`~pathlib.Path` is a path, and so is text that contains a slash or ends in ``.yaml`` or
     ``.yml``. Any other text is a name.
 
     Raises:
-        UsageError: there is no shipped suite of that name.
+        UsageError: no shipped suite has that name.
     """
     if isinstance(given, Path) or _is_path(given):
         return Path(given)
@@ -71,7 +71,7 @@ def find_suite(given: str | Path) -> Path:
 
 
 def as_given(path: Path) -> str:
-    """How to name a suite's file on the command line: a shipped one by its name."""
+    """A suite's file as an argument of the command line; a shipped one by its name."""
     if path.parent == shipped_folder() and path.stem in shipped_names():
         return path.stem
     return str(path) if _is_path(str(path)) else f".{os.sep}{path}"
@@ -82,7 +82,7 @@ def _is_path(text: str) -> bool:
 
 
 def _described(path: Path) -> ShippedSuite:
-    """What the comment at the top of a suite says of it."""
+    """A shipped suite, from the comment at the top of its file."""
     words: list[str] = []
     for line in path.read_text("utf-8").splitlines():
         if not line.startswith("#"):

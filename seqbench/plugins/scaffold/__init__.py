@@ -1,1 +1,1 @@
-"""Packages to begin with: templates, and how they are filled in."""
+"""Starter packages and suites: templates, and the code that fills them in."""

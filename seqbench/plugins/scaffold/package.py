@@ -1,4 +1,4 @@
-"""Writes a new package from the templates beside this file."""
+"""Writes a starter package from the templates beside this file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Literal
 from seqbench.errors import UsageError
 from seqbench.types import NAME
 
-#: Where each template goes; ``{module}`` is the package's own folder.
+#: The path of each template's result; ``{module}`` is the package's module.
 PLACES = {
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
@@ -29,16 +29,16 @@ PLACES = {
 
 
 def write_package(kind: Literal["model", "dataset"], name: str, where: Path) -> list[Path]:
-    """Writes a complete package that offers a model or dataset ``name``.
+    """Write a complete package that offers a model or dataset ``name``.
 
     Args:
-        where: the folder that gets the package's own, ``seqbench-<name>``.
+        where: the folder to create the package's folder ``seqbench-<name>`` in.
 
     Returns:
-        The files, the package's folder first.
+        The package's folder and its files.
 
     Raises:
-        UsageError: the name cannot be used, or the folder already exists.
+        UsageError: the name is invalid, or the folder already exists.
     """
     words = _words(name)
     if find_spec(words["module"]) is not None:
@@ -69,13 +69,13 @@ def _templates(kind: str) -> Iterator[tuple[str, str]]:
 
 
 def _words(name: str) -> dict[str, str]:
-    """What the placeholders stand for. Raises UsageError."""
+    """The values of the placeholders. Raises UsageError."""
     identifier = re.sub(r"\W", "_", name).lower()
     class_name = "".join(part.capitalize() for part in identifier.split("_") if part)
     if not NAME.fullmatch(name) or not name[0].isalpha() or iskeyword(class_name):
         raise UsageError(
-            f"{name!r} cannot be a name: use letters, digits, '_', '.', '-', at most 64 of them, "
-            "and a letter first; not one of Python's own words"
+            f"invalid name {name!r}: use at most 64 letters, digits, '_', '.' and '-', starting "
+            "with a letter, and no keyword of Python"
         )
     module = f"seqbench_{identifier}"
     return {

@@ -9,23 +9,23 @@ from string import Template
 from seqbench.errors import UsageError
 from seqbench.types import NAME
 
-#: What names the suite's file where it is not the name itself.
+#: Suffix of the file; a name may include it.
 SUFFIX = ".yaml"
 
 
 def write_suite(name: str, where: Path) -> Path:
-    """Writes ``<name>.yaml``, a commented suite that runs as it is.
+    """Write ``<name>.yaml``, a commented suite that runs without changes.
 
     Args:
-        where: the folder that gets the file; created if missing.
+        where: the folder for the file; created if missing.
 
     Raises:
-        UsageError: the name cannot be used, or the file already exists.
+        UsageError: the name is invalid, or the file already exists.
     """
     name = name.removesuffix(SUFFIX)
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot be a suite's name: use at most 64 letters, digits, '_', '.' and '-', "
+            f"invalid suite name {name!r}: use at most 64 letters, digits, '_', '.' and '-', "
             "starting with a letter or digit"
         )
     path = where / f"{name}{SUFFIX}"
