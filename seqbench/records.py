@@ -55,7 +55,7 @@ Keys.__pydantic_config__ = {"extra": "allow"}  # type: ignore[attr-defined]
 
 
 class Metrics(Keys, total=False):
-    """The quality of a trained model; ``value``, ``last`` and ``best`` only if it trained."""
+    """The quality of a trained model; ``value``, ``last`` and ``best`` exist if it trained."""
 
     value: Annotated[Number, About("the figure in tables: at the best epoch by validation, "
                                    "or at the last without a validation split")]  # fmt: skip

@@ -123,7 +123,7 @@ class Offline:
     def package(self, package: str, folder: Path, say: Any) -> Path:
         self.asked.append("package")
         if self.online is None:
-            raise DataError("there is no apt-get on this system")
+            raise DataError("apt-get is not installed")
         shutil.copytree(self.online, folder / "tree" / self.system.relative_to("/"))
         return folder / "tree"
 
@@ -178,7 +178,7 @@ def test_cache_and_system_folder(tmp_path: Path, offline: Offline, where: str) -
     load_tiny(collection, tmp_path, offline, named=tmp_path / "named")
     assert offline.asked == []
     assert offline.said == [
-        f"{tmp_path / 'named'} does not hold the files of Fashion-MNIST; looking elsewhere"
+        f"{tmp_path / 'named'} does not contain the files of Fashion-MNIST; trying other locations"
     ]
 
 
@@ -188,7 +188,7 @@ def test_what_was_fetched_is_kept(tmp_path: Path, offline: Offline) -> None:
     load_tiny(collection, tmp_path, offline)
     load_tiny(collection, tmp_path, offline)
     assert offline.asked == ["torchvision", "package"]
-    assert offline.said == ["Fashion-MNIST: fetching the system's package dataset-fashion-mnist"]
+    assert offline.said == ["Fashion-MNIST: downloading the system's package dataset-fashion-mnist"]
     kept = [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert sorted(kept) == sorted(f"{name}.gz" for name in TINY)
 
@@ -226,14 +226,14 @@ def spoil(folder: Path, how: str) -> str:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("truncated", "ends too early: it is truncated"),
-        ("empty", "ends too early: it is truncated"),
+        ("truncated", "is truncated"),
+        ("empty", "is truncated"),
         ("not gzip", "is not an IDX file of 20 x 28 x 28 bytes"),
         ("damaged", "cannot be read"),
-        ("short", "it is truncated (15695 of 15696 bytes)"),
-        ("long", "is longer than its header says"),
+        ("short", "is truncated (15695 of 15696 bytes)"),
+        ("long", "is longer than its header declares"),
         ("other shape", "is not an IDX file of 20 x 28 x 28 bytes"),
-        ("other content", "is not Fashion-MNIST: a file of the right kind with other content"),
+        ("other content", "is not Fashion-MNIST: the format is right but the content differs"),
         ("label", "has label 10, but there are 10 classes"),
     ],
 )
@@ -256,7 +256,7 @@ def test_a_wrong_file_in_a_named_folder(
 def test_a_named_folder_that_lacks_a_file(tmp_path: Path, offline: Offline) -> None:
     collection = tiny(FASHION_MNIST, write_idx(tmp_path / "named"), tmp_path)
     (tmp_path / "named" / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(DataError, match=r"named lacks t10k-labels-idx1-ubyte \(or \.gz\)"):
+    with pytest.raises(DataError, match=r"named: missing t10k-labels-idx1-ubyte \(or \.gz\)"):
         load_tiny(collection, tmp_path, offline, named=tmp_path / "named")
 
 
@@ -266,7 +266,7 @@ def test_one_collection_in_the_place_of_another(
     digests = write_idx(tmp_path / "named", seed=1)
     monkeypatch.setattr(idx, "OWNERS", dict.fromkeys(digests.values(), "MNIST"))
     for collection in (tiny(FASHION_MNIST, write_idx(tmp_path / "x"), tmp_path), KMNIST):
-        with pytest.raises(DataError, match=f"gz is MNIST, not {collection.title}"):
+        with pytest.raises(DataError, match=f"gz belongs to MNIST, not {collection.title}"):
             load_tiny(collection, tmp_path, offline, named=tmp_path / "named")
 
 
@@ -290,12 +290,12 @@ def test_when_all_ways_fail_each_is_listed(tmp_path: Path, offline: Offline) -> 
         load_tiny(collection, tmp_path, offline, named=tmp_path / "nowhere")
     text = str(caught.value)
     for part in (
-        "Fashion-MNIST cannot be had",
-        f"(1) data folder: {tmp_path / 'nowhere'} does not hold the files",
-        f"(2) seqbench's cache: {kept / 't10k-images-idx3-ubyte.gz'} ends too early",
-        f"(3) system folder: {tmp_path / 'system'} does not hold",
+        "Fashion-MNIST is unavailable",
+        f"(1) data folder: {tmp_path / 'nowhere'} does not contain the files",
+        f"(2) seqbench's cache: {kept / 't10k-images-idx3-ubyte.gz'} is truncated",
+        f"(3) system folder: {tmp_path / 'system'} does not contain",
         "(4) download with torchvision: Error downloading no route to host",
-        "(5) the system's package dataset-fashion-mnist: there is no apt-get on this system",
+        "(5) the system's package dataset-fashion-mnist: apt-get is not installed",
         "--data-dir or SEQBENCH_DATA",
     ):
         assert part in text
@@ -321,7 +321,7 @@ def test_folders_that_killed_runs_left_are_removed_after_a_day(tmp_path: Path) -
     old.mkdir()
     new.mkdir()
     os.utime(old, (0, 0))
-    with sources.workspace(DataContext(None, tmp_path, print)) as folder:
+    with sources.unfinished_folder(DataContext(None, tmp_path, print)) as folder:
         assert folder.is_dir()
     assert [path.name for path in tmp_path.iterdir()] == ["unfinished-new"]
 
@@ -372,9 +372,9 @@ def test_permutation_is_fixed(tmp_path: Path, offline: Offline) -> None:
     ("view", "permute", "message"),
     [
         ("rows", 1, "needs 'view: pixels', not 'rows'"),
-        ("pixels", -1, "-1 is not a seed"),
-        ("pixels", True, "True is not a seed"),
-        ("pixels", "yes", "'yes' is not a seed"),
+        ("pixels", -1, "-1 is neither a seed"),
+        ("pixels", True, "True is neither a seed"),
+        ("pixels", "yes", "'yes' is neither a seed"),
     ],
 )
 def test_permutations_that_make_no_sense(
@@ -415,10 +415,10 @@ def test_declarations() -> None:
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs Debian or Ubuntu")
 def test_debian_says_why(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(debian, "LIMIT_SECONDS", 0.001)
-    with pytest.raises(DataError, match="apt-get update did not end within"):
+    with pytest.raises(DataError, match="apt-get update did not finish within"):
         debian.fetch("dataset-fashion-mnist", tmp_path, print)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(DataError, match="there is no apt-get on this system"):
+    with pytest.raises(DataError, match="apt-get is not installed"):
         debian.fetch("dataset-fashion-mnist", tmp_path, print)
 
 
@@ -431,7 +431,7 @@ def test_torchvisions_download_for_real(tmp_path: Path) -> None:
     try:
         sources._fetched(FASHION_MNIST, context, fetch)
     except Exception:
-        assert time.monotonic() - started < 4 * sources.PATIENCE_SECONDS
+        assert time.monotonic() - started < 4 * sources.TIMEOUT_SECONDS
         assert list(tmp_path.iterdir()) == []
     else:
         assert idx.locate(tmp_path, FASHION_MNIST)

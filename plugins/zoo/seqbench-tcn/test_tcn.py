@@ -6,7 +6,7 @@ from seqbench.testing import conformance
 test_conformance = conformance("tcn", hidden_size=8)
 
 
-def test_a_step_sees_none_after_it_and_as_many_before_as_is_said():
+def test_the_receptive_field_is_causal_and_as_documented():
     torch.manual_seed(0)
     layer = TCN(1, 8, num_layers=2, kernel_size=3, dropout=0.0)
     x = torch.randn(1, 30, 1, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Small images read as sequences: Fashion-MNIST, MNIST and Kuzushiji-MNIST."""
+"""Small images as sequences: Fashion-MNIST, MNIST and Kuzushiji-MNIST."""
 
 import seqbench
 from seqbench import DatasetSpec, Param
@@ -7,13 +7,15 @@ PARAMETERS = {
     "view": Param(
         "rows",
         choices=("rows", "columns", "pixels"),
-        help="what a step is: a row of 28 pixels, a column of 28, or one of 784 pixels",
+        help="a step is a row of 28 pixels, a column of 28 pixels, or one of 784 pixels",
     ),
     "validation": Param(
-        5000, minimum=0, help="images taken from the training set, the same for every seed"
+        5000,
+        minimum=0,
+        help="validation images, split from the training set, the same for every seed",
     ),
     "permute": Param(
-        None, help="seed of a fixed order of the pixels (view: pixels only); null keeps theirs"
+        None, help="seed of a fixed permutation of the pixels (view: pixels); null: none"
     ),
 }
 

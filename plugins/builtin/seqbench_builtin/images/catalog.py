@@ -1,4 +1,4 @@
-"""The three collections: what they are called, and how to know them."""
+"""The three image collections, with the digests of their files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class Collection:
     """One collection of images.
 
     Args:
-        title: its name, as people write it.
+        title: its name in messages.
         torchvision_class: its name in ``torchvision.datasets``.
         megabytes: size of its four files, compressed.
-        digests: SHA-256 of each file's decompressed content, where they are known.
+        digests: SHA-256 of each file's decompressed content, if known.
         debian_package: Debian's package with the files, if there is one.
-        debian_folder: where that package puts them.
+        debian_folder: the folder of the files in that package.
     """
 
     title: str
@@ -29,7 +29,7 @@ class Collection:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """Where the files may lie inside a folder of data; the most telling name comes first."""
+        """Folders to search inside a data folder, the most specific first."""
         return (f"{self.torchvision_class}/raw", self.title.lower(), "")
 
 
@@ -77,7 +77,7 @@ MNIST = Collection(
 
 KMNIST = Collection(title="KMNIST", torchvision_class="KMNIST", megabytes=21)
 
-#: Whose content a digest is, to name the mistake when one collection lies where another should.
+#: The collection of each digest, to report when the files of another collection are found.
 OWNERS = {
     digest: collection.title
     for collection in (FASHION_MNIST, MNIST)

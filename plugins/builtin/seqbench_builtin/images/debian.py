@@ -1,7 +1,7 @@
-"""Fetches a package of Debian or Ubuntu with the system's own tools, without root.
+"""Downloads a Debian or Ubuntu package with the system's tools, without root.
 
-Nothing is installed and nothing of the system is changed: the archive is downloaded into a folder
-and unpacked there. Sources, keys and proxies are those that the system is set up with.
+Nothing is installed and the system is not changed: the archive is downloaded into a folder and
+unpacked there. Repositories, keys and proxies are those configured on the system.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from pathlib import Path
 
 from seqbench.errors import DataError
 
-#: For each command, so for a silent mirror too.
+#: For each command; also covers a mirror that does not respond.
 LIMIT_SECONDS = 120
 
 ACTIONS = ("download", "update", "-x")
 
-PATIENCE = [
+TIMEOUTS = [
     "-o=Acquire::Retries=1",
     "-o=Acquire::http::Timeout=15",
     "-o=Acquire::https::Timeout=15",
 ]
 
-# As root, apt would download as the user _apt, who may not write into a private folder. The
-# commands that a system hangs onto an update are meant for the system's own lists: cleared.
+# As root, apt would download as the user _apt, who cannot write into a private folder. Hooks of the
+# system for updates are cleared, since they are meant for the system's package lists.
 CONFIGURATION = """\
 Dir::State "{folder}/state";
 Dir::State::lists "{folder}/state/lists";
@@ -42,38 +42,38 @@ APT::Update::Error-Mode "any";
 
 
 def fetch(package: str, folder: Path, say: Callable[[str], None]) -> Path:
-    """Downloads ``package`` into ``folder``; returns the folder with its files, as under ``/``.
+    """Download ``package`` into ``folder``; return the folder with its files, as under ``/``.
 
     Raises:
-        DataError: the tools are not there, or one of them failed or took too long.
+        DataError: a tool is missing, failed or timed out.
     """
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
-            raise DataError(f"there is no {tool} on this system")
-    download = ["apt-get", *PATIENCE, "download", package]
+            raise DataError(f"{tool} is not installed")
+    download = ["apt-get", *TIMEOUTS, "download", package]
     try:
         _call(download, folder)
     except DataError:
-        say("reading the lists of the system's packages")
+        say("downloading the package lists of the system's repositories")
         _download_with_own_lists(download, folder)
     archives = list(folder.glob("*.deb"))
     if not archives:
-        raise DataError(f"apt-get download {package} left no file")
+        raise DataError(f"apt-get download {package} produced no file")
     tree = folder / "tree"
     _call(["dpkg-deb", "-x", str(archives[0]), str(tree)], folder)
     return tree
 
 
 def _download_with_own_lists(download: list[str], folder: Path) -> None:
-    """For systems whose lists are missing (as in most containers) or out of date."""
+    """Download with new package lists, for systems with none (most containers) or old ones."""
     for name in ("state/lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True)
     configuration = folder / "apt.conf"
     configuration.write_text(CONFIGURATION.format(folder=folder), encoding="utf-8")
     own = ["-c", str(configuration)]
     problems = []
-    # One source that fails does not matter as long as another has the package.
-    for command in (["apt-get", *PATIENCE, *own, "update"], [*download, *own]):
+    # A failed repository does not matter if another one has the package.
+    for command in (["apt-get", *TIMEOUTS, *own, "update"], [*download, *own]):
         try:
             _call(command, folder)
         except DataError as error:
@@ -100,7 +100,7 @@ def _call(command: list[str], folder: Path) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise DataError(f"{name} did not end within {LIMIT_SECONDS} s") from None
+        raise DataError(f"{name} did not finish within {LIMIT_SECONDS} s") from None
     except OSError as error:
         raise DataError(f"{name} cannot be started: {error}") from error
     if done.returncode != 0:

@@ -1,7 +1,7 @@
-"""Reads the four IDX files of a collection, gzipped or not, and checks that they are what they say.
+"""Reads and verifies the four IDX files of a collection, gzipped or not.
 
 An IDX file starts with two zero bytes, the type of its values (8: unsigned bytes), the number of
-dimensions, and each dimension as four bytes, the highest first; the values follow.
+dimensions, and each dimension as four bytes, big-endian; the values follow.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ CLASSES = 10
 
 
 class Missing(DataError):
-    """None of the files is there."""
+    """A folder contains none of the files."""
 
 
 def locate(folder: Path, collection: Collection) -> dict[str, Path]:
-    """The four files of ``collection`` in ``folder``, or in a folder in it that bears its name.
+    """Find the four files of ``collection`` in ``folder``, or in a folder in it with its name.
 
     Raises:
-        Missing: there is none of them.
-        DataError: there are some, but not all.
+        Missing: none of them exists.
+        DataError: only some of them exist.
     """
     for name in collection.folders:
         found = _files_in(folder / name)
         if found:
             missing = [file for file in FILES if file not in found]
             if missing:
-                raise DataError(f"{folder / name} lacks {' and '.join(missing)} (or .gz)")
+                raise DataError(f"{folder / name}: missing {' and '.join(missing)} (or .gz)")
             return found
-    raise Missing(f"{folder} does not hold the files of {collection.title}")
+    raise Missing(f"{folder} does not contain the files of {collection.title}")
 
 
 def read(files: Mapping[str, Path], collection: Collection) -> dict[str, bytes]:
-    """The decompressed content of the four files.
+    """Read the decompressed content of the four files.
 
     Raises:
-        DataError: a file is truncated, of another kind, or of another collection.
+        DataError: a file is truncated, not an IDX file, or of another collection.
     """
     contents = {}
     for name, shape in FILES.items():
@@ -66,7 +66,7 @@ def read(files: Mapping[str, Path], collection: Collection) -> dict[str, bytes]:
 def _files_in(folder: Path) -> dict[str, Path]:
     found = {}
     for name in FILES:
-        # The compressed one first: it is the one that torchvision has checked.
+        # The compressed one first, since torchvision verified it.
         for path in (folder / f"{name}.gz", folder / name):
             if path.is_file():
                 found[name] = path
@@ -75,7 +75,7 @@ def _files_in(folder: Path) -> dict[str, Path]:
 
 
 def _content(path: Path, shape: tuple[int, ...]) -> bytes:
-    """Decompresses no more than one byte above what is expected, however much there is."""
+    """Decompress at most one byte more than expected, to bound memory."""
     expected = len(_header(shape)) + math.prod(shape)
     try:
         with path.open("rb") as file:
@@ -83,13 +83,11 @@ def _content(path: Path, shape: tuple[int, ...]) -> bytes:
         with gzip.open(path) if zipped else path.open("rb") as stream:
             content: bytes = stream.read(expected + 1)
     except EOFError:
-        raise DataError(f"{path} ends too early: it is truncated") from None
+        raise DataError(f"{path} is truncated") from None
     except (OSError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     if len(content) < expected:
-        raise DataError(
-            f"{path} ends too early: it is truncated ({len(content)} of {expected} bytes)"
-        )
+        raise DataError(f"{path} is truncated ({len(content)} of {expected} bytes)")
     return content
 
 
@@ -102,7 +100,7 @@ def _problem(content: bytes, shape: tuple[int, ...]) -> str:
     if not content.startswith(header):
         return f"is not an IDX file of {' x '.join(map(str, shape))} bytes"
     if len(content) > len(header) + math.prod(shape):
-        return "is longer than its header says"
+        return "is longer than its header declares"
     if len(shape) == 1 and max(content[len(header) :]) >= CLASSES:
         return f"has label {max(content[len(header) :])}, but there are {CLASSES} classes"
     return ""
@@ -112,10 +110,10 @@ def _wrong_owner(content: bytes, name: str, collection: Collection) -> str:
     digest = hashlib.sha256(content).hexdigest()
     owner = OWNERS.get(digest)
     if owner not in (None, collection.title):
-        return f"is {owner}, not {collection.title}"
+        return f"belongs to {owner}, not {collection.title}"
     if collection.digests and digest != collection.digests[name]:
         return (
-            f"is not {collection.title}: a file of the right kind with other content "
+            f"is not {collection.title}: the format is right but the content differs "
             f"(SHA-256 {digest[:12]}…, not {collection.digests[name][:12]}…)"
         )
     return ""

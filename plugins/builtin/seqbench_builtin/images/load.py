@@ -21,7 +21,7 @@ from seqbench_builtin.images.idx import CLASSES
 SIDE = 28
 PIXELS = SIDE * SIDE
 
-#: Decides which images are taken for validation: the same ones in every trial.
+#: Seed of the validation split, which is the same in every trial.
 VALIDATION_SEED = 20170825
 
 Indices = NDArray[numpy.int64]
@@ -45,17 +45,16 @@ def kmnist(context: DataContext, *, view: str, validation: int, permute: Any) ->
 def load(
     collection: Collection, context: DataContext, view: str, validation: int, permute: Any
 ) -> Splits:
-    """A collection as sequences of pixels in [0, 1].
+    """Load a collection as sequences of pixels in [0, 1].
 
     Args:
-        collection: which one.
-        context: where to look, and where to keep what was downloaded.
+        context: the folders to search and to download to.
         view: ``"rows"`` or ``"columns"``: (n, 28, 28); ``"pixels"``: (n, 784, 1), row by row.
-        validation: number of training images held out, from each class its share.
-        permute: seed of a fixed order of the pixels, for ``"pixels"`` only, or ``None``.
+        validation: number of training images held out, stratified by class.
+        permute: seed of a fixed permutation of the pixels, only for ``"pixels"``, or ``None``.
 
     Raises:
-        DataError: the images cannot be had, torchvision does not work, or a parameter is wrong.
+        DataError: the images are unavailable, torchvision does not work, or a parameter is invalid.
     """
     order = _order_of_pixels(view, permute)
     dataset_class = torchvision_class(collection)
@@ -78,32 +77,32 @@ def torchvision_class(collection: Collection) -> Any:
     """The collection's class in ``torchvision.datasets``.
 
     Raises:
-        DataError: torchvision cannot be imported, as happens when it does not fit torch.
+        DataError: torchvision cannot be imported, for example if it does not match torch.
     """
     try:
         datasets = importlib.import_module("torchvision.datasets")
         return getattr(datasets, collection.torchvision_class)
-    except Exception as error:  # a mismatch shows as RuntimeError, OSError, AttributeError, …
+    except Exception as error:  # a mismatch raises RuntimeError, OSError, AttributeError, …
         reason = " ".join(str(error).split())
         raise DataError(
             f"{collection.title} is decoded with torchvision, but torchvision "
             f"{_version('torchvision')} does not work with torch {_version('torch')} "
-            f"({type(error).__name__}: {reason}); install two that fit, for instance with "
+            f"({type(error).__name__}: {reason}); install matching versions, for example with "
             "'pip install --upgrade torch torchvision'"
         ) from error
 
 
 def stratified(labels: NDArray[Any], size: int) -> tuple[Indices, Indices]:
-    """Indices (kept, held out) with ``size`` held out, each class by its share, both ascending.
+    """Indices (kept, held out), ascending, with ``size`` held out in proportion to the classes.
 
-    Shares are rounded so that none is off by one or more. The choice depends on nothing else.
+    Rounded by the largest remainder. Depends only on the arguments.
 
     Raises:
-        DataError: there would be nothing left to train on.
+        DataError: no training images would be left.
     """
     if size >= len(labels):
         raise DataError(
-            f"validation: {size} leaves none of the {len(labels)} training images to train on"
+            f"validation: {size} leaves none of the {len(labels)} training images for training"
         )
     counts = numpy.bincount(labels, minlength=CLASSES).astype(numpy.int64)
     shares, remainders = numpy.divmod(size * counts, len(labels))
@@ -121,7 +120,7 @@ def stratified(labels: NDArray[Any], size: int) -> tuple[Indices, Indices]:
 
 
 def as_sequences(images: Tensor, view: str, order: Tensor | None = None) -> Tensor:
-    """(n, 28, 28) bytes as (n, time, features) float32 in [0, 1]; ``order`` is that of pixels."""
+    """(n, 28, 28) bytes as (n, time, features) float32 in [0, 1]; ``order``: of the pixels."""
     x = images.to(torch.float32).div_(255)
     if view == "columns":
         return x.transpose(1, 2).contiguous()
@@ -135,9 +134,11 @@ def _order_of_pixels(view: str, permute: Any) -> Tensor | None:
     if permute is None:
         return None
     if type(permute) is not int or not 0 <= permute < 2**32:
-        raise DataError(f"permute: {permute!r} is not a seed (a whole number from 0), nor null")
+        raise DataError(f"permute: {permute!r} is neither a seed (a whole number from 0) nor null")
     if view != "pixels":
-        raise DataError(f"permute orders single pixels: it needs 'view: pixels', not {view!r}")
+        raise DataError(
+            f"permute needs 'view: pixels', not {view!r}, since it permutes single pixels"
+        )
     return torch.from_numpy(RandomState(permute).permutation(PIXELS))
 
 
@@ -145,7 +146,7 @@ def _decoded(
     contents: sources.Contents, dataset_class: Any, context: DataContext
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Images (n, 28, 28) uint8 and labels (n,) int64 of the training and of the test set."""
-    with sources.workspace(context) as root:
+    with sources.unfinished_folder(context) as root:
         raw = root / dataset_class.__name__ / "raw"
         raw.mkdir(parents=True)
         for name, content in contents.items():

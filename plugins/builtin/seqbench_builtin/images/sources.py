@@ -1,4 +1,4 @@
-"""Finds or fetches the files of a collection: one way after another, until one works."""
+"""Finds or downloads the files of a collection, in several ways until one works."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from seqbench_builtin.images.catalog import Collection
 Contents = dict[str, bytes]
 Say = Callable[[str], None]
 
-#: How long a silent server is waited for (torchvision itself would wait for ever).
-PATIENCE_SECONDS = 15.0
+#: Timeout for a server that does not respond (torchvision itself has none).
+TIMEOUT_SECONDS = 15.0
 PROGRESS_SECONDS = 0.2
 UNFINISHED = "unfinished-"
 DAY_SECONDS = 86_400.0
@@ -30,7 +30,7 @@ DAY_SECONDS = 86_400.0
 
 @dataclass(frozen=True)
 class Way:
-    """One way to the files. ``named``: the user asked for it, so wrong files there are an error."""
+    """A way to get the files. ``named``: given by the user, so invalid files there are an error."""
 
     name: str
     read: Callable[[], Contents]
@@ -38,44 +38,43 @@ class Way:
 
 
 def obtain(collection: Collection, dataset_class: Any, context: DataContext) -> Contents:
-    """The content of the four files, checked, by the first way that works.
+    """The verified content of the four files, from the first way that works.
 
     Args:
-        collection: what to look for.
-        dataset_class: its class in ``torchvision.datasets``, which knows how to download.
-        context: where to look, and where to keep what was downloaded.
+        dataset_class: its class in ``torchvision.datasets``, which can download it.
+        context: the folders to search and to download to.
 
     Raises:
-        DataError: the folder that the user named holds wrong files, or no way works.
+        DataError: the user's data folder contains invalid files, or no way works.
     """
     failures = []
     for way in _ways(collection, dataset_class, context):
         try:
             return way.read()
-        except Exception as error:  # a download can fail in every manner
+        except Exception as error:  # downloads raise all kinds of errors
             reason = _one_line(error)
             if way.named and not isinstance(error, idx.Missing):
                 raise DataError(
-                    f"{way.name}: {reason}; replace the file, or name another folder"
+                    f"{way.name}: {reason}; replace the file, or use another folder"
                 ) from error
             if way.named:
-                context.say(f"{reason}; looking elsewhere")
+                context.say(f"{reason}; trying other locations")
             failures.append(f"{way.name}: {reason}")
     tried = "; ".join(f"({number}) {line}" for number, line in enumerate(failures, start=1))
     package = collection.debian_package
     install = f", or install the system's package {package}" if package else ""
     raise DataError(
-        f"{collection.title} cannot be had. Tried: {tried}. What to do: put its four files "
-        f"({', '.join(idx.FILES)}; .gz is fine) into a folder and name that with --data-dir or "
+        f"{collection.title} is unavailable. Tried: {tried}. Put its four files "
+        f"({', '.join(idx.FILES)}; or .gz) into a folder and pass that with --data-dir or "
         f"SEQBENCH_DATA{install}"
     )
 
 
 @contextmanager
-def workspace(context: DataContext) -> Iterator[Path]:
-    """A folder for unfinished work, next to what is kept; old ones of killed runs are removed."""
+def unfinished_folder(context: DataContext) -> Iterator[Path]:
+    """A temporary folder inside the cache; removes old ones, left by killed runs."""
     for left in context.cache_dir.glob(f"{UNFINISHED}*"):
-        with suppress(OSError):  # somebody else may be removing it
+        with suppress(OSError):  # another process may be removing it
             if time.time() - left.stat().st_mtime > DAY_SECONDS:
                 shutil.rmtree(left)
     with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=context.cache_dir) as folder:
@@ -109,12 +108,12 @@ def _ways(collection: Collection, dataset_class: Any, context: DataContext) -> I
 def _fetched(
     collection: Collection, context: DataContext, fetch: Callable[[Path, Say], Path]
 ) -> Contents:
-    """Fetches into a folder apart, checks, and only then moves the files into the cache."""
+    """Download into a temporary folder, verify, and only then move the files into the cache."""
 
     def say(text: str) -> None:
         context.say(f"{collection.title}: {text}")
 
-    with workspace(context) as folder:
+    with unfinished_folder(context) as folder:
         with _watched(folder, collection.megabytes * 1_000_000, context.progress):
             fetched = fetch(folder, say)
         files = idx.locate(fetched, collection)
@@ -130,7 +129,7 @@ def _downloader(dataset_class: Any) -> Callable[[Path, Say], Path]:
     def fetch(folder: Path, say: Say) -> Path:
         say("downloading with torchvision")
         before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(PATIENCE_SECONDS)
+        socket.setdefaulttimeout(TIMEOUT_SECONDS)
         try:
             dataset_class(str(folder), download=True)
         finally:
@@ -142,7 +141,7 @@ def _downloader(dataset_class: Any) -> Callable[[Path, Say], Path]:
 
 def _package_fetcher(collection: Collection) -> Callable[[Path, Say], Path]:
     def fetch(folder: Path, say: Say) -> Path:
-        say(f"fetching the system's package {collection.debian_package}")
+        say(f"downloading the system's package {collection.debian_package}")
         tree = debian.fetch(collection.debian_package, folder, say)
         return tree.joinpath(*(collection.debian_folder or Path("/")).parts[1:])
 
@@ -151,7 +150,7 @@ def _package_fetcher(collection: Collection) -> Callable[[Path, Say], Path]:
 
 @contextmanager
 def _watched(folder: Path, total: int, progress: Callable[[int, int], None]) -> Iterator[None]:
-    """Tells now and then how many of ``total`` bytes have arrived in ``folder``."""
+    """Report regularly how many of ``total`` bytes are in ``folder``."""
     done = threading.Event()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""The metrics that come with seqbench, beside those that decide on a task."""
+"""The metrics shipped with seqbench, in addition to accuracy and mse."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def seqbench_metrics() -> list[seqbench.MetricSpec]:
     return [
         seqbench.MetricSpec(
             "cross_entropy", f"{METERS}:CrossEntropy", higher_is_better=False,
-            description="Mean negative log-likelihood of the right class, in nats",
+            description="Mean negative log-likelihood of the correct class, in nats",
         ),
         seqbench.MetricSpec(
             "top_k", f"{METERS}:TopK", {"k": seqbench.Param(5, minimum=1)}, share=True,
-            description="How often the right class is among the k that score highest",
+            description="Fraction with the correct class among the k highest scores",
         ),
         seqbench.MetricSpec(
             "mae", f"{METERS}:MeanAbsoluteError", targets=("value",), higher_is_better=False,

@@ -1,4 +1,4 @@
-"""Each meter sees every batch of a split and then says one number."""
+"""Objects that receive every batch of a split and compute one number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seqbench import Task
 
 
 class Mean:
-    """The mean, in double precision, of what :meth:`of` says of each row."""
+    """The mean of :meth:`of` over all rows, in double precision."""
 
     def __init__(self, task: Task) -> None:
         self.total, self.count = 0.0, 0
@@ -32,7 +32,7 @@ class CrossEntropy(Mean):
 
 
 class TopK(Mean):
-    """Of classes with equal scores those count that come first."""
+    """Among classes with equal scores, the first ones count."""
 
     def __init__(self, task: Task, k: int) -> None:
         super().__init__(task)

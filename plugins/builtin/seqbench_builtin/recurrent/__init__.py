@@ -1,13 +1,15 @@
-"""The three classic recurrent models. They use the public hooks like anybody else's package."""
+"""The three classic recurrent models."""
 
 import seqbench
 from seqbench import ModelSpec, Param
 
 SHARED = {
-    "hidden_size": Param(128, minimum=1, help="size of the state (of each direction)"),
-    "num_layers": Param(1, minimum=1, help="recurrent layers, one above the other"),
-    "bidirectional": Param(False, help="read the sequence from both ends"),
-    "dropout": Param(0.0, minimum=0, maximum=1, help="between layers, so with two or more"),
+    "hidden_size": Param(128, minimum=1, help="size of the hidden state (of each direction)"),
+    "num_layers": Param(1, minimum=1, help="stacked recurrent layers"),
+    "bidirectional": Param(False, help="also read the sequence backwards"),
+    "dropout": Param(
+        0.0, minimum=0, maximum=1, help="dropout between layers, if there are two or more"
+    ),
 }
 
 

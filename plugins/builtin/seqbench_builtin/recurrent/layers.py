@@ -1,4 +1,4 @@
-"""Encoders over torch's own recurrent layers: (batch, time, features) → (batch, time, hidden)."""
+"""Encoders made of torch's recurrent layers: (batch, time, features) → (batch, time, hidden)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 
 class Recurrent(nn.Module):
-    """One of torch's recurrent networks, from an initial state of zero.
+    """One of torch's recurrent networks, with an initial state of zero.
 
-    ``bidirectional`` tells the readout that the second half of the features reads backwards, so
-    that its last word stands at the first step.
+    ``bidirectional`` tells the readout that the second half of the features runs backwards, so that
+    its last output is at the first step.
     """
 
     def __init__(self, kind: type[nn.Module], input_size: int, **parameters: Any):
         super().__init__()
         if parameters["num_layers"] == 1:
-            parameters["dropout"] = 0.0  # there is nothing between layers to drop
+            parameters["dropout"] = 0.0  # torch warns about dropout with a single layer
         self.network = kind(input_size, batch_first=True, **parameters)
         self.bidirectional = parameters["bidirectional"]
 
@@ -27,7 +27,7 @@ class Recurrent(nn.Module):
         return hidden
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One more step: (batch, features) → (batch, hidden), and the state after it."""
+        """One step: (batch, features) → (batch, hidden), and the next state."""
         hidden, state = self.network(x.unsqueeze(1), state)
         return hidden.squeeze(1), state
 

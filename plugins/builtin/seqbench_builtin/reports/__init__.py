@@ -1,4 +1,4 @@
-"""The reports that come with seqbench."""
+"""The reports shipped with seqbench."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def seqbench_reports() -> list[seqbench.ReportSpec]:
         ),
         seqbench.ReportSpec(
             "csv", f"{EXPORTS}.csv:to_csv", suffix="csv",
-            description="A row for each case, in full precision and SI units",
+            description="One row per case, in full precision and SI units",
         ),
         seqbench.ReportSpec(
             "latex", f"{EXPORTS}.latex:to_latex", suffix="tex",
-            description="The tables in LaTeX, in the manner of booktabs",
+            description="The tables in LaTeX, with booktabs",
         ),
     ]  # fmt: skip

@@ -1,8 +1,8 @@
-"""The generators: pure functions of their parameters.
+"""Generates the data, as pure functions of the parameters.
 
-They draw from ``numpy.random.RandomState``, whose streams NumPy has promised never to change, so
-that a seed means the same data everywhere and for ever. Each split has a stream of its own: its
-data do not depend on the sizes of the other splits.
+Uses ``numpy.random.RandomState``, whose streams NumPy guarantees never to change, so that a seed
+gives the same data everywhere and in future. Each split has its own stream: its data do not depend
+on the sizes of the other splits.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 Arrays = tuple["numpy.ndarray[Any, Any]", "numpy.ndarray[Any, Any]"]
 
-#: Multiples of this are all the numbers that "adding" draws: they are exact as float32.
+#: All numbers drawn for "adding" are multiples of this, and so exact in float32.
 GRAIN = 2.0**-24
 
 
 def adding(context: DataContext, *, length: int, **sizes: int) -> Splits:
     """The adding problem: each step is a number in [0, 1) and a mark, 1 at exactly two steps.
 
-    One mark lies in the first half of the sequence, one in the second; the target is the sum of
-    the two marked numbers. Always answering 1 has a mean squared error of 1/6.
+    One mark is in the first half of the sequence, one in the second; the target is the sum of the
+    two marked numbers. Always predicting 1 has a mean squared error of 1/6.
     """
     task = Task(input="features", input_size=2, target="value", output_size=1, length=length)
     return _splits(task, lambda random, n: _adding(random, n, length), **sizes)
 
 
 def parity(context: DataContext, *, length: int, **sizes: int) -> Splits:
-    """Parity: is the number of ones in a sequence of zeros and ones odd?
+    """Parity: whether a sequence of zeros and ones has an odd number of ones.
 
     Sequences are drawn independently. There are only ``2 ** length`` of them, so short ones appear
-    in several splits: then the test shows what a model can represent, not whether it generalises.
+    in several splits: the test then shows what a model can represent, not whether it generalizes.
     """
     task = Task(
         input="tokens",

@@ -10,9 +10,11 @@ def seqbench_models():
             parameters={
                 "hidden_size": seqbench.Param(64, minimum=1),
                 "num_layers": seqbench.Param(2, minimum=1),
-                "state_size": seqbench.Param(16, minimum=1, help="of each channel"),
-                "kernel_size": seqbench.Param(4, minimum=2, help="of the short convolution"),
+                "state_size": seqbench.Param(16, minimum=1, help="state size of each channel"),
+                "kernel_size": seqbench.Param(
+                    4, minimum=2, help="kernel size of the short convolution"
+                ),
             },
-            description="Mamba (arXiv 2312.00752), of mambapy",
+            description="Mamba (arXiv 2312.00752), from mambapy",
         )
     ]

@@ -3,7 +3,7 @@ from torch import nn
 
 
 class Encoder(nn.Module):
-    """Blocks of Mamba between a linear layer and a norm."""
+    """Mamba blocks between a linear layer and a norm."""
 
     def __init__(self, input_size, hidden_size, num_layers, state_size, kernel_size):
         super().__init__()

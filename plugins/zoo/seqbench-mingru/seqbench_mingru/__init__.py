@@ -8,6 +8,6 @@ def seqbench_models():
             "mingru",
             build="seqbench_mingru.layer:MinGRU",
             parameters={"hidden_size": 128},
-            description="minGRU (arXiv 2410.01201), all steps at once",
+            description="minGRU (arXiv 2410.01201), parallel over steps",
         )
     ]

@@ -14,15 +14,15 @@ def seqbench_models():
                 "mode": seqbench.Param("default", choices=("default", "pure", "no_gate")),
                 "backbone_size": seqbench.Param(128, minimum=1),
             },
-            description="Closed-form continuous-time network (arXiv 2106.13898), of ncps",
+            description="Closed-form continuous-time network (arXiv 2106.13898), from ncps",
         ),
         seqbench.ModelSpec(
             "ltc",
             build="seqbench_ncps.layers:ltc",
             parameters={
                 "hidden_size": SIZE,
-                "unfolds": seqbench.Param(6, minimum=1, help="solver steps for each step"),
+                "unfolds": seqbench.Param(6, minimum=1, help="solver steps per step"),
             },
-            description="Liquid time-constant network (arXiv 2006.04439), of ncps",
+            description="Liquid time-constant network (arXiv 2006.04439), from ncps",
         ),
     ]

@@ -3,7 +3,7 @@ from torch import nn
 
 
 class Recurrent(nn.Module):
-    """A layer of ncps as seqbench wants it."""
+    """A layer of ncps with the interface of seqbench."""
 
     def __init__(self, layer):
         super().__init__()
@@ -19,8 +19,8 @@ class Recurrent(nn.Module):
 
 class Liquid(Recurrent):
     def _apply(self, function, recurse=True):
-        """LTC computes with a dictionary of its parameters, which a move to the device meta, where
-        parameters are made anew, leaves behind.
+        """Update LTC's own dictionary of parameters, which still has the old ones after a move to
+        the device meta.
         """
         super()._apply(function, recurse)
         cell = self.layer.rnn_cell

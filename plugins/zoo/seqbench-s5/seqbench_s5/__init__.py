@@ -13,6 +13,6 @@ def seqbench_models():
                 "state_size": seqbench.Param(64, minimum=2),
                 "dropout": seqbench.Param(0.0, minimum=0, maximum=1),
             },
-            description="S5 (arXiv 2208.04933), of s5-pytorch",
+            description="S5 (arXiv 2208.04933), from s5-pytorch",
         )
     ]

@@ -3,7 +3,7 @@ from torch import nn
 
 
 class Encoder(nn.Module):
-    """Blocks of S5 behind a linear layer."""
+    """S5 blocks after a linear layer."""
 
     def __init__(self, input_size, hidden_size, num_layers, state_size, dropout):
         super().__init__()

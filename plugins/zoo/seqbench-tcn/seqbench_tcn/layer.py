@@ -4,9 +4,9 @@ from torch.nn.utils.parametrizations import weight_norm
 
 
 class TCN(nn.Module):
-    """Residual blocks of causal convolutions, each twice as dilated as the one before.
+    """Residual blocks of causal convolutions, with the dilation doubled in each.
 
-    A step sees 1 + 2 · (kernel_size - 1) · (2 ** num_layers - 1) steps.
+    The receptive field is 1 + 2 · (kernel_size - 1) · (2 ** num_layers - 1) steps.
     """
 
     def __init__(self, input_size, hidden_size, num_layers, kernel_size, dropout):
@@ -24,7 +24,7 @@ class TCN(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions, and what they are added to: (batch, channels, time)."""
+    """Two convolutions and a skip connection: (batch, channels, time)."""
 
     def __init__(self, size, hidden_size, kernel_size, dilation, dropout):
         super().__init__()
@@ -40,7 +40,7 @@ class Block(nn.Module):
 
 
 class Causal(nn.Module):
-    """A convolution that sees no step after its own."""
+    """A causal convolution: no output depends on later steps."""
 
     def __init__(self, size, hidden_size, kernel_size, dilation):
         super().__init__()

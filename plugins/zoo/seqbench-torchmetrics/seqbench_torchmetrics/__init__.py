@@ -10,6 +10,6 @@ def seqbench_metrics():
             "macro_f1",
             build="seqbench_torchmetrics.meters:macro_f1",
             share=True,
-            description="F1 of each class, all classes counting alike; of torchmetrics",
+            description="Unweighted mean of the classes' F1 scores, from torchmetrics",
         ),
     ]

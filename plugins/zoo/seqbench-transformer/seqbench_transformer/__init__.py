@@ -12,9 +12,9 @@ def seqbench_models():
                 "num_layers": seqbench.Param(2, minimum=1),
                 "num_heads": seqbench.Param(4, minimum=1),
                 "feedforward_size": seqbench.Param(128, minimum=1),
-                "causal": seqbench.Param(False, help="no step sees those after it"),
+                "causal": seqbench.Param(False, help="steps attend only to earlier ones"),
                 "dropout": seqbench.Param(0.0, minimum=0, maximum=1),
             },
-            description="Transformer encoder (arXiv 1706.03762), normalised before each part",
+            description="Transformer encoder (arXiv 1706.03762), pre-norm",
         )
     ]

@@ -5,10 +5,10 @@ from torch import nn
 
 
 class Transformer(nn.Module):
-    """torch's own encoder layers, with sinusoidal positions, so that any length will do."""
+    """torch's encoder layers with sinusoidal positions, for sequences of any length."""
 
     def __init__(
-        self, input_size, hidden_size, num_layers, num_heads, feedforward_size, causal, dropout
+        self, input_size, *, hidden_size, num_layers, num_heads, feedforward_size, causal, dropout
     ):
         super().__init__()
         self.causal = causal
@@ -21,7 +21,7 @@ class Transformer(nn.Module):
             layer, num_layers, norm=nn.LayerNorm(hidden_size), enable_nested_tensor=False
         )
         for parameter in self.layers.parameters():
-            if parameter.dim() > 1:  # the layers are copies of one: make their weights differ
+            if parameter.dim() > 1:  # the layers are copies: give each its own weights
                 nn.init.xavier_uniform_(parameter)
 
     def forward(self, x):  # (batch, time, input) → (batch, time, hidden)

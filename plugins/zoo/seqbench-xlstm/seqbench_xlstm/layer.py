@@ -3,12 +3,14 @@ from torch import nn
 
 
 class Encoder(nn.Module):
-    """Blocks of mLSTM and sLSTM behind a linear layer."""
+    """mLSTM and sLSTM blocks after a linear layer."""
 
-    def __init__(self, input_size, hidden_size, num_layers, num_heads, slstm_at, longest, dropout):
+    def __init__(
+        self, input_size, *, hidden_size, num_layers, num_heads, slstm_at, longest, dropout
+    ):
         super().__init__()
         if any(at >= num_layers for at in slstm_at):
-            raise ValueError(f"slstm_at {slstm_at}: there are {num_layers} layers, from 0 on")
+            raise ValueError(f"slstm_at {slstm_at}: layers are 0 to {num_layers - 1}")
         mlstm = xlstm.mLSTMLayerConfig(num_heads=num_heads)
         # The other backend compiles a CUDA kernel when the model is built.
         slstm = xlstm.sLSTMLayerConfig(num_heads=num_heads, backend="vanilla")
@@ -34,7 +36,7 @@ class Encoder(nn.Module):
 
 
 def copied(state):
-    """The stack writes into its dictionary, and its convolutions into their part of it."""
+    """A copy of the state, since the stack and its convolutions change it in place."""
     if state is None:
         return None
     return {
