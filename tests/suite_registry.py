@@ -1,4 +1,4 @@
-"""A registry made by hand, so that the tests of suites do not depend on what is installed."""
+"""A fixed registry, so that the tests of suites do not depend on installed plugins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suites and results folders from strangers: refused or opened, never obeyed."""
+"""Untrusted suites and results folders: refused or read, never executed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_hostile_suites_are_refused_quickly(what: str, tmp_path: Path) -> None:
-    """Through the program: one error, no traceback, bounded time and memory, nothing executed."""
+    """On the command line: one error, no traceback, bounded time and memory, nothing executed."""
     (tmp_path / "hostile.yaml").write_text(HOSTILE[what], encoding="utf-8")
 
     def bound() -> None:
@@ -83,7 +83,7 @@ def test_hostile_suites_are_refused_quickly(what: str, tmp_path: Path) -> None:
     "count", [300, pytest.param(10_000, marks=pytest.mark.slow)], ids=["some", "ten thousand"]
 )
 def test_no_suite_makes_a_traceback(count: int) -> None:
-    """Trees of whatever, in the place of every key, and whatever as an override."""
+    """Arbitrary trees as the value of every key, and as an override."""
 
     @given(
         st.fixed_dictionaries({}, optional=dict.fromkeys(Suite.model_fields, TREES)),
@@ -113,7 +113,7 @@ SMALL = """
 
 
 class Bomb:
-    """Leaves a file where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -154,7 +154,7 @@ def test_nothing_is_ever_unpickled(
     for arguments in (["show"], ["show", "--memory"], ["run", "small.yaml", "--resume"]):
         done = seqbench_cli(*arguments)
         assert "Traceback" not in done.stderr
-    assert done.returncode == 1  # the weights are none
+    assert done.returncode == 1  # the weights are invalid
     assert not (tmp_path / "exploded").exists()
     pickle.loads(bomb)
     assert (tmp_path / "exploded").exists()

@@ -1,4 +1,4 @@
-"""Plans: what a suite expands to, what its cases are called, and what is too much."""
+"""Plans: the cases and trials that a suite expands to, their labels, and limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from seqbench.suite.validate import load_suite, parse_suite
 from seqbench.training.data import prepared_file
 from seqbench.workers.messages import payload_to_json
 
-#: Those that need no other package.
+#: The suites that need no other package.
 SHIPPED = sorted(path for path in (ROOT / "suites").glob("*.yaml") if path.stem != "zoo")
 
 
@@ -59,7 +59,7 @@ def test_cases_are_datasets_times_devices_times_models_times_grids() -> None:
     assert [case.dataset.params["length"] for case in result.cases[::10]] == [8, 10, 20]
 
 
-def test_a_case_holds_all_that_is_needed_to_run_it() -> None:
+def test_a_case_contains_everything_needed_to_run_it() -> None:
     (case,) = planned("datasets: [parity: {length: 4}]\nmodels: [rnn: {dropout: 0}]").cases
     assert case.model.import_path == "m:rnn"
     assert case.model.kind == "encoder"
@@ -74,7 +74,7 @@ def test_a_case_holds_all_that_is_needed_to_run_it() -> None:
     assert case.device == "auto"
 
 
-def test_devices_are_resolved_and_then_counted_once() -> None:
+def test_devices_are_resolved_and_duplicates_removed() -> None:
     text = "datasets: [parity]\nmodels: [rnn]\ndevices: [auto, cpu, 'cuda:1']\nseeds: 1"
     result = planned(text).on({"cpu": ""})
     assert [case.device for case in result.cases] == ["cpu", "cuda:1"]
@@ -169,7 +169,7 @@ def test_labels_and_remarks_do_not_change_a_case() -> None:
         ("[whole: {sizes: [[1], [2, 3]]}]", ["whole sizes=[1]", "whole sizes=[2, 3]"]),
     ],
 )  # fmt: skip
-def test_labels_say_what_differs(models: str, expected: list[str]) -> None:
+def test_labels_show_what_differs(models: str, expected: list[str]) -> None:
     assert labels(models) == expected
 
 
@@ -233,14 +233,14 @@ class TestTooMany:
                 make_plan(suite, REGISTRY, allow_many=allow_many)
         assert time.monotonic() - start < 5
 
-    def test_a_thousand_trials_are_fine_and_more_need_consent(self) -> None:
+    def test_a_thousand_trials_are_allowed_and_more_need_confirmation(self) -> None:
         text = f"datasets: [parity]\nmodels: [rnn: {{hidden_size: {self.VALUES}}}]\nseeds: "
         assert len(planned(f"{text}1").trials) == 1000
         with pytest.raises(UsageError, match=r"2,000 trials \(1,000 cases × 2 seeds\).*--yes"):
             planned(f"{text}2")
         assert len(planned(f"{text}2", allow_many=True).trials) == 2000
 
-    def test_a_filter_makes_it_few(self) -> None:
+    def test_a_filter_counts_before_the_limit(self) -> None:
         text = f"datasets: [parity]\nmodels: [rnn: {{hidden_size: {self.VALUES}}}, lstm]\nseeds: 2"
         assert len(planned(text, models=["lstm"]).trials) == 2
 
@@ -299,7 +299,7 @@ def test_the_shipped_suites_expand(path: Any) -> None:
     assert len(result.trials) == 12
 
 
-def test_the_control_trains_the_same_networks_all_alike() -> None:
+def test_the_control_trains_the_same_networks_with_equal_settings() -> None:
     study, control = (
         make_plan(load_suite(ROOT / "suites" / f"{name}.yaml", registry=REGISTRY), REGISTRY)
         for name in ("fashion-2020", "fashion-2020-control")
@@ -311,20 +311,20 @@ def test_the_control_trains_the_same_networks_all_alike() -> None:
             theirs.dataset,
         )
         assert ours.train == control.cases[0].train
-        told = {"optimizer": 0, "clip_norm": 0}
-        assert {**ours.train, **told} == {**theirs.train, **told}
+        without = {"optimizer": 0, "clip_norm": 0}
+        assert {**ours.train, **without} == {**theirs.train, **without}
     assert len({json.dumps(case.train) for case in control.cases}) == 1
     assert control.cases[0].train["optimizer"] == study.cases[1].train["optimizer"]
 
 
-def test_precision_is_part_of_a_case_and_the_usual_one_leaves_its_name_as_it_was() -> None:
+def test_precision_is_part_of_a_case_and_the_default_keeps_its_id() -> None:
     text = """
         name: half
         datasets: [parity]
         models: [{{rnn: {{hidden_size: 4}}, train: {{{}}}}}]
         """
     plain, usual, half = (
-        planned(text.format(said)).cases[0] for said in ("", "precision: fp32", "precision: bf16")
+        planned(text.format(train)).cases[0] for train in ("", "precision: fp32", "precision: bf16")
     )
     assert plain.id == usual.id != half.id
     assert "precision" not in plain.train
@@ -344,7 +344,7 @@ class TestSchema:
     SCHEMA = json_schema(REGISTRY)
 
     @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-    def test_the_shipped_suites_fit(self, path: Any) -> None:
+    def test_the_shipped_suites_are_valid(self, path: Any) -> None:
         assert fits(read_tree(path)[0].plain(), self.SCHEMA, self.SCHEMA)
 
     @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ class TestSchema:
         ],
         ids=str,
     )  # fmt: skip
-    def test_what_does_not_fit(self, tree: dict[str, Any]) -> None:
+    def test_invalid_trees_are_refused(self, tree: dict[str, Any]) -> None:
         assert not fits(tree, self.SCHEMA, self.SCHEMA)
 
     def test_every_parameter_is_there_with_its_default(self) -> None:
@@ -380,7 +380,7 @@ TYPES: dict[str, Any] = {
 
 
 def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
-    """Whether a value is valid by the few words of JSON Schema that ours uses."""
+    """Whether a value is valid, for the keywords of JSON Schema that ours uses."""
     if "$ref" in schema:
         return fits(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
     if not all(fits(value, one, root) for one in schema.get("allOf", ())):

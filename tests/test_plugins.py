@@ -1,4 +1,4 @@
-"""Plugins: found through entry points, and a broken one breaks nobody else."""
+"""Plugins: found through entry points; a broken one does not affect others."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BROKEN = {
         """,
         "not today",
     ),
-    "misspelt hook": (
+    "misspelled hook": (
         """
         import seqbench
 
@@ -102,7 +102,9 @@ def test_what_ships_with_seqbench_is_found_through_entry_points() -> None:
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_plugin_shows_with_its_reason_and_breaks_nothing(site: Path, fault: str) -> None:
+def test_a_broken_plugin_is_listed_with_its_reason_and_affects_no_other(
+    site: Path, fault: str
+) -> None:
     code, reason = BROKEN[fault]
     install(site, "sick-plugin", {"sick": code}, "sick = sick", version="3.2")
     registry = load_plugins()
@@ -127,12 +129,12 @@ def test_a_clash_is_an_error_only_when_the_name_is_used(site: Path) -> None:
     ]
 
 
-def test_an_unknown_name_gets_the_nearest_one() -> None:
+def test_an_unknown_name_suggests_the_nearest_one() -> None:
     with pytest.raises(UnknownName, match=r"unknown model 'lsmt'; did you mean 'lstm'\?"):
         load_plugins().model("lsmt")
 
 
-def test_an_unknown_name_of_a_broken_plugin_gets_the_reason(site: Path) -> None:
+def test_an_unknown_name_of_a_broken_plugin_shows_the_reason(site: Path) -> None:
     install(
         site, "mamba", {"broken_mamba": "import no_such_module_anywhere"}, "mamba = broken_mamba"
     )
@@ -201,7 +203,7 @@ def test_strict_makes_a_broken_plugin_an_error(
     assert "plugin broken 1.0 is broken: ModuleNotFoundError" in done.stderr
 
 
-def test_a_plugin_that_needs_later_hooks_says_so(
+def test_a_plugin_that_needs_later_hooks_is_broken_with_that_reason(
     site: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
     later = "SEQBENCH_API = 4\n" + textwrap.dedent(GOOD.format(name="later"))
@@ -218,7 +220,7 @@ def test_a_plugin_that_needs_later_hooks_says_so(
     assert "upgrade seqbench" in done.stderr
 
 
-def test_a_plugin_that_imports_what_only_a_later_seqbench_has_is_told_to_upgrade(
+def test_a_plugin_that_imports_a_later_name_suggests_to_upgrade(
     site: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
     install(site, "newer", {"newer": "from seqbench import NothingYet"}, "newer = newer")
@@ -245,7 +247,7 @@ def test_a_dataset_called_like_a_model_can_be_named(site: Path) -> None:
 
 
 def test_an_old_plugin_works_where_a_hook_has_gained_an_argument() -> None:
-    """What a later seqbench will do: its hook has an argument that the plugin does not know."""
+    """As in a later seqbench, whose hook has an argument that the plugin does not know."""
 
     class Later:
         @staticmethod

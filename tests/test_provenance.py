@@ -1,4 +1,4 @@
-"""What a figure comes from: source, versions, and what was changed while a suite ran."""
+"""Provenance of figures: sources, versions, and changes during a run."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_stamp_changes_with_the_file(tmp_path: Path) -> None:
 def test_a_model_that_is_edited_once_it_is_trained_is_not_measured(
     site: Path, seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path]
 ) -> None:
-    """Its own last step of training edits it, so that the weights are of another source."""
+    """It edits itself at the end of its training, so that the weights are of another source."""
     layer = """
         import pathlib, torch
 

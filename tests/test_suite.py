@@ -1,4 +1,4 @@
-"""Suites: what is read, what is refused, and that every refusal names its line."""
+"""Suites: how they are read, and that every error names its line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES
 from seqbench.suite.validate import load_suite, parse_suite
 
 MALFORMED = sorted((Path(__file__).parent / "suites" / "malformed").glob("*.yaml"))
-#: Those that need no other package.
+#: The suites that need no other package.
 SHIPPED = sorted(path for path in (ROOT / "suites").glob("*.yaml") if path.stem != "zoo")
 TINY = "datasets: [parity]\nmodels: [rnn]\n"
 
@@ -149,11 +149,11 @@ def test_sizes(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["-1", "0", "1d", "m", "''", "3 0m", "5m1h", "true", "[1]", "1e9"])
-def test_what_is_no_duration(text: str) -> None:
+def test_invalid_durations(text: str) -> None:
     assert "limits.time: must be" in problems(f"{TINY}limits: {{time: {text}}}")
 
 
-def test_a_mapping_stands_for_a_list_of_names() -> None:
+def test_a_mapping_can_replace_a_list_of_names() -> None:
     suite = parse(
         "datasets: {parity: {length: 4}, adding: }\nmodels: {rnn: , lstm: {hidden_size: 8}}"
     )
@@ -174,7 +174,7 @@ def test_a_distribution_can_stand_before_a_name() -> None:
     assert suite.models[0].name == "seqbench:rnn"
 
 
-def test_overrides_of_a_model_are_laid_on_the_suites_settings() -> None:
+def test_overrides_of_a_model_are_merged_with_the_suites_settings() -> None:
     suite = parse(
         """
         datasets: [parity]
@@ -207,7 +207,7 @@ models:
     assert "suite.yaml:6:24: models.0.train.optimizer: nesterov needs" in problems(text)
 
 
-def test_set_changes_mappings_lists_and_what_is_not_there() -> None:
+def test_set_changes_mappings_lists_and_missing_keys() -> None:
     suite = parse(
         "datasets: [parity]\nmodels: [rnn, {lstm: {hidden_size: 8}}]",
         "train.epochs=2", "models.1.lstm.hidden_size=[16, 32]", "models.0=gru",
@@ -237,7 +237,7 @@ def test_set_changes_mappings_lists_and_what_is_not_there() -> None:
         ("notes=\x1b", "is not allowed"),
     ],
 )
-def test_a_wrong_override_names_itself(override: str, message: str) -> None:
+def test_an_invalid_override_is_named(override: str, message: str) -> None:
     text = problems(TINY, override)
     assert text.startswith("--set ") or "'--set" in text
     assert message in text
@@ -274,7 +274,7 @@ class TestInclude:
         params = suite.train_for(suite.models[0])["optimizer"]["params"]
         assert (params["lr"], params["momentum"]) == (0.5, 0.9)
 
-    def test_a_problem_keeps_the_file_it_comes_from(self, tmp_path: Path) -> None:
+    def test_a_problem_names_the_included_file(self, tmp_path: Path) -> None:
         self.write(
             tmp_path,
             base="datasets: [parity]\nmodels: [rnn]\ntrain:\n  epoch: 3\n",
@@ -285,7 +285,7 @@ class TestInclude:
         wheres = [problem.where for problem in caught.value.problems]
         assert wheres == [f"{tmp_path}/over.yaml:2:8", f"{tmp_path}/base.yaml:4:3"]
 
-    def test_a_circle_is_found(self, tmp_path: Path) -> None:
+    def test_a_circular_include_is_refused(self, tmp_path: Path) -> None:
         self.write(tmp_path, a="include: b.yaml", b="include: c.yaml", c="\ninclude: a.yaml")
         with pytest.raises(SuiteError, match=r"c\.yaml:2:10: .*a\.yaml' includes itself"):
             load_suite(tmp_path / "a.yaml", registry=REGISTRY)
@@ -301,7 +301,7 @@ class TestInclude:
             load_suite(tmp_path / "f0.yaml", registry=REGISTRY)
 
     @pytest.mark.parametrize("name", [".", "x" * 5000, '"a\\0b"', "/dev/zero"])
-    def test_what_is_no_file(self, tmp_path: Path, name: str) -> None:
+    def test_invalid_includes(self, tmp_path: Path, name: str) -> None:
         self.write(tmp_path, a=f"include: {name}")
         with pytest.raises(SuiteError, match=r"a\.yaml:1:10"):
             load_suite(tmp_path / "a.yaml", registry=REGISTRY)
@@ -320,7 +320,7 @@ class TestInclude:
         (b'notes: "\\ud800"', "is not valid Unicode"),
     ],
 )
-def test_a_file_that_is_no_text(tmp_path: Path, data: bytes, message: str) -> None:
+def test_files_that_are_not_text(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "odd.yaml"
     path.write_bytes(data)
     with pytest.raises(SuiteError) as caught:
@@ -340,7 +340,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
             load_suite(path, registry=REGISTRY)
 
 
-def test_a_file_name_that_is_no_suite_name(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_a_valid_suite_name(tmp_path: Path) -> None:
     path = tmp_path / "_my suite (1).yaml"
     path.write_text(TINY, encoding="utf-8")
     assert load_suite(path, registry=REGISTRY).name == "my-suite-1-"
@@ -373,7 +373,7 @@ def test_hostile_nesting_is_refused_at_once(text: str) -> None:
     assert time.monotonic() - start < 2
 
 
-def test_many_entries_are_compared_in_good_time() -> None:
+def test_many_entries_are_compared_quickly() -> None:
     entries = "\n".join(f"  - rnn: {{hidden_size: {number}}}" for number in range(1, 1001))
     start = time.monotonic()
     assert len(parse(f"datasets: [parity]\nmodels:\n{entries}").models) == 1000

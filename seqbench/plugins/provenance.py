@@ -156,7 +156,7 @@ def check_unchanged(choice: Choice) -> None:
         change = "was replaced" if replaced else "was edited, or its requirements were updated,"
         raise PluginError(
             f"{choice.name!r}: {choice.distribution} {choice.version} {change} during the run; "
-            "run again with --resume to use the new one"
+            "resume it to use the new one (--resume)"
         )
 
 
