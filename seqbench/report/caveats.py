@@ -171,7 +171,7 @@ def _too_many_threads(document: Document) -> list[str]:
 
 
 def _shares_cores(device: str) -> bool:
-    """Whether jobs on it occupy CPU cores; a run may come from a machine with other devices."""
+    """Whether jobs on this device occupy CPU cores; False for an unknown kind of device."""
     return is_device_name(device) and device_for(device).shares_cores
 
 

@@ -37,9 +37,7 @@ def build_document(
     found_trials = list(trials)
     ended = _in_plan_order(found_trials, plan)
     measured = {record.case: record for record in cases}
-    own: dict[str, list[TrialRecord]] = {}
-    for record in ended:
-        own.setdefault(record.case, []).append(record)
+    own = _by_case(ended)
     metrics = plan.get("metrics", ())
     found = [
         _case(case, own.get(case["id"], []), measured.get(case["id"]), plan.get("target"), metrics)
@@ -80,6 +78,14 @@ def _current(
         return True
     pair = [measured.get(case, CaseRecord(case)) for case in (comparison.a, comparison.b)]
     return all(comparison.met in [job.get("met") for job in case.jobs] for case in pair)
+
+
+def _by_case(records: Iterable[TrialRecord]) -> dict[str, list[TrialRecord]]:
+    """Group trials by their case."""
+    grouped: dict[str, list[TrialRecord]] = {}
+    for record in records:
+        grouped.setdefault(record.case, []).append(record)
+    return grouped
 
 
 def _in_plan_order(records: Iterable[TrialRecord], plan: Mapping[str, Any]) -> list[TrialRecord]:

@@ -12,7 +12,7 @@ from seqbench.report.numbers import Estimate
 if TYPE_CHECKING:
     from seqbench.summary import schema
 
-#: A run as one document. Its definition is not imported when tables are only made.
+#: A run as one document. The definition is imported for type checking only.
 Document: TypeAlias = "schema.Document"
 
 Case = Mapping[str, Any]
