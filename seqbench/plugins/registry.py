@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from seqbench.errors import UnknownName, UsageError
 from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, RuntimeSpec
 
-Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec, ReportSpec, RuntimeSpec)
+Spec = TypeVar("Spec", bound="ModelSpec | DatasetSpec | MetricSpec | ReportSpec | RuntimeSpec")
 
 #: The group of the entry points by which plugin packages are found.
 GROUP = "seqbench"
