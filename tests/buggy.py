@@ -15,8 +15,8 @@ from seqbench import DataContext, Splits, Task
 SIZE = 8
 
 
-class Sound(nn.Module):
-    """A layer without a bug, and the base of those with one."""
+class Correct(nn.Module):
+    """A layer without a bug, and the base class of those with one."""
 
     def __init__(self, input_size: int):
         super().__init__()
@@ -26,33 +26,33 @@ class Sound(nn.Module):
         return torch.tanh(self.inner(x)).cumsum(1)
 
 
-class MixesRows(Sound):
+class MixesRows(Correct):
     def forward(self, x: Tensor) -> Tensor:
         hidden = super().forward(x)
         return hidden - hidden.mean(dim=0, keepdim=True)
 
 
-class RunsAlongTheBatch(Sound):
-    """As a recurrent layer of torch without ``batch_first=True``."""
+class RunsAlongTheBatch(Correct):
+    """Like a recurrent layer of torch without ``batch_first=True``."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(self.inner(x)).cumsum(0)
 
 
-class NumbersTheBatch(Sound):
-    """Positions along the wrong axis."""
+class NumbersTheBatch(Correct):
+    """Positional encoding along the wrong axis."""
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = super().forward(x)
         return hidden + torch.arange(len(x), device=x.device)[:, None, None] - len(x)
 
 
-class ScalesWithTheBatch(Sound):
+class ScalesWithTheBatch(Correct):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * 2 / len(x)
 
 
-class KeepsStateInTraining(Sound):
+class KeepsStateInTraining(Correct):
     state: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class KeepsStateInTraining(Sound):
         return hidden
 
 
-class KeepsState(Sound):
+class KeepsState(Correct):
     state: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,12 +75,12 @@ class KeepsState(Sound):
         return hidden
 
 
-class Noisy(Sound):
+class Noisy(Correct):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * (1 + 0.01 * random.random())
 
 
-class AlwaysDrops(Sound):
+class AlwaysDrops(Correct):
     def __init__(self, input_size: int, dropout: float):
         super().__init__(input_size)
         self.dropout = dropout
@@ -91,21 +91,21 @@ class AlwaysDrops(Sound):
 
 class NeverDrops(AlwaysDrops):
     def forward(self, x: Tensor) -> Tensor:
-        return functional.dropout(Sound.forward(self, x), self.dropout, training=False)
+        return functional.dropout(Correct.forward(self, x), self.dropout, training=False)
 
 
-class UnusedParameter(Sound):
+class UnusedParameter(Correct):
     def __init__(self, input_size: int):
         super().__init__(input_size)
         self.spare = nn.Linear(SIZE, SIZE)
 
 
-class Unstable(Sound):
+class Unstable(Correct):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) + (0.0 * self.inner.weight.sum()).sqrt()
 
 
-class DoublePrecision(Sound):
+class DoublePrecision(Correct):
     def __init__(self, input_size: int):
         super().__init__(input_size)
         self.double()
@@ -114,42 +114,42 @@ class DoublePrecision(Sound):
         return super().forward(x.double())
 
 
-class NoShortSequences(Sound):
+class NoShortSequences(Correct):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) + functional.max_pool1d(x.mean(2), 2).mean()
 
 
-class NoBatchOfOne(Sound):
+class NoBatchOfOne(Correct):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.squeeze(0))
 
 
-class NoLengthOfOne(Sound):
+class NoLengthOfOne(Correct):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).squeeze(1)
 
 
-class Overwrites(Sound):
+class Overwrites(Correct):
     def forward(self, x: Tensor) -> Tensor:
         if not x.requires_grad:
             x -= x.mean(dim=1, keepdim=True)
         return super().forward(x)
 
 
-class OwnSeed(Sound):
+class OwnSeed(Correct):
     def __init__(self, input_size: int):
         torch.manual_seed(42)
         super().__init__(input_size)
 
 
-class NoSeed(Sound):
+class NoSeed(Correct):
     def __init__(self, input_size: int):
         super().__init__(input_size)
         with torch.no_grad():
             self.inner.weight.mul_(random.random())
 
 
-class PlainTensor(Sound):
+class PlainTensor(Correct):
     def __init__(self, input_size: int):
         super().__init__(input_size)
         self.scale = torch.full((SIZE,), 2.0)
@@ -158,8 +158,8 @@ class PlainTensor(Sound):
         return super().forward(x) * self.scale
 
 
-class Unsaved(Sound):
-    """What it has drawn for itself is lost with the process."""
+class Unsaved(Correct):
+    """Its random factor is not saved."""
 
     def __init__(self, input_size: int):
         super().__init__(input_size)
@@ -169,30 +169,30 @@ class Unsaved(Sound):
         return super().forward(x) * self.factor
 
 
-class ChangesThreads(Sound):
+class ChangesThreads(Correct):
     def __init__(self, input_size: int):
         super().__init__(input_size)
         torch.set_num_threads(torch.get_num_threads() + 1)
 
 
-class SetsThreads(Sound):
+class SetsThreads(Correct):
     def __init__(self, input_size: int):
         torch.set_num_threads(3)
         super().__init__(input_size)
 
 
-class ReseedsInForward(Sound):
+class ReseedsInForward(Correct):
     def forward(self, x: Tensor) -> Tensor:
         torch.manual_seed(42)
         return super().forward(x)
 
 
-class LooksAtValues(Sound):
+class DependsOnValues(Correct):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x if x.abs().max().item() < 1e9 else 0 * x)
 
 
-class OverwritesState(Sound):
+class OverwritesState(Correct):
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         hidden = torch.tanh(self.inner(x))
         if state is None:
@@ -200,14 +200,14 @@ class OverwritesState(Sound):
         return state.add_(hidden), state
 
 
-class WrongStep(Sound):
+class WrongStep(Correct):
     """Forgets all but the last step."""
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         return torch.tanh(self.inner(x)), ()
 
 
-class LearnsNothing(Sound):
+class LearnsNothing(Correct):
     def forward(self, x: Tensor) -> Tensor:
         return 0.0 * super().forward(x)
 
@@ -220,7 +220,7 @@ def leaks(context: DataContext, seed: int) -> Splits:
 _GENERATOR = torch.Generator().manual_seed(0)
 
 
-def goes_on_drawing(context: DataContext, seed: int) -> Splits:
+def keeps_drawing(context: DataContext, seed: int) -> Splits:
     x, y = torch.randn(400, 4, 2, generator=_GENERATOR), torch.arange(400) % 3
     y = y[torch.randperm(400, generator=_GENERATOR)]
     return Splits(TASK, (x[:200], y[:200]), (x[200:], y[200:]))

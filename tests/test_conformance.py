@@ -1,4 +1,4 @@
-"""What `seqbench check` asks: sound plugins pass, every planted bug is caught by name."""
+"""`seqbench check`: correct plugins pass, every planted bug is caught by the right check."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ from seqbench.plugins.choice import Choice
 from seqbench.plugins.discovery import load_plugins
 from seqbench.testing import conformance
 from seqbench.testing.plugin_checks.candidate import Candidate
-from seqbench.testing.plugin_checks.datasets import DATASET_CHECKS, Holding
+from seqbench.testing.plugin_checks.datasets import DATASET_CHECKS, DatasetCandidate
 from seqbench.testing.plugin_checks.job import check_payload, local_workspace, run_checks
 from seqbench.testing.plugin_checks.models import MODEL_CHECKS
 from seqbench.testing.plugin_checks.results import Check, check_results
 
-#: Each planted bug with the check that must find it, and words of what it says.
+#: Each planted bug with the check that must find it, and a part of its message.
 BUGS = {
     "MixesRows": ("rows", "with another second row, the answer to the first changes by"),
     "RunsAlongTheBatch": ("rows", "with another first row, the answer to the second changes by"),
     "NumbersTheBatch": ("rows", "the answers change by"),
-    "ScalesWithTheBatch": ("rows", "alone, the answers change by"),
+    "ScalesWithTheBatch": ("rows", "one at a time, the answers change by"),
     "KeepsStateInTraining": ("memory", "after a call with another input the answer changes by"),
     "KeepsState": ("memory", "after a call with another input the answer changes by"),
-    "Noisy": ("noise", "something random is not off after .eval()"),
-    "AlwaysDrops": ("noise", "something random is not off after .eval()"),
-    "NeverDrops": ("dropout", "the answers of two calls are the same"),
-    "UnusedParameter": ("gradients", "none reaches encoder.spare.weight, encoder.spare.bias"),
-    "Unstable": ("gradients", "that of encoder.inner.weight is not"),
+    "Noisy": ("noise", "the model is still random after .eval()"),
+    "AlwaysDrops": ("noise", "the model is still random after .eval()"),
+    "NeverDrops": ("dropout", "two calls give the same answer"),
+    "UnusedParameter": ("gradients", "no gradient for encoder.spare.weight, encoder.spare.bias"),
+    "Unstable": ("gradients", "NaN or infinite gradients of encoder.inner.weight"),
     "DoublePrecision": ("answer", "Double"),
     "NoShortSequences": ("sizes", "Invalid computed output size"),
     "NoBatchOfOne": ("build", "for an input of shape (1, 2, "),
     "NoLengthOfOne": ("sizes", "shape"),
     "Overwrites": ("input", "it was changed in place"),
-    "OwnSeed": ("globals", "building the model sets a seed of its own"),
+    "OwnSeed": ("globals", "building the model sets a seed"),
     "NoSeed": ("seed", "encoder.inner.weight differ"),
-    "PlainTensor": ("device", "register_buffer moves it along"),
-    "Unsaved": ("weights", "something that matters is no parameter and no buffer"),
-    "ReseedsInForward": ("globals", "calling the model sets a seed of its own"),
+    "PlainTensor": ("device", "register_buffer lets .to() move it"),
+    "Unsaved": ("weights", "some state is neither a parameter nor a buffer"),
+    "ReseedsInForward": ("globals", "calling the model sets a seed"),
     "ChangesThreads": ("globals", "torch.get_num_threads()"),
     "SetsThreads": ("globals", "torch.get_num_threads()"),
     "WrongStep": ("step", "answers differ by"),
-    "OverwritesState": ("step", "from the same state again, the answer differs by"),
+    "OverwritesState": ("step", "a second step from the same state differs by"),
     "LearnsNothing": ("learns", "it went from"),
 }  # fmt: skip
 DATASET_BUGS = {
-    "leaks": ("disjoint", "50 of its 50 stand there as well"),
-    "validates_on_test": ("disjoint", "200 of its 200 stand there as well"),
+    "leaks": ("disjoint", "50 of its 50 sequences are in train, too"),
+    "validates_on_test": ("disjoint", "200 of its 200 sequences are in"),
     "drifts": ("repeatable", "train_x, train_y differ"),
     "in_the_order_of_a_set": ("repeatable", "do not rely on the order of a set"),
-    "one_seed": ("seed", "they are the same"),
-    "goes_on_drawing": ("repeatable", "train_x, train_y, test_x, test_y differ"),
-    "short_and_leaking": ("disjoint", "200 of its 200 stand there as well"),
-    "lacks_a_class": ("classes", "there is none of 2"),
-    "out_of_range": ("load", "holds class 3, but task.output_size 3 allows 0 to 2"),
+    "one_seed": ("seed", "the same data"),
+    "keeps_drawing": ("repeatable", "train_x, train_y, test_x, test_y differ"),
+    "short_and_leaking": ("disjoint", "200 of its 200 sequences are in"),
+    "lacks_a_class": ("classes", "no sequences of class 2"),
+    "out_of_range": ("load", "contains class 3, but task.output_size 3 allows 0 to 2"),
     "not_a_number": ("load", "NaN"),
     "reseeds": ("globals", "use a torch.Generator"),
 }
@@ -85,23 +85,23 @@ def named(checks: tuple[Check, ...], *names: str) -> list[Check]:
     return [check for check in checks if not names or check.name in names]
 
 
-def test_a_sound_model_passes_every_check() -> None:
+def test_a_correct_model_passes_every_check() -> None:
     random.seed(0)
-    found = list(check_results(MODEL_CHECKS, candidate("Sound")))
+    found = list(check_results(MODEL_CHECKS, candidate("Correct")))
     assert {one.check for one in found if one.result == "failed"} == set(), found
     assert {one.check for one in found if one.result == "skipped"} == {"dropout", "step"}
 
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_caught_by_name(bug: str) -> None:
-    wanted, words = BUGS[bug]
+    expected, message = BUGS[bug]
     found = {
         one.check: one
-        for one in check_results(named(MODEL_CHECKS, "build", wanted), candidate(bug))
+        for one in check_results(named(MODEL_CHECKS, "build", expected), candidate(bug))
     }
-    caught = found[wanted]
+    caught = found[expected]
     assert caught.result == "failed", found
-    assert words in caught.came
+    assert message in caught.got
     assert caught.expected
 
 
@@ -113,7 +113,7 @@ def test_the_smallest_input_is_shown() -> None:
 @pytest.mark.parametrize(
     "name", ["gru", *(pytest.param(name, marks=pytest.mark.slow) for name in ("rnn", "lstm"))]
 )
-def test_our_own_models_pass(name: str) -> None:
+def test_built_in_models_pass(name: str) -> None:
     found = list(
         run_checks(check_payload(load_plugins().model(name), {"hidden_size": 8}), local_workspace())
     )
@@ -122,21 +122,21 @@ def test_our_own_models_pass(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["adding", pytest.param("parity", marks=pytest.mark.slow)])
-def test_our_own_datasets_pass(name: str) -> None:
+def test_built_in_datasets_pass(name: str) -> None:
     found = list(run_checks(check_payload(load_plugins().dataset(name), {}), local_workspace()))
     assert [one for one in found if one.result == "failed"] == []
 
 
 @pytest.mark.parametrize("bug", DATASET_BUGS)
 def test_a_bug_in_a_dataset_is_caught_by_name(bug: str, tmp_path: Path) -> None:
-    wanted, words = DATASET_BUGS[bug]
+    expected, message = DATASET_BUGS[bug]
     choice = Choice(bug, {"seed": 3}, f"buggy:{bug}", "seqbench", "0")
-    holding = Holding(choice, DataContext(None, tmp_path, lambda text: None))
+    dataset = DatasetCandidate(choice, DataContext(None, tmp_path, lambda text: None))
     found = {
-        one.check: one for one in check_results(named(DATASET_CHECKS, "load", wanted), holding)
+        one.check: one for one in check_results(named(DATASET_CHECKS, "load", expected), dataset)
     }
-    assert found[wanted].result == "failed", found
-    assert words in found[wanted].came
+    assert found[expected].result == "failed", found
+    assert message in found[expected].got
 
 
 EAGER = """
@@ -158,31 +158,31 @@ def test_check_reports_and_exits_1_where_something_failed(
     install(site, "eager", {"eager": EAGER}, "eager = eager")
     done = seqbench_cli("check", "eager")
     assert done.returncode == 1
-    assert "that declaring the plugin imports no torch" in done.stdout
+    assert "a plugin declaration that does not import torch" in done.stdout
     assert "16 of 17 checks passed" in " ".join(done.stdout.split()), done.stdout
-    sound = seqbench_cli("check", "parity")
-    assert sound.returncode == 0, sound.stdout
-    assert "6 of 6 checks passed" in sound.stdout
+    correct = seqbench_cli("check", "parity")
+    assert correct.returncode == 0, correct.stdout
+    assert "6 of 6 checks passed" in correct.stdout
 
 
-MORTAL = EAGER.replace("        pass", """        def forward(self, x):
+CRASHING = EAGER.replace("        pass", """        def forward(self, x):
             import os
             if len(x) == 5:
                 os.abort()
             return super().forward(x)""")  # fmt: skip
 
 
-def test_a_model_that_dies_while_it_is_checked_says_where(
+def test_a_crash_during_a_check_is_reported_with_the_check(
     site: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
-    install(site, "eager", {"eager": MORTAL}, "eager = eager")
+    install(site, "eager", {"eager": CRASHING}, "eager = eager")
     done = seqbench_cli("check", "eager")
     assert done.returncode == 1
     assert "crashed during `sizes`: the process was killed by SIGABRT" in done.stdout
     assert "answer" in done.stdout
 
 
-def test_check_names_what_it_does_not_know(seqbench_cli: Callable[..., Any]) -> None:
+def test_unknown_names_are_reported(seqbench_cli: Callable[..., Any]) -> None:
     unknown = seqbench_cli("check", "lstmm")
     assert unknown.returncode == 2
     assert "unknown model or dataset 'lstmm'; did you mean 'lstm'?" in unknown.stderr
@@ -196,19 +196,19 @@ def test_check_names_what_it_does_not_know(seqbench_cli: Callable[..., Any]) -> 
     assert (device.returncode, "unknown device 'gpu'; available: cpu" in device.stderr) == (2, True)
 
 
-def test_a_model_for_labels_alone_has_its_step_examined_too() -> None:
+def test_step_is_checked_for_a_model_for_labels_only() -> None:
     wrong = replace(candidate("WrongStep"), kinds=("features/label",))
     (found,) = check_results(named(MODEL_CHECKS, "step"), wrong)
-    assert "answers differ by" in found.came
+    assert "answers differ by" in found.got
 
 
-def test_a_model_that_looks_at_values_is_not_blamed_for_it() -> None:
-    found = {one.check: one for one in check_results(MODEL_CHECKS, candidate("LooksAtValues"))}
+def test_a_model_that_depends_on_values_does_not_fail() -> None:
+    found = {one.check: one for one in check_results(MODEL_CHECKS, candidate("DependsOnValues"))}
     assert {one.check for one in found.values() if one.result == "failed"} == set()
     for name in ("device", "macs"):
-        assert "it looks at values" in found[name].note
+        assert "depends on values" in found[name].note
 
 
-def test_a_wrong_parameter_is_the_testers_and_not_the_plugins() -> None:
+def test_a_wrong_parameter_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="gru has no parameter 'hiden_size'; did you mean"):
         conformance("gru", hiden_size=8)

@@ -1,4 +1,4 @@
-"""The instrument's own test: it passes here, and it can fail."""
+"""The selftest: it passes here, and it can fail."""
 
 from __future__ import annotations
 
@@ -13,32 +13,34 @@ from click.testing import CliRunner
 from seqbench.cli.selftest import selftest
 from seqbench.errors import WorkerError
 from seqbench.records import Comparison
-from seqbench.testing.selftest import checks
-from seqbench.testing.selftest.checks import (
+from seqbench.testing.selftest import verifications
+from seqbench.testing.selftest.verifications import (
     GATES,
     Verification,
-    holds,
-    macs_checks,
-    training_checks,
+    agrees,
+    verify_macs,
+    verify_training,
 )
 
 
 def comparison(effect: float, low: float, high: float) -> Comparison:
-    return Comparison("latency", "a", "b", "ratio", effect, low, high, 0.01, "better", 5)
+    return Comparison(
+        "latency", "a", "b", "ratio", effect, low=low, high=high, p=0.01, verdict="better", n=5
+    )
 
 
-def test_the_truth_must_lie_in_the_interval_made_wider() -> None:
+def test_the_true_ratio_must_lie_in_the_widened_interval() -> None:
     found = comparison(0.95, 0.95 / 1.01, 0.95 * 1.01)
-    assert holds(found, 0.95 * 1.009)
+    assert agrees(found, 0.95 * 1.009)
     # t(0.9995, 4) / t(0.975, 4) = 8.610 / 2.776
-    assert holds(found, 0.95 * math.exp(8.610 / 2.776 * math.log(1.0099)))
-    assert not holds(found, 0.95 * 1.032)
-    assert not holds(found, 0.95 / 1.032)
+    assert agrees(found, 0.95 * math.exp(8.610 / 2.776 * math.log(1.0099)))
+    assert not agrees(found, 0.95 * 1.032)
+    assert not agrees(found, 0.95 / 1.032)
 
 
-def test_exact_checks_pass_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    groups = {"macs": macs_checks, "training": training_checks}
-    monkeypatch.setattr(checks, "GROUPS", groups)
+def test_exact_verifications_pass_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {"macs": verify_macs, "training": verify_training}
+    monkeypatch.setattr(verifications, "GROUPS", groups)
     done = CliRunner().invoke(selftest, ["--quick"])
     assert done.exit_code == 0, done.output
     assert done.output.count("pass") == 12
@@ -46,7 +48,7 @@ def test_exact_checks_pass_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wrong_figure_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "GROUPS", {"macs": macs_checks})
+    monkeypatch.setattr(verifications, "GROUPS", {"macs": verify_macs})
     monkeypatch.setitem(GATES, "gru", 4)
     done = CliRunner().invoke(selftest, ["--quick"])
     assert done.exit_code == 1
@@ -57,26 +59,26 @@ def test_a_wrong_figure_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_wrong_time_may_be_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*given: object) -> Iterator[Verification]:
-        yield Verification("spins", "1 ms", "2 ms", "+100 %", False, timed=True)
+        yield Verification("busy-wait", "1 ms", "2 ms", "+100 %", False, timed=True)
 
-    monkeypatch.setattr(checks, "GROUPS", {"clock": slow})
+    monkeypatch.setattr(verifications, "GROUPS", {"clock": slow})
     done = CliRunner().invoke(selftest, ["--quick"])
     assert done.exit_code == 1
-    assert "spins: a busy machine may be why. Close other programs" in done.output
+    assert "busy-wait: a busy machine may be why. Close other programs" in done.output
 
 
-def test_a_device_that_is_not_there_is_named() -> None:
+def test_an_unavailable_device_is_reported() -> None:
     done = CliRunner().invoke(selftest, ["--quick", "--device", "nonsense"])
     assert done.exit_code == 2
     assert "this machine has no device 'nonsense'; available: cpu" in done.output
 
 
-def test_a_figure_that_cannot_be_had_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_figure_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*given: object) -> Iterator[Verification]:
         raise WorkerError("memory: crashed: the process was killed")
         yield
 
-    monkeypatch.setattr(checks, "GROUPS", {"memory": fails})
+    monkeypatch.setattr(verifications, "GROUPS", {"memory": fails})
     done = CliRunner().invoke(selftest, ["--quick"])
     assert done.exit_code == 1
     assert "the process was killed" in " ".join(done.output.split())

@@ -134,7 +134,7 @@ def _failure(one: CheckResult) -> Text:
     from seqbench.report.text import clean
 
     text = _plain(f"\n{one.check}", "bold red")
-    for lead, value in (("expected", one.expected), ("got", one.came), ("with", one.example)):
+    for lead, value in (("expected", one.expected), ("got", one.got), ("with", one.example)):
         if value:
             text.append(f"\n  {lead:<9}", "bold")
             text.append(clean(value, LONGEST))

@@ -14,7 +14,7 @@ import click
 from seqbench.cli.terminal import console
 
 if TYPE_CHECKING:
-    from seqbench.testing.selftest.checks import Verification
+    from seqbench.testing.selftest.verifications import Verification
 
 
 @click.command()
@@ -47,8 +47,8 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
         console(stderr=True).status("") as status,
     ):
         status.update("starting workers (loading torch)")
-        from seqbench.testing.selftest.checks import FULL, GROUPS, QUICK, Verification
         from seqbench.testing.selftest.rig import Rig
+        from seqbench.testing.selftest.verifications import FULL, GROUPS, QUICK, Verification
 
         rig = Rig(Path(folder), device)
         for name, group in GROUPS.items():

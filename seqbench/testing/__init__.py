@@ -1,4 +1,4 @@
-"""Tests of a plugin for its own test suite: two lines for pytest.
+"""The checks of ``seqbench check`` for a plugin's own tests: two lines for pytest.
 
 ::
 
@@ -21,17 +21,17 @@ from seqbench.testing.plugin_checks.results import Check, Skipped, Violation
 
 
 def conformance(name: str, *, device: str = "cpu", **params: Any) -> Callable[..., None]:
-    """A test function for pytest: one test for each check of ``seqbench check NAME``.
+    """Create a test function for pytest, with one test for each check of ``seqbench check NAME``.
 
     Args:
-        name: of the model or dataset, as a suite calls it; its package must be installed.
-        device: where a model is examined.
-        params: those that are not to be the defaults.
+        name: the model or dataset, by its name in suites; its package must be installed.
+        device: the device to check a model on.
+        params: parameters that differ from their defaults.
 
     Raises:
-        UnknownName: no working plugin offers it.
-        UsageError: it has no such parameter, or the parameter does not take that value.
-        DeviceError: the device is not there.
+        UnknownName: no working plugin offers the name.
+        UsageError: unknown parameter, or invalid value.
+        DeviceError: the device is not available.
     """
     import pytest
 
@@ -41,7 +41,7 @@ def conformance(name: str, *, device: str = "cpu", **params: Any) -> Callable[..
     @pytest.mark.parametrize("check", checks, ids=[check.name for check in checks])
     def test(check: Check) -> None:
         try:
-            check.run(subject)
+            check.function(subject)
         except Skipped as reason:
             pytest.skip(str(reason))
         except Violation as violation:

@@ -1,18 +1,24 @@
-"""A fixture for the tests of a model plugin: times the model through pytest-benchmark.
+"""A pytest fixture for model plugins: times a model with pytest-benchmark.
 
-pytest finds it by itself once seqbench is installed. Imports nothing heavy until it is used.
+pytest discovers it once seqbench is installed. Heavy imports are deferred until it is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from seqbench.errors import UsageError
 from seqbench.types import TASK_KINDS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from seqbench.testing.plugin_checks.candidate import Candidate
 
 MODES = ("inference", "training")
 
@@ -21,20 +27,42 @@ MODES = ("inference", "training")
 def time_model(benchmark: Any) -> Iterator[Callable[..., None]]:
     """A function that times a model: ``time_model("mine", batch_size=8, hidden_size=64)``.
 
-    What pytest-benchmark stores of it can be compared with ``pytest --benchmark-compare``;
-    ``extra_info`` holds what was timed, and what it costs whatever the machine: parameters, their
-    bytes, multiply-accumulates of one sequence.
+    Saved results can be compared with ``pytest --benchmark-compare``. ``extra_info`` holds the
+    settings and the model's hardware-independent cost: parameters, their bytes, and
+    multiply-accumulates per sequence.
     """
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
 
-    def time(name: str, **asked: Any) -> None:
-        _time(benchmark, name, **asked)
+    def time(name: str, **settings: Any) -> None:
+        _time(benchmark, name, **settings)
 
     yield time
     torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What is timed of a model; see :func:`_time`."""
+
+    task: str
+    batch_size: int
+    length: int
+    mode: str
+    device: str
+
+    def __post_init__(self) -> None:
+        for name, given, known in (
+            ("mode", self.mode, MODES),
+            ("task", self.task, TASK_KINDS),
+        ):
+            if given not in known:
+                raise UsageError(
+                    f"unknown {name} {given!r}; available: {', '.join(known)} (if the model has a "
+                    f"parameter {name!r}, pass it in params={{...}})"
+                )
 
 
 def _time(
@@ -49,26 +77,21 @@ def _time(
     params: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> None:
-    """Times a forward pass or a training step, on one thread, with the device waited for.
+    """Time a forward pass or a training step on one thread, including synchronization.
 
     Args:
         benchmark: the fixture of pytest-benchmark.
-        name: of the model, as a suite calls it; its package must be installed.
-        task: the kind of task, as ``"tokens/label"``; its inputs are small and random.
+        name: the model, by its name in suites; its package must be installed.
+        task: the kind of task, for example ``"tokens/label"``; its inputs are small and random.
         batch_size, length: of the inputs.
         mode: ``"inference"``, or ``"training"``: forward, loss and backward.
-        params, more: the model's, where they are not to be the defaults; in ``params`` those that
-            are called like something above.
+        params, more: parameters of the model that differ from their defaults; ``params`` is for
+            those with the name of an argument above.
 
     Raises:
         UnknownName: no working plugin offers the model.
-        UsageError: it has no such parameter, or there is no such mode or kind of task.
+        UsageError: unknown parameter, mode or kind of task.
     """
-    import torch
-
-    from seqbench import __version__
-    from seqbench.devices.registry import device_for
-    from seqbench.measure.cost import count_macs
     from seqbench.plugins.discovery import load_plugins
     from seqbench.testing.plugin_checks.candidate import task_of
     from seqbench.testing.plugin_checks.job import (
@@ -76,23 +99,27 @@ def _time(
         local_workspace,
         subject_and_checks,
     )
-    from seqbench.training.model import parameter_count
+
+    setting = _Setting(task, batch_size, length, mode, device)
+    payload = check_payload(load_plugins().model(name), {**(params or {}), **more}, device)
+    candidate, _ = subject_and_checks(payload, local_workspace())
+    model = candidate.model(task_of(task)).train(mode == "training")
+    benchmark(_call(candidate, model, setting))
+    benchmark.extra_info.update(_extra_info(candidate, model, setting))
+
+
+def _call(candidate: Candidate, model: nn.Module, setting: _Setting) -> Callable[[], None]:
+    """The call to time."""
+    import torch
+
+    from seqbench.devices.registry import device_for
+    from seqbench.testing.plugin_checks.candidate import task_of
     from seqbench.training.step import loss_of
 
-    for given, known in ((mode, MODES), (task, TASK_KINDS)):
-        if given not in known:
-            raise UsageError(
-                f"{given!r} is none of {', '.join(known)}; a parameter of the model that is called "
-                "like one of time_model's goes into params={...}"
-            )
-    asked = {**(params or {}), **more}
-    payload = check_payload(load_plugins().model(name), asked, device)
-    candidate, _ = subject_and_checks(payload, local_workspace())
-    synchronize = partial(device_for(device).synchronize, candidate.device)
-    kind = task_of(task)
-    model = candidate.model(kind)
-    x = candidate.inputs(kind, batch_size, length)
-    y = candidate.targets(kind, batch_size, length)
+    task = task_of(setting.task)
+    synchronize = partial(device_for(setting.device).synchronize, candidate.device)
+    x = candidate.inputs(task, setting.batch_size, setting.length)
+    y = candidate.targets(task, setting.batch_size, setting.length)
 
     def infer() -> None:
         with torch.inference_mode():
@@ -101,26 +128,32 @@ def _time(
 
     def step() -> None:
         model.zero_grad()
-        loss_of(model(x), y, kind).backward()  # type: ignore[no-untyped-call]
+        loss_of(model(x), y, task).backward()  # type: ignore[no-untyped-call]
         synchronize()
 
-    model.train(mode == "training")
-    benchmark(infer if mode == "inference" else step)
-    parameters = list(model.parameters())
-    benchmark.extra_info.update(
-        seqbench=__version__,
-        model=name,
-        params=dict(candidate.choice.params),
-        distribution=candidate.choice.distribution,
-        version=candidate.choice.version,
-        torch=torch.__version__,
-        device=device,
-        threads=torch.get_num_threads(),
-        task=task,
-        batch_size=batch_size,
-        length=length,
-        mode=mode,
-        parameters=parameter_count(model),
-        parameter_bytes=sum(p.numel() * p.element_size() for p in parameters),
-        macs=count_macs(model.cpu(), kind, length),
-    )
+    return infer if setting.mode == "inference" else step
+
+
+def _extra_info(candidate: Candidate, model: nn.Module, setting: _Setting) -> dict[str, Any]:
+    """What was timed, and its hardware-independent cost. Moves ``model`` to ``meta``."""
+    import torch
+
+    from seqbench import __version__
+    from seqbench.measure.cost import count_macs
+    from seqbench.testing.plugin_checks.candidate import task_of
+    from seqbench.training.model import parameter_count
+
+    choice = candidate.choice
+    return {
+        "seqbench": __version__,
+        "model": choice.name,
+        "params": dict(choice.params),
+        "distribution": choice.distribution,
+        "version": choice.version,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        **asdict(setting),
+        "parameters": parameter_count(model),
+        "parameter_bytes": sum(p.numel() * p.element_size() for p in model.parameters()),
+        "macs": count_macs(model.cpu(), task_of(setting.task), setting.length),
+    }

@@ -1,1 +1,1 @@
-"""What a plugin must keep to, as checks that anyone can run (see docs/plugins.md)."""
+"""Checks of the contract that plugins must fulfill (see docs/plugins.md)."""

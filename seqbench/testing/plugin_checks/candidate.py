@@ -1,4 +1,4 @@
-"""The model under examination, and small inputs for every kind of task."""
+"""The model to check, and small inputs for every kind of task."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from seqbench.plugins.choice import Choice
 from seqbench.training.model import build_model
 from seqbench.types import TASK_KINDS, Task
 
-#: Beginnings of variables that pytest and torch themselves set as they go.
-NOT_THE_PLUGINS = ("PYTEST_", "TORCH")
+#: Prefixes of environment variables that pytest and torch set themselves.
+IGNORED_VARIABLES = ("PYTEST_", "TORCH")
 
 FEATURES, VOCABULARY, CLASSES, LENGTH = 3, 7, 4, 6
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to be examined.
+    """A model to check.
 
     Args:
-        choice: with the parameters that it is examined with.
-        kinds: the kinds of task that it claims to answer, as ``"features/label"``.
-        device_name: where it is examined, as a suite calls it.
+        choice: the model with all its parameters.
+        kinds: the kinds of task that it declares, for example ``"features/label"``.
+        device_name: the device to check it on, by its name in suites.
     """
 
     choice: Choice
@@ -38,12 +38,12 @@ class Candidate:
     device_name: str = "cpu"
 
     def tasks(self) -> Iterator[tuple[str, Task]]:
-        """Each kind of task with one of that kind."""
+        """Each kind of task, with a small task of that kind."""
         for kind in self.kinds:
             yield kind, task_of(kind)
 
     def model(self, task: Task, seed: int = 0, **params: Any) -> nn.Module:
-        """A fresh model on the device, in evaluation mode; its weights are those of ``seed``."""
+        """A new model with the weights of ``seed``, on the device, in evaluation mode."""
         _ = self.before
         torch.manual_seed(seed)
         choice = replace(self.choice, params={**self.choice.params, **params})
@@ -55,7 +55,7 @@ class Candidate:
 
     @cached_property
     def before(self) -> dict[str, Any]:
-        """What the process was like before any of the plugin's code ran in it."""
+        """The global state before any of the plugin's code ran."""
         return global_state()
 
     def inputs(self, task: Task, batch: int = 2, length: int = LENGTH, seed: int = 0) -> Tensor:
@@ -77,14 +77,14 @@ class Candidate:
 
 
 def task_of(kind: str) -> Task:
-    """A small task of the kind ``"tokens/label"``."""
-    given, _, wanted = kind.partition("/")
-    size = VOCABULARY if given == "tokens" else FEATURES
-    return Task(given, size, wanted, CLASSES, LENGTH)  # type: ignore[arg-type]
+    """A small task of a kind such as ``"tokens/label"``."""
+    inputs, _, target = kind.partition("/")
+    size = VOCABULARY if inputs == "tokens" else FEATURES
+    return Task(inputs, size, target, CLASSES, LENGTH)  # type: ignore[arg-type]
 
 
 def global_state() -> dict[str, Any]:
-    """What belongs to the whole process and would change other trials in it."""
+    """Process-wide settings; changing them would affect other code in the process."""
     return {
         "torch.get_num_threads()": torch.get_num_threads(),
         "torch.get_default_dtype()": torch.get_default_dtype(),
@@ -100,13 +100,13 @@ def global_state() -> dict[str, Any]:
         "environment variables": {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(NOT_THE_PLUGINS)
+            if not name.startswith(IGNORED_VARIABLES)
         },
     }
 
 
 def example(x: Tensor) -> str:
-    """An input in words: its shape, and its values where they are few."""
+    """An input in words: its shape, and its values if they are few."""
     text = f"an input of shape {tuple(x.shape)}"
     return f"{text}: {x.tolist()}" if x.numel() <= 2 * FEATURES else text
 

@@ -1,4 +1,4 @@
-"""What is asked of every dataset plugin."""
+"""The checks of dataset plugins."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from seqbench.testing.plugin_checks.results import Check, Skipped, Violation
 from seqbench.training.data import load_dataset
 from seqbench.types import DataContext, Task
 
-#: Share of a split's sequences that may stand in another split as well: real collections hold some
-#: pictures twice.
-SHARED = 0.05
+#: Fraction of a split's sequences that may also be in another split: real collections contain some
+#: duplicates.
+MAX_SHARED = 0.05
 
-#: Pairs of splits, the one that is to hold other sequences first.
+#: Pairs of splits that should not share sequences.
 PAIRS = (("validation", "train"), ("test", "train"), ("test", "validation"))
 
-#: A world is small that has fewer possible sequences than so many times those that are there; what
-#: steps it knows is seen from so many sequences.
-SMALL, SEEN = 10, 1000
+#: Splits are not compared if fewer than this multiple of the dataset's sequences are possible;
+#: the possible steps are counted in this many sequences.
+MIN_POSSIBLE, COUNTED = 10, 1000
 
 Loaded = tuple[Task, Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class Holding:
-    """A dataset to be examined.
+class DatasetCandidate:
+    """A dataset to check.
 
     Args:
-        choice: with the parameters that it is examined with.
-        context: what its ``load`` may use.
+        choice: the dataset with all its parameters.
+        context: passed to its ``load``.
     """
 
     choice: Choice
@@ -49,152 +49,159 @@ class Holding:
 
     @cached_property
     def loaded(self) -> Loaded:
-        """Its tensors, with the first call of ``load``."""
+        """Its tensors, from the first call of ``load``."""
         return load_dataset(self.choice, self.context)
 
-    def again(self) -> Loaded:
-        """The tensors of another call of ``load``."""
+    def reload(self) -> Loaded:
+        """Its tensors, from another call of ``load``."""
         return load_dataset(self.choice, self.context)
 
 
-def _imports_no_torch(holding: Holding) -> None:
-    declares_lightly(holding.choice)
+def _imports_no_torch(candidate: DatasetCandidate) -> None:
+    declares_lightly(candidate.choice)
 
 
-def _loads(holding: Holding) -> str:
-    """Shapes, types, ranges and finite values are held against the task as it is loaded."""
-    task, tensors = holding.loaded
+def _loads(candidate: DatasetCandidate) -> str:
+    """Loading validates shapes, types, ranges and finite values against the task."""
+    task, tensors = candidate.loaded
     sizes = [f"{name[:-2]} {len(x):,}" for name, x in tensors.items() if name.endswith("_x")]
     return f"{task.input}/{task.target}, length {task.length}; {', '.join(sizes)}"
 
 
-def _disjoint(holding: Holding) -> str:
-    _, tensors = holding.loaded
+def _disjoint(candidate: DatasetCandidate) -> str:
+    _, tensors = candidate.loaded
     steps, possible = _possible(tensors["train_x"])
-    if possible < SMALL * sum(len(x) for name, x in tensors.items() if name.endswith("_x")):
+    if possible < MIN_POSSIBLE * sum(len(x) for name, x in tensors.items() if name.endswith("_x")):
         raise Skipped(
-            f"a small world: at most {possible:,.0f} sequences of {steps} different steps"
+            f"only {possible:,.0f} different sequences are possible, with {steps} different steps"
         )
     rows = {name[:-2]: _rows(x) for name, x in tensors.items() if name.endswith("_x")}
     notes = []
     for split, other in PAIRS:
         known = set(rows.get(other, ()))
-        twice = [number for number, row in enumerate(rows.get(split, ())) if row in known]
-        if len(twice) > SHARED * len(rows.get(split, ())):
+        shared = [number for number, row in enumerate(rows.get(split, ())) if row in known]
+        if len(shared) > MAX_SHARED * len(rows.get(split, ())):
             raise Violation(
-                f"the {split} split to hold other sequences than the {other} split",
-                f"{len(twice):,} of its {len(rows[split]):,} stand there as well",
-                f"{split} sequence {twice[0]}",
+                f"a {split} split with other sequences than the {other} split",
+                f"{len(shared):,} of its {len(rows[split]):,} sequences are in {other}, too",
+                f"{split} sequence {shared[0]}",
             )
-        if twice:
-            notes.append(f"{len(twice):,} of {len(rows[split]):,} {split} sequences are in {other}")
+        if shared:
+            notes.append(
+                f"{len(shared):,} of {len(rows[split]):,} {split} sequences are in {other}"
+            )
     return "; ".join(notes)
 
 
 def _possible(x: Tensor) -> tuple[int, float]:
-    """Different steps among the first sequences, and how many sequences can be made of them; no end
-    of them where steps hardly repeat.
+    """The number of different steps in the first sequences, and of sequences possible with them.
+
+    The latter is infinite if most steps are unique.
     """
-    seen = x[:SEEN].flatten(0, 1)
-    steps = len(torch.unique(seen, dim=0))
-    if 2 * steps > len(seen):
+    counted = x[:COUNTED].flatten(0, 1)
+    steps = len(torch.unique(counted, dim=0))
+    if 2 * steps > len(counted):
         return steps, math.inf
     return steps, math.exp(min(x.shape[1] * math.log(steps), 700.0))
 
 
-def _every_class(holding: Holding) -> str:
-    task, tensors = holding.loaded
+def _every_class(candidate: DatasetCandidate) -> str:
+    task, tensors = candidate.loaded
     if task.target == "value":
-        raise Skipped("its targets are values")
+        raise Skipped("targets are values")
     counts = torch.bincount(tensors["train_y"].flatten(), minlength=task.output_size)
     missing = (counts == 0).nonzero().flatten().tolist()
     if missing:
         raise Violation(
             f"every class from 0 to {task.output_size - 1} in the training split",
-            f"there is none of {', '.join(map(str, missing[:5]))}",
+            f"no sequences of class {', '.join(map(str, missing[:5]))}",
         )
-    return f"the rarest has {int(counts.min()):,}, the most common {int(counts.max()):,}"
+    return f"labels per class: {int(counts.min()):,} to {int(counts.max()):,}"
 
 
-def _repeatable(holding: Holding) -> str:
-    """Also in another process, whose sets have another order."""
-    again = _differing(holding.loaded, holding.again())
-    here, there = digests(holding), _elsewhere(holding)
+def _repeatable(candidate: DatasetCandidate) -> str:
+    """Loading again gives the same data, also in a process with another order of sets."""
+    reloaded = _differing(candidate.loaded, candidate.reload())
+    here, there = digests(candidate), _elsewhere(candidate)
     differ = [
         name
         for name in dict.fromkeys([*here, *there])
-        if name in again or here.get(name) != there.get(name)
+        if name in reloaded or here.get(name) != there.get(name)
     ]
     if differ:
         raise Violation(
-            "the same data whenever it is loaded, in whatever process",
-            f"{', '.join(differ)} differ from one load to the next: draw from a generator with a "
-            "seed of its own, and do not rely on the order of a set",
+            "the same data from every load, in every process",
+            f"{', '.join(differ)} differ between loads: use a generator with a fixed seed, and do "
+            "not rely on the order of a set",
         )
     return f"SHA-256 {hashlib.sha256(json.dumps(here).encode()).hexdigest()[:16]}…"
 
 
-def digests(holding: Holding) -> dict[str, str]:
+def digests(candidate: DatasetCandidate) -> dict[str, str]:
     """SHA-256 of each tensor."""
-    _, tensors = holding.loaded
+    _, tensors = candidate.loaded
     return {name: hashlib.sha256(x.numpy().tobytes()).hexdigest() for name, x in tensors.items()}
 
 
-def _elsewhere(holding: Holding) -> dict[str, str]:
-    """Digests of what a fresh Python loads. Raises Violation: it loads nothing."""
+def _elsewhere(candidate: DatasetCandidate) -> dict[str, str]:
+    """Digests of the data loaded by a new Python process.
+
+    Raises:
+        Violation: loading fails there.
+    """
     code = (
         "import json, pathlib, sys\n"
-        "from seqbench.testing.plugin_checks.datasets import Holding, digests\n"
+        "from seqbench.testing.plugin_checks.datasets import DatasetCandidate, digests\n"
         "from seqbench.plugins.choice import Choice\n"
         "from seqbench.types import DataContext\n"
         "choice, data_dir, cache_dir = json.loads(sys.argv[1])\n"
         "data_dir = pathlib.Path(data_dir) if data_dir else None\n"
         "context = DataContext(data_dir, pathlib.Path(cache_dir), lambda text: None)\n"
-        "print(json.dumps(digests(Holding(Choice(**choice), context))))\n"
+        "print(json.dumps(digests(DatasetCandidate(Choice(**choice), context))))\n"
     )
-    context = holding.context
+    context = candidate.context
     data_dir = str(context.data_dir) if context.data_dir else None
-    asked = json.dumps([asdict(holding.choice), data_dir, str(context.cache_dir)])
+    argument = json.dumps([asdict(candidate.choice), data_dir, str(context.cache_dir)])
     other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
     changed = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": other}
     done = subprocess.run(
-        [sys.executable, "-c", code, asked], capture_output=True, text=True,
+        [sys.executable, "-c", code, argument], capture_output=True, text=True,
         env={**os.environ, **changed},
     )  # fmt: skip
     if done.returncode:
-        raise Violation("the data in another process", done.stderr.strip().rpartition("\n")[2])
-    found: dict[str, str] = json.loads(done.stdout.strip().rpartition("\n")[2])
-    return found
+        raise Violation("the same data in another process", done.stderr.strip().rpartition("\n")[2])
+    loaded: dict[str, str] = json.loads(done.stdout.strip().rpartition("\n")[2])
+    return loaded
 
 
-def _seeded(holding: Holding) -> None:
-    if "seed" not in holding.choice.params:
-        raise Skipped("it has no parameter `seed`")
-    params = {**holding.choice.params, "seed": int(holding.choice.params["seed"] or 0) + 1}
-    other = replace(holding, choice=replace(holding.choice, params=params))
-    if digests(holding) == _elsewhere(other):
-        raise Violation("other data for another seed", "they are the same")
+def _seeded(candidate: DatasetCandidate) -> None:
+    if "seed" not in candidate.choice.params:
+        raise Skipped("no parameter `seed`")
+    params = {**candidate.choice.params, "seed": int(candidate.choice.params["seed"] or 0) + 1}
+    other = replace(candidate, choice=replace(candidate.choice, params=params))
+    if digests(candidate) == _elsewhere(other):
+        raise Violation("different data for another seed", "the same data")
 
 
-def _globals(holding: Holding) -> None:
+def _globals(candidate: DatasetCandidate) -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    holding.again()
+    candidate.reload()
     if not torch.equal(before, torch.get_rng_state()):
         raise Violation(
-            "torch's own random state to be left as it was",
+            "torch's global random state unchanged",
             "loading changes it: use a torch.Generator",
         )
 
 
 DATASET_CHECKS = (
-    Check("import", "declaring it imports no torch", _imports_no_torch),
-    Check("load", "shapes, types and ranges are as its task says", _loads, needed=True),
-    Check("disjoint", "splits share no sequences, but for 5 % at most", _disjoint),
-    Check("classes", "every class is there to be learnt", _every_class),
-    Check("repeatable", "loading again gives the same data", _repeatable),
-    Check("seed", "another seed gives other data", _seeded),
-    Check("globals", "the random state is left as it was", _globals),
+    Check("import", "its declaration imports no torch", _imports_no_torch),
+    Check("load", "shapes, types and ranges match its task", _loads, needed=True),
+    Check("disjoint", "splits share at most 5 % of their sequences", _disjoint),
+    Check("classes", "every class occurs in the training split", _every_class),
+    Check("repeatable", "every load gives the same data", _repeatable),
+    Check("seed", "another seed gives different data", _seeded),
+    Check("globals", "the global random state is unchanged", _globals),
 )
 
 

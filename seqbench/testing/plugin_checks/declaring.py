@@ -1,4 +1,4 @@
-"""Whether declaring a plugin is as light as it must be."""
+"""The check that a plugin's declaration imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from seqbench.testing.plugin_checks.results import Violation
 
 
 def declares_lightly(choice: Choice) -> None:
-    """Whether a plugin's hooks can be called without torch; asked of a fresh Python.
+    """Check, in a new Python process, that a plugin's hooks can be called without torch.
 
     Raises:
-        Violation: they cannot.
+        Violation: the plugin does not load, or imports torch.
     """
     code = (
         "import importlib.metadata, sys\n"
@@ -31,9 +31,9 @@ def declares_lightly(choice: Choice) -> None:
         capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     if done.returncode:
-        raise Violation("the plugin to load", done.stderr.strip().rpartition("\n")[2])
+        raise Violation("a plugin that loads", done.stderr.strip().rpartition("\n")[2])
     if done.stdout.split()[-1:] == ["True"]:
         raise Violation(
-            "that declaring the plugin imports no torch",
-            "it does: import it in the module that `build` names, not in the one with the hooks",
+            "a plugin declaration that does not import torch",
+            "it imports torch: import it in the module named by `build`, not in that of the hooks",
         )

@@ -1,4 +1,4 @@
-"""The checks of one plugin, as a job that a process of its own can run."""
+"""The checks of one plugin, as a worker job."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckPayload:
-    """A model or dataset to be checked.
+    """A model or dataset to check.
 
     Args:
         kind: ``model`` or ``dataset``.
-        choice: with the parameters that it is checked with.
-        tasks: the kinds of task that a model claims to solve.
-        device: where a model is checked.
+        choice: the model or dataset with all its parameters.
+        tasks: the kinds of task that a model declares.
+        device: the device to check a model on.
     """
 
     kind: str
@@ -40,19 +40,19 @@ class CheckPayload:
 def check_payload(
     offer: Offer[Any], params: Mapping[str, Any], device: str = "cpu"
 ) -> CheckPayload:
-    """What :func:`check_plugin` takes.
+    """The payload of :func:`check_plugin`.
 
     Args:
-        params: those that are not to be the defaults.
-        device: where a model is checked.
+        params: parameters that differ from their defaults.
+        device: the device to check a model on.
 
     Raises:
-        UsageError: there is no such parameter, or it does not take that value.
+        UsageError: unknown parameter, or invalid value.
     """
     declared = offer.spec.parameters
     for name, value in params.items():
         if name not in declared:
-            hint = parameters.nearest(name, declared) or "it has none"
+            hint = parameters.nearest(name, declared) or "it has no parameters"
             raise UsageError(f"{offer.spec.name} has no parameter {name!r}; {hint}")
         if problem := parameters.problem_with(value, declared[name]):
             raise UsageError(f"{offer.spec.name}, {name}: {problem}")
@@ -61,12 +61,12 @@ def check_payload(
 
 
 def local_workspace(data_dir: Path | None = None) -> Workspace:
-    """The user's own folders; checks write nothing into a run's folder."""
+    """The user's cache and data folders; checks write nothing to a run's folder."""
     return Workspace(Path(), cache_dir(), data_dir)
 
 
 def check_plugin(payload: CheckPayload, context: JobContext) -> dict[str, Any]:
-    """Runs every check and sends each result."""
+    """Run every check and send each result."""
     from seqbench.devices.registry import device_for
 
     device_for(payload.device).make_deterministic()  # as a training does
@@ -76,47 +76,48 @@ def check_plugin(payload: CheckPayload, context: JobContext) -> dict[str, Any]:
 
 
 def run_checks(
-    payload: CheckPayload, workspace: Workspace, tell: Callable[[str], None] = lambda name: None
+    payload: CheckPayload, workspace: Workspace, notify: Callable[[str], None] = lambda name: None
 ) -> Iterator[CheckResult]:
-    """Every check of a model or dataset, one after the other; of a model also the optional ones.
+    """Run all checks of a model or dataset in order; for a model also the optional ones.
 
     Args:
-        tell: is given the name of each check before it runs.
+        notify: called with the name of each check before it runs.
     """
     from seqbench.testing.plugin_checks.models import OPTIONAL_CHECKS
 
     subject, checks = subject_and_checks(payload, workspace)
-    return check_results(
-        (*checks, *(OPTIONAL_CHECKS if payload.kind == "model" else ())), subject, tell
-    )
+    optional = OPTIONAL_CHECKS if payload.kind == "model" else ()
+    return check_results((*checks, *optional), subject, notify)
 
 
 def subject_and_checks(
     payload: CheckPayload, workspace: Workspace
 ) -> tuple[Any, tuple[Check, ...]]:
-    """What is checked, and its checks. Loads torch.
+    """The model or dataset to check, and its required checks. Imports torch.
 
     Raises:
-        DeviceError: the device is unknown, or this machine does not have it.
+        DeviceError: the device is unknown, or not available on this machine.
     """
     from seqbench.testing.plugin_checks.candidate import Candidate
-    from seqbench.testing.plugin_checks.datasets import DATASET_CHECKS, Holding
+    from seqbench.testing.plugin_checks.datasets import DATASET_CHECKS, DatasetCandidate
     from seqbench.testing.plugin_checks.models import MODEL_CHECKS
 
     if payload.kind == "model":
         candidate = Candidate(payload.choice, payload.tasks, payload.device)
-        _check_available(candidate)
+        _require_device(candidate)
         return candidate, MODEL_CHECKS
     downloads = workspace.cache / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     context = DataContext(workspace.data_dir, downloads, lambda text: None)
-    return Holding(payload.choice, context), DATASET_CHECKS
+    return DatasetCandidate(payload.choice, context), DATASET_CHECKS
 
 
-def _check_available(candidate: Candidate) -> None:
+def _require_device(candidate: Candidate) -> None:
     import torch
 
     try:
         torch.zeros(1, device=candidate.device)
     except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f"this machine has no device {candidate.device_name!r}") from error
+        raise DeviceError(
+            f"device {candidate.device_name!r} is not available on this machine"
+        ) from error

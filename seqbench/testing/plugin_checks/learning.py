@@ -1,4 +1,4 @@
-"""Whether a model learns anything at all."""
+"""The check that a model learns."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from seqbench.types import Task
 
 LEARNING_STEPS, LEARNING_RATE, LEARNING_BATCH = 150, 0.02, 32
 
-#: The loss after learning (over so many steps), of that before, that shows that something was
-#: learnt.
-LEARNT, LAST = 0.7, 10
+#: The mean loss of the last steps must fall below this fraction of the initial loss.
+LEARNED, LAST_STEPS = 0.7, 10
 
 
 def learns(candidate: Candidate) -> str:
-    """Which of the classes, or what value, every step names: learnt in seconds, or never.
+    """Train on a tiny task: the answer is contained in every step of the input.
 
     Raises:
         Violation: the loss did not fall.
@@ -36,10 +35,10 @@ def learns(candidate: Candidate) -> str:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(loss.item())
-    last = fmean(losses[-LAST:])
-    if not last < LEARNT * losses[0]:
+    last = fmean(losses[-LAST_STEPS:])
+    if not last < LEARNED * losses[0]:
         raise Violation(
-            f"the loss to fall below {LEARNT:g} of what it was in {LEARNING_STEPS} steps",
+            f"a loss below {LEARNED:g} of the initial loss after {LEARNING_STEPS} steps",
             f"it went from {losses[0]:.3g} to {last:.3g}",
             f"{LEARNING_BATCH} sequences of length 3, Adam, learning rate {LEARNING_RATE:g}",
         )
@@ -47,14 +46,14 @@ def learns(candidate: Candidate) -> str:
 
 
 def _lesson(candidate: Candidate, task: Task) -> tuple[Tensor, Tensor]:
-    """Sequences of three equal steps; the answer stands in each of them."""
+    """Sequences of three equal steps, each of which contains the answer."""
     draw = torch.Generator().manual_seed(0)
     label = torch.arange(LEARNING_BATCH) % CLASSES
     if task.input == "tokens":
         x = label.unsqueeze(1).expand(-1, 3).contiguous()
     else:
-        where = torch.randn(CLASSES, FEATURES, generator=draw)
-        x = where[label].unsqueeze(1).expand(-1, 3, -1).contiguous()
+        centers = torch.randn(CLASSES, FEATURES, generator=draw)
+        x = centers[label].unsqueeze(1).expand(-1, 3, -1).contiguous()
     if task.target == "value":
         y = torch.nn.functional.one_hot(label, CLASSES).float()
     elif task.target == "label_per_step":

@@ -1,4 +1,4 @@
-"""What a check found: plain data, so that it can come from another process."""
+"""Checks and their results; results are plain data, so that a worker can send them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from seqbench.errors import reason_of
 
-#: ``no``: something that a plugin may do and this one does not.
+#: ``no``: an optional check that failed.
 Result = Literal["ok", "failed", "skipped", "no"]
 
 
@@ -17,17 +17,17 @@ class CheckResult:
     """The result of one check.
 
     Args:
-        check: its name. asks: what it asks for, in a few words.
-        expected, came, example: for one that failed, what was expected, what came instead, and the
-            smallest input found that does it.
-        note: for the others, what there is to say.
+        check: its name. asks: what it requires, in a few words.
+        expected, got, example: if it failed, what was expected, what it got, and the smallest input
+            found that fails.
+        note: a remark, or the reason for ``skipped`` or ``no``.
     """
 
     check: str
     asks: str
     result: Result
     expected: str = ""
-    came: str = ""
+    got: str = ""
     example: str = ""
     note: str = ""
 
@@ -35,61 +35,68 @@ class CheckResult:
 class Violation(Exception):
     """Raised by a check that fails."""
 
-    def __init__(self, expected: str, came: str, example: str = ""):
-        self.expected, self.came, self.example = expected, came, example
-        super().__init__(f"expected {expected}; {came}" + f" (with {example})" * bool(example))
+    def __init__(self, expected: str, got: str, example: str = ""):
+        self.expected, self.got, self.example = expected, got, example
+        at = f" (with {example})" if example else ""
+        super().__init__(f"expected: {expected}; got: {got}{at}")
 
 
 class Skipped(Exception):
-    """Raised by a check that does not concern this plugin; the text says why."""
+    """Raised by a check that does not apply to this plugin; the text is the reason."""
 
 
 class No(Exception):
-    """Raised by a check of what is not required; the text says what is not possible."""
+    """Raised by an optional check that fails; the text is the reason."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that is asked of a plugin.
+    """One property that a plugin must have.
 
     Args:
-        run: takes what is examined; returns a remark, or raises one of the exceptions above.
-        needed: where this one fails, those after it are skipped.
+        function: takes what is checked; returns a remark, or raises one of the exceptions above.
+        needed: whether later checks are skipped if this one fails.
     """
 
     name: str
     asks: str
-    run: Callable[[Any], str | None]
+    function: Callable[[Any], str | None]
     needed: bool = False
 
     def __call__(self, subject: Any) -> CheckResult:
-        """Runs it; whatever the plugin's own code raises is a failure, too."""
+        """Run the check; any error of the plugin's own code is a failure, too."""
         try:
-            note = self.run(subject) or ""
+            note = self.function(subject) or ""
         except Violation as error:
             return CheckResult(
-                self.name, self.asks, "failed", error.expected, error.came, error.example
+                self.name,
+                self.asks,
+                "failed",
+                expected=error.expected,
+                got=error.got,
+                example=error.example,
             )
         except Skipped as error:
             return CheckResult(self.name, self.asks, "skipped", note=str(error))
         except No as error:
             return CheckResult(self.name, self.asks, "no", note=str(error))
         except Exception as error:
-            return CheckResult(self.name, self.asks, "failed", "no error", reason_of(error))
+            reason = reason_of(error)
+            return CheckResult(self.name, self.asks, "failed", expected="no error", got=reason)
         return CheckResult(self.name, self.asks, "ok", note=note)
 
 
 def check_results(
-    checks: Iterable[Check], subject: Any, tell: Callable[[str], None] = lambda name: None
+    checks: Iterable[Check], subject: Any, notify: Callable[[str], None] = lambda name: None
 ) -> Iterator[CheckResult]:
-    """Runs one check after the other; ``tell`` is given the name of each before."""
-    lacking = ""
+    """Run checks in order; ``notify`` is called with the name of each before it runs."""
+    failed = ""
     for check in checks:
-        if lacking:
-            yield CheckResult(check.name, check.asks, "skipped", note=f"`{lacking}` failed")
+        if failed:
+            yield CheckResult(check.name, check.asks, "skipped", note=f"`{failed}` failed")
             continue
-        tell(check.name)
-        found = check(subject)
-        if check.needed and found.result == "failed":
-            lacking = check.name
-        yield found
+        notify(check.name)
+        result = check(subject)
+        if check.needed and result.result == "failed":
+            failed = check.name
+        yield result

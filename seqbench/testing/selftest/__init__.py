@@ -1,1 +1,1 @@
-"""The instrument's own test: the real measuring path on models whose truth is known."""
+"""Verification of the measuring code, on models with known properties."""

@@ -1,4 +1,4 @@
-"""Where the selftest gets its subjects from, and how it measures them: by the real path."""
+"""Creates the selftest's subjects and measures them with the real jobs."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from seqbench.workers.conversation import Conversation
 SUBJECTS = "seqbench.testing.selftest.subjects"
 LIMIT = 120.0
 
-#: How contests are timed, beside budget, processes and warm-up. Nothing is as precise as is asked
-#: for here: the whole budget is used.
+#: How contests are timed, besides budget, processes and warm-up. The precision is never reached, so
+#: the whole budget is used.
 SETTINGS = TimingSettings(
     budget=10.0,
     batch_sizes=(1,),
@@ -51,16 +51,16 @@ TRAIN: Mapping[str, Any] = {
 
 
 def choice(build: str, **params: Any) -> Choice:
-    """One of the models in :mod:`seqbench.testing.selftest.subjects`."""
+    """A model of :mod:`seqbench.testing.selftest.subjects`."""
     return Choice(build, params, f"{SUBJECTS}:{build}", "seqbench", __version__, kind="model")
 
 
 class Rig:
-    """Makes subjects in a folder, and runs single jobs on them as a run would.
+    """Creates subjects in a folder, and runs jobs on them as a run would.
 
     Args:
-        folder: takes data, weights, samples and logs.
-        device: where models run.
+        folder: for data, weights, samples and logs.
+        device: the device that models run on.
     """
 
     def __init__(self, folder: Path, device: str = "cpu"):
@@ -71,24 +71,24 @@ class Rig:
         prepared = prepare_dataset(noise, cache=folder, data_dir=None, say=lambda text: None)
         self.data = str(prepared.relative_to(folder))
         self.task = open_splits(prepared).task
-        self.made = 0
+        self.subjects = 0
 
     def subject(self, model: Choice) -> TrainedModel:
-        """A model with its first weights, as the measuring jobs take it."""
-        self.made += 1
-        weights = f"{self.made}.safetensors"
+        """A model with its initial weights, for the measuring jobs."""
+        self.subjects += 1
+        weights = f"{self.subjects}.safetensors"
         torch.manual_seed(0)
         save_model(build_model(model, self.task), str(self.folder / weights))
         return TrainedModel(model, self.data, self.device, weights, TRAIN)
 
-    def run(self, function: str, *payloads: Any) -> list[Any]:
-        """The results of jobs, run side by side, each in a process of its own.
+    def run_jobs(self, function: str, *payloads: Any) -> list[Any]:
+        """Run jobs in parallel, each in its own process, and return their results.
 
         Args:
             function: ``"package.module:function"``.
 
         Raises:
-            WorkerError: one of them failed.
+            WorkerError: a job failed.
         """
         jobs = [
             Job(
@@ -117,15 +117,15 @@ class Rig:
         processes: int,
         warm_up: float = 0.1,
     ) -> tuple[dict[str, Mapping[str, Any]], dict[tuple[str, str], Comparison]]:
-        """Lets subjects take turns.
+        """Time subjects interleaved.
 
         Args:
             subjects: by name.
-            budget: seconds for each. warm_up: seconds for each process.
+            budget: seconds per subject. warm_up: seconds per process.
 
         Returns:
-            for each subject the figures of its latency (see :func:`.latency_summary`), and for
-            each pair how the two compare, both by name.
+            the latency figures of each subject (see :func:`.latency_summary`), and the comparison
+            of each pair, both by name.
         """
         settings = replace(SETTINGS, budget=budget, processes=processes, warm_up=warm_up)
         names = {f"case-{number}": name for number, name in enumerate(subjects)}
@@ -153,7 +153,7 @@ class Rig:
         return latencies, compared
 
     def open_worker(self, payload: TimingPayload, *, log: str) -> Conversation:
-        """A worker that times when asked to."""
+        """Open a timing worker."""
         function = "seqbench.measure.latency.timer:answer_requests"
         job = Job("selftest", "selftest", function, payload, log=log, device=self.device)
         return self.executor.open(job, self.workspace)

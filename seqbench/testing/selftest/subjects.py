@@ -1,4 +1,4 @@
-"""Models whose cost is known beforehand: (batch, time, 28) → (batch, 10); and data for them."""
+"""Models with known cost, (batch, time, 28) → (batch, 10), and data for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEQUENCES = 1000
 
 
 def noise(context: DataContext) -> Splits:
-    """Random sequences with random labels, always the same."""
+    """Fixed random sequences with random labels."""
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(SEQUENCES, TASK.length, TASK.input_size, generator=generator)
     split = inputs, torch.randint(TASK.output_size, (SEQUENCES,), generator=generator)
@@ -23,7 +23,7 @@ def noise(context: DataContext) -> Splits:
 
 
 class Elman(nn.Module):
-    """A recurrent net of ``steps`` equal steps: 105 of them take 5 % longer than 100."""
+    """A recurrent network of ``steps`` equal steps: 105 steps take 5 % longer than 100."""
 
     def __init__(self, task: Task, steps: int, hidden_size: int = 64):
         super().__init__()
@@ -38,7 +38,7 @@ class Elman(nn.Module):
 
 
 class Spinning(nn.Module):
-    """Takes ``seconds`` by the clock, whatever the machine."""
+    """Busy-waits for ``seconds``, independent of the machine."""
 
     def __init__(self, task: Task, seconds: float):
         super().__init__()
@@ -46,14 +46,14 @@ class Spinning(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         until = time.perf_counter() + self.seconds
-        answer = x[:, 0, : self.outputs]  # within the time, so that nothing comes on top
+        answer = x[:, 0, : self.outputs]  # before waiting, so that it takes no extra time
         while time.perf_counter() < until:
             pass
         return answer
 
 
 class Allocating(nn.Module):
-    """Has ``mebibytes`` in use, to the end of the forward pass or only at its beginning."""
+    """Uses ``mebibytes`` to the end of the forward pass, or only at its beginning."""
 
     def __init__(self, task: Task, mebibytes: int, to_the_end: bool):
         super().__init__()

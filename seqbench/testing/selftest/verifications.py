@@ -1,4 +1,4 @@
-"""The checks: each measures, by the real path, something whose truth is known beforehand."""
+"""Verifications: each measures a known quantity with the real measuring code."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ MIB = 2**20
 
 COST = "seqbench.measure.cost:measure_cost"
 
-#: Errors that are allowed, as a share of the truth.
+#: Allowed errors, as fractions of the true value.
 CLOCK_ERROR, MEMORY_ERROR = 0.01, 0.02
 
-#: An interval of 95 % misses the truth once in twenty, and a self-test that fails as often is of no
-#: use: the truth must lie in that of 99.9 %.
+#: A 95 % interval misses the true value once in twenty times, too often for a selftest, so the true
+#: value must lie in the 99.9 % interval.
 CONFIDENCE = 0.999
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What came of one check; texts for people.
+    """The result of one verification, as text.
 
     Args:
         name: what was measured.
-        expected, measured, error: the truth, what was found, how far apart they are.
-        passed: whether that is near enough.
-        timed: whether a busy machine may be why it is not.
+        expected, measured, error: the true value, the measured one, and their difference.
+        passed: whether the error is small enough.
+        timed: whether a busy machine may be the cause of a failure.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Verification:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long the contests last: seconds for each case, and processes for each."""
+    """Duration of the contests: seconds and processes per case."""
 
     budget: float
     processes: int
@@ -61,39 +61,43 @@ QUICK, FULL = Effort(2.0, 6), Effort(10.0, 10)
 Group = Callable[[Rig, Registry, Effort], Iterator[Verification]]
 
 
-def clock_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
-    """Models that spin for a known time."""
-    truth = {"spins for 1 ms": 0.001, "spins for 10 ms": 0.010}
+def verify_clock(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
+    """Models that busy-wait for a known time."""
+    truth = {"busy-wait of 1 ms": 0.001, "busy-wait of 10 ms": 0.010}
     cases = {
         name: rig.subject(choice("Spinning", seconds=seconds)) for name, seconds in truth.items()
     }
     latencies, _ = rig.contest(cases, budget=effort.budget, processes=effort.processes)
     for name, seconds in truth.items():
-        found = latencies[name]["median_s"]
-        error = found / seconds - 1
+        measured = latencies[name]["median_s"]
+        error = measured / seconds - 1
         yield Verification(
-            name, f"{1e3 * seconds:g} ms", f"{1e3 * found:.4g} ms", f"{error:+.2%}",
-            abs(error) <= CLOCK_ERROR, timed=True,
-        )  # fmt: skip
+            name,
+            f"{1e3 * seconds:g} ms",
+            f"{1e3 * measured:.4g} ms",
+            f"{error:+.2%}",
+            abs(error) <= CLOCK_ERROR,
+            timed=True,
+        )
 
 
-def verdict_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
-    """The same model under two names, and with planted work."""
-    steps = {"model": 100, "the same model": 100, "5 % more work": 105}
+def verify_verdicts(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
+    """The same model under two names, and with added computation."""
+    steps = {"model": 100, "the same model": 100, "5 % more steps": 105}
     if effort == FULL:
-        steps["2 % more work"] = 102
+        steps["2 % more steps"] = 102
     cases = {name: rig.subject(choice("Elman", steps=n)) for name, n in steps.items()}
     _, pairs = rig.contest(cases, budget=effort.budget, processes=effort.processes)
     for name, more in list(steps.items())[1:]:
-        found = pairs["model", name]
+        pair = pairs["model", name]
         truth = steps["model"] / more
         verdict = "no difference" if truth == 1 else "better"
         yield Verification(
             f"model ÷ {name}",
             f"{_words(verdict)}, {truth:.3f}",
-            f"{_words(found.verdict)}, {found.effect:.3f}",
-            f"{found.effect / truth - 1:+.2%}",
-            found.verdict == verdict and holds(found, truth),
+            f"{_words(pair.verdict)}, {pair.effect:.3f}",
+            f"{pair.effect / truth - 1:+.2%}",
+            pair.verdict == verdict and agrees(pair, truth),
             timed=True,
         )
 
@@ -102,25 +106,25 @@ def _words(verdict: str) -> str:
     return {"better": "faster", "worse": "slower"}.get(verdict, verdict)
 
 
-def holds(found: Comparison, truth: float) -> bool:
-    """Whether the truth lies in the interval of a ratio, made as wide as ``CONFIDENCE`` asks."""
-    if found.low is None or found.high is None:
+def agrees(pair: Comparison, truth: float) -> bool:
+    """Whether the true ratio lies in the measured one's interval, widened to ``CONFIDENCE``."""
+    if pair.low is None or pair.high is None:
         return False
     from scipy.special import stdtrit
 
-    wider = stdtrit(found.n - 1, (1 + CONFIDENCE) / 2) / stdtrit(found.n - 1, 0.975)
-    half = math.log(found.high / found.low) / 2
-    return bool(abs(math.log(found.effect / truth)) <= wider * half)
+    wider = stdtrit(pair.n - 1, (1 + CONFIDENCE) / 2) / stdtrit(pair.n - 1, 0.975)
+    half = math.log(pair.high / pair.low) / 2
+    return bool(abs(math.log(pair.effect / truth)) <= wider * half)
 
 
-def memory_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
-    """Models that have a known number of bytes in use at their peak."""
+def verify_memory(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
+    """Models with a known peak of memory in use."""
     for mode in MODES:
         for size in (64, 512):
             for to_the_end in (True, False):
                 model = choice("Allocating", mebibytes=size, to_the_end=to_the_end)
                 payload = MemoryPayload(rig.subject(model), mode, batch_size=1)
-                (result,) = rig.run("seqbench.measure.memory:measure_memory", payload)
+                (result,) = rig.run_jobs("seqbench.measure.memory:measure_memory", payload)
                 (measured,) = result["measurements"]
                 if measured["status"] != "ok":
                     raise WorkerError(f"memory in {mode}: {measured['reason']}")
@@ -135,22 +139,22 @@ def memory_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Veri
                 )
 
 
-#: Gates of each recurrent model: each is a product of the state and one of the input.
+#: Gates of each recurrent model: each gate is one product with the state and one with the input.
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 
 
-def macs_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
-    """Multiply-accumulates, worked out by hand."""
+def verify_macs(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
+    """Multiply-accumulates, compared with the formula."""
     variants: list[dict[str, Any]] = [{}, {"bidirectional": True}, {"num_layers": 2}]
-    asked = [(name, extra) for name in GATES for extra in variants]
+    models = [(name, extra) for name in GATES for extra in variants]
     payloads = [
         CostPayload(rig.subject(shipped(registry, name, hidden_size=100, **extra)))
-        for name, extra in asked
+        for name, extra in models
     ]
-    for (name, extra), result in zip(asked, rig.run(COST, *payloads), strict=True):
-        found = [one for one in result["measurements"] if one["quantity"] == "macs"]
+    for (name, extra), result in zip(models, rig.run_jobs(COST, *payloads), strict=True):
+        counts = [one for one in result["measurements"] if one["quantity"] == "macs"]
         expected = expected_macs(rig, name, **extra)
-        measured = found[0]["values"].get("macs", math.nan)
+        measured = counts[0]["values"].get("macs", math.nan)
         what = " ".join([name, *(key if value is True else f"{value} layers"
                                  for key, value in extra.items())])  # fmt: skip
         yield Verification(
@@ -160,7 +164,7 @@ def macs_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verifi
 
 
 def expected_macs(rig: Rig, name: str, *, bidirectional: bool = False, num_layers: int = 1) -> int:
-    """gates · hidden · (input + hidden) for each step, layer and direction, and the readout."""
+    """gates · hidden · (input + hidden) per step, layer and direction, plus the readout."""
     task, hidden, directions = rig.task, 100, 2 if bidirectional else 1
     inputs = [task.input_size] + [hidden * directions] * (num_layers - 1)
     steps = task.length * directions
@@ -168,8 +172,8 @@ def expected_macs(rig: Rig, name: str, *, bidirectional: bool = False, num_layer
     return layers + hidden * directions * task.output_size
 
 
-def training_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
-    """The same seed twice, side by side, and another seed."""
+def verify_training(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Verification]:
+    """The same seed twice in parallel, and another seed."""
     model = shipped(registry, "lstm", hidden_size=32)
     payloads = [
         TrainPayload(
@@ -182,10 +186,10 @@ def training_checks(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Ve
         )
         for number, seed in enumerate((0, 0, 1))
     ]
-    rig.run("seqbench.training.job:train", *payloads)
-    first, again, other = (_digest(rig.folder / one.weights) for one in payloads)
-    yield Verification("training, the same seed again", first, again, "", first == again)
-    yield Verification("training, another seed", "other weights", other, "", first != other)
+    rig.run_jobs("seqbench.training.job:train", *payloads)
+    first, second, other = (_digest(rig.folder / one.weights) for one in payloads)
+    yield Verification("training, the same seed twice", first, second, "", first == second)
+    yield Verification("training, another seed", "different weights", other, "", first != other)
 
 
 def _digest(path: Path) -> str:
@@ -193,19 +197,16 @@ def _digest(path: Path) -> str:
 
 
 def shipped(registry: Registry, name: str, **params: Any) -> Choice:
-    """A model that comes with seqbench, found as a suite would find it."""
+    """A built-in model, looked up as for a suite."""
     offer = registry.model(name)
     defaults = {key: param.default for key, param in offer.spec.parameters.items()}
-    return Choice(
-        name, {**defaults, **params}, offer.spec.build, offer.origin.distribution,
-        offer.origin.version, kind=offer.spec.kind,
-    )  # fmt: skip
+    return Choice.of(offer, {**defaults, **params})
 
 
 GROUPS: dict[str, Group] = {
-    "multiply-accumulates": macs_checks,
-    "training": training_checks,
-    "memory": memory_checks,
-    "clock": clock_checks,
-    "verdicts": verdict_checks,
+    "multiply-accumulates": verify_macs,
+    "training": verify_training,
+    "memory": verify_memory,
+    "clock": verify_clock,
+    "verdicts": verify_verdicts,
 }
