@@ -151,7 +151,7 @@ def _steadiness(steady: Mapping[str, Any], precision: float) -> Iterator[Diagnos
 
 
 def _load(load: float, cores: int) -> Diagnosis:
-    value = f"{load:.2f} over the last minute, on {cores} core{'s' * (cores != 1)}"
+    value = f"{load:.2f} over the last minute, on {cores} {'core' if cores == 1 else 'cores'}"
     return _judged("load", value, load > cores / 2, "wait a minute, or end what keeps cores busy")
 
 
