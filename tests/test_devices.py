@@ -41,7 +41,7 @@ def test_names_of_devices() -> None:
         assert re.fullmatch(names_pattern(), name)
     for name in NOT_GIVEN:
         assert not is_device_name(name)
-        with pytest.raises(DeviceError, match=r"unknown device .*; there are: cpu, mps, cuda"):
+        with pytest.raises(DeviceError, match=r"unknown device .*; available: cpu, mps, cuda"):
             device_for(name)
     assert re.fullmatch(names_pattern(), "auto")
     assert known_names() == "cpu, mps, cuda, cuda:0, cuda:1, …"
@@ -180,7 +180,7 @@ def test_a_device_from_outside_is_known_everywhere(
     assert re.fullmatch(names_pattern(), "xpu:3")
     plugins = load_plugins()
     assert load_suite(write_suite(SUITE), registry=plugins).devices == ("xpu",)
-    with pytest.raises(SuiteError, match="there are: auto, xpu, xpu:0, cpu, mps, cuda"):
+    with pytest.raises(SuiteError, match="available: auto, xpu, xpu:0, cpu, mps, cuda"):
         load_suite(write_suite(SUITE.replace("[xpu]", "[tpu]")), registry=plugins)
 
 

@@ -141,7 +141,7 @@ def test_a_resume_requires_the_same_suite_models_and_machine(
     assert before == {path: path.read_bytes() for path in finished.glob("*.json")}
     environment = json.loads((finished / "environment.json").read_text())
     (finished / "environment.json").write_text(json.dumps({**environment, "cpu": "Other 9000"}))
-    assert "was run with cpu Other 9000, here it is" in refused()
+    assert "was run with cpu Other 9000, but this machine has" in refused()
 
 
 @pytest.mark.usefixtures("finished")

@@ -53,7 +53,7 @@ def test_a_wrong_figure_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(selftest, ["--quick"])
     assert done.exit_code == 1
     assert "3 of 9 failed" in done.output
-    assert "no busy machine explains this" in done.output
+    assert "a busy machine does not explain this" in done.output
     assert "Close other programs" not in done.output
 
 
@@ -64,7 +64,7 @@ def test_a_wrong_time_may_be_the_machine(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(verifications, "GROUPS", {"clock": slow})
     done = CliRunner().invoke(selftest, ["--quick"])
     assert done.exit_code == 1
-    assert "busy-wait: a busy machine may be why. Close other programs" in done.output
+    assert "busy-wait: a busy machine may be the cause. Close other programs" in done.output
 
 
 def test_an_unavailable_device_is_reported() -> None:

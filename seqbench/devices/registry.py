@@ -1,4 +1,7 @@
-"""Which devices there are. Imports no torch until it is asked which of them exist here."""
+"""The supported devices. Imports torch only to find out which are present.
+
+To add one: a file beside this one and a line in :data:`DEVICES`.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +36,12 @@ def device_for(name: str) -> Device:
     """
     found = _kind_of(name)
     if found is None:
-        raise DeviceError(f"unknown device {name!r}; there are: {known_names()}")
+        raise DeviceError(f"unknown device {name!r}; available: {known_names()}")
     return found
 
 
 def known_names() -> str:
-    """The names that there are, for messages: ``cpu, mps, cuda, cuda:0, cuda:1, …``."""
+    """The supported names, for messages: ``cpu, mps, cuda, cuda:0, cuda:1, …``."""
     return ", ".join(kind.examples for kind in reversed(_kinds()))
 
 
