@@ -23,7 +23,7 @@ from seqbench.plan.cases import Trial
 from seqbench.plan.expand import Plan
 from seqbench.plugins.discovery import load_plugins
 from seqbench.records import Epoch, Metrics, TrialRecord
-from seqbench.runner.resume.trials import digest
+from seqbench.runner.resume.kept_trials import digest
 from seqbench.runner.start import plan_suite
 from seqbench.store.files import stamp
 from seqbench.store.run_folder import RunFolder
@@ -39,7 +39,7 @@ SCAN = """
 import gc, pathlib, sys
 gc.set_threshold(50_000)  # as the command line does
 from seqbench.plugins.discovery import load_plugins
-from seqbench.runner.resume.trials import decide
+from seqbench.runner.resume.kept_trials import decide
 from seqbench.runner.start import plan_suite
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import Selection

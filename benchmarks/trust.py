@@ -27,7 +27,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from seqbench.measure.latency.comparisons import compare_cases
-from seqbench.measure.latency.samples import Samples
+from seqbench.measure.latency.figures import Samples
 from seqbench.measure.payloads import TimingPayload, TrainedModel
 from seqbench.stats.intervals import quantile
 from seqbench.stats.paired import ALPHA

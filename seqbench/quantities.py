@@ -111,27 +111,27 @@ QUANTITIES: dict[str, Quantity] = {
         ),
         Quantity(
             name="latency", unit="s", better="lower", compared="rounds",
-            verdicts=("faster", "slower"), measured=f"{_MEASURE}.latency.timer:answer_requests",
+            verdicts=("faster", "slower"), measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:latency_columns", notes=f"{_NOTES}:latency_notes",
         ),
         Quantity(
             name="throughput", unit="1/s", better="higher",
-            measured=f"{_MEASURE}.latency.timer:answer_requests",
+            measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:throughput_columns",
         ),
         Quantity(
             name="step", unit="s", better="lower", compared="rounds",
-            verdicts=("faster", "slower"), measured=f"{_MEASURE}.latency.timer:answer_requests",
+            verdicts=("faster", "slower"), measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:step_columns",
         ),
         Quantity(  # shown as the time to the target
             name="training_step", unit="s", better="lower", compared="rounds",
             verdicts=("faster", "slower"), document="values",
-            measured=f"{_MEASURE}.latency.timer:answer_requests",
+            measured=f"{_MEASURE}.latency.sampler:answer_requests",
         ),
         Quantity(
             name="cold", unit="s", document="values",
-            measured=f"{_MEASURE}.latency.timer:answer_requests",
+            measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:cold_columns",
         ),
         Quantity(

@@ -14,8 +14,8 @@ from test_models import choice
 from torch import Tensor, nn
 
 from seqbench.errors import PluginError
-from seqbench.measure.stepping import bytes_of, check_steps
-from seqbench.runtimes.check import check_equal, relative_error
+from seqbench.measure.check_stepping import bytes_of, check_steps
+from seqbench.runtimes.compare import check_equal, relative_error
 from seqbench.training.model import SequenceModel, build_model
 from seqbench.training.stepping import can_step, run_steps
 from seqbench.types import Task

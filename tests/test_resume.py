@@ -30,7 +30,7 @@ from small_runs import (
     wait_until_running,
 )
 
-from seqbench.measure.latency.samples import Samples
+from seqbench.measure.latency.figures import Samples
 from seqbench.store.files import read_compressed
 from seqbench.store.find import find_run, find_runs
 from seqbench.store.run_folder import RunFolder

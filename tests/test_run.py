@@ -128,7 +128,7 @@ def test_printed_figures_can_be_recomputed_from_the_samples(
     tiny_run: Path, tiny_document: dict[str, Any]
 ) -> None:
     from seqbench.measure.latency.comparisons import compare_cases
-    from seqbench.measure.latency.samples import Samples
+    from seqbench.measure.latency.figures import Samples
 
     folder = tiny_run / tiny_document["run"]
     timed = {}

@@ -12,7 +12,7 @@ import pytest
 from conftest import install_encoder
 
 from seqbench.measure.latency.comparisons import compare_cases
-from seqbench.measure.latency.samples import Samples
+from seqbench.measure.latency.figures import Samples
 from seqbench.stats.growth import growth_interval
 from seqbench.stats.paired import holm
 

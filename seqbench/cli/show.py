@@ -86,7 +86,7 @@ def show(
 
         print_confusion(document, confusion, console())
     elif report is not None:
-        from seqbench.report.plugin import render_report
+        from seqbench.report.render import render_report
 
         click.echo(render_report(report, document), nl=False)
     else:

@@ -1,1 +1,1 @@
-"""Hardware. An extension point: a new device is a file beside these and a line in the registry."""
+"""Supported hardware. To add a device: a file here and a line in ``registry.py``."""

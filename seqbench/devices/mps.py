@@ -1,4 +1,4 @@
-"""The GPU of Apple silicon, through Metal."""
+"""The Apple silicon GPU, through Metal."""
 
 from __future__ import annotations
 

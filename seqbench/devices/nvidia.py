@@ -1,4 +1,4 @@
-"""What the NVIDIA driver says of the processes on a GPU, through its library NVML."""
+"""GPU processes as reported by the NVIDIA driver (NVML)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where jobs run. An extension point: each executor is a file in this folder."""
+"""Where jobs run. To add an executor: a file here and a line in ``registry.py``."""

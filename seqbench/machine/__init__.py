@@ -1,1 +1,1 @@
-"""The host."""
+"""The host machine: its limits, load, steadiness and environment."""

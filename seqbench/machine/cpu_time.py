@@ -1,4 +1,4 @@
-"""Who used the CPU between two moments: this process, others, other virtual machines."""
+"""What used the CPU over an interval: this process, others, other virtual machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is this machine fit to measure on? What was found, how bad it is, and what to do about it."""
+"""Diagnoses whether the machine is suitable for benchmarking: findings, severity, remedies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many cores and how much memory this process may use: the only reader of control groups."""
+"""CPU cores and memory available to this process, including container limits (cgroups)."""
 
 from __future__ import annotations
 

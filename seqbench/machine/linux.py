@@ -1,4 +1,4 @@
-"""What the Linux kernel says of a machine's cores, read from its files. psutil has none of it.
+"""CPU governor, turbo and throttling, read from Linux kernel files (psutil lacks them).
 
 Every function takes the ``root`` that the files are under, and returns None where the system does
 not say.

@@ -1,1 +1,1 @@
-"""Plugin packages: discovery, their offers and origins, and what suites choose from them."""
+"""Plugin packages: finding them, what they provide, and what suites choose."""

@@ -20,8 +20,8 @@ from seqbench.runner.phases.measure import measure_cases
 from seqbench.runner.phases.prepare import prepare_datasets
 from seqbench.runner.phases.score import score_trials
 from seqbench.runner.phases.train import train_trials
-from seqbench.runner.resume.check import as_before
 from seqbench.runner.resume.earlier import Earlier, Resume, Resumed, read_earlier
+from seqbench.runner.resume.eligibility import as_before
 from seqbench.runner.resume.moved import compare_weights
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import Selection
@@ -209,7 +209,7 @@ def carry_out(run: RunContext) -> None:
 
 def _write_reports(run: RunContext, results: Run) -> None:
     """Write the reports that the suite lists. If one fails, the others are still written."""
-    from seqbench.report.plugin import render_report
+    from seqbench.report.render import render_report
 
     for report in run.plan.reports:
         try:

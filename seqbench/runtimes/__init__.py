@@ -1,4 +1,1 @@
-"""Ways to run a trained model.
-
-An extension point: add a file to this folder and a line to the registry.
-"""
+"""Ways to run a trained model. To add a runtime: a file here and a line in ``registry.py``."""

@@ -16,7 +16,7 @@ A runtime is a function that prepares a trained model for one setting::
   Calls run under ``torch.inference_mode()``, ``prepare`` under ``torch.no_grad()``.
 
 Before a runtime is timed, its answers are compared with those of the plain model
-(:mod:`seqbench.runtimes.check`). Importing this module does not import torch.
+(:mod:`seqbench.runtimes.compare`). Importing this module does not import torch.
 """
 
 from __future__ import annotations

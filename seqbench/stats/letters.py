@@ -1,4 +1,4 @@
-"""Compact letter display."""
+"""Assigns letters to groups that do not differ significantly (compact letter display)."""
 
 from __future__ import annotations
 

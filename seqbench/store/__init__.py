@@ -1,1 +1,1 @@
-"""The folder of a run."""
+"""Reads and writes run folders; also the atomic file writer that the cache uses."""

@@ -1,4 +1,4 @@
-"""Which runs are kept, and which of them a user means."""
+"""Finds saved runs, and the one that a user names."""
 
 from __future__ import annotations
 

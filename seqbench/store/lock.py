@@ -1,4 +1,4 @@
-"""One runner to a folder: a lock that ends with the process that holds it."""
+"""Allows one runner per run folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document of a run: which keys it has, of which kinds, and its JSON Schema (format 1).
+"""The keys of a run's JSON document, their types, and its JSON Schema.
 
 ``seqbench run --json``, ``seqbench show --format json`` and ``Run.document`` give a
 :class:`Document`. Units are SI; ``null`` stands for a value that is not available. Readers must

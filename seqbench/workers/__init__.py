@@ -1,1 +1,1 @@
-"""One process for one job."""
+"""Worker processes: each runs one job."""

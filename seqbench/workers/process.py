@@ -47,7 +47,7 @@ PRELOAD = [
     "safetensors.torch",
     "seqbench.training.job",
     "seqbench.training.loop",
-    "seqbench.measure.latency.timer",
+    "seqbench.measure.latency.sampler",
     "seqbench.measure.memory",
     "seqbench.measure.cost",
     "seqbench.workers.preload",

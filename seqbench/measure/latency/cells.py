@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from seqbench.errors import PluginError, reason_of, status_of
+from seqbench.measure.check_stepping import bytes_of, check_steps
 from seqbench.measure.payloads import TimingSettings
-from seqbench.measure.stepping import bytes_of, check_steps
 from seqbench.measure.subject import Subject
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.loading import check_call, load_object
 from seqbench.plugins.provenance import check_unchanged
 from seqbench.runtimes.base import PreparedCall
-from seqbench.runtimes.check import check_answer
+from seqbench.runtimes.compare import check_answer
 from seqbench.runtimes.registry import BUILT_IN, EAGER
 from seqbench.training.step import Step
 from seqbench.training.stepping import can_step, run_steps

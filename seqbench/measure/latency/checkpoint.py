@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqbench.measure.latency.samples import Samples
+from seqbench.measure.latency.figures import Samples
 from seqbench.records import Status
 from seqbench.store.files import read_compressed, write_compressed
 

@@ -7,7 +7,7 @@ from itertools import combinations
 from statistics import median
 from typing import Any
 
-from seqbench.measure.latency.samples import Samples, cell_settings
+from seqbench.measure.latency.figures import Samples, cell_settings
 from seqbench.records import Comparison, Verdict
 from seqbench.stats.paired import ALPHA, holm
 from seqbench.stats.timing import paired_ratio

@@ -21,8 +21,8 @@ from seqbench.devices.registry import device_for
 from seqbench.errors import StoreError, WorkerError
 from seqbench.measure.latency.checkpoint import CaseFailure, Checkpoint
 from seqbench.measure.latency.comparisons import compare_cases
+from seqbench.measure.latency.figures import METHOD, Samples
 from seqbench.measure.latency.protocol import MIN_PROCESSES, MIN_ROUNDS, WINDOW_FRACTION
-from seqbench.measure.latency.samples import METHOD, Samples
 from seqbench.measure.payloads import TimingPayload, TimingSettings, TrainedModel
 from seqbench.records import Comparison, Measurement
 from seqbench.workers.channel import CORRUPTED
@@ -31,7 +31,7 @@ from seqbench.workers.process import interrupts_wait
 
 Notify = Callable[[Mapping[str, Any]], None]
 
-#: Types of the parts of a timing worker's replies (see :func:`.timer.answer_requests`).
+#: Types of the parts of a timing worker's replies (see :func:`.sampler.answer_requests`).
 REPLIES: Mapping[str, type] = {
     "loaded": dict, "ready": list, "ns": list, "samples": int, "seconds": float
 }  # fmt: skip

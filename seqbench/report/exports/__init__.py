@@ -1,1 +1,1 @@
-"""Export formats: CSV, Markdown, LaTeX, JSON."""
+"""Export formats. To add one: a file here and a line in the built-in plugin package ``reports``."""

@@ -16,7 +16,7 @@ from seqbench.measure.payloads import TimingPayload, TimingSettings, TrainedMode
 from seqbench.plan.cases import Case
 from seqbench.records import fingerprint
 from seqbench.runner.context import RunContext, count
-from seqbench.runner.resume.measurements import Ledger
+from seqbench.runner.resume.kept_measurements import Ledger
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.keys import Latency
 from seqbench.workers.conversation import Conversation
@@ -156,7 +156,7 @@ class _Opener:
         job = Job(
             self._contest.id,
             self._contest.title,
-            "seqbench.measure.latency.timer:answer_requests",
+            "seqbench.measure.latency.sampler:answer_requests",
             payload,
             log=log,
             device=self._contest.device,

@@ -1,4 +1,4 @@
-"""Prepares the datasets."""
+"""Starts the jobs that prepare datasets (``training/data.py`` writes them)."""
 
 from __future__ import annotations
 

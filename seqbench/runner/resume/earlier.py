@@ -14,7 +14,7 @@ from seqbench.suite.selection import Selection
 
 if TYPE_CHECKING:
     from seqbench.plan.expand import Plan
-    from seqbench.runner.resume.trials import Decision
+    from seqbench.runner.resume.kept_trials import Decision
 
 #: What a run adds to its environment when it measures latency.
 NOTED = ("doctor", "disturbed")
@@ -74,9 +74,9 @@ def read_earlier(
     Raises:
         UsageError: it cannot be resumed on this machine or with this selection.
     """
-    from seqbench.runner.resume.check import check_resumable
+    from seqbench.runner.resume.eligibility import check_resumable
+    from seqbench.runner.resume.kept_trials import decide
     from seqbench.runner.resume.moved import moved_line
-    from seqbench.runner.resume.trials import decide
 
     folder = resume.folder
     check_resumable(folder, plan, selection, environment)

@@ -24,7 +24,7 @@ from seqbench.version import __version__
 from seqbench.workers.context import Workspace
 from seqbench.workers.conversation import Conversation
 
-SUBJECTS = "seqbench.testing.selftest.subjects"
+SUBJECTS = "seqbench.testing.selftest.known_models"
 LIMIT = 120.0
 
 #: How contests are timed, besides budget, processes and warm-up. The precision is never reached, so
@@ -51,7 +51,7 @@ TRAIN: Mapping[str, Any] = {
 
 
 def choice(build: str, **params: Any) -> Choice:
-    """A model of :mod:`seqbench.testing.selftest.subjects`."""
+    """A model of :mod:`seqbench.testing.selftest.known_models`."""
     return Choice(build, params, f"{SUBJECTS}:{build}", "seqbench", __version__, kind="model")
 
 
@@ -154,6 +154,6 @@ class Rig:
 
     def open_worker(self, payload: TimingPayload, *, log: str) -> Conversation:
         """Open a timing worker."""
-        function = "seqbench.measure.latency.timer:answer_requests"
+        function = "seqbench.measure.latency.sampler:answer_requests"
         job = Job("selftest", "selftest", function, payload, log=log, device=self.device)
         return self.executor.open(job, self.workspace)

@@ -1,4 +1,4 @@
-"""Raw samples, and the figures derived from them."""
+"""Stores the raw latency samples of a case and computes figures; ``sampler.py`` takes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports made by plugins."""
+"""Calls a report function and returns its text."""
 
 from __future__ import annotations
 

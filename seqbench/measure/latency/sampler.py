@@ -1,4 +1,4 @@
-"""The timing worker: keeps a trained model warm and times it on request."""
+"""Takes latency samples: a worker that keeps a trained model warm and times it on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparison of answers with those of the plain model."""
+"""Compares answers with expected ones, within rounding tolerance."""
 
 from __future__ import annotations
 

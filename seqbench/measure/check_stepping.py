@@ -1,4 +1,4 @@
-"""Verification that stepping gives the answer of the whole sequence; the size of the state."""
+"""Checks that stepping gives the answer of the whole sequence; measures the state's size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from seqbench.errors import PluginError
-from seqbench.runtimes.check import check_equal
+from seqbench.runtimes.compare import check_equal
 from seqbench.training.stepping import run_steps
 
 

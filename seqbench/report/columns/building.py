@@ -1,4 +1,4 @@
-"""Building blocks for columns."""
+"""Helpers with which ``cost.py``, ``memory.py``, ``quality.py`` and ``speed.py`` build columns."""
 
 from __future__ import annotations
 
