@@ -51,7 +51,7 @@ def test_stepping_gives_the_answer_of_the_whole_sequence(
 
 
 def test_the_sample_plugin_steps_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "plugins" / "seqbench-mingru"))
+    monkeypatch.syspath_prepend(str(ROOT / "plugins" / "zoo" / "seqbench-mingru"))
     from seqbench_mingru.layer import MinGRU
 
     torch.manual_seed(0)

@@ -7,12 +7,13 @@ from typing import Any
 
 from seqbench.plan.cases import Case
 from seqbench.plan.expand import Plan
+from seqbench.plugins.choice import to_json
 from seqbench.store.run_folder import RunFolder
 
 #: Why such a trial is run again.
 MOVED = "its model or dataset comes from a package that has moved or changed"
 
-#: The parts of a case's id that describe the origin of its model or dataset.
+#: The parts of a case's id that describe the origin of its model or dataset, as keys of JSON.
 ORIGIN = ("target", "distribution", "version", "source")
 
 
@@ -42,9 +43,11 @@ def _name(case: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _has_moved(case: Case, before: Mapping[str, Any]) -> bool:
+    now = [to_json(choice) for choice in (case.model, case.dataset)]
+    earlier = [before["model"], before["dataset"]]
     return any(
-        getattr(choice, name) != given.get(name, "")
-        for choice, given in ((case.model, before["model"]), (case.dataset, before["dataset"]))
+        one[name] != other.get(name, "")
+        for one, other in zip(now, earlier, strict=True)
         for name in ORIGIN
     )
 
