@@ -133,3 +133,20 @@ def test_jobs_limits_parallel_jobs(
     assert len(spans) == 4
     for (start, seconds), (following, _) in itertools.pairwise(spans):
         assert start + seconds <= following + 0.05
+
+
+def test_jobs_below_one_are_refused() -> None:
+    with pytest.raises(UsageError, match="at least one CPU core"):
+        make_executor(cores=0)
+
+
+def test_threads_all_does_not_depend_on_jobs(
+    seqbench_cli: Callable[..., Any], write_suite: Callable[[str], Path]
+) -> None:
+    """A run that is resumed with other --jobs keeps what was timed."""
+    text = SUITE.replace("seeds: 2", "seeds: 1").replace("batch_sizes", "threads: all, batch_sizes")
+    suite = write_suite(text)
+    assert seqbench_cli("run", suite, "--jobs", 1).returncode == 0
+    again = seqbench_cli("run", suite, "--resume", "--dry-run").stdout
+    assert "latency: nothing would be timed" in again
+    assert "0 of 6 would be measured" in again

@@ -31,9 +31,13 @@ from small_runs import (
 )
 
 from seqbench.measure.latency.figures import Samples
+from seqbench.plan.expand import make_plan
+from seqbench.plugins.discovery import load_plugins
+from seqbench.runner.resume.moved import moved_trials
 from seqbench.store.files import read_compressed
 from seqbench.store.find import find_run, find_runs
 from seqbench.store.run_folder import RunFolder
+from seqbench.suite.validate import parse_suite
 
 #: Fields of a record that differ between runs: times and file stamps.
 TIMED = ("started", "seconds", "attempts", "weights_stamp")
@@ -352,3 +356,18 @@ def test_a_results_folder_that_disappears_during_timing_is_not_blamed_on_a_model
     assert "while being timed" not in stderr
     assert "resume with" not in stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_trial_with_other_settings_has_not_moved(undisturbed: Path) -> None:
+    """Only the package may differ: other settings are a reason of their own."""
+    folder = RunFolder(undisturbed)
+    before = folder.plan_or({})
+    plan = make_plan(parse_suite(textwrap.dedent(SUITE), registry=load_plugins()), load_plugins())
+    plan = plan.on({"cpu": ""})
+    for case in before["cases"]:
+        case["model"]["source"] = "0123456789"
+    assert len(moved_trials(plan, before)) == len(plan.trials)
+    for case in before["cases"]:
+        case["train"]["epochs"] += 1
+    assert moved_trials(plan, before) == {}
+    assert moved_trials(plan, {"cases": [{}], "trials": []}) == {}

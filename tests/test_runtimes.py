@@ -54,7 +54,7 @@ WAYS = """
 
     def repeats(model, inputs, *, threads):
         answer = model(inputs)
-        return seqbench.PreparedCall(lambda x: answer)
+        return PreparedCall(lambda x: answer)
 
     def halves(model, inputs, *, threads):
         for parameter in model.parameters():
@@ -277,3 +277,9 @@ def test_compile_never_times_eager_mode(
     assert done.returncode == 1
     assert "graph_breaks" not in done.stdout
     assert reason in done.stderr
+
+
+@pytest.mark.parametrize("value", [True, 1.5, float("nan"), "1"])
+def test_a_fact_that_records_cannot_hold_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match="fact 'graph_breaks'"):
+        PreparedCall(lambda x: x, {"graph_breaks": value})

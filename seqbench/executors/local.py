@@ -6,8 +6,9 @@ import contextlib
 import os
 import resource
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class LocalExecutor:
                     before = tuple(one.attempt for one in killed.get(job.id, ()))
                     try:
                         with interrupts_wait():
-                            running.append(_Running(job, self.open(job, workspace)))
+                            running.append(_Running(job, partial(self.open, workspace=workspace)))
                     except WorkerError as error:
                         yield Outcome(
                             job, "crashed", str(error), started=utc_now(), attempts=before
@@ -135,12 +136,13 @@ def _cores(job: Job) -> int:
 class _Running:
     """A job and the worker that runs it."""
 
-    def __init__(self, job: Job, worker: WorkerProcess):
-        self.job, self.worker = job, worker
+    def __init__(self, job: Job, start: Callable[[Job], WorkerProcess]):
+        self.job = job
         self.started = utc_now()
-        self.clock = time.monotonic()
+        self.clock = time.monotonic()  # starting the worker counts
         self.deadline = None if job.limit is None else self.clock + job.limit
         self.killed = False
+        self.worker = start(job)
 
     def poll(self, listener: Listener) -> Outcome | None:
         """Pass on the worker's messages; returns its outcome if it has ended."""

@@ -27,5 +27,7 @@ def make_executor(name: str = DEFAULT, *, cores: int | None = None) -> Executor:
     """
     if name not in EXECUTORS:
         raise UsageError(f"unknown executor {name!r}; available: {', '.join(EXECUTORS)}")
+    if cores is not None and cores < 1:
+        raise UsageError(f"jobs is {cores}, but at least one CPU core is needed")
     executor: Executor = import_object(EXECUTORS[name])(cores=cores)
     return executor

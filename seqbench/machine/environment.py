@@ -47,7 +47,6 @@ def describe_environment() -> dict[str, Any]:
         "governor": linux.text(Path("/", linux.CPU, "cpu0/cpufreq/scaling_governor")),
         "memory_bytes": machine_memory(),
         "cgroup_memory_max": _memory_limit(),
-        "git": _git_state(),
         "tf32": {
             "matmul": torch.backends.cuda.matmul.allow_tf32,
             "cudnn": torch.backends.cudnn.allow_tf32,
@@ -70,13 +69,14 @@ def _memory_limit() -> str | None:
     return None if found is None else str(found.memory_bytes or "max")
 
 
-def _git_state() -> str | None:
+def git_state() -> str | None:
     """Commit of the folder the run was started in, with ``+`` if it has changes."""
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=5,
         )
     except (OSError, subprocess.TimeoutExpired):

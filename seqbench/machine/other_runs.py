@@ -23,7 +23,7 @@ class Mark:
         self._file, self._met = file, False
         if file is not None:
             self._met = not _lock(file, fcntl.LOCK_EX)
-            file.write(b"." * self._met)
+            file.write(b"." if self._met else b"")
             _lock(file, fcntl.LOCK_SH)
             self._size = file.seek(0, 2)
 

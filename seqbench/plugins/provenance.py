@@ -7,7 +7,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seqbench.errors import PluginError
@@ -30,7 +30,8 @@ def source_of(import_path: str, distribution: str) -> str:
     The source is (:func:`_scope`):
 
     - the module, a file or a package folder, that an entry point of the distribution names, if it
-      contains the function and imports nothing else of its outermost package;
+      contains the function and imports nothing else of its outermost package; with the
+      ``__init__.py`` of every package around it, which Python runs first;
     - otherwise the function's outermost package. If no entry point of the distribution contains
       it, the modules that its entry points name are also covered.
 
@@ -98,8 +99,18 @@ def _files(module: str) -> list[tuple[str, Path]]:
     roots = [Path(place) for place in spec.submodule_search_locations or ()]
     if not roots:
         return [(outermost, Path(spec.origin))] if spec.origin and not inner else []
-    paths = [(root, path) for root in roots for path in _python(root.joinpath(*inner))]
+    paths = [
+        (root, path)
+        for root in roots
+        for path in [*_around(root, inner), *_python(root.joinpath(*inner))]
+    ]
     return [(path.relative_to(root).as_posix(), path) for root, path in paths]
+
+
+def _around(root: Path, inner: Sequence[str]) -> list[Path]:
+    """The ``__init__.py`` of each package around a module."""
+    paths = [root.joinpath(*inner[:depth], "__init__.py") for depth in range(len(inner))]
+    return [path for path in paths if path.is_file()]
 
 
 def _imports_siblings(module: str) -> bool:

@@ -32,7 +32,7 @@ class RunContext:
     """What the phases of a run share.
 
     Args:
-        available: the devices of the machine, each with its description.
+        environment: the machine (see :func:`.describe_environment`).
         earlier: results of earlier attempts at this run.
         retry_failed: whether failed trials and measurements are retried.
     """
@@ -42,9 +42,22 @@ class RunContext:
     executor: Executor
     progress: Progress
     workspace: Workspace
-    available: Mapping[str, str]
+    environment: Mapping[str, Any]
     earlier: Earlier = field(default_factory=Earlier)
     retry_failed: bool = False
+
+    @property
+    def available(self) -> Mapping[str, str]:
+        """The devices of the machine, each with its description."""
+        devices: Mapping[str, str] = self.environment["devices"]
+        return devices
+
+    @property
+    def all_cores(self) -> int:
+        """What ``threads: all`` stands for: the cores of the machine, however many are used for
+        training.
+        """
+        return int(self.environment["cores"])
 
     def do(self, phase: str, jobs: Sequence[Job]) -> Iterable[Outcome]:
         """Run the jobs of a phase, with progress and a line in the run's log for each."""

@@ -80,7 +80,7 @@ def preview(suite: Path, selection: Selection, resume: Resume, progress: Progres
         executor=executor,
         progress=progress,
         workspace=local_workspace(folder.path),
-        available=environment["devices"],
+        environment=environment,
         earlier=earlier,
         retry_failed=resume.retry_failed,
     )

@@ -116,7 +116,7 @@ def start_run(
                 executor=executor,
                 progress=progress,
                 workspace=local_workspace(folder.path, data_dir),
-                available=environment["devices"],
+                environment=environment,
                 earlier=earlier,
                 retry_failed=request.resume is not None and request.resume.retry_failed,
             )

@@ -35,6 +35,9 @@ FACTS: Mapping[str, str] = {
     "graph_breaks": "number of graph breaks: parts of the model left in eager mode",
 }
 
+#: Facts that are whole numbers.
+COUNTS = ("graph_breaks",)
+
 
 @dataclass(frozen=True)
 class PreparedCall:
@@ -46,7 +49,7 @@ class PreparedCall:
             ``first_call_s``, seqbench measures it.
 
     Raises:
-        ValueError: ``call`` is not callable, or a fact is unknown or not a finite number.
+        ValueError: ``call`` is not callable, or a fact is unknown or not a number of its kind.
     """
 
     call: Callable[[Tensor], Tensor]
@@ -58,8 +61,12 @@ class PreparedCall:
         for name, value in self.facts.items():
             if name not in FACTS:
                 raise ValueError(f"unknown fact {name!r}; available: {', '.join(FACTS)}")
-            if not isinstance(value, (int, float)) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ValueError(f"fact {name!r} is {value!r}, not a number")
+            if not math.isfinite(value):
                 raise ValueError(f"fact {name!r} is {value!r}, not a finite number")
+            if name in COUNTS and not isinstance(value, int):
+                raise ValueError(f"fact {name!r} is {value!r}, not a whole number")
 
 
 class Prepare(Protocol):

@@ -15,7 +15,7 @@ from seqbench.devices.registry import device_for
 from seqbench.errors import StoreError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.provenance import check_unchanged, source_of, version_of
-from seqbench.store.files import stamp
+from seqbench.store.files import replace_file, stamp
 from seqbench.training.data import open_splits, prepare_dataset
 from seqbench.workers.context import JobContext
 
@@ -130,8 +130,6 @@ def _save(model: Any, path: Path) -> str:
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_model
-
-    from seqbench.store.files import replace_file
 
     try:
         with replace_file(path) as partial:

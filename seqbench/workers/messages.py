@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from seqbench.plugins.choice import to_json
+from seqbench.records import STATUSES
 from seqbench.workers.context import Workspace
 
 #: The keys of a worker's messages, and the keys that only occur together.
@@ -82,5 +83,12 @@ def is_valid_message(message: Mapping[str, Any]) -> bool:
         return False
     if not all(part & message.keys() in (set(), part) for part in TOGETHER):
         return False
-    done = message.get("done", dict.fromkeys(DONE, ""))
-    return done.keys() == DONE and isinstance(done["result"] or {}, dict)
+    if "done" not in message:
+        return True
+    done = message["done"]
+    return (
+        done.keys() == DONE
+        and done["status"] in STATUSES
+        and isinstance(done["reason"], str)
+        and isinstance(done["result"] or {}, dict)
+    )

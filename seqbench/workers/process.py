@@ -73,7 +73,7 @@ class WorkerProcess:
             self.folder = TemporaryDirectory(dir=_WORKERS_FOLDER.path(), ignore_cleanup_errors=True)
             pipe: tuple[Connection, Connection] = context.Pipe()
             self.capture = Capture(log)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # no more threads, too
             raise WorkerError(f"cannot start a worker process: {error}") from error
         self.channel, theirs = Channel(pipe[0]), pipe[1]
         assignment = replace(assignment, folder=self.folder.name)

@@ -58,8 +58,7 @@ def contests_of(cases: Sequence[TrainedCase], run: RunContext) -> list[Contest]:
 
 
 def _settings(latency: Latency, run: RunContext) -> TimingSettings:
-    cores = run.executor.cores
-    threads = [cores if number == "all" else int(number) for number in latency.threads]
+    threads = [run.all_cores if number == "all" else int(number) for number in latency.threads]
     return TimingSettings(
         budget=latency.budget,
         batch_sizes=latency.batch_sizes,

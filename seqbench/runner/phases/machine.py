@@ -9,7 +9,7 @@ from typing import Any
 from seqbench.errors import WorkerError
 from seqbench.executors.base import Executor, Job, Listener
 from seqbench.machine.doctor import DoctorPayload
-from seqbench.machine.environment import EnvironmentPayload
+from seqbench.machine.environment import EnvironmentPayload, git_state
 from seqbench.runner.context import Progress, RunContext, local_workspace
 
 #: Time limit in seconds for describing the machine, including the import of torch.
@@ -37,7 +37,7 @@ def machine_environment(executor: Executor, progress: Progress) -> dict[str, Any
     outcome = next(iter(executor.run([job], local_workspace(Path()), Listener())))
     if outcome.status != "ok":
         raise WorkerError(f"torch does not work on this machine: {outcome.reason}")
-    return dict(outcome.result)
+    return {**outcome.result, "git": git_state()}  # of the folder that the run was started in
 
 
 def diagnose_machine(run: RunContext) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqbench.records import CaseRecord, TrialRecord
+from seqbench.runner.resume.eligibility import check_resumable
+from seqbench.runner.resume.kept_trials import Decision, decide
+from seqbench.runner.resume.moved import moved_line
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import Selection
 
 if TYPE_CHECKING:
     from seqbench.plan.expand import Plan
-    from seqbench.runner.resume.kept_trials import Decision
 
 #: What a run adds to its environment when it measures latency.
 NOTED = ("doctor", "disturbed")
@@ -74,10 +76,6 @@ def read_earlier(
     Raises:
         UsageError: it cannot be resumed on this machine or with this selection.
     """
-    from seqbench.runner.resume.eligibility import check_resumable
-    from seqbench.runner.resume.kept_trials import decide
-    from seqbench.runner.resume.moved import moved_line
-
     folder = resume.folder
     check_resumable(folder, plan, selection, environment)
     decisions = list(decide(plan, folder, retry_failed=resume.retry_failed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from seqbench.executors.base import Activity, Job
 from seqbench.measure.latency.contest import Contest
@@ -42,7 +43,7 @@ def fingerprints_of(
         static: the jobs that measure cost and memory.
     """
     found = {
-        job_key(job): fingerprint([payload_to_json(job.payload), digests[0]])
+        job_key(job): fingerprint([_identity(job), digests[0]])
         for job in static
         if job.group == case
     }
@@ -50,6 +51,14 @@ def fingerprints_of(
         if any(rival.id == case for rival in contest.cases):
             found[contest.id] = fingerprint([contest.settings.identity(), list(digests)])
     return found
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    """What the figures of a job depend on, beside the weights: without the names of files."""
+    payload = payload_to_json(job.payload)
+    subject = payload.pop("subject", {})
+    known = {key: value for key, value in subject.items() if key not in ("data", "weights")}
+    return {"id": job.group, **known, **payload}
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from seqbench.plan.cases import Case
 from seqbench.plan.expand import Plan
 from seqbench.plugins.choice import to_json
+from seqbench.records import fingerprint
 from seqbench.store.run_folder import RunFolder
 
 #: Why such a trial is run again.
@@ -26,8 +27,11 @@ def moved_trials(plan: Plan, before: Mapping[str, Any]) -> dict[str, str]:
     Args:
         before: the earlier plan, as in ``plan.json``.
     """
-    cases = {_name(case): case for case in before["cases"]}
-    ids = {(one["case"], one["seed"]): one["id"] for one in before["trials"]}
+    try:
+        cases = {_name(case): case for case in before["cases"]}
+        ids = {(one["case"], one["seed"]): one["id"] for one in before["trials"]}
+    except (KeyError, TypeError):  # not a plan that seqbench has written
+        return {}
     found: dict[str, str] = {}
     for trial in plan.trials:
         case = trial.case
@@ -43,13 +47,20 @@ def _name(case: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _has_moved(case: Case, before: Mapping[str, Any]) -> bool:
-    now = [to_json(choice) for choice in (case.model, case.dataset)]
-    earlier = [before["model"], before["dataset"]]
-    return any(
-        one[name] != other.get(name, "")
-        for one, other in zip(now, earlier, strict=True)
-        for name in ORIGIN
-    )
+    """Whether a case differs from an earlier one in the origin of its model or dataset alone."""
+    now = (to_json(case.model), to_json(case.dataset))
+    earlier = (before["model"], before["dataset"])
+    same = _settings(now, case.train) == _settings(earlier, before["train"])
+    return same and _origins(now) != _origins(earlier)
+
+
+def _settings(choices: Iterable[Mapping[str, Any]], train: Mapping[str, Any]) -> str:
+    parts = [{key: one[key] for key in one if key not in ORIGIN} for one in choices]
+    return fingerprint([parts, train])
+
+
+def _origins(choices: Iterable[Mapping[str, Any]]) -> list[Any]:
+    return [one.get(key, "") for one in choices for key in ORIGIN]
 
 
 def moved_line(folder: RunFolder, moved: int, recorded: int) -> str:
