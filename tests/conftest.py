@@ -68,7 +68,7 @@ def install_encoder(site: Path, name: str, encoder: str, code: str) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder for plugin packages that this process and the programs it starts import from."""
     folder = tmp_path / "site"
     folder.mkdir()

@@ -12,12 +12,13 @@ from rich.console import Console
 from suite_registry import REGISTRY
 
 from seqbench.plan.expand import make_plan
-from seqbench.records import Comparison, TrialRecord
+from seqbench.records import Comparison, Status, TrialRecord
 from seqbench.report.columns.column import Column
 from seqbench.report.columns.table import result_tables
 from seqbench.report.terminal.report import print_report
 from seqbench.suite.validate import parse_suite
-from seqbench.summary.document import build_document as made_document
+from seqbench.summary.document import build_document
+from seqbench.summary.schema import Document
 
 #: rnn is far below lstm and gru, which are close. With 8 seeds, 3 pairs can be distinguished if all
 #: differences have the same sign.
@@ -40,7 +41,7 @@ def made(
     diverged: tuple[str, ...] = (),
     comparisons: Callable[[list[str]], list[Comparison]] = lambda ids: [],
     **metrics: Any,
-) -> dict[str, Any]:
+) -> Document:
     """The document of a run of that suite, with these figures for one dataset."""
     suite = parse_suite(textwrap.dedent(text), registry=REGISTRY)
     seeds = max((len(some) for some in figures.values()), default=0)
@@ -49,11 +50,12 @@ def made(
     trials = []
     for trial in planned.trials:
         value = figures[trial.case.model.name][trial.seed]
-        status = "diverged" if trial.case.label in diverged and trial.seed == 0 else "ok"
-        found = {"value": value, "last": value, "best": value, **metrics}
-        given = (status, "", "mse" if dataset == "adding" else "accuracy", found)
-        trials.append(TrialRecord(trial.id, trial.case.id, trial.seed, *given))
-    return made_document(
+        status: Status = "diverged" if trial.case.label in diverged and trial.seed == 0 else "ok"
+        found: Any = {"value": value, "last": value, "best": value, **metrics}
+        metric = "mse" if dataset == "adding" else "accuracy"
+        ended = TrialRecord(trial.id, trial.case.id, trial.seed, status, "", metric, found)
+        trials.append(ended)
+    return build_document(
         "results/x",
         state={"suite": "x", "status": "finished"},
         plan=planned.to_dict(),
@@ -64,13 +66,13 @@ def made(
     )
 
 
-def shown(document: dict[str, Any], width: int = 80, of: Callable[..., None] = print_report) -> str:
-    console = Console(file=io.StringIO(), width=width, highlight=False)
-    of(document, console=console)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+def shown(document: Document, width: int = 80, of: Callable[..., None] = print_report) -> str:
+    file = io.StringIO()
+    of(document, console=Console(file=file, width=width, highlight=False))
+    text = file.getvalue()
     assert max(cell_len(line) for line in text.splitlines()) <= width
     return text
 
 
-def column(document: dict[str, Any], field: str) -> Column:
+def column(document: Document, field: str) -> Column:
     return next(c for c in result_tables(document)[0].columns if c.field == field)

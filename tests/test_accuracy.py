@@ -16,7 +16,7 @@ from made_documents import FIGURES, TINY, column, made, shown
 from torch import nn
 
 from seqbench.errors import UsageError
-from seqbench.records import Comparison
+from seqbench.records import Comparison, Verdict
 from seqbench.report import notes
 from seqbench.report.columns.table import result_tables
 from seqbench.report.exports.csv import to_csv
@@ -24,6 +24,7 @@ from seqbench.report.exports.latex import to_latex
 from seqbench.report.exports.markdown import to_markdown
 from seqbench.report.terminal.confusion import confusions, print_confusion
 from seqbench.report.terminal.pairs import print_pairs, verdict_words
+from seqbench.summary.schema import Document
 from seqbench.training import loop
 from seqbench.training.confusion import Confusion
 from seqbench.training.evaluation import evaluate
@@ -121,7 +122,7 @@ def latencies(ids: list[str]) -> list[Comparison]:
     """Comparisons of a contest of the three: the second is the fastest at batch 1."""
     at = {"batch_size": 1, "length": 8, "threads": 1, "runtime": "eager"}
     rnn, lstm, gru = ids
-    given = [
+    given: list[tuple[str, str, float, Verdict]] = [
         (rnn, lstm, 1.5, "worse"),
         (rnn, gru, 1.0, "no difference"),
         (lstm, gru, 0.6, "better"),
@@ -137,14 +138,15 @@ def latencies(ids: list[str]) -> list[Comparison]:
     ]  # fmt: skip
 
 
-def with_latencies() -> dict[str, Any]:
+def with_latencies() -> Document:
     document = made(FIGURES, comparisons=latencies)
     entry = {"threads": 1, "p90_s": None, "p99_s": None, "n": 50, "processes": 5, "unstable": False}
     for case, median in zip(document["cases"], (3e-4, 2e-4, 3.1e-4), strict=True):
-        case["latency"] = [
+        timed: list[Any] = [
             {"batch_size": size, "median_s": median, "low_s": median, "high_s": median, **entry}
             for size in (1, 64)
         ]
+        case["latency"] = timed
     return document
 
 
@@ -229,14 +231,14 @@ def test_numbers_have_no_classes_and_thousands_of_classes_no_matrix() -> None:
     assert list(found) == ["confusion_reason"]
 
 
-def classified(n: int, names: list[str] | None = None) -> dict[str, Any]:
+def classified(n: int, names: list[str] | None = None) -> Document:
     """A document whose cases confuse each class with the next, in 1 of 10 sequences."""
     counts = [[90 if p == t else 10 if p == (t + 1) % n else 0 for p in range(n)] for t in range(n)]
     classes = names or [f"class {number}" for number in range(n)]
     return made(FIGURES, confusion=counts, recall=[0.9] * n, classes=classes)
 
 
-def confusion_text(document: dict[str, Any], name: str, width: int = 80) -> str:
+def confusion_text(document: Document, name: str, width: int = 80) -> str:
     return shown(
         document, width, of=lambda document, console: print_confusion(document, name, console)
     )

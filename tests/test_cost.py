@@ -46,7 +46,10 @@ def test_the_kernels_are_those_seen_by_the_profiler(name: str) -> None:
     assert found == {key: seen[key] for key in found}
 
 
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
+@pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
+    reason="needs oneDNN",
+)
 def test_only_the_lstm_is_fused_on_a_cpu() -> None:
     assert ops(built("lstm"))["aten::mkldnn_rnn_layer"] == 1
     stepwise = ops(built("gru"))
@@ -70,7 +73,11 @@ def test_scattered_weights_are_flagged_and_noted() -> None:
     (warning,) = found["warnings"]
     assert "flatten_parameters" in warning
     case = {"label": "lstm", "id": "", "dataset": "d", "device": "cuda:0", "latency": []}
-    document = {"status": "finished", "environment": {}, "cases": [{**case, "warnings": [warning]}]}
+    document: Any = {
+        "status": "finished",
+        "environment": {},
+        "cases": [{**case, "warnings": [warning]}],
+    }
     assert warnings_below(document) == [f"lstm: {warning}."]
 
 

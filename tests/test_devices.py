@@ -120,11 +120,12 @@ def test_no_other_file_compares_a_devices_name() -> None:
         if path.parent.name == "devices":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            compared: list[ast.expr] = []
             if isinstance(node, ast.Compare):
                 compared = [node.left, *node.comparators]
             elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "startswith":
                 compared = node.args
+            else:
+                continue
             texts = {part.value for each in compared for part in ast.walk(each)
                      if isinstance(part, ast.Constant)}  # fmt: skip
             assert not texts & kinds, f"{path}:{node.lineno}"
@@ -257,7 +258,7 @@ class _Nvml:
 
 def test_the_drivers_list_of_gpu_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     nvml = _Nvml()
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
     assert nvidia.processes() == [
         nvidia.GpuProcess(123, "/usr/bin/python, with comma", 2**29),
         nvidia.GpuProcess(9, "unknown", None),
@@ -283,7 +284,7 @@ def test_the_drivers_list_of_gpu_processes(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_driver_that_is_not_there_or_fails_says_so(
     monkeypatch: pytest.MonkeyPatch, nvml: _Nvml, reason: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
     with pytest.raises(DeviceError) as refused:
         nvidia.processes()
     assert str(refused.value) == reason

@@ -34,7 +34,8 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def named_blocks(page: Path) -> dict[str, list[str]]:
     """The code blocks of a page by the file name that the text before them gives."""
-    text, found = page.read_text("utf-8"), {}
+    text = page.read_text("utf-8")
+    found: dict[str, list[str]] = {}
     for match in BLOCK.finditer(text):
         names = re.findall(r"`([\w/-]+\.(?:py|toml|yaml))`", text[: match.start()].split("```")[-1])
         if names:

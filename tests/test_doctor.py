@@ -69,9 +69,8 @@ def test_who_was_busy_between_two_moments() -> None:
         {7: ProcessTime("a", 0.7), 8: ProcessTime("own", 0.4), 10: ProcessTime("d", 0.2)},
     )
     assert cpu_time.busy(before, after, 2.0, own=8) == pytest.approx(0.7 / 2)
-    assert cpu_time.busiest(before, after, 2.0, own=8) == [
-        ("a (7)", pytest.approx(0.6 / 2)), ("d (10)", pytest.approx(0.2 / 2)),
-    ]  # fmt: skip
+    expected: list[Any] = [("a (7)", pytest.approx(0.6 / 2)), ("d (10)", pytest.approx(0.2 / 2))]
+    assert cpu_time.busiest(before, after, 2.0, own=8) == expected
     assert cpu_time.stolen(before, after) == pytest.approx(0.2 / 4)
     nothing = CpuTime({"user": 1.0, "idle": 1.0})  # as on macOS
     assert cpu_time.stolen(nothing, nothing) is None
@@ -179,15 +178,15 @@ def test_the_clock_moves_on_and_reading_it_costs_something() -> None:
 @pytest.mark.parametrize(("noise", "lines"), [(0.05, 1), (0.01, 0), (None, 0)])
 def test_a_run_on_a_noisy_machine_carries_a_warning(noise: float | None, lines: int) -> None:
     environment = {} if noise is None else {"doctor": {"noise": noise}}
-    document = {
+    document: Any = {
         "status": "finished", "cases": [], "environment": environment,
         "measure": {"latency": {"precision": 0.02}},
     }  # fmt: skip
     found = caveats(document)
     assert len(found) == lines
     assert not found or "too noisy to measure latency to ±2 %" in found[0]
-    assert caveats({**document, "measure": {"latency": None}}) == []
-    assert caveats({**document, "measure": {}}) == []
+    assert caveats(document | {"measure": {"latency": None}}) == []
+    assert caveats(document | {"measure": {}}) == []
 
 
 @pytest.mark.slow

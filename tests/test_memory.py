@@ -75,6 +75,7 @@ class Known(nn.Module):
         self.floats = block * MIB // 4
 
     def forward(self, x: Tensor) -> Tensor:
+        held: Tensor
         if torch.is_grad_enabled():
             held = _Held.apply(self.scale, self.floats)
         else:
@@ -248,9 +249,9 @@ def shown(measurements: list[Measurement], width: int = 80, device: str = "cpu")
         trials=[],
         cases=[CaseRecord("lstm-0", tuple(measurements))],
     )
-    console = Console(width=width, file=io.StringIO())
-    print_memory(made, console)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    file = io.StringIO()
+    print_memory(made, Console(width=width, file=file))
+    text = file.getvalue()
     assert max(map(len, text.splitlines())) <= width
     return text
 

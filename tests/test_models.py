@@ -61,7 +61,7 @@ def test_every_task_gets_an_answer_of_its_shape(
 
 
 def test_the_last_readout_of_a_bidirectional_net_is_the_end_of_each_direction() -> None:
-    model = build_model(choice("gru", hidden_size=4, bidirectional=True), LABELS)
+    model: Any = build_model(choice("gru", hidden_size=4, bidirectional=True), LABELS)
     x = torch.rand(2, 28, 28)
     network = model.encoder.network
     final = network(x)[1]  # (directions, batch, hidden)
@@ -72,9 +72,9 @@ def test_the_last_readout_of_a_bidirectional_net_is_the_end_of_each_direction() 
 def test_building_draws_random_numbers_for_the_weights_only() -> None:
     """Determining the hidden size must not advance the random state."""
     torch.manual_seed(3)
-    model = build_model(choice("lstm", hidden_size=5), LABELS)
+    model: Any = build_model(choice("lstm", hidden_size=5), LABELS)
     torch.manual_seed(3)
-    network = torch.nn.LSTM(28, 5, batch_first=True)
+    network: Any = torch.nn.LSTM(28, 5, batch_first=True)
     head = torch.nn.Linear(5, 10)
     assert torch.equal(model.encoder.network.weight_ih_l0, network.weight_ih_l0)
     assert torch.equal(model.head.weight, head.weight)

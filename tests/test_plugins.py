@@ -13,8 +13,9 @@ from conftest import install
 
 from seqbench import ModelSpec
 from seqbench.errors import UnknownName
-from seqbench.plugins.discovery import GROUP, load_plugins
+from seqbench.plugins.discovery import load_plugins
 from seqbench.plugins.hookspecs import hookimpl, hookspec
+from seqbench.plugins.registry import GROUP
 
 GOOD = """
     import seqbench
@@ -144,7 +145,9 @@ def test_an_unknown_name_of_a_broken_plugin_shows_the_reason(site: Path) -> None
         load_plugins().model("mamba")
 
 
-def test_the_plugins_command_shows_broken_ones(site: Path, seqbench_cli) -> None:
+def test_the_plugins_command_shows_broken_ones(
+    site: Path, seqbench_cli: Callable[..., Any]
+) -> None:
     install(site, "sick-plugin", {"sick": "import no_such_module_anywhere"}, "sick = sick")
     shown = seqbench_cli("plugins")
     assert shown.returncode == 0
@@ -165,7 +168,9 @@ def test_one_distribution_that_offers_a_name_twice_keeps_the_first(site: Path) -
     assert second.error == "model 'twin' is already offered by 'a'"
 
 
-def test_what_a_plugin_prints_does_not_reach_stdout(site: Path, seqbench_cli) -> None:
+def test_what_a_plugin_prints_does_not_reach_stdout(
+    site: Path, seqbench_cli: Callable[..., Any]
+) -> None:
     code = "print('noisy at import')" + GOOD.format(name="noisy").replace("\n    ", "\n")
     install(site, "noisy", {"noisy": code}, "noisy = noisy")
     done = seqbench_cli("schema")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import runner_environment
@@ -47,6 +48,6 @@ def test_a_model_is_timed_through_pytest_benchmark(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"mode": "pure"}, {"task": "features/labels"}])
-def test_an_unknown_mode_or_task_is_reported(wrong: dict[str, str]) -> None:
+def test_an_unknown_mode_or_task_is_reported(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"unknown (mode|task) .*; available: .*params="):
         _time(None, "gru", **wrong)

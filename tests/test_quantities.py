@@ -126,7 +126,7 @@ def test_a_quantity_from_outside_is_in_the_exports(run: Path) -> None:
     assert found[first] == ("0.25", "0.2475", "a")
     assert found[last] == ("", "", "")
     assert "energy, batch 1, J" in shown(run, "--format", "markdown")
-    case = next(c for c in seqbench.Run.open(run).document["cases"] if c["id"] == first)
+    case: Any = next(c for c in seqbench.Run.open(run).document["cases"] if c["id"] == first)
     assert case["energy"] == [{"batch_size": 1, "mean": 0.25, "low": 0.2475, "high": 0.2525}]
 
 
@@ -235,6 +235,7 @@ def test_a_quantity_from_outside_is_measured_by_the_runner(
         """
     )
     done = start_run(Request(suite, Selection()), out=tmp_path)
+    case: Any
     (case,) = done.document["cases"]
     size = next(done.path.glob("weights/*")).stat().st_size
     assert case["energy"] == [{"batch_size": 4, "mean": pytest.approx(size / 1e9)}]

@@ -17,7 +17,7 @@ from seqbench.suite.validate import load_suite
 REFERENCE = ROOT / "results" / "reference"
 
 
-def document(name: str) -> dict[str, Any]:
+def document(name: str) -> Any:
     return seqbench.Run.open(REFERENCE / name).document
 
 

@@ -178,8 +178,8 @@ def test_a_resume_without_options_uses_the_original_ones(
     process = start(tmp_path, "--resume", str(run), "--json")
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
-    options = "--set train.epochs=1 --set 'measure=[accuracy]' --model rnn --seeds 1"
-    assert f"resuming {run} (with {options}): 0 of 1 trials already done" in stderr
+    original = "--set train.epochs=1 --set 'measure=[accuracy]' --model rnn --seeds 1"
+    assert f"resuming {run} (with {original}): 0 of 1 trials already done" in stderr
     assert "warning" not in stderr
     assert begun(run).keys() == before.keys()
     assert json.loads(stdout)["unplanned"] == 0

@@ -138,10 +138,10 @@ def test_printed_figures_can_be_recomputed_from_the_samples(
         assert [{**m.settings, **m.values} for m in again] == [*case["latency"], *case["step"]]
         assert {window["process"] for window in samples.windows} == {0, 1, 2}
         assert {block["round"] for block in samples.blocks} >= {0, 1, 2}
-    again = [dataclasses.asdict(one) for one in compare_cases(timed, dict.fromkeys(timed, ""))]
+    compared = [dataclasses.asdict(one) for one in compare_cases(timed, dict.fromkeys(timed, ""))]
     kept = [one for one in tiny_document["comparisons"] if one["quantity"] in ("latency", "step")]
     assert len({one["met"] for one in kept} - {""}) == 1
-    assert again == [{**one, "met": ""} for one in kept]
+    assert compared == [{**one, "met": ""} for one in kept]
     assert [one["settings"]["batch_size"] for one in kept] == [1, 8, 1]
 
 

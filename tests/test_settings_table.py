@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from made_documents import FIGURES, made, shown
 
-from seqbench.records import Comparison
+from seqbench.records import Comparison, Verdict
 from seqbench.report.exports.csv import to_csv
 from seqbench.report.exports.latex import to_latex
 from seqbench.report.terminal.pairs import print_pairs
 
-AXES = {
+AXES: dict[str, tuple[Any, ...]] = {
     "runtime": ("eager", "compile"),
     "threads": (1, 2),
     "length": (20, 80),
@@ -32,7 +32,11 @@ def entry(settings: dict[str, Any], median: float, half: float = 0.01) -> dict[s
 
 def verdicts(ids: list[str]) -> list[Comparison]:
     """The second is the fastest at every setting; the others do not differ."""
-    given = [(0, 1, 1.5, "worse"), (0, 2, 1.0, "no difference"), (1, 2, 0.6, "better")]
+    given: list[tuple[int, int, float, Verdict]] = [
+        (0, 1, 1.5, "worse"),
+        (0, 2, 1.0, "no difference"),
+        (1, 2, 0.6, "better"),
+    ]
     return [
         Comparison(
             "latency", ids[a], ids[b], scale="ratio", effect=effect, low=0.9 * effect,
@@ -44,9 +48,9 @@ def verdicts(ids: list[str]) -> list[Comparison]:
 
 
 @pytest.fixture
-def document() -> dict[str, Any]:
+def document() -> Any:
     """Three cases at sixteen settings; the first is very imprecise at one of them."""
-    found = made(FIGURES, comparisons=verdicts)
+    found: Any = made(FIGURES, comparisons=verdicts)
     for case, median in zip(found["cases"], (3e-4, 2e-4, 3.1e-4), strict=True):
         case["latency"] = [
             entry(at, median * at["length"] * (1 + at["batch_size"] / 20)) for at in SETTINGS
@@ -57,7 +61,7 @@ def document() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("width", [60, 80, 160])
-def test_every_setting_has_a_row(document: dict[str, Any], width: int) -> None:
+def test_every_setting_has_a_row(document: Any, width: int) -> None:
     text = shown(document, width)
     table = text.partition("latency at each setting")[2].partition("?:")[0]
     rows = [line.split() for line in table.splitlines()]
@@ -70,7 +74,7 @@ def test_every_setting_has_a_row(document: dict[str, Any], width: int) -> None:
     assert batch_1_length_20[4:] == ["ms", "6.30", "b", "4.20", "a", "6.51", "b"]
 
 
-def test_other_tables_have_only_the_first_settings(document: dict[str, Any]) -> None:
+def test_other_tables_have_only_the_first_settings(document: Any) -> None:
     text = shown(document, 160)
     assert len([c for c in text.split("latency at each")[0].split() if c == "latency"]) == 2
     assert to_latex(document).count("& latency ") == 2
@@ -78,13 +82,13 @@ def test_other_tables_have_only_the_first_settings(document: dict[str, Any]) -> 
     assert len([name for name in head if name.startswith("latency_") and name.endswith("_s")]) >= 16
 
 
-def test_few_settings_have_columns_and_no_rows(document: dict[str, Any]) -> None:
+def test_few_settings_have_columns_and_no_rows(document: Any) -> None:
     for case in document["cases"]:
         case["latency"] = case["latency"][:4]
     assert "latency at each setting" not in shown(document)
 
 
-def test_an_imprecise_figure_is_marked(document: dict[str, Any]) -> None:
+def test_an_imprecise_figure_is_marked(document: Any) -> None:
     text = shown(document)
     assert "192?" in text
     assert text.count("?") == 2  # and its explanation
@@ -94,14 +98,14 @@ def test_an_imprecise_figure_is_marked(document: dict[str, Any]) -> None:
     assert "rnn (±200.0 % at batch 64, length 80, 2 threads, compile)" in words
 
 
-def test_a_pair_that_was_unstable_is_marked(document: dict[str, Any]) -> None:
+def test_a_pair_that_was_unstable_is_marked(document: Any) -> None:
     text = shown(document, 100, of=print_pairs)
     assert text.count("(unstable)") == 2  # both pairs of that case, at that setting only
     assert "unstable: the interquartile range of one case's calls" in text
     assert "Holm-corrected for all pairs" in text
 
 
-def test_columns_that_do_not_fit_are_named(document: dict[str, Any]) -> None:
+def test_columns_that_do_not_fit_are_named(document: Any) -> None:
     for case in document["cases"]:
         case["cold"] = {"first_call_s": 0.001}
     assert "Not shown at 60 columns: " in shown(document, 60)
@@ -109,14 +113,14 @@ def test_columns_that_do_not_fit_are_named(document: dict[str, Any]) -> None:
     assert "Not shown" not in shown(document, 240)
 
 
-def test_more_threads_than_cores_are_a_warning(document: dict[str, Any]) -> None:
+def test_more_threads_than_cores_are_a_warning(document: Any) -> None:
     document["environment"] = {"cores": 1}
     assert "Latency on 2 threads: this machine has 1 core;" in shown(document, 160)
     document["environment"] = {"cores": 2}
     assert "Latency on 2 threads" not in shown(document, 160)
 
 
-def test_the_exponent_of_latency_is_a_row_of_its_settings(document: dict[str, Any]) -> None:
+def test_the_exponent_of_latency_is_a_row_of_its_settings(document: Any) -> None:
     alike = {"runtime": "eager", "threads": 1, "batch_size": 1}
     for case in document["cases"]:
         fits = [{**alike, "exponent": 0.97, "low": 0.96, "high": 0.98}]

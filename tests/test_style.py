@@ -25,7 +25,7 @@ def trees(*kinds: type[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
 
 def test_functions_are_short() -> None:
     long = {
-        f"{place} {node.name}": node.end_lineno - node.lineno + 1
+        f"{place} {node.name}": (node.end_lineno or 0) - node.lineno + 1
         for place, node in trees(ast.FunctionDef, ast.AsyncFunctionDef)
         if isinstance(node, Function)
         and (node.end_lineno or 0) - node.lineno + 1 > LONGEST_FUNCTION

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from made_documents import FIGURES, TINY, column, made, made_document, shown
+from made_documents import FIGURES, TINY, column, made, shown
 from suite_registry import REGISTRY
 
 from seqbench.errors import SuiteError
@@ -22,6 +22,7 @@ from seqbench.report.exports.markdown import to_markdown
 from seqbench.suite.json_schema import json_schema
 from seqbench.suite.target import PATTERN
 from seqbench.suite.validate import parse_suite
+from seqbench.summary.document import build_document
 from seqbench.summary.steps_to_target import NO_VALIDATION
 
 
@@ -83,14 +84,14 @@ def test_a_target_changes_no_case() -> None:
     assert with_ == without
 
 
-def curve(*validation: float | None) -> tuple[dict[str, Any], ...]:
+def curve(*validation: float | None) -> tuple[Any, ...]:
     return tuple(
         {"epoch": n, "train_loss": 1.0, "steps": 10 * n, **({"validation": v} if v else {})}
         for n, v in enumerate(validation, 1)
     )
 
 
-def targeted(curves: list[tuple[dict[str, Any], ...]], step_s: float | None = None) -> Any:
+def targeted(curves: list[tuple[Any, ...]], step_s: float | None = None) -> Any:
     """The document of one case with a target of 0.85; a curve of () is a seed that diverged."""
     text = f"{textwrap.dedent(TINY)}target: accuracy >= 0.85\nseeds: {len(curves)}\n"
     suite = parse_suite(text, registry=REGISTRY)
@@ -105,7 +106,7 @@ def targeted(curves: list[tuple[dict[str, Any], ...]], step_s: float | None = No
     ]  # fmt: skip
     step = Measurement("training_step", "s", {"batch_size": 100}, {"median_s": step_s})
     cases = [CaseRecord(planned.cases[0].id, (step,))] if step_s else []
-    return made_document(
+    return build_document(
         "results/x", state={"suite": "x", "status": "finished"}, plan=planned.to_dict(),
         environment={}, trials=trials, cases=cases,
     )  # fmt: skip
@@ -148,7 +149,9 @@ def test_unavailable_figures_have_a_reason() -> None:
     other = made(
         FIGURES, text=f"{textwrap.dedent(TINY)}target: accuracy >= 0.85\n", dataset="adding"
     )
-    assert other["cases"][0]["target"]["reason"] == "the metric of this dataset is mse"
+    target = other["cases"][0]["target"]
+    assert target is not None
+    assert target["reason"] == "the metric of this dataset is mse"
 
 
 def test_without_a_target_it_is_not_mentioned() -> None:
