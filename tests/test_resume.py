@@ -22,6 +22,7 @@ from conftest import install, processes_of
 from small_runs import (
     FLAKY,
     FLAKY_SPEC,
+    SUITE,
     TIMED_SUITE,
     begun,
     finish,

@@ -174,7 +174,8 @@ def test_a_resume_without_options_uses_the_original_ones(
     path.unlink()
     RunFolder(run).set_state("interrupted")
     banner = " ".join(seqbench_cli("show").stdout.split())
-    assert f"`seqbench run small.yaml --resume {run.relative_to(tmp_path)}` goes on" in banner
+    command = f"seqbench run small.yaml --resume {run.relative_to(tmp_path)}"
+    assert f"Resume with: `{command}`" in banner
     process = start(tmp_path, "--resume", str(run), "--json")
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
@@ -241,7 +242,7 @@ def test_no_resume_command_is_shown_for_a_running_run(
     folder.set_state("running")
     with folder.locked():
         shown = seqbench_cli("show").stdout
-    assert "This run is not finished" in shown
+    assert "This run has not finished" in shown
     assert "--resume" not in shown
 
 

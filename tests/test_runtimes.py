@@ -54,7 +54,7 @@ WAYS = """
 
     def repeats(model, inputs, *, threads):
         answer = model(inputs)
-        return PreparedCall(lambda x: answer)
+        return seqbench.PreparedCall(lambda x: answer)
 
     def halves(model, inputs, *, threads):
         for parameter in model.parameters():
