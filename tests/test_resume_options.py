@@ -137,7 +137,9 @@ def test_a_resume_requires_the_same_suite_models_and_machine(
         return stderr.splitlines()[-1]
 
     assert "is a run of 'small', not of 'other'" in refused("--set", "name=other")
-    assert "was run with --model (all)" in refused("--model", "gru", "--dry-run")
+    assert "was run without --model: omit --model to resume it" in refused(
+        "--model", "gru", "--dry-run"
+    )
     assert before == {path: path.read_bytes() for path in finished.glob("*.json")}
     environment = json.loads((finished / "environment.json").read_text())
     (finished / "environment.json").write_text(json.dumps({**environment, "cpu": "Other 9000"}))
@@ -218,7 +220,7 @@ def test_latency_is_measured_again_only_if_cases_were_timed_apart(
     assert latency_preview(tmp_path) == "latency: nothing would be timed"
     suite.write_text(textwrap.dedent(TIMED_SUITE).replace("models: [", "models: [lstm, "))
     assert latency_preview(tmp_path) == (
-        "latency: timing 3 cases on cpu, interleaved (again: lstm on parity is not measured yet)"
+        "latency, would run: timing 3 cases on cpu, interleaved (again: lstm on parity is not measured yet)"
     )
 
 

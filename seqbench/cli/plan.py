@@ -62,7 +62,7 @@ def _print_contests(missing: Sequence[Missing]) -> None:
 
     terminal = console()
     for one in missing:
-        line = clean(f"latency: {one.activity.title}")
+        line = clean(f"latency, would run: {one.activity.title}")
         terminal.print(line, markup=False, soft_wrap=not terminal.is_terminal)
     if not missing:
         click.echo("latency: nothing would be timed")

@@ -64,7 +64,7 @@ def find_suite(given: str | Path) -> Path:
         return shipped_folder() / f"{given}.yaml"
     near = difflib.get_close_matches(given.lower(), names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"available: {', '.join(names)}."
-    example = f"./{given}" if Path(given).is_file() else f"{given or 'mine'}.yaml"
+    example = f"./{given}" if Path(given).is_file() else "mine.yaml"
     raise UsageError(
         f"unknown suite {given!r}; {hint} A file's path needs a slash or .yaml, as in {example}"
     )

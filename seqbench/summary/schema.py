@@ -7,6 +7,7 @@ accept keys that they do not know: a later version of seqbench may add some with
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from typing_extensions import NotRequired
@@ -325,7 +326,19 @@ def document_schema() -> dict[str, Any]:
     """The JSON Schema of the document (draft 2020-12)."""
     from seqbench.store.validation import adapter
 
-    return {"$schema": DIALECT, **adapter(Document).json_schema()}
+    schema: dict[str, Any] = _without_markup(adapter(Document).json_schema())
+    return {"$schema": DIALECT, **schema}
+
+
+def _without_markup(value: Any) -> Any:
+    """A schema whose descriptions, which come from docstrings, have no reStructuredText in them."""
+    if isinstance(value, dict):
+        return {key: _without_markup(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_markup(item) for item in value]
+    if isinstance(value, str):
+        return re.sub(r":\w+:`[~.]*([^`]*)`", r"\1", value).replace("``", "`")
+    return value
 
 
 def check_document(document: object) -> Document:

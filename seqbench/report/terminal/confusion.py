@@ -107,6 +107,8 @@ def _successful(case: Case, document: Document) -> list[Mapping[str, Any]]:
 def _reason(case: Case, document: Document) -> str:
     """Why the case has no confusion matrix, or ``""``."""
     good = _successful(case, document)
+    if not any(trial["case"] == case["id"] for trial in document["trials"]):
+        return "no trial has run yet"
     if not good:
         return "no seed succeeded, so there is no confusion matrix"
     if "label" not in find(good[0]["metric"]).targets:

@@ -132,6 +132,8 @@ def _why(case: Case, mode: str) -> str:
     for one in case.get("unmeasured", ()):
         if one["quantity"] == "memory" and one.get("mode", mode) == mode:
             return clean(one["reason"])
+    if not any(case["seeds"].values()):
+        return "no trial has run yet"
     if not case["seeds"].get("ok"):
         return "no seed succeeded"
     return "not requested by the suite (measure.memory), or the run ended before measuring it"

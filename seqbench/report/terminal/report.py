@@ -95,7 +95,8 @@ def _table_parts(
     yield from settings_table(table, frame.labels, frame.devices, width)
     failed = notes.failures(document, table)
     if failed:
-        failed.append(f"(logs with tracebacks: {clean(document['run'])}/logs/)")
+        if any(trial["status"] not in ("ok", "skipped") for trial in document["trials"]):
+            failed.append(f"(logs with tracebacks: {clean(document['run'])}/logs/)")
         yield Group(*(_hanging("  ", line) for line in failed))
 
 

@@ -7,15 +7,20 @@ from pathlib import Path
 
 from rich.console import Console
 
+from seqbench.errors import StoreError
 from seqbench.report.columns.column import Document
 from seqbench.report.terminal.report import print_report
 from seqbench.report.text import clean
+from seqbench.store.files import replace_file
 
 
 def save_svg(document: Document, path: Path, width: int = 100) -> None:
     """Write the report as a picture of a terminal, ``width`` characters wide.
 
     The file is self-contained: no external fonts or images.
+
+    Raises:
+        StoreError: the file cannot be written.
     """
     console = Console(
         record=True,
@@ -27,8 +32,12 @@ def save_svg(document: Document, path: Path, width: int = 100) -> None:
         legacy_windows=False,
     )
     print_report(document, console)
-    title = f"seqbench run suites/{clean(document['suite'])}.yaml"
-    path.write_text(console.export_svg(title=title, code_format=SVG), encoding="utf-8")
+    title = f"seqbench run {clean(document.get('file') or document['suite'])}"
+    try:
+        with replace_file(path) as partial:
+            partial.write_text(console.export_svg(title=title, code_format=SVG), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
 
 #: rich fills in the names in braces.

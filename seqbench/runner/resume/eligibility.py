@@ -46,10 +46,8 @@ def _check_selection(folder: RunFolder, before: Selection, now: Selection) -> No
     for name in ("models", "datasets"):
         given, option = getattr(before, name), LISTS[name]
         if sorted(given) != sorted(getattr(now, name)):
-            raise UsageError(
-                f"{folder.path} was run with {option} {', '.join(given) or '(all)'}: "
-                f"to resume it, pass the same {option} or omit it"
-            )
+            how = f"with {option} {', '.join(given)}" if given else f"without {option}"
+            raise UsageError(f"{folder.path} was run {how}: omit {option} to resume it")
     sets = [" ".join(o for o in each.overrides if not _limits(o)) for each in (before, now)]
     if sets[0] != sets[1]:
         warnings.warn(
