@@ -220,7 +220,8 @@ def test_latency_is_measured_again_only_if_cases_were_timed_apart(
     assert latency_preview(tmp_path) == "latency: nothing would be timed"
     suite.write_text(textwrap.dedent(TIMED_SUITE).replace("models: [", "models: [lstm, "))
     assert latency_preview(tmp_path) == (
-        "latency, would run: timing 3 cases on cpu, interleaved (again: lstm on parity is not measured yet)"
+        "latency, would run: timing 3 cases on cpu, interleaved "
+        "(again: lstm on parity is not measured yet)"
     )
 
 
@@ -390,7 +391,7 @@ def test_empty_or_damaged_samples_are_measured_again(
     (path,) = run.glob(name)
     path.write_text(content)
     expected = f"timing 2 cases on cpu, interleaved (again: {why})"
-    assert latency_preview(tmp_path) == f"latency: {expected}"
+    assert latency_preview(tmp_path) == f"latency, would run: {expected}"
     finish(tmp_path, "--resume")
     assert f"timing 2 cases on cpu, interleaved (again: {why}): ok" in (run / "run.log").read_text()
 
