@@ -284,7 +284,7 @@ class RunFolder:
         return True
 
     def keep_contests(self, names: Iterable[str]) -> None:
-        """Delete the comparisons of other contests, and all checkpoints: every contest has ended."""
+        """Delete comparisons of other contests, and all checkpoints: every contest has ended."""
         kept = set(names)
         for path in self._files("comparisons"):
             if path.stem not in kept:
