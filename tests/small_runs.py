@@ -88,7 +88,7 @@ def finished(undisturbed: Path, suite: Path, tmp_path: Path) -> Path:
 def wait_until_running(folder: Path, process: subprocess.Popen[str]) -> None:
     """Wait until a runner has locked a folder."""
     wait_for(
-        lambda: any(RunFolder(run).at_work() for run in folder.glob("results/small/*")), process
+        lambda: any(RunFolder(run).in_use() for run in folder.glob("results/small/*")), process
     )
 
 

@@ -264,7 +264,7 @@ def test_the_drivers_list_of_gpu_processes(monkeypatch: pytest.MonkeyPatch) -> N
         nvidia.GpuProcess(9, "unknown", None),
     ]
     assert nvidia.used_by(123, "GPU-0") == 2**29
-    with pytest.raises(DeviceError, match="does not say how much"):
+    with pytest.raises(DeviceError, match="does not report memory per process"):
         nvidia.used_by(9, "GPU-1")
     with pytest.raises(DeviceError, match="does not list this process"):
         nvidia.used_by(123, "GPU-1")
@@ -276,7 +276,7 @@ def test_the_drivers_list_of_gpu_processes(monkeypatch: pytest.MonkeyPatch) -> N
     [
         (_Nvml(refuses="init", error=_Nvml.NVMLError_LibraryNotFound),
          "no NVIDIA driver: its library NVML is not installed"),
-        (_Nvml(refuses="init"), "the NVIDIA driver does not answer: Driver Not Loaded"),
+        (_Nvml(refuses="init"), "the NVIDIA driver does not respond: Driver Not Loaded"),
         (_Nvml(refuses="count"), "the NVIDIA driver failed: Driver Not Loaded"),
     ],
     ids=["none", "not loaded", "fails"],

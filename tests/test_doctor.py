@@ -51,7 +51,7 @@ def test_frequency_turbo_and_heat(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("boost", "on"), [("1", True), ("0", False)])
-def test_turbo_as_amd_tells_it(tmp_path: Path, boost: str, on: bool) -> None:
+def test_turbo_on_amd(tmp_path: Path, boost: str, on: bool) -> None:
     assert linux.turbo(lay(tmp_path, {f"{CPU}/cpufreq/boost": boost})) is on
 
 
@@ -148,7 +148,7 @@ def test_every_warning_has_a_remedy_in_one_line(
         assert found[name]["level"] == "warn", name
         assert found[name]["remedy"], name
         assert "\n" not in found[name]["remedy"]
-    for name in ("same work again", "drift", "slowest block", "CPU limit"):
+    for name in ("repeatability", "drift", "slowest block", "CPU limit"):
         assert found[name]["level"] == "ok"
         assert not found[name]["remedy"]
 
@@ -198,7 +198,7 @@ def test_the_program_prints_the_check_in_80_columns(
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    assert "same work again" in done.stdout
+    assert "repeatability" in done.stdout
     assert "teady enough for ±2 %" in done.stdout
 
 

@@ -158,7 +158,7 @@ def test_a_wrong_kind_of_value_is_refused_with_the_path_of_its_key(
     for part in parents:
         place = place[part]
     place[last] = value
-    with pytest.raises(StoreError, match=re.escape(f"not the document of a run: {where}")):
+    with pytest.raises(StoreError, match=re.escape(f"not a valid document of a run: {where}")):
         check_document(document)
     assert not fits(document, SCHEMA, SCHEMA)
 

@@ -215,7 +215,7 @@ def test_without_the_kernels_peak_the_first_pass_counts(monkeypatch: pytest.Monk
     assert peak.method == SO_FAR
     assert peak.lower_bound
     assert found.working > 50 * MIB
-    with pytest.raises(DeviceError, match="an earlier one was higher"):
+    with pytest.raises(DeviceError, match="hidden by an earlier, higher peak"):
         Cpu().memory_passes(lambda: None, CPU)
 
 

@@ -276,8 +276,8 @@ def test_an_unwritable_results_folder_is_reported(suite: Path, tmp_path: Path) -
     process = start(tmp_path, "--out", "file/results")
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "error: cannot make file/results: " in stderr
-    assert "Not a directory; name another place with --out" in stderr
+    assert "error: cannot create file/results: " in stderr
+    assert "Not a directory; choose another folder with --out" in stderr
     assert "Traceback" not in stderr
 
 

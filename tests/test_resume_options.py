@@ -120,7 +120,7 @@ def test_a_second_runner_is_refused(slow_run: subprocess.Popen[str], tmp_path: P
     process = start(tmp_path, "--resume")
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "is being run by another process: wait for it, or end it" in stderr
+    assert "is in use by another seqbench process: wait until it ends, or stop it" in stderr
     assert slow_run.poll() is None
 
 
@@ -303,9 +303,9 @@ def test_two_runs_that_time_at_once_cause_a_warning(timed: Path, tmp_path: Path)
         stdout, stderr = process.communicate(timeout=120)
         assert first.others()
     assert process.returncode == 0, stderr
-    assert "another run of seqbench was timing on this machine" in stderr
+    assert "another seqbench run was timing on this machine" in stderr
     (log,) = tmp_path.glob("results/small/*/run.log")
-    assert "another run of seqbench was timing on this machine" in log.read_text()
+    assert "another seqbench run was timing on this machine" in log.read_text()
     assert "! Another run of seqbench was timing on this machine" in stdout
 
 
@@ -370,7 +370,7 @@ def test_a_dry_run_refuses_what_a_resume_refuses(
     assert slow_run.poll() is None
     dry = seqbench_cli("run", "small.yaml", "--resume", "--dry-run")
     assert dry.returncode == 1
-    assert "is being run by another process" in dry.stderr
+    assert "is in use by another seqbench process" in dry.stderr
 
 
 @pytest.mark.slow

@@ -163,7 +163,7 @@ def test_show_and_list_find_the_run(
     assert "--format csv and --pairs cannot be combined" in both.stderr
     missing = seqbench_cli("show", "nothing", cwd=tiny_run)
     assert missing.returncode == 1
-    assert "no run is called 'nothing'" in missing.stderr
+    assert "unknown run 'nothing'" in missing.stderr
 
 
 def test_two_runs_give_identical_weights(

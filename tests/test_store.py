@@ -39,7 +39,7 @@ TRAINED: Metrics = {"value": 0.5, "last": 0.5, "best": None}
         ({"metrics": {**TRAINED, "confusion": [[1], [True]]}}, r"metrics.confusion\[1\]\[0\]"),
         ({"curve": [{"epoch": 1, "train_loss": 0.1}]}, r"curve\[0\].seconds: "),
         ({"status": "good"}, "status: "),
-        ({"id": "gru-1-s1"}, "holds the record of another trial"),
+        ({"id": "gru-1-s1"}, "contains the record of another trial"),
     ],
 )  # fmt: skip
 def test_a_record_with_a_wrong_kind_of_value_is_set_aside(

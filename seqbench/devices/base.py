@@ -1,7 +1,7 @@
-"""What seqbench asks of a kind of device: the contract that ``cpu.py``, ``cuda.py``, … implement.
+"""The contract of a device, implemented by ``cpu.py``, ``cuda.py``, …
 
-Importing this module, or a module that implements :class:`Device`, imports no torch: suites are
-validated with them.
+Suites are validated with this module and those that implement :class:`Device`, so none of them
+imports torch at module level.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     import torch
 
-#: A single pass may find memory that the C library had kept: the median of several is reported.
+#: A single pass may reuse memory that the C library retained, so the median of several is reported.
 PASSES = 9
 
 Workload = Callable[[], None]
@@ -22,12 +22,12 @@ Workload = Callable[[], None]
 
 @dataclass(frozen=True)
 class Pass:
-    """What one pass found, in bytes.
+    """Memory in one pass, in bytes.
 
     Args:
-        baseline: in use before it: of the whole process on a CPU, of all tensors on CUDA.
-        peak: the most that was in use at any moment of it, in the same terms.
-        reserved: where torch keeps a reserve: the most that its allocator held from the driver.
+        baseline: in use before the pass, by the whole process on a CPU, by all tensors on CUDA.
+        peak: the maximum in use during the pass, counted in the same way.
+        reserved: on CUDA, the maximum that torch's allocator reserved from the driver.
     """
 
     baseline: int
@@ -36,7 +36,7 @@ class Pass:
 
     @property
     def working(self) -> int:
-        """What the pass needed beyond what was in use before it."""
+        """The peak above the baseline."""
         return max(0, self.peak - self.baseline)
 
 
@@ -47,7 +47,7 @@ def median_pass(passes: Sequence[Pass]) -> Pass:
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """The passes of one workload, and how their peaks were found.
+    """The passes of one workload, and how their peaks were measured.
 
     Args:
         passes: one or more.
@@ -61,16 +61,16 @@ class PeakMemory:
 
 
 class Device(ABC):
-    """One kind of hardware. Names are those in a suite, as ``cpu``, ``cuda`` or ``cuda:1``."""
+    """One kind of hardware. Names are those in a suite: ``cpu``, ``cuda``, ``cuda:1``."""
 
-    #: The names that a suite may use: a regular expression for the whole of one.
+    #: A regular expression that matches the whole of every name that a suite may use.
     names: ClassVar[str]
-    #: Some of them, for messages.
+    #: Example names, for messages.
     examples: ClassVar[str]
-    #: Whether its jobs compute on CPU cores, so that as many run at once as there are cores.
-    #: Otherwise one job at a time runs on each device, and takes one core.
+    #: Whether jobs compute on CPU cores, so that as many run in parallel as there are cores.
+    #: Otherwise each device runs one job at a time, which takes one core.
     shares_cores: ClassVar[bool] = False
-    #: Whether tensors lie in the host's memory, so that a worker's memory limit covers them.
+    #: Whether tensors are in host memory, so that a worker's memory limit covers them.
     uses_host_memory: ClassVar[bool] = False
     #: Whether a timed block on one thread can be pinned to a CPU core.
     pins_to_core: ClassVar[bool] = False
@@ -83,39 +83,39 @@ class Device(ABC):
         """
 
     def full_name(self, name: str) -> str:
-        """The device that a short name stands for: ``cuda:0`` for ``cuda``."""
+        """The full name of a device: ``cuda:0`` for ``cuda``."""
         return name
 
     def torch_device(self, name: str) -> torch.device:
-        """What torch calls the device."""
+        """The device as a torch object."""
         import torch
 
         return torch.device(name)
 
     @abstractmethod
     def synchronize(self, device: torch.device) -> None:
-        """Waits until the device has finished all work submitted to it. Part of each timed call."""
+        """Wait until the device has finished all submitted work. Part of each timed call."""
 
     def make_deterministic(self) -> None:  # noqa: B027 - most kinds need nothing
-        """Makes torch choose deterministic kernels, where it has others. Called before training."""
+        """Make torch use deterministic kernels where they exist. Called before training."""
 
     def settle_allocator(self) -> None:  # noqa: B027 - most kinds need nothing
-        """Prepares this process for :meth:`memory_passes`; called before a model is loaded."""
+        """Prepare this process for :meth:`memory_passes`. Called before a model is loaded."""
 
     @abstractmethod
-    def memory_passes(self, work: Workload, device: torch.device) -> PeakMemory:
-        """Runs ``work`` one or more times and measures how high memory rises in each pass.
+    def memory_passes(self, workload: Workload, device: torch.device) -> PeakMemory:
+        """Run ``workload`` one or more times and measure the peak memory of each pass.
 
         Raises:
-            DeviceError: peak memory cannot be measured here; the text is the reason.
+            DeviceError: peak memory cannot be measured; the text is the reason.
         """
 
     def process_memory(self, device: torch.device) -> int | None:
-        """Bytes that this process occupies on the device, as its driver counts them.
+        """Bytes that this process occupies on the device, as reported by its driver.
 
-        None if this kind of device has no such count.
+        None if this kind of device does not report it.
 
         Raises:
-            DeviceError: the driver does not say; the text is the reason.
+            DeviceError: the figure is unavailable; the text is the reason.
         """
         return None

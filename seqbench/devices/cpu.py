@@ -22,7 +22,7 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 
 STATUS = Path("/proc/self/status")
 
-#: mallopt(3): blocks above this size are given back to the system as soon as they are freed.
+#: mallopt(3): blocks above this size are returned to the system as soon as they are freed.
 M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES = -3, 64 * 1024
 
 KERNEL = "kernel's peak of resident memory, median of passes"
@@ -31,7 +31,7 @@ SO_FAR = "peak of the process so far, one pass (lower bound)"
 
 
 class Cpu(Device):
-    """All cores together are one device."""
+    """The CPU; all cores together are one device."""
 
     names = examples = "cpu"
     shares_cores = uses_host_memory = pins_to_core = True
@@ -40,50 +40,50 @@ class Cpu(Device):
         return {"cpu": cpu_name()}
 
     def synchronize(self, device: torch.device) -> None:
-        """A call on the CPU returns when its work is done."""
+        """Do nothing: calls on the CPU are synchronous."""
 
     def settle_allocator(self) -> None:
-        """Fixes the C library's threshold, which otherwise moves with what was freed before."""
+        """Fix the C library's mmap threshold, which otherwise adapts to earlier frees."""
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only
         if mallopt is not None:
             mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
 
-    def memory_passes(self, work: Workload, device: torch.device) -> PeakMemory:
-        """On Linux the kernel's own peak of resident memory.
+    def memory_passes(self, workload: Workload, device: torch.device) -> PeakMemory:
+        """Measure the kernel's peak of resident memory on Linux, a lower bound elsewhere.
 
-        It is reset before each pass (proc(5), ``clear_refs``), after freed memory was returned to
-        the kernel; nothing is sampled, so a short peak counts. ``work`` runs once before, so that
-        what libraries set up only once (thread pools) does not count. Elsewhere: how much the
-        peak of the process grew in the first pass, which misses what stays below an earlier peak.
+        The kernel's peak is reset before each pass (proc(5), ``clear_refs``), after freed memory
+        was returned to the kernel. Nothing is sampled, so short peaks count. ``workload`` runs once
+        before, so that one-time initialization (thread pools) does not count. Elsewhere: how much
+        the peak of the process grew in the first pass, which misses all below an earlier peak.
         """
         if CLEAR_REFS.exists():
-            work()
-            return PeakMemory([_kernel_pass(work) for _ in range(PASSES)], KERNEL)
-        return PeakMemory([_only_pass(work)], SO_FAR, lower_bound=True)
+            workload()
+            return PeakMemory([_kernel_pass(workload) for _ in range(PASSES)], KERNEL)
+        return PeakMemory([_only_pass(workload)], SO_FAR, lower_bound=True)
 
 
 def cpu_name(root: Path = Path("/")) -> str:
-    """The CPU's name as the system gives it.
+    """The CPU's name as reported by the system.
 
-    On Linux ``model name`` of ``/proc/cpuinfo``; ARM has none there, but numbers of the
-    implementer and of each kind of core. On macOS ``machdep.cpu.brand_string`` (sysctl(8)).
+    On Linux ``model name`` in ``/proc/cpuinfo``; on ARM, which lacks it, the numbers of the
+    implementer and of each type of core. On macOS ``machdep.cpu.brand_string`` (sysctl(8)).
     """
     if sys.platform == "darwin":
         return _sysctl("machdep.cpu.brand_string") or platform.machine()
     try:
-        held = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        cpuinfo = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return platform.processor() or platform.machine()
-    if names := _values(held, "model name"):
+    if names := _values(cpuinfo, "model name"):
         return names[0]
-    if implementers := _values(held, "CPU implementer"):
-        parts = ", ".join(_values(held, "CPU part")) or "unknown"
+    if implementers := _values(cpuinfo, "CPU implementer"):
+        parts = ", ".join(_values(cpuinfo, "CPU part")) or "unknown"
         return f"{platform.machine()}, implementer {', '.join(implementers)}, part {parts}"
     return platform.processor() or platform.machine()
 
 
 def _values(cpuinfo: str, key: str) -> list[str]:
-    """The distinct values of a key, in order."""
+    """The distinct values of a key, in order of appearance."""
     found = re.findall(rf"^{key}[ \t]*:[ \t]*(\S.*?)[ \t]*$", cpuinfo, re.MULTILINE)
     return list(dict.fromkeys(found))
 
@@ -96,31 +96,31 @@ def _sysctl(name: str) -> str | None:
     return None
 
 
-def _kernel_pass(work: Workload) -> Pass:
+def _kernel_pass(workload: Workload) -> Pass:
     gc.collect()
     _return_freed_memory()
     try:
         CLEAR_REFS.write_text("5")
         before = _status_bytes("VmRSS")
     except OSError as error:
-        raise DeviceError(f"the kernel does not let its peak be read: {error}") from error
-    work()
+        raise DeviceError(f"cannot read the kernel's peak memory: {error}") from error
+    workload()
     return Pass(before, _status_bytes("VmHWM"))
 
 
-def _only_pass(work: Workload) -> Pass:
+def _only_pass(workload: Workload) -> Pass:
     before = peak_so_far()
-    work()
+    workload()
     found = Pass(before, peak_so_far())
     if found.working == 0:
         raise DeviceError(
-            "this system tells only the peak of a process so far, and an earlier one was higher"
+            "hidden by an earlier, higher peak: this system reports only a process's peak so far"
         )
     return found
 
 
 def peak_so_far() -> int:
-    """The peak of this process's resident memory since it began, in bytes (getrusage(2))."""
+    """This process's peak resident memory since it started, in bytes (getrusage(2))."""
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
@@ -135,7 +135,7 @@ def _status_bytes(key: str) -> int:
 
 
 def _return_freed_memory() -> None:
-    """Otherwise memory that was freed but kept by the C library would be used again unseen."""
+    """Return freed memory to the system; reusing what the C library retained would go unnoticed."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
     if trim is not None:
         trim(0)

@@ -17,7 +17,7 @@ ALLOCATOR = "CUDA allocator's peak, median of passes"
 
 
 class Cuda(Device):
-    """``cuda`` is the first GPU; ``cuda:N`` the one that torch numbers so."""
+    """NVIDIA GPUs; ``cuda`` is the first one, ``cuda:N`` the one with torch's index N."""
 
     names = "cuda(:(0|[1-9][0-9]{0,2}))?"
     examples = "cuda, cuda:0, cuda:1, …"
@@ -37,19 +37,19 @@ class Cuda(Device):
         torch.cuda.synchronize(device)
 
     def make_deterministic(self) -> None:
-        """Kernels that have no deterministic version warn and run all the same."""
+        """Make torch use deterministic kernels; kernels without such a version warn and run."""
         import torch
 
         torch.use_deterministic_algorithms(True, warn_only=True)
 
-    def memory_passes(self, work: Workload, device: torch.device) -> PeakMemory:
-        """The allocator's own peak. ``work`` runs once before, so that what libraries set up only
-        once (kernels, workspaces) does not count.
+    def memory_passes(self, workload: Workload, device: torch.device) -> PeakMemory:
+        """Measure the peak of torch's allocator. ``workload`` runs once before, so that one-time
+        initialization (kernels, workspaces) does not count.
         """
-        work()
-        return PeakMemory([self._pass(work, device) for _ in range(PASSES)], ALLOCATOR)
+        workload()
+        return PeakMemory([self._pass(workload, device) for _ in range(PASSES)], ALLOCATOR)
 
-    def _pass(self, work: Workload, device: torch.device) -> Pass:
+    def _pass(self, workload: Workload, device: torch.device) -> Pass:
         import torch
 
         gc.collect()
@@ -57,18 +57,18 @@ class Cuda(Device):
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        work()
+        workload()
         torch.cuda.synchronize(device)
         peak = torch.cuda.max_memory_allocated(device)
         return Pass(before, peak, torch.cuda.max_memory_reserved(device))
 
     def process_memory(self, device: torch.device) -> int:
-        """What the driver says: tensors, torch's reserve (the last pass's peak is still in it),
-        kernels and context.
+        """Bytes reported by the driver: tensors, torch's reserve (which still includes the last
+        pass's peak), kernels and context.
         """
         import torch
 
         uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
         if uuid is None:
-            raise DeviceError("this torch does not tell which GPU of the driver's list it uses")
+            raise DeviceError("this version of torch does not report the UUID of its GPU")
         return nvidia.used_by(os.getpid(), f"GPU-{uuid}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Mps(Device):
-    """One GPU at most, without an index."""
+    """The Apple GPU: at most one, without an index."""
 
     names = examples = "mps"
 
@@ -26,5 +26,7 @@ class Mps(Device):
 
         torch.mps.synchronize()
 
-    def memory_passes(self, work: Workload, device: torch.device) -> PeakMemory:
-        raise DeviceError("torch keeps no peak for mps, only the size of its pool, in whole heaps")
+    def memory_passes(self, workload: Workload, device: torch.device) -> PeakMemory:
+        raise DeviceError(
+            "torch does not report peak memory on mps, only the size of its pool in whole heaps"
+        )

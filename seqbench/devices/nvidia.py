@@ -12,7 +12,7 @@ from seqbench.errors import DeviceError
 
 @dataclass(frozen=True)
 class GpuProcess:
-    """One process on a GPU; ``used_bytes`` is None where the driver does not say."""
+    """One process on a GPU; ``used_bytes`` is None if the driver does not report it."""
 
     pid: int
     name: str
@@ -23,10 +23,10 @@ def processes(gpu: str | None = None) -> list[GpuProcess]:
     """The processes that compute on a GPU.
 
     Args:
-        gpu: its UUID (``GPU-…``); None asks for all GPUs.
+        gpu: its UUID (``GPU-…``); None: all GPUs.
 
     Raises:
-        DeviceError: there is no driver, or it does not answer; the text is the reason.
+        DeviceError: the driver is missing or failed; the text is the reason.
     """
     with _driver() as nvml:
         if gpu is not None:
@@ -42,24 +42,24 @@ def processes(gpu: str | None = None) -> list[GpuProcess]:
 
 
 def used_by(pid: int, gpu: str) -> int:
-    """Bytes that a process occupies on a GPU: its tensors, torch's reserve, kernels and context.
+    """Bytes that a process occupies on a GPU: tensors, torch's reserve, kernels and context.
 
     Raises:
-        DeviceError: the driver does not say; the text is the reason.
+        DeviceError: the figure is unavailable; the text is the reason.
     """
     own = [each for each in processes(gpu) if each.pid == pid]
     if not own:
         raise DeviceError(
-            "the NVIDIA driver does not list this process (a container hides its number)"
+            "the NVIDIA driver does not list this process (its PID is hidden in a container)"
         )
     if own[0].used_bytes is None:
-        raise DeviceError("the NVIDIA driver does not say how much each process uses")
+        raise DeviceError("the NVIDIA driver does not report memory per process")
     return own[0].used_bytes
 
 
 @contextlib.contextmanager
 def _driver() -> Iterator[Any]:
-    """NVML for the length of a block; what it refuses becomes DeviceError."""
+    """Initialize NVML for the block. Raises DeviceError in place of NVML's errors."""
     import pynvml
 
     try:
@@ -67,7 +67,7 @@ def _driver() -> Iterator[Any]:
     except pynvml.NVMLError_LibraryNotFound:
         raise DeviceError("no NVIDIA driver: its library NVML is not installed") from None
     except pynvml.NVMLError as error:
-        raise DeviceError(f"the NVIDIA driver does not answer: {error}") from error
+        raise DeviceError(f"the NVIDIA driver does not respond: {error}") from error
     try:
         yield pynvml
     except pynvml.NVMLError as error:
@@ -78,7 +78,7 @@ def _driver() -> Iterator[Any]:
 
 
 def _name(nvml: Any, pid: int) -> str:
-    """The program of a process; the driver does not name those of other users or containers."""
+    """The name of a process; ``unknown`` for those of other users or containers."""
     try:
         return str(nvml.nvmlSystemGetProcessName(pid))
     except nvml.NVMLError:

@@ -1,4 +1,4 @@
-"""The supported devices. Imports torch only to find out which are present.
+"""The supported devices. Imports torch only to detect the available ones.
 
 To add one: a file beside this one and a line in :data:`DEVICES`.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from seqbench.devices.base import Device
 from seqbench.errors import DeviceError
 
-#: Every kind of device and the class behind it. ``auto`` takes the first kind that exists here.
+#: Every kind of device and its class. ``auto`` selects the first kind that is available.
 DEVICES = {
     "cuda": "seqbench.devices.cuda:Cuda",
     "mps": "seqbench.devices.mps:Mps",
@@ -24,20 +24,20 @@ AUTO = "auto"
 
 
 def is_device_name(name: str) -> bool:
-    """Whether a kind of device has that name, on this machine or not. ``auto`` is no device."""
+    """Whether a device name is supported, available or not. ``auto`` is not a device."""
     return _kind_of(name) is not None
 
 
 def device_for(name: str) -> Device:
-    """The kind of device that a name such as ``cuda:1`` belongs to.
+    """The kind of device of a name such as ``cuda:1``.
 
     Raises:
-        DeviceError: no kind of device has that name.
+        DeviceError: unknown device.
     """
-    found = _kind_of(name)
-    if found is None:
+    kind = _kind_of(name)
+    if kind is None:
         raise DeviceError(f"unknown device {name!r}; available: {known_names()}")
-    return found
+    return kind
 
 
 def known_names() -> str:
@@ -46,23 +46,23 @@ def known_names() -> str:
 
 
 def names_pattern() -> str:
-    """A regular expression for every name that a suite may use, ``auto`` included; for editors."""
+    """A regular expression for all names that a suite may use, with ``auto``; for editors."""
     return "|".join([AUTO, *(kind.names for kind in reversed(_kinds()))])
 
 
 def available_devices() -> dict[str, str]:
-    """Each device on this machine by its name in a suite, with its description. Imports torch.
+    """The devices on this machine: name in a suite → description. Imports torch.
 
-    The one that ``auto`` stands for comes first.
+    The one that ``auto`` selects is first.
     """
     return {name: text for kind in _kinds() for name, text in kind.available().items()}
 
 
 def resolve_device(name: str, available: Iterable[str]) -> str:
-    """The device that ``auto`` or a short name such as ``cuda`` stands for.
+    """The full name of a device, given ``auto`` or a short name such as ``cuda``.
 
     Args:
-        available: names of the devices on this machine, as of :func:`available_devices`.
+        available: names of the devices on this machine, from :func:`available_devices`.
 
     Raises:
         DeviceError: unknown name, or ``auto`` and no device is available.
@@ -70,9 +70,9 @@ def resolve_device(name: str, available: Iterable[str]) -> str:
     if name != AUTO:
         return device_for(name).full_name(name)
     for kind in _kinds():
-        for there in available:
-            if re.fullmatch(kind.names, there):
-                return there
+        for device in available:
+            if re.fullmatch(kind.names, device):
+                return device
     raise DeviceError("no device is available on this machine")
 
 
@@ -81,11 +81,11 @@ def _kind_of(name: str) -> Device | None:
 
 
 def _kinds() -> list[Device]:
-    return [_load(target) for target in DEVICES.values()]
+    return [_load(import_path) for import_path in DEVICES.values()]
 
 
 @functools.cache
-def _load(target: str) -> Device:
-    module, _, name = target.partition(":")
+def _load(import_path: str) -> Device:
+    module, _, name = import_path.partition(":")
     kind: type[Device] = getattr(importlib.import_module(module), name)
     return kind()

@@ -1,4 +1,4 @@
-"""What used the CPU over an interval: this process, others, other virtual machines."""
+"""CPU use over an interval: by this process, other processes, other virtual machines."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import psutil
 
-#: Kinds of time in which a core works. ``guest`` is part of ``user`` (proc_stat(5)).
+#: Kinds of time in which a core is busy. ``guest`` is part of ``user`` (proc_stat(5)).
 BUSY = ("user", "nice", "system", "irq", "softirq")
 
-#: Kinds in which it does not.
+#: Kinds in which it is not.
 NOT_BUSY = ("idle", "iowait", "steal")
 
 
@@ -24,12 +24,12 @@ class ProcessTime:
 
 @dataclass(frozen=True)
 class CpuTime:
-    """CPU seconds used since the machine started: two of them tell what happened between.
+    """CPU seconds used since the machine started. The difference of two shows what ran between.
 
     Args:
-        kinds: of all cores together, by kind (``user``, ``idle``, ``steal``, …); systems differ
-            in which they count.
-        processes: of each process that the system lets us see, by number.
+        kinds: of all cores together, by kind (``user``, ``idle``, ``steal``, …); which kinds exist
+            depends on the system.
+        processes: of each visible process, by PID.
     """
 
     kinds: Mapping[str, float] = field(default_factory=dict)
@@ -37,21 +37,21 @@ class CpuTime:
 
 
 def cpu_time() -> CpuTime:
-    """Reads all counters."""
-    counted = psutil.cpu_times()._asdict()
-    kinds = {kind: counted[kind] for kind in (*BUSY, *NOT_BUSY) if kind in counted}
-    found = {}
-    # What may not be read (on macOS, processes of other users) is None.
+    """Read all counters."""
+    counters = psutil.cpu_times()._asdict()
+    kinds = {kind: counters[kind] for kind in (*BUSY, *NOT_BUSY) if kind in counters}
+    processes = {}
+    # None if access is denied (on macOS, processes of other users).
     for process in psutil.process_iter(["name", "cpu_times"]):
         used = process.info["cpu_times"]
         if used is not None:
             name = process.info["name"] or "unknown"
-            found[process.pid] = ProcessTime(name, used.user + used.system)
-    return CpuTime(kinds, found)
+            processes[process.pid] = ProcessTime(name, used.user + used.system)
+    return CpuTime(kinds, processes)
 
 
 def stolen(before: CpuTime, after: CpuTime) -> float | None:
-    """Share of all CPU time that other virtual machines took; None where it is not counted."""
+    """Share of all CPU time taken by other virtual machines; None if not available."""
     total = sum(after.kinds.values()) - sum(before.kinds.values())
     if "steal" not in after.kinds or total <= 0:
         return None
@@ -59,13 +59,13 @@ def stolen(before: CpuTime, after: CpuTime) -> float | None:
 
 
 def busy(before: CpuTime, after: CpuTime, seconds: float, own: int) -> float:
-    """Cores that were kept busy between two moments by anything but the process ``own``."""
+    """Average number of cores kept busy by processes other than ``own`` (a PID)."""
     now, then = (sum(time.kinds.get(kind, 0.0) for kind in BUSY) for time in (after, before))
     return max(0.0, (now - then - _used(before, after, own)) / seconds)
 
 
 def busiest(before: CpuTime, after: CpuTime, seconds: float, own: int) -> list[tuple[str, float]]:
-    """The other processes, each with the cores that it kept busy, the busiest first."""
+    """The other processes with the number of cores each kept busy, busiest first."""
     used = [
         (f"{process.name} ({number})", _used(before, after, number) / seconds)
         for number, process in after.processes.items()
@@ -75,8 +75,8 @@ def busiest(before: CpuTime, after: CpuTime, seconds: float, own: int) -> list[t
 
 
 def _used(before: CpuTime, after: CpuTime, number: int) -> float:
-    """CPU seconds of a process between two moments. Less than before: another took its number."""
-    nobody = ProcessTime("", 0.0)
-    now = after.processes.get(number, nobody).seconds
-    then = before.processes.get(number, nobody).seconds
+    """CPU seconds of a process in the interval. A decrease means that its PID was reused."""
+    none = ProcessTime("", 0.0)
+    now = after.processes.get(number, none).seconds
+    then = before.processes.get(number, none).seconds
     return now - then if now >= then else now

@@ -1,4 +1,4 @@
-"""Diagnoses whether the machine is suitable for benchmarking: findings, severity, remedies."""
+"""Diagnose whether the machine is suitable for benchmarking: findings, severity, remedies."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from seqbench.machine.cpu_time import CpuTime
 from seqbench.machine.limits import Limits, limits, quota_waits
 from seqbench.workers.context import JobContext
 
-#: What latency is to be known to, if nobody asked for anything else.
+#: The default precision of latency.
 PRECISION = 0.02
 
-#: More than this of one core, used by others, disturbs.
+#: Cores in use by other processes, above which they may disturb timing.
 OTHERS_CORES = 0.1
 
 SLOWEST, STEAL = 2.0, 0.01
@@ -31,7 +31,7 @@ COARSE_TIMER_NS = 1000
 
 TIMER_READS = 20_000
 
-#: Less memory than this left within a limit, and a case may not fit.
+#: Free memory within a limit, below which a case may not fit.
 ROOM_BYTES = 2**30
 
 Level = Literal["ok", "warn", "n/a"]
@@ -39,12 +39,12 @@ Level = Literal["ok", "warn", "n/a"]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing that was looked at.
+    """The result for one property of the machine.
 
     Args:
-        name: what.
-        value: how it is, in a few words; for ``n/a`` why nobody can tell.
-        level: ``ok``, ``warn`` (it may disturb) or ``n/a``.
+        name: the property.
+        value: its state, in a few words; for ``n/a`` why it is not available.
+        level: ``ok``, ``warn`` (may disturb timing) or ``n/a``.
         remedy: one line; for ``warn`` only.
     """
 
@@ -56,7 +56,7 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class DoctorPayload:
-    """For how many seconds the machine is watched, and whether right after a training."""
+    """How many seconds to observe the machine, and whether right after a training."""
 
     seconds: float
     after_training: bool
@@ -70,21 +70,21 @@ def examine(payload: DoctorPayload, context: JobContext) -> dict[str, Any]:
 def examine_machine(
     seconds: float, root: Path = Path("/"), *, after_training: bool = False
 ) -> dict[str, Any]:
-    """Looks at everything while a reference computation runs. Imports torch.
+    """Diagnose the machine while a reference computation runs. Imports torch.
 
     Args:
-        seconds: how long the computation goes on.
-        root: the folder that the Linux kernel's files are under.
-        after_training: the load average is then that of the run itself, and left out.
+        seconds: duration of the computation.
+        root: the root of the Linux kernel's files.
+        after_training: omit the load average, which is then caused by the run itself.
 
     Returns:
-        ``findings`` (as :class:`Finding`), ``steadiness`` (as
-        :func:`seqbench.machine.steadiness.summary`), ``noise`` (a share, its headline) and
+        ``findings`` (a :class:`Diagnosis` each), ``steadiness`` (from
+        :func:`seqbench.machine.steadiness.summary`), ``noise`` (its headline, a fraction) and
         ``seconds``.
     """
     from seqbench.machine import steadiness
 
-    load = psutil.getloadavg()[0]  # before this very check adds to it
+    load = psutil.getloadavg()[0]  # before this function adds to it
     step, cost = clock_resolution()
     heat, waits = linux.throttled(root), quota_waits(root)
     before, clock = cpu_time.cpu_time(), time.perf_counter()
@@ -119,13 +119,12 @@ def steadiness_verdict(noise: float, precision: float = PRECISION) -> str:
         return f"Steady enough for {asked} (the same computation varied by ±{100 * noise:.1f} %)."
     return (
         f"Not steady enough for {asked}: the same computation varied by ±{100 * noise:.1f} %. "
-        "Do what is said above and check again, or give a run more time: raise "
-        "measure.latency.budget."
+        "Apply the remedies above and diagnose again, or raise measure.latency.budget."
     )
 
 
 def clock_resolution() -> tuple[int, float]:
-    """Smallest step of the clock that calls are timed with, and what reading it costs; in ns."""
+    """Resolution of the clock that times calls, and the duration of reading it; in ns."""
     reads = [time.perf_counter_ns() for _ in range(TIMER_READS)]
     steps = [later - earlier for earlier, later in itertools.pairwise(reads)]
     cost = (reads[-1] - reads[0]) / len(steps)
@@ -134,25 +133,25 @@ def clock_resolution() -> tuple[int, float]:
 
 def _steadiness(steady: Mapping[str, Any], precision: float) -> Iterator[Diagnosis]:
     half, drift, slowest = steady["spread"] / 2, steady["drift"], steady["slowest"]
-    name = "same work again"
+    name = "repeatability"
     wide, drifts, late = half > precision, abs(drift) > precision, slowest > SLOWEST
     yield _judged(
         name, f"middle half of {steady['n']:,} blocks within ±{100 * half:.1f} %", wide,
-        "close other programs; on a shared machine choose a quiet hour, or more budget",
+        "close other programs; on a shared machine, run when it is idle, or raise the budget",
     )  # fmt: skip
     yield _judged(
         "drift", f"{100 * drift:+.1f} % from the first third to the last", drifts,
-        "let the machine cool down; mains power instead of battery; a fixed frequency",
+        "let the machine cool down; use mains power instead of battery; fix the CPU frequency",
     )  # fmt: skip
     yield _judged(
-        "slowest block", f"{slowest:.2f} times the median", late,
-        "something broke in: look for timers, backups and updates that start by themselves",
+        "slowest block", f"{slowest:.2f}× the median", late,
+        "look for interruptions: scheduled jobs, backups, automatic updates",
     )  # fmt: skip
 
 
 def _load(load: float, cores: int) -> Diagnosis:
     value = f"{load:.2f} over the last minute, on {cores} {'core' if cores == 1 else 'cores'}"
-    return _judged("load", value, load > cores / 2, "wait a minute, or end what keeps cores busy")
+    return _judged("load", value, load > cores / 2, "wait a minute, or stop busy programs")
 
 
 def _others(before: CpuTime, after: CpuTime, seconds: float) -> Diagnosis:
@@ -160,10 +159,12 @@ def _others(before: CpuTime, after: CpuTime, seconds: float) -> Diagnosis:
     named = [
         f"{name} {used:.2f}"
         for name, used in cpu_time.busiest(before, after, seconds, os.getpid())[:2]
-        if 0.02 <= used <= cores + 0.005  # never more than all of them
+        if 0.02 <= used <= cores + 0.005  # never more than the total
     ]
     value = f"{cores:.2f} cores busy" + (f": {', '.join(named)}" if named else "")
-    return _judged("other processes", value, cores > OTHERS_CORES, "end them, or wait for them")
+    return _judged(
+        "other processes", value, cores > OTHERS_CORES, "stop them, or wait until they end"
+    )
 
 
 def _steal(before: CpuTime, after: CpuTime) -> Diagnosis:
@@ -172,13 +173,13 @@ def _steal(before: CpuTime, after: CpuTime) -> Diagnosis:
         return Diagnosis("stolen time", "not available on this system", "n/a")
     return _judged(
         "stolen time", f"{100 * share:.1f} % taken by other virtual machines", share > STEAL,
-        "ask for a machine of your own (dedicated cores), or choose a quiet hour",
+        "use a machine with dedicated cores, or run when it is idle",
     )  # fmt: skip
 
 
 def _governor(found: Sequence[str] | None) -> Diagnosis:
     if found is None:
-        return Diagnosis("frequency", "no governor to be seen (usual in a virtual machine)", "n/a")
+        return Diagnosis("frequency", "governor not visible (usual in a virtual machine)", "n/a")
     return _judged(
         "frequency", f"governor {', '.join(found)}", list(found) != ["performance"],
         "sudo cpupower frequency-set -g performance",
@@ -187,40 +188,42 @@ def _governor(found: Sequence[str] | None) -> Diagnosis:
 
 def _turbo(on: bool | None) -> Diagnosis:
     if on is None:
-        return Diagnosis("turbo", "the system does not tell", "n/a")
+        return Diagnosis("turbo", "not available on this system", "n/a")
     return _judged(
         "turbo", "on: speed depends on heat" if on else "off", on,
-        "turn it off: 1 into intel_pstate/no_turbo, or 0 into cpufreq/boost",
+        "turn it off: write 1 to intel_pstate/no_turbo, or 0 to cpufreq/boost",
     )  # fmt: skip
 
 
 def _heat(before: int | None, after: int | None) -> Diagnosis:
     if before is None or after is None:
-        return Diagnosis("heat", "no throttle counters (usual in a virtual machine)", "n/a")
+        return Diagnosis(
+            "heat", "throttle counters not visible (usual in a virtual machine)", "n/a"
+        )
     return _judged(
-        "heat", f"slowed down {after - before} times now, {after} since the start", after > before,
-        "let the machine cool down, clean its fans",
+        "heat", f"throttled {after - before}× now, {after}× since boot", after > before,
+        "let the machine cool down; clean its fans",
     )  # fmt: skip
 
 
 def _limits(found: Limits | None, before: int | None, after: int | None) -> Iterator[Diagnosis]:
     if found is None:
-        yield Diagnosis("CPU limit", "no control groups here", "n/a")
-        yield Diagnosis("memory limit", "no control groups here", "n/a")
+        yield Diagnosis("CPU limit", "no control groups on this system", "n/a")
+        yield Diagnosis("memory limit", "no control groups on this system", "n/a")
         return
     waits = after - before if before is not None and after is not None else None
     cores = "none" if found.cores is None else f"{found.cores:g} cores"
-    waited = "" if waits is None else f"; waited for it {waits} times"
+    waited = "" if waits is None else f"; throttled {waits}×"
     yield _judged(
         "CPU limit", f"{cores}{waited}", bool(waits),
-        "raise the CPU quota of the container, or give it whole cores (cpuset)",
+        "raise the CPU quota of the container, or assign whole cores to it (cpuset)",
     )  # fmt: skip
     if found.memory_bytes is None:
         yield Diagnosis("memory limit", "none", "ok")
         return
     used = found.memory_used_bytes
     if used is None:
-        value = f"{found.memory_bytes / 2**30:.1f} GiB; the system does not say what is in use"
+        value = f"{found.memory_bytes / 2**30:.1f} GiB; memory in use is not available"
         yield Diagnosis("memory limit", value, "n/a")
         return
     value = f"{used / 2**30:.1f} of {found.memory_bytes / 2**30:.1f} GiB in use"
@@ -235,25 +238,25 @@ def _swap() -> Diagnosis:
         "swap",
         value,
         swap.used > 0,
-        "close programs that need much memory; on Linux: sudo swapoff -a",
+        "close programs that use much memory; on Linux: sudo swapoff -a",
     )
 
 
 def _gpu_processes() -> Diagnosis:
     try:
-        found = [one for one in nvidia.processes() if one.pid != os.getpid()]
+        others = [one for one in nvidia.processes() if one.pid != os.getpid()]
     except DeviceError as error:
         return Diagnosis("GPU processes", str(error), "n/a")
-    named = ", ".join(f"{Path(one.name).name} ({one.pid})" for one in found[:3])
-    value = f"{len(found)}: {named}" if found else "none"
-    return _judged("GPU processes", value, bool(found), "end them, or wait for them")
+    named = ", ".join(f"{Path(one.name).name} ({one.pid})" for one in others[:3])
+    value = f"{len(others)}: {named}" if others else "none"
+    return _judged("GPU processes", value, bool(others), "stop them, or wait until they end")
 
 
 def _timer(step: int, cost: float) -> Diagnosis:
     value = f"steps of {step} ns, {cost:.0f} ns to read"
     return _judged(
         "timer", value, max(step, cost) > COARSE_TIMER_NS,
-        "let Linux use the tsc clock source (clocksource=tsc)",
+        "on Linux, use the tsc clock source (clocksource=tsc)",
     )  # fmt: skip
 
 

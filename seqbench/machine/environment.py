@@ -1,4 +1,4 @@
-"""The machine and the software that a run's figures belong to."""
+"""Describe the machine and software on which a run's figures were measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from seqbench.workers.context import JobContext
 
 @dataclass(frozen=True)
 class EnvironmentPayload:
-    """Asks for a description of the machine."""
+    """The payload of :func:`describe`; it has no settings."""
 
 
 def describe(payload: EnvironmentPayload, context: JobContext) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def describe(payload: EnvironmentPayload, context: JobContext) -> dict[str, Any]
 
 
 def describe_environment() -> dict[str, Any]:
-    """A fingerprint of machine and software as plain data. Imports torch."""
+    """A description of machine and software as plain data. Imports torch."""
     import torch
 
     return {
@@ -64,13 +64,13 @@ def _version(distribution: str) -> str | None:
 
 
 def _memory_limit() -> str | None:
-    """Bytes, or ``max`` where control groups set no limit."""
+    """Bytes, or ``max`` if control groups set no limit."""
     found = limits()
     return None if found is None else str(found.memory_bytes or "max")
 
 
 def git_state() -> str | None:
-    """Commit of the folder the run was started in, with ``+`` if it has changes."""
+    """The commit of the working folder, with ``+`` if it has changes."""
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],

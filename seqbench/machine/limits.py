@@ -19,12 +19,13 @@ CGROUP = "sys/fs/cgroup"
 
 @dataclass(frozen=True)
 class Limits:
-    """What the control groups of this process allow.
+    """The limits of this process's control groups.
 
     Args:
-        cores: that it may use on average; None: all.
-        memory_bytes: None: all. memory_used_bytes: in use by the group with that limit, or by its
-            own if there is none; None where the system does not say.
+        cores: usable on average; None: no limit.
+        memory_bytes: None: no limit.
+        memory_used_bytes: in use by the group with that limit, or by the process's own group
+            without one; None if not available.
     """
 
     cores: float | None = None
@@ -33,10 +34,10 @@ class Limits:
 
 
 def usable_cores(root: Path = ROOT) -> int:
-    """CPU cores that this process may use: its affinity and the quotas of its control groups.
+    """CPU cores that this process may use, from its affinity and its control groups' quotas.
 
     Args:
-        root: the folder that the system's files are under.
+        root: the root of the system's files.
     """
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -46,21 +47,21 @@ def usable_cores(root: Path = ROOT) -> int:
 
 
 def usable_memory(root: Path = ROOT) -> int:
-    """Bytes of memory that this process may use: the machine's, or its control groups'."""
+    """Bytes of memory that this process may use: its control groups' limit, or all."""
     found = limits(root)
     return machine_memory() if found is None or not found.memory_bytes else found.memory_bytes
 
 
 def machine_memory() -> int:
-    """Bytes of memory that the machine has."""
+    """Bytes of memory in the machine."""
     return psutil.virtual_memory().total
 
 
 def limits(root: Path = ROOT) -> Limits | None:
-    """The tightest limits on this process, of control groups of version 1 or 2 (cgroups(7)).
+    """The tightest limits on this process, from control groups version 1 or 2 (cgroups(7)).
 
-    A limit holds for everything below its group, so that all groups on the way up count. None
-    where there are no control groups.
+    A limit applies to everything below its group, so all ancestor groups count. None if there are
+    no control groups.
     """
     of_cpu, of_memory = _groups(root, "cpu"), _groups(root, "memory")
     if not of_cpu and not of_memory:
@@ -71,28 +72,28 @@ def limits(root: Path = ROOT) -> Limits | None:
 
 
 def quota_waits(root: Path = ROOT) -> int | None:
-    """How often this process's control groups had to wait for their share of the CPU."""
-    found = [
-        int(counted[1])
+    """How often this process's control groups were throttled; None if not available."""
+    counts = [
+        int(counter[1])
         for group in _groups(root, "cpu")
-        if (counted := re.search(r"^nr_throttled (\d+)$", text(group / "cpu.stat") or "", re.M))
+        if (counter := re.search(r"^nr_throttled (\d+)$", text(group / "cpu.stat") or "", re.M))
     ]
-    return sum(found) if found else None
+    return sum(counts) if counts else None
 
 
 def _quota(group: Path) -> float | None:
-    """Cores that a group may use on average; None: it sets no limit."""
-    held = (text(group / "cpu.max") or "").split()  # version 2: quota or "max", period
-    if len(held) == 2 and all(part.isdigit() for part in held):
-        return int(held[0]) / int(held[1])
+    """Cores that a group may use on average; None: no limit."""
+    parts = (text(group / "cpu.max") or "").split()  # version 2: quota or "max", period
+    if len(parts) == 2 and all(part.isdigit() for part in parts):
+        return int(parts[0]) / int(parts[1])
     quota, period = number(group / "cpu.cfs_quota_us"), number(group / "cpu.cfs_period_us")
     return quota / period if quota and period and quota > 0 else None
 
 
 def _memory(groups: Sequence[Path]) -> tuple[int | None, int | None]:
-    """The tightest memory limit, and what is in use within it.
+    """The tightest memory limit and the bytes in use within it.
 
-    A limit above what the machine has is none.
+    A limit above the machine's memory counts as none.
     """
     total = machine_memory()
     found = [
@@ -111,10 +112,10 @@ def _first(folder: Path, *names: str) -> int | None:
 
 
 def _groups(root: Path, controller: str) -> list[Path]:
-    """The folders of this process's group and of all above it, its own first.
+    """The folders of this process's group and of its ancestors, its own first.
 
     A controller belongs to a hierarchy of version 1, or else to the one of version 2. In a
-    container the path of the own group may be hidden: then the nearest above it comes first.
+    container the process's own group may be hidden: then its nearest visible ancestor is first.
     """
     version_1, version_2 = None, None
     for line in (text(root / "proc/self/cgroup") or "").splitlines():

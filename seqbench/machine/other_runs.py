@@ -1,4 +1,4 @@
-"""Whether other runs of this user are timing on the same machine."""
+"""Detect other runs of this user that are timing on the same machine."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from pathlib import Path
 
 FILE = "timing.lock"
 
-WARNING = "another run of seqbench was timing on this machine: the latency of both suffers"
+WARNING = "another seqbench run was timing on this machine at the same time: latency is affected"
 
 
 class Mark:
-    """That something is timed: others can see it, and it sees others.
+    """Announces that this run is timing, and detects other runs that are.
 
-    Whoever times holds a shared lock on one file, to which all who come later add a byte.
+    A run that times holds a shared lock on one file. A run that starts timing while others hold it
+    appends a byte, so that they notice.
     """
 
     def __init__(self, file: FileIO | None):
         self._file, self._met = file, False
         if file is not None:
             self._met = not _lock(file, fcntl.LOCK_EX)
-            file.write(b"." if self._met else b"")
+            if self._met:
+                file.write(b".")
             _lock(file, fcntl.LOCK_SH)
             self._size = file.seek(0, 2)
 
     def others(self) -> bool:
-        """Whether there was anyone else so far."""
+        """Whether any other run has been timing since this one started to."""
         if self._file is not None:
             self._met |= self._file.seek(0, 2) > self._size
         return self._met
@@ -36,10 +38,10 @@ class Mark:
 
 @contextlib.contextmanager
 def timing(folder: Path) -> Iterator[Mark]:
-    """Marks that something is timed, for as long as that takes.
+    """Announce for the duration of the block that this run is timing.
 
     Args:
-        folder: the user's cache; where it cannot be written, nothing is marked.
+        folder: the user's cache; if it is not writable, nothing is announced or detected.
     """
     with contextlib.ExitStack() as stack:
         try:

@@ -1,4 +1,4 @@
-"""How steady the machine is: the same small computation, over and over, timed in blocks."""
+"""How steady the machine is: the same small computation, repeated and timed in blocks."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import torch
 
 from seqbench.stats.intervals import quantile
 
-#: Rows and columns of the matrices: they fit into the cache of a core.
+#: Rows and columns of the matrices; they fit into the cache of a core.
 SIZE = 192
 
 BLOCK_S, WARM_UP_S = 0.020, 0.3
 
 
 def blocks(seconds: float) -> list[float]:
-    """Multiplies two matrices on one thread for a while.
+    """Multiply two matrices on one thread repeatedly.
 
     Returns:
-        seconds that each block took; all blocks do the same work, of about 20 ms.
+        the duration of each block (about 20 ms) in seconds; all blocks have the same calls.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -33,10 +33,10 @@ def blocks(seconds: float) -> list[float]:
         with torch.inference_mode():
             calls = _calls_per_block(a, b, out)
             end = time.perf_counter() + seconds
-            found = [_block(a, b, out, calls)]
+            durations = [_block(a, b, out, calls)]
             while time.perf_counter() < end:
-                found.append(_block(a, b, out, calls))
-        return found
+                durations.append(_block(a, b, out, calls))
+        return durations
     finally:
         torch.set_num_threads(threads)
         if collecting:
@@ -44,7 +44,7 @@ def blocks(seconds: float) -> list[float]:
 
 
 def _calls_per_block(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> int:
-    """So many calls take ``BLOCK_S``, by the fastest of what warming up takes."""
+    """The number of calls that take ``BLOCK_S``, estimated from the fastest warm-up block."""
     end = time.perf_counter() + WARM_UP_S
     fastest = _block(a, b, out, 10)
     while time.perf_counter() < end:
@@ -60,13 +60,13 @@ def _block(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor, calls: int) -> f
 
 
 def summary(blocks: Sequence[float]) -> dict[str, Any]:
-    """What the blocks tell.
+    """Summarize the durations of the blocks.
 
     Returns:
         ``median_s``, ``n``; ``spread``: interquartile range ÷ median; ``slowest``: slowest block ÷
         median; ``drift``: median of the last third ÷ that of the first, minus 1;
-        ``noise``: the larger of half the spread and the drift's size: how far, as a share, a figure
-        taken at one moment may be from one taken at another.
+        ``noise``: the larger of half the spread and the absolute drift: how much, as a fraction,
+        figures measured at two different moments may differ.
     """
     ordered = sorted(blocks)
     lower, middle, upper = (quantile(ordered, share) for share in (0.25, 0.5, 0.75))

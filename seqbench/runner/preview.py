@@ -70,7 +70,7 @@ def preview(suite: Path, selection: Selection, resume: Resume, progress: Progres
     folder, executor = resume.folder, make_executor()
     selection = as_before(selection, folder)
     plan = plan_suite(suite, selection, load_plugins())
-    folder.check_free()
+    folder.require_free()
     environment = machine_environment(executor, progress)
     plan = plan.on(environment["devices"])
     earlier = read_earlier(resume, plan, selection, environment)

@@ -1,1 +1,1 @@
-"""Reads and writes run folders; also the atomic file writer that the cache uses."""
+"""Run folders on disk, and the atomic file writer that the cache uses as well."""

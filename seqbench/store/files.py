@@ -1,5 +1,5 @@
-"""The only place that writes the files of a run and of the cache: whole or not at all, flushed to
-the disk, and never through a symbolic link.
+"""Atomic file writes, for runs and for the cache: a file is written whole or not at all, flushed
+to disk, and never through a symbolic link.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from typing import Any
 
 from seqbench.errors import StoreError
 
-#: What a file is called while it is written ends so: a killed process may leave one.
+#: Suffix of a file that is being written. A killed process may leave one behind.
 PARTIAL = ".partial"
 
 
 @contextlib.contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """A new, empty file for the block to fill. When the block ends, it takes the place of ``path``:
-    flushed to the disk first, so that ``path`` is at every moment the old file or the new one.
+    """Yield a new, empty file for the block to fill, then rename it to ``path``. It is flushed to
+    disk first, so that ``path`` is always either the old file or the new one.
 
-    The new file lies in the same folder, which is made if its parent exists. Its name is different
-    each time: processes that write the same ``path`` at once all succeed, and the last one stays.
-    A link in the place of ``path`` is replaced, and what it points to stays as it is. If the block
-    raises, the new file is removed and ``path`` is not touched.
+    The new file is in the same folder, which is created if its parent exists. It has a random name,
+    so that processes can write the same ``path`` at once; the last one wins. If ``path`` is a
+    symbolic link, the link is replaced and its target is not touched. If the block raises, the new
+    file is removed and ``path`` is unchanged.
 
     Raises:
         OSError: the file cannot be written.
     """
-    path.parent.mkdir(exist_ok=True)  # where a whole run has vanished, it stays so
+    path.parent.mkdir(exist_ok=True)  # does not recreate a run that was deleted
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     mode = _create(partial)
     try:
@@ -46,12 +46,12 @@ def replace_file(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
-    with contextlib.suppress(OSError):  # not every file system can flush a folder
-        _flush(path.parent, os.O_RDONLY)  # without it a power cut may undo the renaming
+    with contextlib.suppress(OSError):  # not every file system supports flushing a folder
+        _flush(path.parent, os.O_RDONLY)  # otherwise a power failure may undo the renaming
 
 
 def _create(path: Path) -> int:
-    """Makes an empty file. Returns its mode: what the user's umask leaves."""
+    """Create an empty file; returns its mode, as set by the user's umask."""
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         return stat.S_IMODE(os.fstat(number).st_mode)
@@ -62,7 +62,7 @@ def _create(path: Path) -> int:
 def _flush(path: Path, flags: int, mode: int | None = None) -> None:
     number = os.open(path, flags)
     try:
-        if mode is not None:  # whoever filled it may have made it anew, as safetensors does
+        if mode is not None:  # the file may have been recreated: safetensors does so
             os.fchmod(number, mode)
         os.fsync(number)
     finally:
@@ -70,43 +70,44 @@ def _flush(path: Path, flags: int, mode: int | None = None) -> None:
 
 
 def append(path: Path) -> FileIO:
-    """Opens a file to add to its end. A link is not followed: OSError, as for any other trouble."""
+    """Open a file for appending. Raises OSError, also if it is a symbolic link."""
     return FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666), "a")
 
 
 def write_compressed(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes plain data as compressed JSON, whole or not at all. Raises OSError."""
+    """Write plain data as compressed JSON, atomically. Raises OSError."""
     with replace_file(path) as partial:
         partial.write_bytes(gzip.compress(json.dumps(value).encode(), compresslevel=3))
 
 
 def read_compressed(path: Path) -> dict[str, Any]:
-    """What :func:`write_compressed` wrote. Raises OSError, EOFError or ValueError where that is not
-    there, or damaged.
+    """Read a file of :func:`write_compressed`. Raises OSError, EOFError or ValueError if it is
+    missing or damaged.
     """
     try:
         value = json.loads(gzip.decompress(path.read_bytes()))
     except zlib.error as error:
         raise ValueError(str(error)) from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} does not hold a JSON object")
+        raise ValueError(f"{path} does not contain a JSON object")
     return value
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of the last change (ns): the same for a file that nobody has written.
+    """Size in bytes and modification time in ns: equal as long as the file is not written to.
 
     Raises:
-        OSError: there is no such file.
+        OSError: the file does not exist.
     """
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def make_folder(folder: Path, *, exist_ok: bool = False) -> None:
+    """Create a folder and its parents. Raises StoreError."""
     try:
         folder.mkdir(parents=True, exist_ok=exist_ok)
     except OSError as error:
         raise StoreError(
-            f"cannot make {folder}: {error.strerror}; name another place with --out"
+            f"cannot create {folder}: {error.strerror}; choose another folder with --out"
         ) from error

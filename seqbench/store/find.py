@@ -1,4 +1,4 @@
-"""Finds saved runs, and the one that a user names."""
+"""Find saved runs, and the one that a user names."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from seqbench.store.run_folder import is_run
 
 
 def latest_run(results: Path, suite: str) -> Path:
-    """A suite's latest run. Raises StoreError: there is none."""
+    """The latest run of a suite. Raises StoreError if it has none."""
     of_suite = [run for run in find_runs(results) if run.parent.name == suite]
     if not of_suite:
-        raise StoreError(f"there is no run of {suite!r} under {results}/ (see `seqbench list`)")
+        raise StoreError(f"no run of {suite!r} under {results}/ (see `seqbench list`)")
     return of_suite[-1]
 
 
 def find_runs(results: Path) -> list[Path]:
-    """Every run folder under ``results``, oldest first; reference results are no runs."""
+    """Every run folder under ``results``, oldest first, without reference results."""
     runs = [path for path in results.glob("*/*") if is_run(path)]
     runs = [path for path in runs if path.parent.name != "reference"]
     return sorted(runs, key=lambda path: (path.name, str(path)))
@@ -28,15 +28,15 @@ def find_run(results: Path, which: str | None) -> Path:
     (its latest run); without it, the latest run of all.
 
     Raises:
-        StoreError: there is none, or more than one.
+        StoreError: no run matches, or more than one.
     """
     if which is not None and is_run(Path(which)):
         return Path(which)
     runs = find_runs(results)
     if not runs:
         raise StoreError(
-            f"there are no runs under {results.absolute()}: `seqbench run SUITE` makes one, "
-            "--out names another folder"
+            f"no runs under {results.absolute()}: create one with `seqbench run SUITE`, "
+            "or choose another folder with --out"
         )
     if which is None:
         return runs[-1]
@@ -52,5 +52,7 @@ def find_run(results: Path, which: str | None) -> Path:
     if len(named) == 1:
         return named[0]
     if named:
-        raise StoreError(f"{which!r} names {len(named)} runs: {', '.join(map(str, named))}")
-    raise StoreError(f"no run is called {which!r} under {results}/ (see `seqbench list`)")
+        raise StoreError(
+            f"{which!r} is ambiguous: it matches {len(named)} runs: {', '.join(map(str, named))}"
+        )
+    raise StoreError(f"unknown run {which!r} under {results}/ (see `seqbench list`)")

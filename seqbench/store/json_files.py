@@ -1,4 +1,4 @@
-"""The JSON files of a run: written whole, read and reported if damaged."""
+"""The JSON files of a run: written atomically, reported if damaged."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from seqbench.store.files import replace_file
 
 
 class DamagedRecord(UserWarning):
-    """A record, or the weights of a trial, cannot be used: what it stands for runs again."""
+    """A record, or the weights of a trial, cannot be used; that trial or measurement runs again."""
 
 
 class Damaged(StoreError):
-    """A file of a run can be read, but holds what no seqbench wrote."""
+    """A file of a run is missing, or its content is not valid."""
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all. Raises StoreError."""
+    """Write a text file atomically. Raises StoreError."""
     try:
         with replace_file(path) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -30,7 +30,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes plain data. Raises StoreError: not possible, or a number is NaN or infinite."""
+    """Write plain data. Raises StoreError, also if a number is NaN or infinite."""
     try:
         text = json.dumps(value, indent=1, allow_nan=False)
     except ValueError as error:
@@ -39,28 +39,30 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """What a file holds. Raises Damaged: it is gone; StoreError: it cannot be read."""
+    """The content of a file. Raises Damaged if it is missing, StoreError if it is unreadable."""
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise Damaged(f"{path} is gone") from error
+        raise Damaged(f"{path} is missing") from error
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises Damaged: the file is gone, or holds none; StoreError: unreadable."""
+    """Read a JSON object. Raises Damaged if the file is missing or invalid, StoreError if it is
+    unreadable.
+    """
     try:
         value = json.loads(read_bytes(path).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Damaged(f"{path} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
-        raise Damaged(f"{path} does not hold a JSON object")
+        raise Damaged(f"{path} does not contain a JSON object")
     return value
 
 
 def read_json_or(path: Path, otherwise: dict[str, Any]) -> dict[str, Any]:
-    """A JSON object; ``otherwise`` where it is damaged, with a warning."""
+    """Read a JSON object; if it is damaged, warn and return ``otherwise``."""
     try:
         return read_json(path)
     except Damaged as error:

@@ -15,15 +15,15 @@ from seqbench.store.files import append
 
 LOCK_FILE = "run.lock"
 
-#: Attempts to take the lock, and seconds between them: whoever only asks whether it is held also
+#: Attempts to acquire the lock, and seconds between them: a process that only queries the lock also
 #: holds it for a moment.
 ATTEMPTS, PAUSE = 10, 0.05
 
-BUSY = "{} is being run by another process: wait for it, or end it"
+BUSY = "{} is in use by another seqbench process: wait until it ends, or stop it"
 
 
 class RunLock:
-    """Keeps other runners out of a run's folder."""
+    """The lock that keeps other runners out of a run's folder."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -31,12 +31,12 @@ class RunLock:
 
     @property
     def held(self) -> bool:
-        """Whether this very object holds the lock."""
+        """Whether this object holds the lock."""
         return self._file is not None
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Takes the lock for the block. Raises StoreError: another process has it."""
+        """Hold the lock for the block. Raises StoreError if another process holds it."""
         path = self._folder / LOCK_FILE
         try:
             file = append(path)
@@ -55,8 +55,8 @@ class RunLock:
             finally:
                 self._file = None
 
-    def at_work(self) -> bool:
-        """Whether a runner is at work in the folder."""
+    def in_use(self) -> bool:
+        """Whether a runner is using the folder."""
         try:
             with (self._folder / LOCK_FILE).open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -66,16 +66,16 @@ class RunLock:
             pass
         return False
 
-    def check_free(self) -> None:
-        """Whether a runner could resume this run. Raises StoreError."""
-        if self.at_work():
+    def require_free(self) -> None:
+        """Raise StoreError if this run cannot be resumed now: it is in use or read-only."""
+        if self.in_use():
             raise StoreError(BUSY.format(self._folder))
         if not os.access(self._folder, os.W_OK):
-            raise StoreError(f"{self._folder} cannot be written to (permissions, read-only disk)")
+            raise StoreError(f"cannot write to {self._folder}: check permissions and disk")
 
 
 def _lock(file: FileIO) -> None:
-    """Raises BlockingIOError if another process keeps it, OSError if it cannot be locked."""
+    """Lock a file. Raises BlockingIOError if another process holds it, OSError if it cannot be."""
     for _ in range(ATTEMPTS - 1):
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""A run's folder: which files a run has, read and written."""
+"""The folder of a run: which files it has, reading and writing them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs", "repo
 
 UNFINISHED = ".unfinished.json.gz"
 
-#: What a killed runner may have left of a file that it was writing. safetensors writes to a file of
-#: its own first, ``.tmp…``.
+#: Partial files that a killed runner may leave behind. safetensors uses its own temporary file,
+#: ``.tmp…``.
 LEFTOVERS = (f".*{PARTIAL}", *(f"{name}/*{PARTIAL}" for name in FOLDERS), "weights/.tmp*")
 
 
@@ -53,63 +53,63 @@ class RunFolder:
         self._state = RunState(path, self._lock)
 
     @classmethod
-    def create(cls, results: Path, suite: str, source: str, plan: Mapping[str, Any]) -> RunFolder:
-        """A new folder with the suite as given and the resolved plan.
+    def create(cls, results: Path, suite: str, text: str, plan: Mapping[str, Any]) -> RunFolder:
+        """Create a folder with the suite's text and the resolved plan.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: the folder cannot be written.
         """
         now = datetime.now(timezone.utc)
         milliseconds = now.microsecond // 1000
         name = f"{now:%Y%m%dT%H%M%S}.{milliseconds:03d}Z-{secrets.token_hex(2)}"
         folder = cls(results / suite / name)
         make_folder(folder.path)
-        folder.plan_again(source, plan)
+        folder.write_plan(text, plan)
         folder._state.create(suite, now)
         return folder
 
     @staticmethod
     def try_place(results: Path) -> None:
-        """Whether runs can be kept there. Raises StoreError."""
+        """Raise StoreError if runs cannot be saved under ``results``."""
         make_folder(results, exist_ok=True)
         try:
             tempfile.TemporaryFile(dir=results).close()
         except OSError as error:
             raise StoreError(
-                f"cannot write to {results}: {error.strerror}; name another place with --out"
+                f"cannot write to {results}: {error.strerror}; choose another folder with --out"
             ) from error
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """An existing folder.
+        """Open an existing folder.
 
         Raises:
-            StoreError: it is none, or was written by a newer seqbench.
+            StoreError: it is not a run folder, or was written by a newer seqbench.
         """
         folder = cls(path)
         if not is_run(path):
-            raise StoreError(f"{path} is not a run folder: it has no {RUN_FILE}")
+            raise StoreError(f"{path} is not a run folder: {RUN_FILE} is missing")
         state = folder.state()
         if state.get("format", 0) > FORMAT:
             raise StoreError(
                 f"{path} has format {state['format']}; this seqbench reads formats up to {FORMAT}: "
-                "upgrade it"
+                "upgrade seqbench"
             )
         return folder
 
-    # Where it stands.
+    # State.
 
     def state(self) -> dict[str, Any]:
         """See :meth:`RunState.read`."""
         return self._state.read()
 
     def set_state(self, status: str, **more: Any) -> None:
-        """Changes the status and adds to what is said of the run."""
+        """Set the status, and update other entries of ``run.json``."""
         self._state.set(status, **more)
 
     def begin(self, seconds: float, **more: Any) -> None:
-        """A runner starts; ``seconds`` is what earlier ones have taken."""
-        shutil.rmtree(self.path / "reports", ignore_errors=True)  # they are of what was there
+        """Record that a runner starts; ``seconds``: time used by earlier ones."""
+        shutil.rmtree(self.path / "reports", ignore_errors=True)  # they describe earlier results
         self._state.begin(seconds, **more)
 
     def seconds(self) -> float:
@@ -117,21 +117,21 @@ class RunFolder:
         return self._state.seconds()
 
     def log(self, line: str) -> None:
-        """Adds a line to the run's own log, with the time (UTC). A log that cannot be written is no
-        error: where results cannot be either, that is reported when they are.
+        """Add a line to the run's log, with the time (UTC). Errors are ignored: if the disk is
+        full, writing the next result reports it.
         """
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         with contextlib.suppress(OSError), append(self.path / LOG_FILE) as file:
             file.write(f"{now} {' '.join(line.split())}\n".encode())
 
-    # Who is at work in it.
+    # Lock.
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other runners out, and clears away what one that was killed was writing.
+        """Hold the lock for the block, and remove partial files of a killed runner.
 
         Raises:
-            StoreError: another one is at work in this folder.
+            StoreError: another runner is using this folder.
         """
         links = [name for name in FOLDERS if (self.path / name).is_symlink()]
         if links:
@@ -148,15 +148,15 @@ class RunFolder:
             except OSError as error:
                 raise StoreError(f"cannot remove {path}: {error.strerror}") from error
 
-    def check_free(self) -> None:
-        """Whether a runner could resume this run. Raises StoreError."""
-        self._lock.check_free()
+    def require_free(self) -> None:
+        """See :meth:`RunLock.require_free`."""
+        self._lock.require_free()
 
-    def at_work(self) -> bool:
-        """Whether a runner is at work in this folder."""
-        return self._lock.at_work()
+    def in_use(self) -> bool:
+        """Whether a runner is using this folder."""
+        return self._lock.in_use()
 
-    # What was planned, and on which machine.
+    # Plan and environment.
 
     def plan(self) -> dict[str, Any]:
         """The resolved plan.
@@ -167,76 +167,79 @@ class RunFolder:
         try:
             return read_json(self.path / PLAN_FILE)
         except Damaged as error:
-            raise Damaged(f"{error}; `seqbench run SUITE --resume {self.path}` mends it") from error
+            raise Damaged(
+                f"{error}; restore it with `seqbench run SUITE --resume {self.path}`"
+            ) from error
 
     def plan_or(self, otherwise: dict[str, Any]) -> dict[str, Any]:
-        """The resolved plan; ``otherwise`` where it is damaged, with a warning."""
+        """The resolved plan; if it is damaged, warn and return ``otherwise``."""
         return read_json_or(self.path / PLAN_FILE, otherwise)
 
-    def plan_again(self, source: str, plan: Mapping[str, Any]) -> None:
-        """Another suite and plan for the same run."""
-        write_text(self.path / SUITE_FILE, source)
+    def write_plan(self, text: str, plan: Mapping[str, Any]) -> None:
+        """Write the suite's text and the resolved plan, replacing earlier ones."""
+        write_text(self.path / SUITE_FILE, text)
         write_json(self.path / PLAN_FILE, plan)
 
     def selection(self) -> Any:
-        """What was chosen for the run, as it was written down; None where that is not known."""
+        """What the command line selected, as recorded; None if unknown."""
         kept = self.state().get("selection")
         return kept if kept is not None else self.plan_or({}).get("selection")
 
     def environment(self) -> dict[str, Any]:
-        """The machine; nothing where that is not known."""
+        """The description of the machine; empty if unknown."""
         path = self.path / ENVIRONMENT_FILE
         return read_json_or(path, {}) if path.exists() else {}
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
+        """Write the description of the machine. Raises StoreError."""
         write_json(self.path / ENVIRONMENT_FILE, environment)
 
     def write_report(self, report: Report, text: str) -> None:
-        """What a report made of the run. Raises StoreError."""
+        """Write a rendered report. Raises StoreError."""
         write_text(self.path / report.file, text)
 
     # Records.
 
     def write_trial(self, record: TrialRecord) -> None:
+        """Write the record of a trial. Raises StoreError."""
         write_json(self.path / f"trials/{record.id}.json", dataclasses.asdict(record))
 
     def trial_files(self) -> list[Path]:
-        """One file for each trial recorded so far, in the order of their ids."""
+        """The files of all trial records, ordered by id."""
         return self._files("trials")
 
     def trial(self, path: Path) -> TrialRecord | None:
-        """The record of one trial; None if it is damaged, and then it is set aside."""
+        """The record of one trial; None if it is damaged (see :meth:`_sound`)."""
         return self._sound(read_trial, path)
 
     def trials(self) -> Iterator[TrialRecord]:
-        """Every trial recorded so far that can be read, in the order of their ids."""
+        """All trial records that are not damaged, ordered by id."""
         found = (self.trial(path) for path in self.trial_files())
         return (record for record in found if record is not None)
 
     def write_case(self, record: CaseRecord) -> None:
+        """Write the record of a case. Raises StoreError."""
         write_json(self.path / f"cases/{record.case}.json", dataclasses.asdict(record))
 
     def cases(self) -> Iterator[CaseRecord]:
-        """Every case measured so far whose record can be read, in the order of their ids."""
+        """All case records that are not damaged, ordered by id."""
         found = (self._sound(read_case, path) for path in self._files("cases"))
         return (record for record in found if record is not None)
 
     def write_comparisons(self, name: str, met: str, comparisons: Iterable[Comparison]) -> None:
-        """Keeps what came of a contest ``met``; ``name`` is the job's."""
+        """Write the comparisons of the contest with the token ``met``; ``name`` is the job's."""
         found = [dataclasses.asdict(comparison) for comparison in comparisons]
         value = {"format": FORMAT, "met": met, "comparisons": found}
         write_json(self.path / f"comparisons/{name}.json", value)
 
     def comparisons(self) -> Iterator[Comparison]:
-        """Every pair of cases that were timed against each other so far."""
+        """All comparisons of cases that were timed in the same contest."""
         for path in self._files("comparisons"):
             found = self._sound(read_compared, path)
             yield from found["comparisons"] if found else ()
 
     def compared(self, name: str) -> str | None:
-        """The contest that the comparisons of that name are of; None where there are none that are
-        sound.
-        """
+        """The token of the contest of the comparisons ``name``; None if missing or damaged."""
         path = self.path / f"comparisons/{name}.json"
         found = self._sound(read_compared, path) if path.exists() else None
         return None if found is None else found.get("met", "")
@@ -245,8 +248,8 @@ class RunFolder:
         return sorted((self.path / folder).glob("*.json"))
 
     def _sound(self, read: Callable[[Path], Record], path: Path) -> Record | None:
-        """A record; None if it is damaged. The runner at work then renames it, and repeats what it
-        stands for.
+        """Read a record; None if it is damaged. A runner that holds the lock then renames the file,
+        so that the trial or measurement runs again.
         """
         try:
             return read(path)
@@ -262,28 +265,26 @@ class RunFolder:
     # Samples.
 
     def unfinished(self, contest: str) -> Path:
-        """The file that keeps what a contest has come to, should it be interrupted."""
+        """The checkpoint of a contest, from which it resumes after an interruption."""
         return self.path / "samples" / f"{contest}{UNFINISHED}"
 
     def samples_are_sound(self, name: str, met: str) -> bool:
-        """Whether a file of samples can be read, and is of the contest ``met``; if not, a warning
-        says so.
-        """
+        """Whether a file of samples is readable and from the contest ``met``; warns if not."""
         path = self.path / name
         try:
             with gzip.open(path) as file:
                 if not file.read(1 << 20).startswith(f'{{"met": "{met}", '.encode()):
-                    raise EOFError("it is empty, or of another contest")
+                    raise EOFError("it is empty, or from another contest")
                 while file.read(1 << 20):
                     pass
         except (OSError, EOFError, zlib.error) as error:
-            what = f"{path} cannot be read: {error}; its figures do not count"
+            what = f"{path} cannot be read: {error}; its figures are ignored"
             warnings.warn(what, DamagedRecord, stacklevel=2)
             return False
         return True
 
     def keep_contests(self, names: Iterable[str]) -> None:
-        """All contests have come to their end: what there is of others goes."""
+        """Delete comparisons of other contests, and all checkpoints: every contest has ended."""
         kept = set(names)
         for path in self._files("comparisons"):
             if path.stem not in kept:
@@ -293,5 +294,5 @@ class RunFolder:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder is that of a run, also if its ``run.json`` is gone."""
+    """Whether a folder is that of a run, even if its ``run.json`` is missing."""
     return (path / RUN_FILE).is_file() or (path / LOCK_FILE).is_file()

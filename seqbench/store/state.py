@@ -1,4 +1,4 @@
-"""``run.json``: where a run stands, and how long it took."""
+"""``run.json``: the status of a run, and how long it took."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RUN_FILE = "run.json"
 
 LOG_FILE = "run.log"
 
-#: The kind of value that each entry of run.json has.
+#: The type of each entry of run.json.
 KINDS: Mapping[str, Any] = {
     "format": int, "suite": str, "status": str, "started": str, "seconds": (int, float),
     "leg": str, "file": str, "selection": dict,
@@ -25,40 +25,40 @@ KINDS: Mapping[str, Any] = {
 
 
 class RunState:
-    """What ``run.json`` says of a run. One damaged entry does not hide the others."""
+    """Reads and writes ``run.json``. One damaged entry does not hide the others."""
 
     def __init__(self, folder: Path, lock: RunLock):
         self._folder, self._lock = folder, lock
 
     def create(self, suite: str, started: datetime) -> None:
-        """The file of a new run."""
+        """Write the file of a new run."""
         state = {"format": FORMAT, "suite": suite, "status": "running"}
         self._write({**state, "started": started.isoformat(timespec="seconds")})
 
     def read(self) -> dict[str, Any]:
-        """``format``, ``suite``, ``status`` (running, finished, interrupted, failed; killed, where
-        it says running and no runner is at work), ``started``, …
+        """``format``, ``suite``, ``status`` (running, finished, interrupted, failed; killed if the
+        file says running but no runner is using the folder), ``started``, …
         """
         name = self._folder.absolute().parent.name
         state = {"format": FORMAT, "suite": name, "status": "damaged", **self._sound()}
-        if state["status"] == "running" and not self._lock.at_work():
+        if state["status"] == "running" and not self._lock.in_use():
             state["status"] = "killed"
         return state
 
     def set(self, status: str, **more: Any) -> None:
-        """Changes the status and adds to what is said of the run."""
+        """Set the status, and update other entries."""
         self._write({**self.read(), **more, "status": status})
 
     def begin(self, seconds: float, **more: Any) -> None:
-        """A runner starts; ``seconds`` is what earlier ones have taken."""
+        """Record that a runner starts; ``seconds``: time used by earlier ones."""
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         taken = {"seconds": seconds} if seconds else {}
         self.set("running", **taken, leg=now, **more)
 
     def seconds(self) -> float:
-        """What earlier runners have taken; one that was killed, to the last line of the log.
+        """Seconds used by earlier runners; for a killed one, until the last line of the log.
 
-        For a runner that holds the folder and has not begun.
+        Call while holding the lock, before :meth:`begin`.
         """
         state = self._sound()
         known = state.get("seconds") or 0.0
@@ -69,7 +69,7 @@ class RunState:
         return round(known, 3)
 
     def _sound(self) -> dict[str, Any]:
-        """The entries of the file, without those of a wrong kind."""
+        """The entries of the file, without those of a wrong type."""
         return {
             name: value
             for name, value in read_json_or(self._folder / RUN_FILE, {}).items()

@@ -1,7 +1,7 @@
 """Records read from disk and checked against their definition (:mod:`seqbench.records`).
 
-pydantic reads JSON and checks it in one go, which takes half the time of the standard library's
-parser alone. It is imported with the first record: commands that read none start without it.
+pydantic parses and validates JSON in one pass, in half the time of the standard library's parser
+alone. It is imported when the first record is read, so that other commands start faster.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from seqbench.store.json_files import Damaged, read_bytes
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
-#: What a trial that trained has in its ``metrics``.
+#: Required ``metrics`` of a successful trial.
 TRAINED = ("value", "last", "best")
 
 
 class Compared(Keys):
-    """What one contest gave: ``comparisons/*.json``."""
+    """The comparisons of one contest: ``comparisons/*.json``."""
 
     met: NotRequired[str]
     comparisons: list[Comparison]
 
 
 def read_trial(path: Path) -> TrialRecord:
-    """The record of one trial. Raises Damaged; StoreError: it cannot be read."""
+    """Read the record of one trial. Raises Damaged, or StoreError if it is unreadable."""
     record: TrialRecord = _read(TrialRecord, path)
     if record.id != path.stem:
-        raise Damaged(f"{path} holds the record of another trial, {record.id}")
+        raise Damaged(f"{path} contains the record of another trial, {record.id}")
     if record.status == "ok":
         for name in TRAINED:
             if name not in record.metrics:
@@ -45,7 +45,7 @@ def read_trial(path: Path) -> TrialRecord:
 
 
 def read_case(path: Path) -> CaseRecord:
-    """What was measured of one case. Raises Damaged; StoreError: it cannot be read."""
+    """Read the record of one case. Raises Damaged, or StoreError if it is unreadable."""
     record: CaseRecord = _read(CaseRecord, path)
     for number, measurement in enumerate(record.measurements):
         _check_figures(measurement, path, number)
@@ -53,7 +53,7 @@ def read_case(path: Path) -> CaseRecord:
 
 
 def read_compared(path: Path) -> Compared:
-    """What one contest gave. Raises Damaged; StoreError: it cannot be read."""
+    """Read the comparisons of one contest. Raises Damaged, or StoreError if unreadable."""
     found: Compared = _read(Compared, path)
     return found
 
@@ -71,7 +71,7 @@ def _check_figures(measurement: Measurement, path: Path, number: int) -> None:
 
 
 def _read(kind: Any, path: Path) -> Any:
-    """A record from its file; keys that a later version added are left out."""
+    """Read a record from its file; keys added by a later version are ignored."""
     from pydantic import ValidationError
 
     try:
@@ -85,14 +85,14 @@ def _read(kind: Any, path: Path) -> Any:
 
 @cache
 def adapter(kind: Any) -> TypeAdapter[Any]:
-    """What checks values of a kind, made once."""
+    """The validator for a type, created once."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
 
 
 def first_problem(error: ValidationError, where: str = "") -> str:
-    """The first thing wrong in a value: the path of the key, and what should be there.
+    """The first problem in a value: the path of the key, and what is expected.
 
     Args:
         where: the path of the value.

@@ -1,8 +1,8 @@
 """The keys of a run's JSON document, their types, and its JSON Schema.
 
-``seqbench run --json``, ``seqbench show --format json`` and ``Run.document`` give a
-:class:`Document`. Units are SI; ``null`` stands for a value that is not available. Readers must
-accept keys that they do not know: a later version of seqbench may add some within format 1.
+``seqbench run --json``, ``seqbench show --format json`` and ``Run.document`` return a
+:class:`Document`. Units are SI; unavailable values are ``null``. Readers must accept unknown keys:
+a later version of seqbench may add some within format 1.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class Target(Keys):
-    """The figure that the suite wants trainings to reach."""
+    """The metric value that trainings should reach."""
 
     metric: Annotated[str, About("accuracy or mse")]
-    value: Annotated[Number, About("its bound")]
+    value: Annotated[Number, About("the value to reach")]
 
 
 class Steadiness(Keys):
-    """How much the same computation varied."""
+    """How much a repeated computation varied."""
 
     median_s: Annotated[Number, About("median block, in seconds")]
     n: Annotated[int, About("number of blocks")]
@@ -50,32 +50,32 @@ class Steadiness(Keys):
 
 
 class Finding(Keys):
-    """One thing that was checked on the machine."""
+    """The diagnosis of one property of the machine."""
 
-    name: Annotated[str, About("what was checked")]
-    value: Annotated[str, About("the result; for n/a why there is none")]
-    level: Annotated[Literal["ok", "warn", "n/a"], About("ok, warn (may disturb) or n/a")]
-    remedy: Annotated[str, About("what to do about it; for warn only")]
+    name: Annotated[str, About("the property")]
+    value: Annotated[str, About("its state; for n/a why it is not available")]
+    level: Annotated[Literal["ok", "warn", "n/a"], About("ok, warn (may disturb timing) or n/a")]
+    remedy: Annotated[str, About("what to do; for warn only")]
 
 
 class Doctor(Keys):
-    """How steady the machine was right before latency was measured."""
+    """How steady the machine was just before latency was measured."""
 
-    findings: Annotated[list[Finding], About("one for each thing that was checked")]
-    steadiness: Annotated[Steadiness, About("how much the same computation varied")]
-    noise: Annotated[Number, About("its headline, a share")]
-    seconds: Annotated[Number, About("how long the machine was watched")]
+    findings: Annotated[list[Finding], About("one per property")]
+    steadiness: Annotated[Steadiness, About("how much a repeated computation varied")]
+    noise: Annotated[Number, About("its headline, a fraction")]
+    seconds: Annotated[Number, About("how long the machine was observed")]
 
 
 class Tf32(Keys):
-    """Whether NVIDIA's shorter floating-point format is allowed."""
+    """Whether NVIDIA's TF32 format is allowed."""
 
     matmul: Annotated[bool, About("in matrix products")]
     cudnn: Annotated[bool, About("in cuDNN")]
 
 
 class Environment(Keys, total=False):
-    """The machine and software that the figures belong to; empty where it is not known."""
+    """The machine and software of the run; empty if unknown."""
 
     seqbench: Annotated[str, About("version of seqbench")]
     python: Annotated[str, About("version of Python")]
@@ -85,7 +85,7 @@ class Environment(Keys, total=False):
     system: Annotated[str, About("operating system")]
     machine: Annotated[str, About("architecture")]
     cpu: Annotated[str, About("name of the CPU")]
-    cores: Annotated[int, About("cores that seqbench may use")]
+    cores: Annotated[int, About("CPU cores available to seqbench")]
     load: Annotated[Number | None, About("load average of the last minute, before the run")]
     governor: Annotated[str | None, About("frequency governor")]
     memory_bytes: Annotated[int | None, About("memory of the machine")]
@@ -94,7 +94,7 @@ class Environment(Keys, total=False):
     tf32: Annotated[Tf32, About("whether TF32 is allowed")]
     onednn: Annotated[bool, About("whether torch has oneDNN")]
     devices: Annotated[dict[str, str], About("name of each device")]
-    doctor: Annotated[Doctor, About("how steady the machine was before latency was measured")]
+    doctor: Annotated[Doctor, About("how steady the machine was just before timing")]
     disturbed: Annotated[bool, About("whether another run was timing at the same time")]
 
 
@@ -103,24 +103,24 @@ class Trial(Keys):
 
     id: Annotated[str, About("case and seed")]
     case: Annotated[str, About("id of its case")]
-    label: Annotated[str, About("what tables call the case")]
+    label: Annotated[str, About("its label in tables")]
     model: Annotated[str, About("name of the model")]
     dataset: Annotated[str, About("name of the dataset")]
-    dataset_label: Annotated[str, About("what tables call the dataset")]
+    dataset_label: Annotated[str, About("label of the dataset in tables")]
     device: Annotated[str, About("where it was trained")]
     seed: Annotated[int, About("the seed")]
     status: Annotated[Status, About("how it ended")]
     reason: Annotated[str, About("why, if not ok")]
-    metric: Annotated[str, About("accuracy (a share of 1) or mse; empty if it did not train")]
-    metrics: Annotated[Metrics, About("how good the trained model is")]
+    metric: Annotated[str, About("accuracy (a fraction) or mse; empty if training failed")]
+    metrics: Annotated[Metrics, About("quality of the trained model")]
     scores: Annotated[
         dict[str, Number | None], About("value of each of the suite's metrics, by its label")
     ]
-    version: Annotated[str, About("of the model's package when it was trained")]
-    seconds: Annotated[Number | None, About("wall time, under whatever load there was")]
+    version: Annotated[str, About("version of the model's package when it was trained")]
+    seconds: Annotated[Number | None, About("wall time; depends on the load of the machine")]
     log: Annotated[str, About("its log, in the run's folder")]
     lines: Annotated[list[str], About("the last lines of the log, if it failed")]
-    attempts: Annotated[list[Attempt], About("earlier attempts, which were lost or failed")]
+    attempts: Annotated[list[Attempt], About("earlier attempts, which failed")]
 
 
 class Interval(Keys):
@@ -135,9 +135,9 @@ class Interval(Keys):
 class MetricSummary(Interval):
     """The task's own metric over the successful seeds."""
 
-    name: Annotated[str, About("accuracy (a share of 1) or mse")]
+    name: Annotated[str, About("accuracy (a fraction) or mse")]
     higher_is_better: Annotated[bool, About("the direction")]
-    last: Annotated[Interval, About("the same at the last epoch")]
+    last: Annotated[Interval, About("the same metric at the last epoch")]
     at: Annotated[str, About("the epoch whose weights count")]
 
 
@@ -145,7 +145,7 @@ class ScoreSummary(Interval):
     """A metric from a plugin over the successful seeds."""
 
     higher_is_better: Annotated[bool, About("the direction")]
-    share: Annotated[bool, About("whether it is a share of 1")]
+    share: Annotated[bool, About("whether it is a fraction, shown in percent")]
 
 
 class Unmeasured(Keys):
@@ -154,7 +154,7 @@ class Unmeasured(Keys):
     quantity: Annotated[str, About("what was to be measured")]
     status: Annotated[Status, About("how it ended")]
     reason: Annotated[str, About("why")]
-    batch_size: Annotated[NotRequired[int], About("sequences at once")]
+    batch_size: Annotated[NotRequired[int], About("sequences per call")]
     length: Annotated[NotRequired[int], About("steps of a sequence")]
     threads: Annotated[NotRequired[int], About("threads of torch")]
     runtime: Annotated[NotRequired[str], About("how the model was run")]
@@ -162,32 +162,34 @@ class Unmeasured(Keys):
 
 
 class SeedSteps(Keys):
-    """How soon one seed reached the target."""
+    """How fast one seed reached the target."""
 
     seed: Annotated[int, About("the seed")]
-    steps: Annotated[int | None, About("its steps; null if it missed the target")]
+    steps: Annotated[int | None, About("steps to the target; null if missed")]
 
 
 class TargetSummary(Keys):
     """What a case needed to reach the suite's target."""
 
-    seeds: Annotated[list[SeedSteps], About("one for each seed that counts")]
+    seeds: Annotated[list[SeedSteps], About("one per seed that counts")]
     reached: Annotated[int, About("how many seeds reached it")]
     of: Annotated[int, About("of how many")]
-    steps: Annotated[Number | None, About("median; null where infinite, or there is a reason")]
-    step_s: Annotated[Number | None, About("time of a training step with nothing else running")]
+    steps: Annotated[Number | None, About("median; null if infinite or unavailable")]
+    step_s: Annotated[Number | None, About("time of a training step, nothing else running")]
     seconds: Annotated[Number | None, About("steps × step_s")]
-    reason: Annotated[str, About("why there are no steps")]
-    seconds_reason: Annotated[str, About("why there are no seconds")]
+    reason: Annotated[str, About("why steps is not available")]
+    seconds_reason: Annotated[str, About("why seconds is not available")]
 
 
 class Settings(Keys):
-    """What was timed."""
+    """The settings that were timed."""
 
-    batch_size: Annotated[int, About("sequences at once")]
+    batch_size: Annotated[int, About("sequences per call")]
     length: Annotated[NotRequired[int], About("steps of a sequence")]
     threads: Annotated[int, About("threads of torch")]
-    runtime: Annotated[NotRequired[str], About("how the model was run: eager, compile")]
+    runtime: Annotated[
+        NotRequired[str], About("how the model was run, for example eager or compile")
+    ]
 
 
 class Latency(Settings, Timing):
@@ -195,7 +197,7 @@ class Latency(Settings, Timing):
 
 
 class Throughput(Settings, Rate):
-    """How many sequences each second."""
+    """Sequences per second."""
 
 
 class MemorySummary(Keys):
@@ -203,9 +205,9 @@ class MemorySummary(Keys):
 
     inference_bytes: Annotated[int | None, About("in inference")]
     training_bytes: Annotated[int | None, About("in training")]
-    spread_bytes: Annotated[int, About("how far the passes lie apart")]
+    spread_bytes: Annotated[int, About("range between passes")]
     lower_bound: Annotated[bool, About("whether the true peak may be higher")]
-    batch_size: Annotated[int, About("sequences at once")]
+    batch_size: Annotated[int, About("sequences per call")]
     breakdown: Annotated[dict[str, Memory], About("for inference and training, in bytes")]
 
 
@@ -215,27 +217,27 @@ class AtLength(Keys):
     length: Annotated[int, About("steps of a sequence")]
     macs: Annotated[int | None, About("multiply-accumulates of one sequence")]
     inference_bytes: Annotated[int | None, About("memory in inference")]
-    inference_working_bytes: Annotated[int | None, About("working memory among it")]
+    inference_working_bytes: Annotated[int | None, About("working memory included in it")]
     training_bytes: Annotated[int | None, About("memory in training")]
-    training_working_bytes: Annotated[int | None, About("working memory among it")]
+    training_working_bytes: Annotated[int | None, About("working memory included in it")]
 
 
 class LatencyExponent(Keys):
-    """The power of the length that latency grows with, at one setting."""
+    """The growth exponent of latency with length, at one setting."""
 
-    batch_size: Annotated[int, About("sequences at once")]
+    batch_size: Annotated[int, About("sequences per call")]
     threads: Annotated[int, About("threads of torch")]
     runtime: Annotated[str, About("how the model was run")]
-    exponent: Annotated[Number, About("the power")]
+    exponent: Annotated[Number, About("the exponent")]
     low: Annotated[Number | None, About("lower bound of the 95 % interval")]
     high: Annotated[Number | None, About("upper bound of the 95 % interval")]
     n: Annotated[int, About("number of processes")]
 
 
 class Exponents(Keys):
-    """The power of the length that each figure grows with; null where it is not known."""
+    """The growth exponent of each figure with length; null if unknown."""
 
-    latency: Annotated[list[LatencyExponent], About("one for each setting")]
+    latency: Annotated[list[LatencyExponent], About("one per setting")]
     macs: Annotated[Number | None, About("of the multiply-accumulates")]
     memory_inference: Annotated[Number | None, About("of the working memory in inference")]
     memory_training: Annotated[Number | None, About("of the working memory in training")]
@@ -244,8 +246,8 @@ class Exponents(Keys):
 class Case(Keys):
     """One model on one dataset with one training setting on one device."""
 
-    id: Annotated[str, About("model and a hash of all that can change its figures")]
-    label: Annotated[str, About("what tables call it")]
+    id: Annotated[str, About("model and a hash of everything that can change its figures")]
+    label: Annotated[str, About("its label in tables")]
     model: Annotated[str, About("name of the model")]
     params: Annotated[dict[str, Any], About("all parameters of the model")]
     distribution: Annotated[str, About("package of the model")]
@@ -254,40 +256,40 @@ class Case(Keys):
     edited: Annotated[list[int], About("seeds that were trained with another source")]
     dataset: Annotated[str, About("name of the dataset")]
     dataset_params: Annotated[dict[str, Any], About("all parameters of the dataset")]
-    dataset_label: Annotated[str, About("what tables call the dataset")]
+    dataset_label: Annotated[str, About("label of the dataset in tables")]
     train: Annotated[dict[str, Any], About("all training settings")]
     device: Annotated[str, About("where it was trained and measured")]
     note: Annotated[str, About("the suite's note")]
-    reference: Annotated[dict[str, Number | None], About("figures published elsewhere")]
+    reference: Annotated[dict[str, Number | None], About("published figures")]
     status: Annotated[Status | None, About("the worst of its trials and measurements")]
     reason: Annotated[str, About("why, if not ok")]
     unmeasured: Annotated[list[Unmeasured], About("measurements that failed")]
     seeds: Annotated[dict[str, int], About("number of trials, by status")]
     metric: Annotated[MetricSummary | None, About("the task's own metric")]
-    accuracy: Annotated[Interval | None, About("the same, if it is accuracy")]
+    accuracy: Annotated[Interval | None, About("the same if the metric is accuracy, else null")]
     scores: Annotated[dict[str, ScoreSummary], About("the suite's metrics, by label")]
     target: Annotated[TargetSummary | None, About("steps to the suite's target")]
     length: Annotated[int | None, About("steps of the dataset's own sequences")]
-    latency: Annotated[list[Latency], About("one for each setting")]
-    step: Annotated[list[Latency], About("one step of a sequence, for models that can step")]
+    latency: Annotated[list[Latency], About("one per setting")]
+    step: Annotated[list[Latency], About("one step of a sequence, for models with a step method")]
     training_step: Annotated[Timing | None, About("one training step, in suites with a target")]
     throughput: Annotated[list[Throughput], About("at the largest batch")]
-    cold: Annotated[Cold | None, About("from nothing to the first answer")]
+    cold: Annotated[Cold | None, About("cold start: building, loading, first call")]
     memory: Annotated[MemorySummary | None, About("at the dataset's own length")]
-    lengths: Annotated[list[AtLength], About("one for each length, the shortest first")]
-    exponents: Annotated[Exponents, About("growth with the length")]
+    lengths: Annotated[list[AtLength], About("one per length, shortest first")]
+    exponents: Annotated[Exponents, About("growth with length")]
     parameters: Annotated[int | None, About("number of parameters")]
-    serialized_bytes: Annotated[int | None, About("size of the file of weights")]
+    serialized_bytes: Annotated[int | None, About("size of the weights file")]
     macs: Annotated[int | None, About("multiply-accumulates of one sequence")]
-    ops: Annotated[list[Operator], About("operators that one forward pass ran")]
-    warnings: Annotated[list[str], About("what makes the model slower than it could be")]
+    ops: Annotated[list[Operator], About("operators of one forward pass")]
+    warnings: Annotated[list[str], About("why the model is slower than necessary")]
 
 
 class Comparison(Keys):
     """Two cases compared in one quantity (:class:`seqbench.records.Comparison`)."""
 
-    quantity: Annotated[str, About("what they are compared in")]
-    settings: Annotated[dict[str, Any], About("what it was measured at")]
+    quantity: Annotated[str, About("the quantity, or metric")]
+    settings: Annotated[dict[str, Any], About("the settings it was measured at")]
     a: Annotated[str, About("id of the first case")]
     b: Annotated[str, About("id of the second case")]
     scale: Annotated[Literal["ratio", "difference"], About("ratio: a ÷ b; difference: a - b")]
@@ -295,9 +297,9 @@ class Comparison(Keys):
     low: Annotated[Number | None, About("lower bound of its own 95 % interval")]
     high: Annotated[Number | None, About("upper bound of its own 95 % interval")]
     p: Annotated[Number, About("two-sided, corrected for all pairs (Holm)")]
-    verdict: Annotated[Verdict, About("how a does, compared with b")]
+    verdict: Annotated[Verdict, About("a compared with b")]
     n: Annotated[int, About("number of independent pairs: seeds or processes")]
-    needed: Annotated[int | None, About("seeds that would probably show a difference")]
+    needed: Annotated[int | None, About("estimated number of seeds to show a difference")]
     met: Annotated[str, About("the contest in which latencies were compared")]
 
 
@@ -312,10 +314,10 @@ class Document(Keys):
     started: Annotated[str | None, About("UTC time, ISO 8601")]
     seconds: Annotated[Number | None, About("wall time of all attempts together")]
     notes: Annotated[str, About("the suite's notes")]
-    measure: Annotated[dict[str, Any], About("what the suite asks to measure")]
+    measure: Annotated[dict[str, Any], About("the suite's measure settings")]
     target: Annotated[Target | None, About("the suite's target")]
     environment: Annotated[Environment, About("machine and software")]
-    unplanned: Annotated[int, About("trials of an earlier plan, left out")]
+    unplanned: Annotated[int, About("trials of an earlier plan, omitted")]
     missing: Annotated[int, About("planned trials that have not ended")]
     trials: Annotated[list[Trial], About("in the order of the plan")]
     cases: Annotated[list[Case], About("in the order of the plan")]
@@ -342,10 +344,10 @@ def _without_markup(value: Any) -> Any:
 
 
 def check_document(document: object) -> Document:
-    """Checks that plain data is a document.
+    """Validate plain data as a document.
 
     Raises:
-        StoreError: it is not; with the path of the first key that is wrong.
+        StoreError: it is not valid; the text has the path of the first invalid key.
     """
     from pydantic import ValidationError
 
@@ -354,5 +356,5 @@ def check_document(document: object) -> Document:
     try:
         checked: Document = adapter(Document).validate_python(document, strict=True)
     except ValidationError as error:
-        raise StoreError(f"not the document of a run: {first_problem(error)}") from None
+        raise StoreError(f"not a valid document of a run: {first_problem(error)}") from None
     return checked
