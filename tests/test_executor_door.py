@@ -135,6 +135,10 @@ def test_jobs_limits_parallel_jobs(
         assert start + seconds <= following + 0.05
 
 
+def test_jobs_are_never_more_than_there_are_cores() -> None:
+    assert make_executor(cores=10_000).cores == make_executor().cores
+
+
 def test_jobs_below_one_are_refused() -> None:
     with pytest.raises(UsageError, match="at least one CPU core"):
         make_executor(cores=0)

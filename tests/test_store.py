@@ -40,6 +40,7 @@ TRAINED: Metrics = {"value": 0.5, "last": 0.5, "best": None}
         ({"curve": [{"epoch": 1, "train_loss": 0.1}]}, r"curve\[0\].seconds: "),
         ({"status": "good"}, "status: "),
         ({"id": "gru-1-s1"}, "contains the record of another trial"),
+        ({"case": "lstm-1"}, "its case and seed are not those of its id"),
     ],
 )  # fmt: skip
 def test_a_record_with_a_wrong_kind_of_value_is_set_aside(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from seqbench.errors import Diverged, PluginError
+from seqbench.training import loop
 from seqbench.training.loop import Trained, train_model
 from seqbench.training.step import Step
 from seqbench.types import Splits, Task
@@ -211,3 +213,16 @@ def test_bf16_is_deterministic_and_leaves_weights_and_answer_in_fp32() -> None:
     assert torch.equal(half, weights("bf16"))
     assert not torch.equal(half, weights("fp32"))
     torch.testing.assert_close(half, weights("fp32"), rtol=0.1, atol=0.05)
+
+
+def test_an_answer_that_is_not_finite_at_the_best_weights_alone_diverges(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is finite on validation, and on test at the last weights."""
+    figures = iter([0.9, 0.5, 0.5, math.nan])
+    monkeypatch.setattr(loop, "evaluate", lambda *rest, **options: next(figures))
+    model = nn.Sequential(nn.Flatten(), nn.LazyLinear(2))
+    parts = splits()
+    model(parts.train[0][:1])
+    with pytest.raises(Diverged, match="nan"):
+        train_model(model, parts, {**SETTINGS, "epochs": 2}, device=torch.device("cpu"), seed=0)

@@ -38,7 +38,7 @@ class LocalExecutor:
     """
 
     def __init__(self, cores: int | None = None):
-        self.cores = cores or usable_cores()
+        self.cores = usable_cores() if cores is None else min(cores, usable_cores())
         self.memory = round(MEMORY_FRACTION * usable_memory())
         _allow_many_files()
 

@@ -34,6 +34,8 @@ def read_trial(path: Path) -> TrialRecord:
     record: TrialRecord = _read(TrialRecord, path)
     if record.id != path.stem:
         raise Damaged(f"{path} contains the record of another trial, {record.id}")
+    if record.id != f"{record.case}-s{record.seed}":
+        raise Damaged(f"{path}: its case and seed are not those of its id")
     if record.status == "ok":
         for name in TRAINED:
             if name not in record.metrics:

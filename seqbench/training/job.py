@@ -19,8 +19,10 @@ from seqbench.store.files import replace_file, stamp
 from seqbench.training.data import open_splits, prepare_dataset
 from seqbench.workers.context import JobContext
 
-#: Write errors not caused by the model: disk full, quota, read-only, folder removed.
-STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT}
+#: Write errors not caused by the model: disk full, quota, read-only, no permission, folder removed.
+STORAGE_ERRORS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.EACCES, errno.EPERM
+}  # fmt: skip
 
 #: From <malloc.h>.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4

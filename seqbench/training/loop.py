@@ -209,6 +209,7 @@ def _finish(
     if not keeps_last:
         model.load_state_dict(best.state)
         value = evaluate(model, splits.test, task=task, device=device, meters=[confusion])
+        _raise_if_nan(value, steps)
     metrics: dict[str, Any] = {
         "value": value,
         "last": last,

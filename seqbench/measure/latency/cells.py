@@ -127,6 +127,7 @@ def _prepared(runtime: _Runtime, subject: Subject, x: Tensor, threads: int) -> P
     if runtime.from_plugin:
         check_unchanged(runtime.choice)
     other = x.flip(1)  # a second input detects a call that only repeats its first answer
+    before = x.clone()
     with torch.inference_mode():
         expected, expected_of_other = subject.model(x), subject.model(other)
     with _errors_naming(runtime):
@@ -141,6 +142,8 @@ def _prepared(runtime: _Runtime, subject: Subject, x: Tensor, threads: int) -> P
     with _errors_naming(runtime), torch.inference_mode():
         answer = prepared.call(other)
     check_answer(answer, expected_of_other, f"{runtime}, reversed inputs")
+    if not torch.equal(x, before):
+        raise PluginError(f"{runtime} changes its inputs: later calls would get other ones")
     return PreparedCall(prepared.call, {"first_call_s": seconds, **prepared.facts})
 
 

@@ -49,7 +49,7 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
     """
     known = {path.stem: path for path in folder.trial_files()}
     before = folder.plan_or({"cases": [], "trials": []})
-    planned = {trial["id"] for trial in before["trials"]}
+    planned = {trial.get("id", "") for trial in before.get("trials", ())}
     moved = {now: old for now, old in moved_trials(plan, before).items() if old in known}
     records = {t.id: folder.trial(known[t.id]) for t in plan.trials if t.id in known}
     digests = _digests(folder.path, records.values())
