@@ -16,10 +16,11 @@ from seqbench import DataContext
 from seqbench.errors import UsageError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.discovery import load_plugins
+from seqbench.runner.context import local_workspace
 from seqbench.testing import conformance
 from seqbench.testing.plugin_checks.candidate import Candidate
 from seqbench.testing.plugin_checks.datasets import DATASET_CHECKS, DatasetCandidate
-from seqbench.testing.plugin_checks.job import check_payload, local_workspace, run_checks
+from seqbench.testing.plugin_checks.job import check_payload, run_checks
 from seqbench.testing.plugin_checks.models import MODEL_CHECKS
 from seqbench.testing.plugin_checks.results import Check, check_results
 
@@ -115,7 +116,9 @@ def test_the_smallest_input_is_shown() -> None:
 )
 def test_built_in_models_pass(name: str) -> None:
     found = list(
-        run_checks(check_payload(load_plugins().model(name), {"hidden_size": 8}), local_workspace())
+        run_checks(
+            check_payload(load_plugins().model(name), {"hidden_size": 8}), local_workspace(Path())
+        )
     )
     assert [one for one in found if one.result == "failed"] == []
     assert {one.check for one in found if one.result == "no"} <= {"compiles", "exports"}
@@ -123,7 +126,9 @@ def test_built_in_models_pass(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["adding", pytest.param("parity", marks=pytest.mark.slow)])
 def test_built_in_datasets_pass(name: str) -> None:
-    found = list(run_checks(check_payload(load_plugins().dataset(name), {}), local_workspace()))
+    found = list(
+        run_checks(check_payload(load_plugins().dataset(name), {}), local_workspace(Path()))
+    )
     assert [one for one in found if one.result == "failed"] == []
 
 

@@ -89,7 +89,7 @@ def _run_checks(payload: CheckPayload, data_dir: Path | None) -> tuple[list[Chec
     from seqbench.executors.base import Activity, Job, Listener
     from seqbench.executors.registry import make_executor
     from seqbench.report.text import clean
-    from seqbench.testing.plugin_checks.job import local_workspace
+    from seqbench.runner.context import local_workspace
     from seqbench.testing.plugin_checks.results import CheckResult
 
     step, found = "loading", []
@@ -108,8 +108,8 @@ def _run_checks(payload: CheckPayload, data_dir: Path | None) -> tuple[list[Chec
         device=payload.device,
         limit=LIMIT,
     )
-    outcomes = make_executor().run([job], local_workspace(data_dir), Listener(received=received))
-    outcome = next(iter(outcomes))
+    workspace, listener = local_workspace(Path(), data_dir), Listener(received=received)
+    outcome = next(iter(make_executor().run([job], workspace, listener)))
     if outcome.status == "ok":
         return found, ""
     lines = "".join(f"\n  | {clean(line)}" for line in outcome.lines)

@@ -14,7 +14,6 @@ from typing import Any
 from seqbench.plugins.discovery import load_plugins
 from seqbench.testing.plugin_checks.job import (
     check_payload,
-    local_workspace,
     subject_and_checks,
 )
 from seqbench.testing.plugin_checks.results import Check, Skipped, Violation
@@ -33,10 +32,15 @@ def conformance(name: str, *, device: str = "cpu", **params: Any) -> Callable[..
         UsageError: unknown parameter, or invalid value.
         DeviceError: the device is not available.
     """
+    from pathlib import Path
+
     import pytest
 
+    from seqbench.runner.context import local_workspace
+
     offer = load_plugins().offer(name)
-    subject, checks = subject_and_checks(check_payload(offer, params, device), local_workspace())
+    payload = check_payload(offer, params, device)
+    subject, checks = subject_and_checks(payload, local_workspace(Path()))
 
     @pytest.mark.parametrize("check", checks, ids=[check.name for check in checks])
     def test(check: Check) -> None:

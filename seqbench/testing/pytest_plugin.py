@@ -93,16 +93,13 @@ def _time(
         UsageError: unknown parameter, mode or kind of task.
     """
     from seqbench.plugins.discovery import load_plugins
+    from seqbench.runner.context import local_workspace
     from seqbench.testing.plugin_checks.candidate import task_of
-    from seqbench.testing.plugin_checks.job import (
-        check_payload,
-        local_workspace,
-        subject_and_checks,
-    )
+    from seqbench.testing.plugin_checks.job import check_payload, subject_and_checks
 
     setting = _Setting(task, batch_size, length, mode, device)
     payload = check_payload(load_plugins().model(name), {**(params or {}), **more}, device)
-    candidate, _ = subject_and_checks(payload, local_workspace())
+    candidate, _ = subject_and_checks(payload, local_workspace(Path()))
     model = candidate.model(task_of(task)).train(mode == "training")
     benchmark(_call(candidate, model, setting))
     benchmark.extra_info.update(_extra_info(candidate, model, setting))

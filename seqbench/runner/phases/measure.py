@@ -23,7 +23,7 @@ from seqbench.runner.phases.contests import (
 )
 from seqbench.runner.phases.machine import diagnose_machine
 from seqbench.runner.resume.kept_measurements import Ledger, Missing, fingerprints_of, job_key
-from seqbench.training.data import cache_dir, prepared_file
+from seqbench.training.data import prepared_file
 
 #: Time limit in seconds for measuring one quantity of one case.
 MEASURE_LIMIT = 600.0
@@ -87,7 +87,7 @@ def measure_cases(run: RunContext, trained: Sequence[TrialRecord]) -> None:
         ledgers[outcome.job.group].enter(job_key(outcome.job), _measurements(outcome, run))
     contests = requested.missing_contests()
     if contests:
-        with other_runs.timing(cache_dir()) as mark:
+        with other_runs.timing(run.workspace.cache) as mark:
             note_other_runs(mark, run, all_new=len(contests) == len(requested.contests))
             diagnose_machine(run)
             time_cases(contests, ledgers, run)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqbench.errors import DeviceError, UsageError
@@ -12,7 +11,6 @@ from seqbench.plugins import parameters
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import Offer
 from seqbench.testing.plugin_checks.results import Check, CheckResult, check_results
-from seqbench.training.data import cache_dir
 from seqbench.types import DataContext
 from seqbench.workers.context import JobContext, Workspace
 
@@ -58,11 +56,6 @@ def check_payload(
             raise UsageError(f"{offer.spec.name}, {name}: {problem}")
     choice = Choice.of(offer, parameters.completed(params, declared))
     return CheckPayload(offer.kind, choice, tuple(getattr(offer.spec, "tasks", ())), device)
-
-
-def local_workspace(data_dir: Path | None = None) -> Workspace:
-    """The user's cache and data folders; checks write nothing to a run's folder."""
-    return Workspace(Path(), cache_dir(), data_dir)
 
 
 def check_plugin(payload: CheckPayload, context: JobContext) -> dict[str, Any]:
