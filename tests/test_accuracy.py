@@ -277,7 +277,7 @@ def test_missing_confusion_matrices_are_explained() -> None:
             "gru",
             "no confusion matrix was recorded: 300",
         ),
-        (made({"rnn": [], "lstm": [], "gru": []}), "gru", "no seed succeeded"),
+        (made({"rnn": [], "lstm": [], "gru": []}), "gru", "no trial has run yet"),
     ):
         with pytest.raises(UsageError) as caught:
             confusions(document, name)

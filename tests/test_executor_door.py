@@ -101,6 +101,7 @@ def test_an_unknown_executor_is_refused() -> None:
         make_executor("cloud")
 
 
+@pytest.mark.slow
 def test_payloads_name_no_path_of_this_machine(
     write_suite: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_payloads_name_no_path_of_this_machine(
         assert ': "/' not in text
 
 
+@pytest.mark.slow
 def test_jobs_limits_parallel_jobs(
     seqbench_cli: Callable[..., Any], write_suite: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -144,6 +146,7 @@ def test_jobs_below_one_are_refused() -> None:
         make_executor(cores=0)
 
 
+@pytest.mark.slow
 def test_threads_all_does_not_depend_on_jobs(
     seqbench_cli: Callable[..., Any], write_suite: Callable[[str], Path]
 ) -> None:

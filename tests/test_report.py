@@ -359,7 +359,7 @@ def test_svg_is_self_contained(document: Any, tmp_path: Path) -> None:
     save_svg(document, tmp_path / "report.svg", 120)
     text = (tmp_path / "report.svg").read_text(encoding="utf-8")
     xml.dom.minidom.parseString(text)
-    assert "run&#160;suites/fashion.yaml" in text
+    assert "seqbench&#160;run&#160;fashion<" in text
     assert set(re.findall(r"\w+://[^\"')\s]+", text)) == {"http://www.w3.org/2000/svg"}
     assert "@font-face" not in text
     assert "<script>" not in text

@@ -203,7 +203,7 @@ def latency_preview(folder: Path) -> str:
     process = start(folder, "--resume", "--dry-run")
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
-    return next(line for line in stdout.splitlines() if line.startswith("latency: "))
+    return next(line for line in stdout.splitlines() if line.startswith("latency"))
 
 
 def test_latency_is_measured_again_only_if_cases_were_timed_apart(

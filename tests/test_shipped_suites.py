@@ -61,7 +61,7 @@ def test_an_unknown_name_is_refused_in_one_line(
     assert done.returncode == 2
     assert done.stderr == (
         "error: unknown suite 'Fashon'; did you mean 'fashion'? "
-        "A file's path needs a slash or .yaml, as in Fashon.yaml\n"
+        "A file's path needs a slash or .yaml, as in mine.yaml\n"
     )
     monkeypatch.chdir(tmp_path)
     Path("mine").touch()
@@ -115,6 +115,7 @@ def test_the_shell_completes_names_of_suites() -> None:
     assert found[1:] == [f"plain,{name}" for name in shipped_names() if name.startswith("fash")]
 
 
+@pytest.mark.slow
 def test_a_new_suite_runs_as_it_is(seqbench_cli: Callable[..., Any], tmp_path: Path) -> None:
     made = seqbench_cli("new", "suite", "my-study", "--out", "studies")
     assert made.returncode == 0, made.stderr

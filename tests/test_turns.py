@@ -209,6 +209,7 @@ def test_the_exponent_is_that_of_the_medians_of_each_process() -> None:
     assert found["high"] - found["exponent"] == pytest.approx(12.7062047 / 2, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_an_unsupported_length_fails_alone(
     site: Path, write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
 ) -> None:
