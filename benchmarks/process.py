@@ -21,9 +21,9 @@ from spending import options, show
 
 from seqbench.executors.base import Job, Listener
 from seqbench.executors.local import LocalExecutor
+from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.records import TrialRecord
-from seqbench.runner.start import plan_suite
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import Selection
 from seqbench.training.data import prepare_dataset

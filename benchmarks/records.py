@@ -21,10 +21,10 @@ from spending import PYTHON, in_turns, options, show
 
 from seqbench.plan.cases import Trial
 from seqbench.plan.expand import Plan
+from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.records import Epoch, Metrics, TrialRecord
 from seqbench.runner.resume.kept_trials import digest
-from seqbench.runner.start import plan_suite
 from seqbench.store.files import stamp
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import Selection
@@ -40,7 +40,7 @@ import gc, pathlib, sys
 gc.set_threshold(50_000)  # as the command line does
 from seqbench.plugins.discovery import load_plugins
 from seqbench.runner.resume.kept_trials import decide
-from seqbench.runner.start import plan_suite
+from seqbench.plan.of_suite import plan_suite
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import Selection
 suite, folder = map(pathlib.Path, sys.argv[1:])

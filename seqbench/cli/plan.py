@@ -33,8 +33,7 @@ def print_preview(found: Preview) -> None:
     """Which trials would run, each with the reason, and what would be measured."""
     from rich.cells import cell_len
 
-    from seqbench.report.text import clean
-    from seqbench.runner.context import count
+    from seqbench.report.text import clean, counted
 
     click.echo(f"{found.resumed}\n")
     decisions = found.decisions
@@ -46,7 +45,7 @@ def print_preview(found: Preview) -> None:
         click.echo(f"{title}{' ' * (width - cell_len(title))}  {what}  {clean(one.why)}")
     runs = sum(one.record is None for one in decisions)
     memory, latency = found.memory, found.latency
-    click.echo(f"\n{runs} of {count(decisions, 'trial')} would run")
+    click.echo(f"\n{runs} of {counted(len(decisions), 'trial')} would run")
     click.echo(f"cost and memory: {len(memory.missing)} of {memory.requested} would be measured")
     if found.scores_requested:
         click.echo(f"metrics: {found.scores} of {found.scores_requested} would be computed")
@@ -70,17 +69,17 @@ def _print_contests(missing: Sequence[Missing]) -> None:
 
 def planned(suite: Path, selection: Selection) -> Plan:
     """The plan of a suite, using all installed plugins."""
+    from seqbench.plan.of_suite import plan_suite
     from seqbench.plugins.discovery import load_plugins
-    from seqbench.runner.start import plan_suite
 
     return plan_suite(suite, selection, load_plugins())
 
 
 def plan_size(plan: Plan) -> str:
     """``4 cases, 12 trials``."""
-    from seqbench.runner.context import count
+    from seqbench.report.text import counted
 
-    return f"{count(plan.cases, 'case')}, {count(plan.trials, 'trial')}"
+    return f"{counted(len(plan.cases), 'case')}, {counted(len(plan.trials), 'trial')}"
 
 
 def print_plan(plan: Plan) -> None:

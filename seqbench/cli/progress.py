@@ -13,9 +13,8 @@ from rich.text import Text
 
 from seqbench.quantities import find
 from seqbench.report.numbers import duration
-from seqbench.report.text import clean
+from seqbench.report.text import clean, counted
 from seqbench.runner.context import Progress as Listener
-from seqbench.runner.context import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -192,7 +191,7 @@ class Display:
 
 def _what(phase: str, jobs: Sequence[Activity]) -> str:
     if phase == "train":
-        return count(jobs, "trial")
+        return counted(len(jobs), "trial")
     return ", ".join(job.title for job in jobs)
 
 

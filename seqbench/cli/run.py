@@ -133,7 +133,7 @@ def _dry_run(request: Request, as_json: bool) -> None:
 
 def _named_run(suite: Path, selection: Selection, out: Path, resume: str) -> RunFolder:
     """The run that ``--resume`` names."""
-    from seqbench.runner.start import as_overrides
+    from seqbench.plan.of_suite import as_overrides
     from seqbench.store.find import find_run, latest_run
     from seqbench.store.run_folder import RunFolder
     from seqbench.suite.validate import suite_name

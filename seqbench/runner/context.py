@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -108,8 +108,3 @@ def reason_with_limit(outcome: Outcome, run: RunContext) -> str:
         return outcome.reason
     memory = job.memory or run.executor.memory
     return f"{outcome.reason} (limits.memory: {memory / 2**20:,.0f} MiB)"
-
-
-def count(things: Sized, name: str) -> str:
-    """``1 case``, ``2 cases``."""
-    return f"{len(things)} {name}" if len(things) == 1 else f"{len(things)} {name}s"

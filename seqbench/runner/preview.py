@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.executors.registry import make_executor
+from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.records import TrialRecord
 from seqbench.runner.context import Progress, RunContext, local_workspace
@@ -20,7 +21,6 @@ from seqbench.runner.resume.earlier import Resume, Resumed, read_earlier
 from seqbench.runner.resume.eligibility import as_before
 from seqbench.runner.resume.kept_measurements import Missing
 from seqbench.runner.resume.kept_trials import Decision
-from seqbench.runner.start import plan_suite
 from seqbench.suite.selection import Selection
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqbench.errors import PluginError, StoreError
 from seqbench.executors.registry import make_executor
+from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.runner.context import Progress, RunContext, local_workspace
 from seqbench.runner.phases.machine import machine_environment
@@ -31,7 +32,6 @@ from seqbench.summary.run import Run
 if TYPE_CHECKING:
     from seqbench.executors.base import Executor
     from seqbench.plan.expand import Plan
-    from seqbench.plugins.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -54,24 +54,6 @@ class Request:
         if self.resume is None:
             return self.selection
         return as_before(self.selection, self.resume.folder)
-
-
-def plan_suite(suite: Path, selection: Selection, registry: Registry) -> Plan:
-    """The plan for a suite. Devices such as ``auto`` are not resolved yet: that needs torch.
-
-    Raises:
-        SuiteError, UsageError: the suite or the selection is not valid.
-    """
-    from seqbench.plan.expand import make_plan
-    from seqbench.suite.validate import load_suite
-
-    return make_plan(
-        load_suite(suite, registry=registry, overrides=as_overrides(selection)),
-        registry,
-        models=selection.models,
-        datasets=selection.datasets,
-        allow_many=selection.allow_many,
-    )
 
 
 def start_run(
@@ -218,13 +200,3 @@ def _write_reports(run: RunContext, results: Run) -> None:
         except (PluginError, StoreError) as error:
             run.folder.log(str(error))
             warnings.warn(str(error), stacklevel=2)
-
-
-def as_overrides(selection: Selection) -> list[str]:
-    """The selection as overrides of suite keys; devices and seeds are keys like any other."""
-    extra = []
-    if selection.devices:
-        extra.append(f"devices=[{', '.join(selection.devices)}]")
-    if selection.seeds is not None:
-        extra.append(f"seeds={selection.seeds}")
-    return [*selection.overrides, *extra]

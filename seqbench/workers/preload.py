@@ -5,7 +5,10 @@ from __future__ import annotations
 import pickle
 import sys
 import traceback
+from dataclasses import dataclass
 from types import TracebackType
+
+from pydantic import TypeAdapter
 
 
 def _ignore_a_lost_runner(
@@ -19,3 +22,12 @@ def _ignore_a_lost_runner(
 
 
 sys.excepthook = _ignore_a_lost_runner
+
+
+@dataclass(frozen=True)
+class _Sample:
+    name: str = ""
+
+
+# The first use of pydantic imports a good part of it: once here, not in every worker.
+TypeAdapter(_Sample).validate_python({"name": "sample"})

@@ -15,7 +15,8 @@ from seqbench.measure.latency.contest import Contest, ContestCase, run_contest
 from seqbench.measure.payloads import TimingPayload, TimingSettings, TrainedModel
 from seqbench.plan.cases import Case
 from seqbench.records import fingerprint
-from seqbench.runner.context import RunContext, count
+from seqbench.report.text import counted
+from seqbench.runner.context import RunContext
 from seqbench.runner.resume.kept_measurements import Ledger
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.keys import Latency
@@ -83,7 +84,7 @@ def _contest(
     basis = [settings.identity(), {one.case.id: one.digests for one in group}]
     return Contest(
         name,
-        f"timing {count(group, 'case')} on {device}, interleaved",
+        f"timing {counted(len(group), 'case')} on {device}, interleaved",
         device=device,
         cases=tuple(ContestCase(o.case.id, o.case.name, o.subject, o.weights) for o in group),
         settings=settings,

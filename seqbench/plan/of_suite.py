@@ -1,0 +1,35 @@
+"""From a suite's file, and what the command line changes about it, to a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seqbench.plan.expand import Plan, make_plan
+from seqbench.plugins.registry import Registry
+from seqbench.suite.selection import Selection
+from seqbench.suite.validate import load_suite
+
+
+def plan_suite(suite: Path, selection: Selection, registry: Registry) -> Plan:
+    """The plan for a suite. Devices such as ``auto`` are not resolved yet: that needs torch.
+
+    Raises:
+        SuiteError, UsageError: the suite or the selection is not valid.
+    """
+    return make_plan(
+        load_suite(suite, registry=registry, overrides=as_overrides(selection)),
+        registry,
+        models=selection.models,
+        datasets=selection.datasets,
+        allow_many=selection.allow_many,
+    )
+
+
+def as_overrides(selection: Selection) -> list[str]:
+    """The selection as overrides of suite keys; devices and seeds are keys like any other."""
+    extra = []
+    if selection.devices:
+        extra.append(f"devices=[{', '.join(selection.devices)}]")
+    if selection.seeds is not None:
+        extra.append(f"seeds={selection.seeds}")
+    return [*selection.overrides, *extra]
