@@ -20,6 +20,7 @@ from seqbench.executors.order import Queue
 from seqbench.machine.limits import usable_cores, usable_memory
 from seqbench.records import Status
 from seqbench.workers.context import Workspace
+from seqbench.workers.isolation import MANY_FILES
 from seqbench.workers.messages import Assignment, payload_to_json
 from seqbench.workers.process import WorkerProcess, interrupts_wait
 
@@ -27,7 +28,6 @@ from seqbench.workers.process import WorkerProcess, interrupts_wait
 GRACE = 1.0
 #: Memory limit of a process if the suite sets none, as a fraction of the machine's memory.
 MEMORY_FRACTION = 0.9
-MANY_FILES = 4096
 
 
 class LocalExecutor:
