@@ -25,6 +25,7 @@ from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.records import TrialRecord
 from seqbench.store.run_folder import RunFolder
+from seqbench.suite.files import read_suite
 from seqbench.suite.selection import Selection
 from seqbench.training.data import prepare_dataset
 from seqbench.training.job import TrainPayload, train
@@ -46,7 +47,7 @@ def main() -> None:
         place = Path(name)
         suite = place / "tiny.yaml"
         suite.write_text(SUITE)
-        plan = plan_suite(suite, Selection(devices=("cpu",)), load_plugins())
+        plan = plan_suite(read_suite(suite), Selection(devices=("cpu",)), load_plugins())
         case = plan.cases[0]
         folder = RunFolder.create(place, "tiny", SUITE, plan.to_dict())
         prepared = prepare_dataset(case.dataset, cache=place, data_dir=None, say=lambda text: None)

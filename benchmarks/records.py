@@ -27,6 +27,7 @@ from seqbench.records import Epoch, Metrics, TrialRecord
 from seqbench.runner.resume.kept_trials import digest
 from seqbench.store.files import stamp
 from seqbench.store.run_folder import RunFolder
+from seqbench.suite.files import read_suite
 from seqbench.suite.selection import Selection
 
 CLASSES, EPOCHS = 10, 20
@@ -42,9 +43,10 @@ from seqbench.plugins.discovery import load_plugins
 from seqbench.runner.resume.kept_trials import decide
 from seqbench.plan.of_suite import plan_suite
 from seqbench.store.run_folder import RunFolder
+from seqbench.suite.files import read_suite
 from seqbench.suite.selection import Selection
 suite, folder = map(pathlib.Path, sys.argv[1:])
-plan = plan_suite(suite, Selection(allow_many=True), load_plugins())
+plan = plan_suite(read_suite(suite), Selection(allow_many=True), load_plugins())
 kept = sum(d.record is not None for d in decide(plan, RunFolder(folder), retry_failed=False))
 assert kept == len(plan.trials)
 """
@@ -57,7 +59,7 @@ def main() -> None:
         place = Path(name)
         suite = place / "many.yaml"
         suite.write_text(_suite(chosen.models, chosen.datasets, chosen.seeds))
-        plan = plan_suite(suite, Selection(allow_many=True), load_plugins())
+        plan = plan_suite(read_suite(suite), Selection(allow_many=True), load_plugins())
         folder = RunFolder.create(place, plan.suite.name, suite.read_text(), plan.to_dict())
         seconds = list(_written(plan, folder, chosen.weights_kib * 1024))
         folder.set_state("finished", seconds=0.0, selection={})

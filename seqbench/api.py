@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seqbench.executors.registry import make_executor
 from seqbench.runner.start import Request, start_run
+from seqbench.suite.files import read_suite
 from seqbench.suite.selection import Selection
 from seqbench.suite.shipped import find_suite
 from seqbench.summary.run import Run
@@ -57,7 +58,7 @@ def run(
         allow_many=allow_many,
     )
     return start_run(
-        Request(find_suite(suite), selection),
+        Request(read_suite(find_suite(suite)), selection),
         out=Path(out),
         data_dir=_path(data_dir),
         executor=make_executor(cores=jobs),

@@ -17,6 +17,7 @@ from seqbench.executors.base import Job, Listener, Outcome, utc_now
 from seqbench.executors.registry import make_executor
 from seqbench.plugins.loading import import_object
 from seqbench.runner.start import Request, start_run
+from seqbench.suite.files import read_suite
 from seqbench.suite.selection import Selection
 from seqbench.workers.context import JobContext, Workspace
 from seqbench.workers.messages import payload_from_json, payload_to_json
@@ -80,7 +81,7 @@ def test_an_executor_is_one_class_and_one_line(
     monkeypatch.setattr(
         registry, "EXECUTORS", {**registry.EXECUTORS, "elsewhere": f"{__name__}:Elsewhere"}
     )
-    request = Request(write_suite(SUITE), Selection())
+    request = Request(read_suite(write_suite(SUITE)), Selection())
     executor = make_executor("elsewhere", cores=1)
     remote = start_run(request, out=tmp_path / "remote", executor=executor)
     local = start_run(request, out=tmp_path / "local", executor=make_executor(cores=1))
@@ -115,7 +116,11 @@ def test_payloads_name_no_path_of_this_machine(
             return super().open(job, workspace)
 
     sent: list[str] = []
-    start_run(Request(write_suite(SUITE), Selection()), out=tmp_path / "out", executor=Watching(1))
+    start_run(
+        Request(read_suite(write_suite(SUITE)), Selection()),
+        out=tmp_path / "out",
+        executor=Watching(1),
+    )
     assert len(sent) > 8
     for text in sent:
         assert str(tmp_path) not in text

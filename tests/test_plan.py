@@ -22,7 +22,7 @@ from seqbench.plan.cases import Case, Metric, Report, Runtime, Trial
 from seqbench.plan.expand import Plan, make_plan, trial_count
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import Offer, Origin, Plugin, Registry
-from seqbench.suite.files import read_tree
+from seqbench.suite.files import read_suite
 from seqbench.suite.json_schema import json_schema
 from seqbench.suite.validate import load_suite, parse_suite
 from seqbench.training.data import prepared_file
@@ -345,7 +345,7 @@ class TestSchema:
 
     @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
     def test_the_shipped_suites_are_valid(self, path: Any) -> None:
-        assert fits(read_tree(path)[0].plain(), self.SCHEMA, self.SCHEMA)
+        assert fits(read_suite(path).root.plain(), self.SCHEMA, self.SCHEMA)
 
     @pytest.mark.parametrize(
         "tree",

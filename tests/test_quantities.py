@@ -26,6 +26,7 @@ from seqbench.records import Comparison, Measurement
 from seqbench.report.columns.building import interval, quantity
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.runner.start import Request, start_run
+from seqbench.suite.files import read_suite
 from seqbench.suite.selection import Selection
 from seqbench.types import TARGETS, MetricSpec, Task
 
@@ -234,7 +235,7 @@ def test_a_quantity_from_outside_is_measured_by_the_runner(
         measure: {memory: {batch_size: 4}}
         """
     )
-    done = start_run(Request(suite, Selection()), out=tmp_path)
+    done = start_run(Request(read_suite(suite), Selection()), out=tmp_path)
     case: Any
     (case,) = done.document["cases"]
     size = next(done.path.glob("weights/*")).stat().st_size

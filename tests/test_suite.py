@@ -126,9 +126,9 @@ def test_the_example_of_the_documentation() -> None:
     ],
 )  # fmt: skip
 def test_scalars_follow_yaml_1_2(text: str, value: Any) -> None:
-    from seqbench.suite.files import read_tree_text
+    from seqbench.suite.files import suite_from_text
 
-    root, findings = read_tree_text(f"a: {text}", "a.yaml")
+    root, findings = suite_from_text(f"a: {text}", "a.yaml").tree()
     read = root.plain()["a"]
     assert not findings
     assert (type(read), read) == (type(value), value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,10 +16,11 @@ if TYPE_CHECKING:
     from seqbench.runner.preview import Preview
     from seqbench.runner.resume.earlier import Resume
     from seqbench.runner.resume.kept_measurements import Missing
+    from seqbench.suite.files import SuiteFile
     from seqbench.suite.selection import Selection
 
 
-def previewed(suite: Path, selection: Selection, resume: Resume) -> Preview:
+def previewed(suite: SuiteFile, selection: Selection, resume: Resume) -> Preview:
     """What resuming a run would do; shows progress while torch loads."""
     from seqbench.cli.progress import Display
     from seqbench.runner.preview import preview
@@ -67,7 +67,7 @@ def _print_contests(missing: Sequence[Missing]) -> None:
         click.echo("latency: nothing would be timed")
 
 
-def planned(suite: Path, selection: Selection) -> Plan:
+def planned(suite: SuiteFile, selection: Selection) -> Plan:
     """The plan of a suite, using all installed plugins."""
     from seqbench.plan.of_suite import plan_suite
     from seqbench.plugins.discovery import load_plugins

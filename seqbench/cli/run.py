@@ -20,6 +20,7 @@ from seqbench.errors import StoreError, UsageError
 if TYPE_CHECKING:
     from seqbench.runner.start import Request
     from seqbench.store.run_folder import RunFolder
+    from seqbench.suite.files import SuiteFile
     from seqbench.suite.selection import Selection
     from seqbench.summary.run import Run
 
@@ -67,12 +68,14 @@ def run(
     """
     from seqbench.runner.resume.earlier import Resume
     from seqbench.runner.start import Request
+    from seqbench.suite.files import read_suite
 
     if retry_failed and resume is None:
         raise UsageError("--retry-failed needs --resume")
     selection = selection_from(**chosen)
-    named = None if resume is None else _named_run(suite, selection, out, resume)
-    request = Request(suite, selection, None if named is None else Resume(named, retry_failed))
+    file = read_suite(suite)
+    named = None if resume is None else _named_run(file, selection, out, resume)
+    request = Request(file, selection, None if named is None else Resume(named, retry_failed))
     if dry_run:
         _dry_run(request, as_json)
         return
@@ -131,7 +134,7 @@ def _dry_run(request: Request, as_json: bool) -> None:
         print_plan(plan)
 
 
-def _named_run(suite: Path, selection: Selection, out: Path, resume: str) -> RunFolder:
+def _named_run(suite: SuiteFile, selection: Selection, out: Path, resume: str) -> RunFolder:
     """The run that ``--resume`` names."""
     from seqbench.plan.of_suite import as_overrides
     from seqbench.store.find import find_run, latest_run

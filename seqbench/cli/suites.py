@@ -18,9 +18,10 @@ from seqbench.cli.terminal import console
 @selection_options
 def validate(suite: Path, **chosen: Any) -> None:
     """Check SUITE as `run` would, without running it."""
+    from seqbench.suite.files import read_suite
     from seqbench.suite.shipped import as_given
 
-    plan = planned(suite, selection_from(**chosen))
+    plan = planned(read_suite(suite), selection_from(**chosen))
     click.echo(f"{as_given(suite)}: valid: {plan_size(plan)}")
 
 

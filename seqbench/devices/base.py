@@ -96,6 +96,9 @@ class Device(ABC):
     def synchronize(self, device: torch.device) -> None:
         """Wait until the device has finished all submitted work. Part of each timed call."""
 
+    def use_full_precision(self) -> None:  # noqa: B027 - most kinds need nothing
+        """Make torch compute float32 as float32. Called at the start of every worker."""
+
     def make_deterministic(self) -> None:  # noqa: B027 - most kinds need nothing
         """Make torch use deterministic kernels where they exist. Called before training."""
 

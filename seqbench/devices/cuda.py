@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 ALLOCATOR = "CUDA allocator's peak, median of passes"
 
 
+def tf32_allowed() -> dict[str, bool]:
+    """Whether torch may use NVIDIA's TF32 format instead of float32: in ``matmul``, ``cudnn``."""
+    import torch
+
+    return {
+        "matmul": torch.backends.cuda.matmul.allow_tf32,
+        "cudnn": torch.backends.cudnn.allow_tf32,
+    }
+
+
 class Cuda(Device):
     """NVIDIA GPUs; ``cuda`` is the first one, ``cuda:N`` the one with torch's index N."""
 
@@ -35,6 +45,13 @@ class Cuda(Device):
         import torch
 
         torch.cuda.synchronize(device)
+
+    def use_full_precision(self) -> None:
+        """Turn TF32 off: by default, cuDNN uses it and matrix products do not."""
+        import torch
+
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
 
     def make_deterministic(self) -> None:
         """Make torch use deterministic kernels; kernels without such a version warn and run."""

@@ -76,6 +76,12 @@ def resolve_device(name: str, available: Iterable[str]) -> str:
     raise DeviceError("no device is available on this machine")
 
 
+def use_full_precision() -> None:
+    """Make torch compute float32 as float32, on every kind of device. Imports torch."""
+    for kind in _kinds():
+        kind.use_full_precision()
+
+
 def _kind_of(name: str) -> Device | None:
     return next((kind for kind in _kinds() if re.fullmatch(kind.names, name)), None)
 

@@ -13,6 +13,7 @@ import psutil
 
 import seqbench
 from seqbench.devices.cpu import cpu_name
+from seqbench.devices.cuda import tf32_allowed
 from seqbench.devices.registry import available_devices
 from seqbench.machine import linux
 from seqbench.machine.limits import limits, machine_memory, usable_cores
@@ -47,10 +48,7 @@ def describe_environment() -> dict[str, Any]:
         "governor": linux.text(Path("/", linux.CPU, "cpu0/cpufreq/scaling_governor")),
         "memory_bytes": machine_memory(),
         "cgroup_memory_max": _memory_limit(),
-        "tf32": {
-            "matmul": torch.backends.cuda.matmul.allow_tf32,
-            "cudnn": torch.backends.cudnn.allow_tf32,
-        },
+        "tf32": tf32_allowed(),
         "onednn": torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
         "devices": available_devices(),
     }

@@ -116,9 +116,11 @@ class TimingPayload:
     """A model that is kept warm and timed on request.
 
     Args:
-        core: the CPU core for blocks with one thread; None leaves the choice to the system.
+        place: where in the list of the worker's CPU cores the core is on which it times blocks with
+            one thread: a fraction from 0 to below 1, the same for all workers of a round, so that
+            they share that core. None leaves the choice to the system.
     """
 
     subject: TrainedModel
     settings: TimingSettings
-    core: int | None = None
+    place: float | None = None

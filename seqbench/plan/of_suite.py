@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from seqbench.plan.expand import Plan, make_plan
 from seqbench.plugins.registry import Registry
+from seqbench.suite.files import SuiteFile
 from seqbench.suite.selection import Selection
-from seqbench.suite.validate import load_suite
+from seqbench.suite.validate import validated
 
 
-def plan_suite(suite: Path, selection: Selection, registry: Registry) -> Plan:
+def plan_suite(suite: SuiteFile, selection: Selection, registry: Registry) -> Plan:
     """The plan for a suite. Devices such as ``auto`` are not resolved yet: that needs torch.
 
     Raises:
         SuiteError, UsageError: the suite or the selection is not valid.
     """
     return make_plan(
-        load_suite(suite, registry=registry, overrides=as_overrides(selection)),
+        validated(suite, registry=registry, overrides=as_overrides(selection)),
         registry,
         models=selection.models,
         datasets=selection.datasets,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from seqbench.executors.registry import make_executor
@@ -21,6 +20,7 @@ from seqbench.runner.resume.earlier import Resume, Resumed, read_earlier
 from seqbench.runner.resume.eligibility import as_before
 from seqbench.runner.resume.kept_measurements import Missing
 from seqbench.runner.resume.kept_trials import Decision
+from seqbench.suite.files import SuiteFile
 from seqbench.suite.selection import Selection
 
 
@@ -61,7 +61,7 @@ class Preview:
         return {"run": str(self.resumed.path), "trials": trials, "scores": self.scores, **measured}
 
 
-def preview(suite: Path, selection: Selection, resume: Resume, progress: Progress) -> Preview:
+def preview(suite: SuiteFile, selection: Selection, resume: Resume, progress: Progress) -> Preview:
     """What resuming a run would do. Changes nothing.
 
     Raises:

@@ -25,6 +25,7 @@ from seqbench.runner.resume.earlier import Earlier, Resume, Resumed, read_earlie
 from seqbench.runner.resume.eligibility import as_before
 from seqbench.runner.resume.moved import compare_weights
 from seqbench.store.run_folder import RunFolder
+from seqbench.suite.files import SuiteFile
 from seqbench.suite.selection import Selection
 from seqbench.suite.shipped import as_given
 from seqbench.summary.run import Run
@@ -44,7 +45,7 @@ class Request:
         resume: the run to resume; what ``selection`` leaves open is taken from that run.
     """
 
-    suite: Path
+    suite: SuiteFile
     selection: Selection
     resume: Resume | None = None
 
@@ -131,7 +132,7 @@ class _Opening:
 
     def open(self) -> tuple[RunFolder, Earlier, Resumed | None]:
         """The folder, the earlier results in it, and, for a resumed run, a summary of them."""
-        text = self.request.suite.read_text("utf-8-sig")
+        text = self.request.suite.text
         # Stored in the plan, too: if one of the files is damaged, the other has the selection.
         planned = {**self.plan.to_dict(), "selection": asdict(self.selection)}
         resume = self.request.resume
@@ -147,7 +148,7 @@ class _Opening:
     def begin(self, folder: RunFolder, earlier: Earlier, resumed: Resumed | None) -> None:
         """Record in the folder that the run starts, or that it is resumed."""
         selection = asdict(self.selection)
-        folder.begin(earlier.seconds, file=as_given(self.request.suite), selection=selection)
+        folder.begin(earlier.seconds, file=as_given(self.request.suite.path), selection=selection)
         folder.log(str(resumed or "started"))
         folder.write_environment({**earlier.noted, **self.environment})
 

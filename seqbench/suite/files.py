@@ -1,21 +1,20 @@
-"""Merges a suite's file, the files it includes and overrides into one tree."""
+"""Reads a suite's file and the files it includes, and merges them into one tree."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from seqbench.suite.overrides import with_overrides
 from seqbench.suite.shipped import find_suite, shipped_names
 from seqbench.suite.strict_yaml import (
-    MAX_DEPTH,
-    KeyPath,
     Mark,
     Node,
     Problems,
     compose,
     described,
-    dotted,
     place_after,
     printable,
     shown,
@@ -26,33 +25,57 @@ MAX_BYTES = 256 * 1024
 MAX_FILES = 50
 
 
-def read_tree(
-    path: Path, overrides: Sequence[str] = (), *, alternatives: Collection[str] = ()
-) -> tuple[Node, Problems]:
-    """Read a file, merge its includes and apply ``overrides`` (``"train.epochs=2"``).
+#: Keys whose mapping names one of several alternatives: a different one replaces the mapping.
+ALTERNATIVES = ("optimizer", "schedule")
+
+
+@dataclass(frozen=True)
+class SuiteFile:
+    """A suite's file as it was read, once, so that a run stores the text that it was planned from.
 
     Args:
-        alternatives: keys whose mapping names one of several alternatives. Merging a different
-            alternative replaces the mapping.
+        path: as given.
+        text: what the file contained.
+        root: the tree of the file merged over the files it includes; a mapping.
+        files: number of files that were read.
+        problems: those found so far.
+    """
 
-    Returns:
-        The tree, whose root is a mapping, and the problems found so far.
+    path: Path
+    text: str
+    root: Node
+    files: int
+    problems: Problems
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its suffix: the name of a suite that gives none."""
+        return self.path.stem
+
+    def tree(self, overrides: Sequence[str] = ()) -> tuple[Node, Problems]:
+        """The tree with ``overrides`` (``"train.epochs=2"``) set in order, and all problems."""
+        problems = self.problems.copy()
+        return with_overrides(self.root, overrides, problems, self.files), problems
+
+
+def read_suite(path: Path) -> SuiteFile:
+    """Read a suite's file and the files it includes.
 
     Raises:
         SuiteError: a file cannot be read, is invalid YAML, or includes itself.
     """
-    reader = _Reader(alternatives)
+    reader = _Reader()
     root = reader.file(path, str(path), (), Mark(printable(str(path))))
-    return reader.overridden(root, overrides), reader.problems
+    return SuiteFile(path, reader.texts[path.resolve()], root, reader.order, reader.problems)
 
 
-def read_tree_text(
-    text: str, name: str, overrides: Sequence[str] = (), *, alternatives: Collection[str] = ()
-) -> tuple[Node, Problems]:
-    """Like :func:`read_tree`, from text; includes are relative to the working directory."""
-    reader = _Reader(alternatives)
+def suite_from_text(text: str, name: str) -> SuiteFile:
+    """Like :func:`read_suite`, from text; ``name`` is used as file name in messages, and includes
+    are relative to the working directory.
+    """
+    reader = _Reader()
     root = reader.document(text, name, Path(), ())
-    return reader.overridden(root, overrides), reader.problems
+    return SuiteFile(Path(name), text, root, reader.order, reader.problems)
 
 
 def _without(node: Node, *keys: str) -> Node:
@@ -65,10 +88,10 @@ def _without(node: Node, *keys: str) -> Node:
 class _Reader:
     """Reads each file once, merges them, and numbers them in the order of reading."""
 
-    def __init__(self, alternatives: Collection[str]):
+    def __init__(self) -> None:
         self.problems = Problems()
-        self.alternatives = alternatives
         self.order = 0
+        self.texts: dict[Path, str] = {}
         self.done: dict[Path, Node] = {}
 
     def file(self, path: Path, name: str, parents: tuple[Path, ...], asked: Mark) -> Node:
@@ -82,7 +105,7 @@ class _Reader:
         if real not in self.done:
             if self.order >= MAX_FILES:
                 self.problems.stop(asked, f"more than {MAX_FILES} files are included")
-            text = self._text(path, name, asked)
+            text = self.texts[real] = self._text(path, name, asked)
             self.done[real] = self.document(text, name, path.parent, (*parents, real))
         return self.done[real]
 
@@ -108,58 +131,11 @@ class _Reader:
             merged = self._merged(merged, layer)
         return merged
 
-    def overridden(self, root: Node, overrides: Sequence[str]) -> Node:
-        """``root`` with each ``KEY=VALUE`` set, in order."""
-        for override in overrides:
-            mark = self._start(f"--set {override}", line=0)
-            keys, equals, text = override.partition("=")
-            path = tuple(keys.strip().split("."))
-            if not equals or not all(path) or len(path) > MAX_DEPTH:
-                hint = "as in --set train.epochs=2"
-                self.problems.add(mark, "not of the form KEY=VALUE", hint)
-                continue
-            value = compose(text, mark, self.problems) or Node(None, mark)
-            root = self._with(root, path, dataclasses.replace(value, key=mark), ())
-        return root
-
-    def _with(self, node: Node, path: tuple[str, ...], value: Node, done: KeyPath) -> Node:
-        """``node`` with ``value`` at ``path``; unchanged, after adding a problem, if impossible."""
-        if not path:
-            return value
-        first, rest = path[0], path[1:]
-        if isinstance(node.value, list):
-            index = self._index(node.value, first, value.mark, done)
-            if index is None:
-                return node
-            items = list(node.value)
-            items[index] = self._with(items[index], rest, value, (*done, index))
-            return dataclasses.replace(node, value=items)
-        if isinstance(node.value, dict) or node.value is None:
-            children = dict(node.value or {})
-            below = children.get(first) or Node(None, value.mark, value.mark)
-            children[first] = self._with(below, rest, value, (*done, first))
-            return dataclasses.replace(node, value=children)
-        message = f"{dotted(done)} is {described(node)}: it has no keys to set"
-        self.problems.add(
-            value.mark, message, "set the whole value, as in --set 'models=[rnn, gru]'"
-        )
-        return node
-
-    def _index(self, items: list[Node], text: str, mark: Mark, done: KeyPath) -> int | None:
-        if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) < len(items):
-            return int(text)
-        message = f"{dotted(done)} is a list and has no item {shown(text)}"
-        hint = f"items are 0 to {len(items) - 1}" if items else "it is empty"
-        if any(item.value == text for item in items):
-            hint = f"write {dotted(done)} as a mapping, with `{text}:`, to set keys in it"
-        self.problems.add(mark, message, hint)
-        return None
-
     def _merged(self, base: Node, over: Node, name: str = "") -> Node:
         """``over`` merged over ``base``: mappings key by key, everything else replaced."""
         if not isinstance(base.value, dict) or not isinstance(over.value, dict):
             return over
-        if name in self.alternatives and base.value.keys() != over.value.keys():
+        if name in ALTERNATIVES and base.value.keys() != over.value.keys():
             return over
         children = dict(base.value)
         for key, node in over.value.items():
@@ -195,7 +171,7 @@ class _Reader:
             mark = place_after(self._start(name), before)
             self.problems.stop(mark, "the file is not UTF-8 text", "save it as UTF-8")
 
-    def _start(self, name: str, line: int = 1) -> Mark:
-        mark = Mark(printable(name), line, 1, self.order)
+    def _start(self, name: str) -> Mark:
+        mark = Mark(printable(name), 1, 1, self.order)
         self.order += 1
         return mark

@@ -127,6 +127,12 @@ class Problems:
     def __init__(self) -> None:
         self._found: dict[tuple[Mark, Problem], None] = {}
 
+    def copy(self) -> Problems:
+        """The same problems, to which more can be added."""
+        new = Problems()
+        new._found.update(self._found)
+        return new
+
     def add(self, mark: Mark, message: str, hint: str = "", key: str = "") -> None:
         self._found[mark, Problem(str(mark), key, message, hint)] = None
 

@@ -14,15 +14,12 @@ from seqbench.errors import UnknownName
 from seqbench.plugins import parameters
 from seqbench.plugins.registry import Offer, Registry
 from seqbench.suite import grids, optimizers
-from seqbench.suite.files import read_tree, read_tree_text
+from seqbench.suite.files import ALTERNATIVES, SuiteFile, read_suite, suite_from_text
 from seqbench.suite.keys import MAX_ENTRIES, Entry, EntryKeys, ModelEntry, Suite, Training
 from seqbench.suite.messages import in_words, unknown_name
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Kind, Method
 from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
 from seqbench.types import Param
-
-#: Keys that name one of several alternatives: a different one replaces the whole mapping.
-ALTERNATIVES = ("optimizer", "schedule")
 
 #: Kinds of entries that are only a name with parameters; entries of models have more keys.
 PLAIN = ("dataset", "metric", "report")
@@ -30,8 +27,8 @@ PLAIN = ("dataset", "metric", "report")
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_suite(path: Path, *, overrides: Sequence[str] = (), registry: Registry) -> Suite:
-    """Read and validate a suite file.
+def validated(file: SuiteFile, *, overrides: Sequence[str] = (), registry: Registry) -> Suite:
+    """Validate a suite's file.
 
     Args:
         overrides: settings to change, as ``"train.epochs=2"``.
@@ -40,27 +37,30 @@ def load_suite(path: Path, *, overrides: Sequence[str] = (), registry: Registry)
     Raises:
         SuiteError: with all problems of the file, in file order.
     """
-    root, problems = read_tree(Path(path), overrides, alternatives=ALTERNATIVES)
-    return _Validator(root, problems, registry).suite(Path(path).stem)
+    root, problems = file.tree(overrides)
+    return _Validator(root, problems, registry).suite(file.stem)
 
 
-def suite_name(path: Path, overrides: Sequence[str] = ()) -> str:
-    """The name of a suite; reads its file and validates nothing else.
+def load_suite(path: Path, *, overrides: Sequence[str] = (), registry: Registry) -> Suite:
+    """Read and validate a suite's file: :func:`.read_suite` and :func:`validated`.
 
     Raises:
-        SuiteError: the file cannot be read.
+        SuiteError: with all problems of the file, in file order.
     """
-    root, _ = read_tree(path, overrides, alternatives=ALTERNATIVES)
-    name = root.plain().get("name")
-    return name if isinstance(name, str) else _as_name(path.stem)
+    return validated(read_suite(Path(path)), overrides=overrides, registry=registry)
 
 
 def parse_suite(
     text: str, name: str = "suite.yaml", *, overrides: Sequence[str] = (), registry: Registry
 ) -> Suite:
     """Like :func:`load_suite`, from text; ``name`` is used as file name in messages."""
-    root, problems = read_tree_text(text, name, overrides, alternatives=ALTERNATIVES)
-    return _Validator(root, problems, registry).suite(Path(name).stem)
+    return validated(suite_from_text(text, name), overrides=overrides, registry=registry)
+
+
+def suite_name(file: SuiteFile, overrides: Sequence[str] = ()) -> str:
+    """The name of a suite, whether the rest of it is valid or not."""
+    name = file.tree(overrides)[0].plain().get("name")
+    return name if isinstance(name, str) else _as_name(file.stem)
 
 
 @dataclass

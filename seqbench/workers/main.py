@@ -12,6 +12,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+from seqbench.devices.registry import use_full_precision
 from seqbench.errors import Diverged, StoreError, reason_of, status_of
 from seqbench.plugins.loading import import_object
 from seqbench.workers.channel import Channel
@@ -51,9 +52,7 @@ def _call(assignment: Assignment, channel: Channel) -> dict[str, Any]:
         import torch
 
         torch.set_num_threads(assignment.threads)
-        # One precision for all layers: by default, cuDNN uses TF32 and matmul does not.
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+        use_full_precision()
         function = import_object(assignment.function)
         payload = payload_from_json(function, assignment.payload)
         result = function(payload, JobContext(assignment.workspace, channel))

@@ -9,7 +9,6 @@ only cases that were timed in the same rounds are compared.
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -141,11 +140,11 @@ class _Entrant:
         self.samples = Samples()
         self.failure: CaseFailure | None = None
 
-    def enter(self, number: int, core: int | None) -> None:
+    def enter(self, number: int, place: float | None) -> None:
         """Start the next process and load the case in it."""
         weights = self.case.weights[number % len(self.case.weights)]
         subject = replace(self.case.subject, weights=weights)
-        payload = TimingPayload(subject, self.contest.settings, core)
+        payload = TimingPayload(subject, self.contest.settings, place)
         try:
             with interrupts_wait():
                 conversation = self.open_worker(payload, log=f"logs/{self.case.id}-latency.log")
@@ -240,9 +239,11 @@ def _compete(entrants: Sequence[_Entrant], number: int, contest: Contest, notify
     """Time one process of every case, interleaved."""
     settings = contest.settings
     notify({"say": f"process {number + 1} of {settings.processes}: warming up"})
-    core = _some_core() if device_for(contest.device).pins_to_core else None
+    # All single-threaded cells of a round share one core, at random. If the system chose, one case
+    # might share a core with a busy program while another has a core to itself.
+    place = random.random() if device_for(contest.device).pins_to_core else None
     for entrant in entrants:  # one at a time, so that cold figures are undisturbed
-        _guarded(entrant, entrant.enter, number, core)
+        _guarded(entrant, entrant.enter, number, place)
     _warm_up(entrants, contest)
     seconds = settings.budget / settings.processes
     notify({"step": number, "steps": settings.processes})
@@ -251,17 +252,6 @@ def _compete(entrants: Sequence[_Entrant], number: int, contest: Contest, notify
         _guarded(entrant, entrant.window, WINDOW_FRACTION * seconds)
     for entrant in entrants:
         entrant.end()
-
-
-def _some_core() -> int | None:
-    """A random core, on which all single-threaded cells of one process run.
-
-    If the system chose, one case might share a core with a busy program while another has a core
-    to itself.
-    """
-    if not hasattr(os, "sched_getaffinity"):
-        return None
-    return random.choice(sorted(os.sched_getaffinity(0)))
 
 
 def _warm_up(entrants: Sequence[_Entrant], contest: Contest) -> None:

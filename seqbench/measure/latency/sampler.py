@@ -54,7 +54,8 @@ def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, An
     gc.freeze()
     gc.disable()
     cells = cells_of(subject, payload.settings, payload.subject.train)
-    timers = [_Timer(subject, cell, payload.core) for cell in cells]
+    core = _core(payload.place)
+    timers = [_Timer(subject, cell, core) for cell in cells]
     cold = {**subject.cold, **_first_call(subject, min(payload.settings.batch_sizes))}
     _reply(context, loaded={"cells": [cell.settings for cell in cells], "cold": cold})
     while not (request := context.receive()).get("stop"):
@@ -67,6 +68,13 @@ def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, An
             _reply(context, ns=timers[request["cell"]].block(request["calls"]))
     del ballast
     return {}
+
+
+def _core(place: float | None) -> int | None:
+    """The CPU core at a place in the list of those that this process may use."""
+    if place is None or not ANYWHERE:
+        return None
+    return sorted(ANYWHERE)[int(place * len(ANYWHERE))]
 
 
 def _reply(context: JobContext, **parts: Any) -> None:

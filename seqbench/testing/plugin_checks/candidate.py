@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqbench.devices.cuda import tf32_allowed
 from seqbench.devices.registry import device_for
 from seqbench.plugins.choice import Choice
 from seqbench.training.model import build_model
@@ -92,8 +93,7 @@ def global_state() -> dict[str, Any]:
         "torch.is_grad_enabled()": torch.is_grad_enabled(),
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "anomaly detection": torch.is_anomaly_enabled(),
-        "TF32 (matmul)": torch.backends.cuda.matmul.allow_tf32,
-        "TF32 (cudnn)": torch.backends.cudnn.allow_tf32,
+        **{f"TF32 ({where})": allowed for where, allowed in tf32_allowed().items()},
         "cudnn.benchmark": torch.backends.cudnn.benchmark,
         "float32 matmul precision": torch.get_float32_matmul_precision(),
         "the working folder": Path.cwd(),

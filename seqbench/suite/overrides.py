@@ -1,0 +1,78 @@
+"""Sets single values in the tree of a suite: ``--set train.epochs=2``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from seqbench.suite.strict_yaml import (
+    MAX_DEPTH,
+    KeyPath,
+    Mark,
+    Node,
+    Problems,
+    compose,
+    described,
+    dotted,
+    printable,
+    shown,
+)
+
+
+def with_overrides(root: Node, overrides: Sequence[str], problems: Problems, order: int) -> Node:
+    """``root`` with each ``KEY=VALUE`` set, in order.
+
+    Args:
+        problems: collects the problems of the overrides.
+        order: number of the first override among the files that were read, for sorting.
+
+    Raises:
+        SuiteError: a value is invalid YAML.
+    """
+    for number, override in enumerate(overrides, order):
+        mark = Mark(printable(f"--set {override}"), 0, 1, number)
+        keys, equals, text = override.partition("=")
+        path = tuple(keys.strip().split("."))
+        if not equals or not all(path) or len(path) > MAX_DEPTH:
+            problems.add(mark, "not of the form KEY=VALUE", "as in --set train.epochs=2")
+            continue
+        value = compose(text, mark, problems) or Node(None, mark)
+        root = _with(root, path, dataclasses.replace(value, key=mark), (), problems)
+    return root
+
+
+def _with(
+    node: Node, path: tuple[str, ...], value: Node, done: KeyPath, problems: Problems
+) -> Node:
+    """``node`` with ``value`` at ``path``; unchanged, after adding a problem, if impossible."""
+    if not path:
+        return value
+    first, rest = path[0], path[1:]
+    if isinstance(node.value, list):
+        index = _index(node.value, first, value.mark, done, problems)
+        if index is None:
+            return node
+        items = list(node.value)
+        items[index] = _with(items[index], rest, value, (*done, index), problems)
+        return dataclasses.replace(node, value=items)
+    if isinstance(node.value, dict) or node.value is None:
+        children = dict(node.value or {})
+        below = children.get(first) or Node(None, value.mark, value.mark)
+        children[first] = _with(below, rest, value, (*done, first), problems)
+        return dataclasses.replace(node, value=children)
+    message = f"{dotted(done)} is {described(node)}: it has no keys to set"
+    problems.add(value.mark, message, "set the whole value, as in --set 'models=[rnn, gru]'")
+    return node
+
+
+def _index(
+    items: list[Node], text: str, mark: Mark, done: KeyPath, problems: Problems
+) -> int | None:
+    if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) < len(items):
+        return int(text)
+    message = f"{dotted(done)} is a list and has no item {shown(text)}"
+    hint = f"items are 0 to {len(items) - 1}" if items else "it is empty"
+    if any(item.value == text for item in items):
+        hint = f"write {dotted(done)} as a mapping, with `{text}:`, to set keys in it"
+    problems.add(mark, message, hint)
+    return None
