@@ -33,11 +33,16 @@ class About:
 
 
 class _AnyNumber:
-    """A number, in which integers stay integers. Booleans are not numbers."""
+    """A finite number, in which integers stay integers. Booleans are not numbers."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        schema = handler(source)
+        choices = [
+            {**one, "allow_inf_nan": False} if one["type"] == "float" else one
+            for one in schema["choices"]
+        ]
         error = {"custom_error_type": "number", "custom_error_message": "Input should be a number"}
-        return {**handler(source), **error}
+        return {**schema, "choices": choices, **error}
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         return {"type": "number"}
@@ -71,6 +76,13 @@ class Metrics(Keys, total=False):
     confusion_reason: Annotated[str, About("why there is no confusion matrix")]
     diverged_step: Annotated[int, About("the step at which the trial diverged")]
     diverged_value: Annotated[str, About("its loss or output at that step")]
+
+
+class Target(Keys):
+    """The metric value that trainings should reach."""
+
+    metric: Annotated[str, About("accuracy or mse")]
+    value: Annotated[Number, About("the value to reach")]
 
 
 class Epoch(Keys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -16,6 +16,7 @@ from seqbench.records import Comparison, Status, TrialRecord
 from seqbench.report.columns.column import Column
 from seqbench.report.columns.table import result_tables
 from seqbench.report.terminal.report import print_report
+from seqbench.store.stored_plan import StoredPlan
 from seqbench.suite.validate import parse_suite
 from seqbench.summary.document import build_document
 from seqbench.summary.schema import Document
@@ -58,7 +59,7 @@ def made(
     return build_document(
         "results/x",
         state={"suite": "x", "status": "finished"},
-        plan=planned.to_dict(),
+        plan=cast("StoredPlan", planned.to_dict()),
         environment={},
         trials=trials,
         cases=[],

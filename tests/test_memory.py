@@ -240,7 +240,7 @@ def shown(measurements: list[Measurement], width: int = 80, device: str = "cpu")
     """The output of ``seqbench show --memory`` for a run with one case."""
     choice = {"name": "lstm", "params": {}, "distribution": "tests", "version": "0"}
     case = {"id": "lstm-0", "label": "lstm", "model": choice, "dataset": choice, "train": {}}
-    plan = {"cases": [{**case, "device": device}], "trials": []}
+    plan: Any = {"cases": [{**case, "device": device}], "trials": []}
     made = build_document(
         "results/x",
         state={"suite": "x", "status": "finished"},

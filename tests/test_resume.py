@@ -219,13 +219,20 @@ def move_packages(run: Path) -> None:
 def test_a_run_whose_packages_have_moved_is_retrained_and_this_is_reported(
     finished: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
+    """Also if the resumed run is interrupted."""
     move_packages(finished)
-    for options in (["--dry-run"], ["--json"]):
-        process = start(tmp_path, "--resume", *options)
-        stdout, stderr = process.communicate(timeout=240)
-        assert process.returncode == 0, stderr
-        assert stderr.count("packages that have moved or changed since; they run again") == 1
-        assert f"{finished.relative_to(tmp_path)}: 6 of its 6 trials used models" in stderr
+    warning = "packages that have moved or changed since; they run again"
+    preview = start(tmp_path, "--resume", "--dry-run").communicate(timeout=240)
+    assert f"{finished.relative_to(tmp_path)}: 6 of its 6 trials used models" in preview[1]
+    interrupted = start(tmp_path, "--resume")
+    wait_for(lambda: len(list(finished.glob("trials/*.json"))) > 6, interrupted)
+    interrupted.send_signal(signal.SIGINT)
+    assert interrupted.communicate(timeout=240)[1].count(warning) == 1
+    left = 12 - len(list(finished.glob("trials/*.json")))
+    process = start(tmp_path, "--resume", "--json")
+    stdout, stderr = process.communicate(timeout=240)
+    assert process.returncode == 0, stderr
+    assert stderr.count(warning) == (left > 0)
     document = json.loads(stdout)
     assert [trial["status"] for trial in document["trials"]] == ["ok"] * 6
     assert document["unplanned"] == 6
@@ -362,13 +369,12 @@ def test_a_results_folder_that_disappears_during_timing_is_not_blamed_on_a_model
 def test_a_trial_with_other_settings_has_not_moved(undisturbed: Path) -> None:
     """Only the package may differ: other settings are a reason of their own."""
     folder = RunFolder(undisturbed)
-    before = folder.plan_or({})
+    before = folder.plan()
     plan = make_plan(parse_suite(textwrap.dedent(SUITE), registry=load_plugins()), load_plugins())
     plan = plan.on({"cpu": ""})
     for case in before["cases"]:
         case["model"]["source"] = "0123456789"
     assert len(moved_trials(plan, before)) == len(plan.trials)
     for case in before["cases"]:
-        case["train"]["epochs"] += 1
+        case["train"]["batch_size"] += 1
     assert moved_trials(plan, before) == {}
-    assert moved_trials(plan, {"cases": [{}], "trials": []}) == {}

@@ -48,7 +48,7 @@ def test_only_new_or_changed_trials_are_run(finished: Path, suite: Path, tmp_pat
         [sys.executable, "-m", "seqbench", "run", "small.yaml", "--resume", "--dry-run"],
         cwd=tmp_path, env=runner_environment(tmp_path), capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert preview.stdout.count("ok: kept") == 3, preview.stderr
+    assert preview.stdout.count("  keep  ok\n") == 3, preview.stderr
     assert preview.stdout.count("new or changed") == 6
     assert "resuming results/small/" in preview.stdout
     assert "6 of 9 trials would run" in preview.stdout
@@ -79,7 +79,7 @@ def test_failed_trials_are_kept_without_retry_failed(
     assert "failed: retried" in plan.stdout
     assert "1 of 3 trials would run" in plan.stdout
     kept = seqbench_cli("run", suite, "--resume", "--dry-run").stdout
-    assert "failed: kept (retry with --retry-failed)" in kept
+    assert "  keep  failed (retry with --retry-failed)" in kept
     assert "0 of 3 trials would run" in kept  # --seeds 1 of the original run
     again = seqbench_cli("run", suite, "--seeds", 1, "--resume", "--retry-failed", "--json")
     assert again.returncode == 0, again.stdout
@@ -477,7 +477,7 @@ def test_a_folder_that_is_not_a_run_is_not_touched(
     assert done.returncode == 0, done.stderr
     assert str(finished.name) in done.stdout
     refused = seqbench_cli("run", "small.yaml", "--resume", "small/sub")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert sorted(study.rglob("*")) == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any, cast
 import pytest
 import torch
 
+from seqbench.errors import StoreError
 from seqbench.plan.cases import Report
 from seqbench.plugins.choice import Choice
 from seqbench.records import CaseRecord, Comparison, Measurement, Metrics, TrialRecord
@@ -39,6 +41,8 @@ TRAINED: Metrics = {"value": 0.5, "last": 0.5, "best": None}
         ({"metrics": {**TRAINED, "confusion": [[1], [True]]}}, r"metrics.confusion\[1\]\[0\]"),
         ({"curve": [{"epoch": 1, "train_loss": 0.1}]}, r"curve\[0\].seconds: "),
         ({"status": "good"}, "status: "),
+        ({"metrics": {**TRAINED, "value": math.nan}}, "metrics.value: Input should be a number"),
+        ({"seconds": math.inf}, "seconds: Input should be a number"),
         ({"id": "gru-1-s1"}, "contains the record of another trial"),
         ({"case": "lstm-1"}, "its case and seed are not those of its id"),
     ],
@@ -91,6 +95,35 @@ def test_comparisons_with_a_wrong_kind_of_value_are_left_out(tmp_path: Path) -> 
         UserWarning, match=r"latency-cpu.json: comparisons\[0\].effect: .*; left out"
     ):
         assert list(folder.comparisons()) == []
+
+
+CHOICE = {"name": "gru", "params": {}, "distribution": "seqbench", "version": "0.1.0"}
+CASE = {"id": "gru-1", "label": "gru", "model": CHOICE, "dataset": CHOICE, "device": "cpu",
+        "train": {"batch_size": 8}}  # fmt: skip
+PLAN = {"cases": [CASE], "trials": [{"id": "gru-1-s0", "case": "gru-1", "seed": 0}]}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [
+        ({"trials": {}}, "trials: "),
+        ({"trials": [{"id": "gru-1-s0", "case": "gru-1"}]}, r"trials\[0\].seed: "),
+        ({"trials": [{"id": "x-s0", "case": "x", "seed": 0}]}, r"trials\[0\].case: there is no"),
+        ({"cases": [{**CASE, "model": "gru"}]}, r"cases\[0\].model: "),
+        ({"cases": [{**CASE, "train": {"batch_size": "8"}}]}, r"cases\[0\].train.batch_size: "),
+        ({"target": {"metric": "accuracy", "value": None}}, "target.value: "),
+    ],
+)  # fmt: skip
+def test_a_plan_with_a_wrong_kind_of_value_is_damaged(
+    tmp_path: Path, wrong: dict[str, Any], key: str
+) -> None:
+    folder = RunFolder.create(tmp_path, "small", "", PLAN)
+    assert folder.plan() == PLAN
+    folder.write_plan("", {**PLAN, **wrong})
+    with pytest.raises(StoreError, match=rf"plan.json: {key}.*; restore it with `seqbench run"):
+        folder.plan()
+    with pytest.warns(UserWarning, match=rf"plan.json: {key}"):
+        assert folder.plan_or_empty() == {"cases": [], "trials": []}
 
 
 def test_what_a_later_version_adds_to_a_record_does_not_matter(tmp_path: Path) -> None:

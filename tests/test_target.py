@@ -6,7 +6,7 @@ import json
 import re
 import textwrap
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from conftest import ROOT
@@ -19,6 +19,7 @@ from seqbench.records import CaseRecord, Measurement, TrialRecord
 from seqbench.report.exports.csv import to_csv
 from seqbench.report.exports.latex import to_latex
 from seqbench.report.exports.markdown import to_markdown
+from seqbench.store.stored_plan import StoredPlan
 from seqbench.suite.json_schema import json_schema
 from seqbench.suite.target import PATTERN
 from seqbench.suite.validate import parse_suite
@@ -106,8 +107,9 @@ def targeted(curves: list[tuple[Any, ...]], step_s: float | None = None) -> Any:
     ]  # fmt: skip
     step = Measurement("training_step", "s", {"batch_size": 100}, {"median_s": step_s})
     cases = [CaseRecord(planned.cases[0].id, (step,))] if step_s else []
+    plan = cast("StoredPlan", planned.to_dict())
     return build_document(
-        "results/x", state={"suite": "x", "status": "finished"}, plan=planned.to_dict(),
+        "results/x", state={"suite": "x", "status": "finished"}, plan=plan,
         environment={}, trials=trials, cases=cases,
     )  # fmt: skip
 

@@ -63,7 +63,7 @@ def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None)
     if problem:
         terminal.print(_plain(f"\n{problem}", "bold red"))
     total = sum(one.result in ("ok", "failed") for one in found)
-    click.echo(f"\n{total - len(failed)} of {total} checks passed")
+    click.echo(f"\n{total - len(failed)} of {total} required checks passed")
     if failed or problem:
         sys.exit(1)
 

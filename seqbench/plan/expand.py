@@ -98,14 +98,13 @@ def make_plan(
     *,
     models: Sequence[str] = (),
     datasets: Sequence[str] = (),
-    seeds: Sequence[int] = (),
     allow_many: bool = False,
 ) -> Plan:
     """Expand a suite.
 
     Args:
         models: only these, by name or label.
-        datasets, seeds: only these.
+        datasets: only these.
         allow_many: allow more than ``MAX_TRIALS`` trials.
 
     Raises:
@@ -121,7 +120,6 @@ def make_plan(
         update={
             "models": tuple(entry for entry, _ in kept),
             "datasets": _matching("dataset", suite.datasets, datasets, lambda e: _names(e.name)),
-            "seeds": _matching("seed", suite.seeds, seeds, lambda seed: [seed]),
         }
     )
     _refuse_too_many(trial_count(selected, registry), selected, allow_many)

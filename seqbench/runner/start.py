@@ -140,7 +140,8 @@ class _Opening:
             folder = RunFolder.create(self.out, self.plan.suite.name, text, planned)
             return folder, Earlier(), None
         earlier = read_earlier(resume, self.plan, self.selection, self.environment)
-        resume.folder.write_plan(text, planned)
+        moved = {"moved": earlier.moved} if earlier.moved else {}
+        resume.folder.write_plan(text, {**planned, **moved})
         kept, trials = len(earlier.kept), len(self.plan.trials)
         resumed = Resumed(resume.folder.path, kept, trials, self.selection)
         return resume.folder, earlier, resumed

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqbench.errors import StoreError
+from seqbench.errors import UsageError
 from seqbench.store.run_folder import is_run
 
 
 def latest_run(results: Path, suite: str) -> Path:
-    """The latest run of a suite. Raises StoreError if it has none."""
+    """The latest run of a suite. Raises UsageError if it has none."""
     of_suite = [run for run in find_runs(results) if run.parent.name == suite]
     if not of_suite:
-        raise StoreError(f"no run of {suite!r} under {results}/ (see `seqbench list`)")
+        raise UsageError(f"no run of {suite!r} under {results}/ (see `seqbench list`)")
     return of_suite[-1]
 
 
@@ -28,13 +28,13 @@ def find_run(results: Path, which: str | None) -> Path:
     (its latest run); without it, the latest run of all.
 
     Raises:
-        StoreError: no run matches, or more than one.
+        UsageError: no run matches, or more than one.
     """
     if which is not None and is_run(Path(which)):
         return Path(which)
     runs = find_runs(results)
     if not runs:
-        raise StoreError(
+        raise UsageError(
             f"no runs under {results.absolute()}: create one with `seqbench run SUITE`, "
             "or choose another folder with --out"
         )
@@ -52,7 +52,7 @@ def find_run(results: Path, which: str | None) -> Path:
     if len(named) == 1:
         return named[0]
     if named:
-        raise StoreError(
+        raise UsageError(
             f"{which!r} is ambiguous: it matches {len(named)} runs: {', '.join(map(str, named))}"
         )
-    raise StoreError(f"unknown run {which!r} under {results}/ (see `seqbench list`)")
+    raise UsageError(f"unknown run {which!r} under {results}/ (see `seqbench list`)")

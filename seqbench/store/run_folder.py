@@ -22,13 +22,13 @@ from seqbench.store.files import PARTIAL, append, make_folder
 from seqbench.store.json_files import (
     Damaged,
     DamagedRecord,
-    read_json,
     read_json_or,
     write_json,
     write_text,
 )
 from seqbench.store.lock import LOCK_FILE, RunLock
 from seqbench.store.state import LOG_FILE, RUN_FILE, RunState
+from seqbench.store.stored_plan import StoredPlan, empty_plan, read_plan
 from seqbench.store.validation import read_case, read_compared, read_trial
 
 Record = TypeVar("Record")
@@ -158,22 +158,26 @@ class RunFolder:
 
     # Plan and environment.
 
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> StoredPlan:
         """The resolved plan.
 
         Raises:
             StoreError: it cannot be read.
         """
         try:
-            return read_json(self.path / PLAN_FILE)
+            return read_plan(self.path / PLAN_FILE)
         except Damaged as error:
             raise Damaged(
                 f"{error}; restore it with `seqbench run SUITE --resume {self.path}`"
             ) from error
 
-    def plan_or(self, otherwise: dict[str, Any]) -> dict[str, Any]:
-        """The resolved plan; if it is damaged, warn and return ``otherwise``."""
-        return read_json_or(self.path / PLAN_FILE, otherwise)
+    def plan_or_empty(self) -> StoredPlan:
+        """The resolved plan; if it is damaged, warn and return an empty one."""
+        try:
+            return read_plan(self.path / PLAN_FILE)
+        except Damaged as error:
+            warnings.warn(str(error), DamagedRecord, stacklevel=2)
+            return empty_plan()
 
     def write_plan(self, text: str, plan: Mapping[str, Any]) -> None:
         """Write the suite's text and the resolved plan, replacing earlier ones."""
@@ -183,7 +187,7 @@ class RunFolder:
     def selection(self) -> Any:
         """What the command line selected, as recorded; None if unknown."""
         kept = self.state().get("selection")
-        return kept if kept is not None else self.plan_or({}).get("selection")
+        return kept if kept is not None else self.plan_or_empty().get("selection")
 
     def environment(self) -> dict[str, Any]:
         """The description of the machine; empty if unknown."""

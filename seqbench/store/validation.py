@@ -31,7 +31,7 @@ class Compared(Keys):
 
 def read_trial(path: Path) -> TrialRecord:
     """Read the record of one trial. Raises Damaged, or StoreError if it is unreadable."""
-    record: TrialRecord = _read(TrialRecord, path)
+    record: TrialRecord = read_valid(TrialRecord, path)
     if record.id != path.stem:
         raise Damaged(f"{path} contains the record of another trial, {record.id}")
     if record.id != f"{record.case}-s{record.seed}":
@@ -48,7 +48,7 @@ def read_trial(path: Path) -> TrialRecord:
 
 def read_case(path: Path) -> CaseRecord:
     """Read the record of one case. Raises Damaged, or StoreError if it is unreadable."""
-    record: CaseRecord = _read(CaseRecord, path)
+    record: CaseRecord = read_valid(CaseRecord, path)
     for number, measurement in enumerate(record.measurements):
         _check_figures(measurement, path, number)
     return record
@@ -56,7 +56,7 @@ def read_case(path: Path) -> CaseRecord:
 
 def read_compared(path: Path) -> Compared:
     """Read the comparisons of one contest. Raises Damaged, or StoreError if unreadable."""
-    found: Compared = _read(Compared, path)
+    found: Compared = read_valid(Compared, path)
     return found
 
 
@@ -72,8 +72,12 @@ def _check_figures(measurement: Measurement, path: Path, number: int) -> None:
         raise Damaged(f"{path}: {first_problem(error, where)}") from None
 
 
-def _read(kind: Any, path: Path) -> Any:
-    """Read a record from its file; keys added by a later version are ignored."""
+def read_valid(kind: Any, path: Path) -> Any:
+    """Read a file as a value of the type ``kind``.
+
+    Raises:
+        Damaged: it is missing, or its content is not of that type. StoreError: it is unreadable.
+    """
     from pydantic import ValidationError
 
     try:

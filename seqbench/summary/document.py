@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from seqbench.quantities import QUANTITIES, Quantity, find
-from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, TrialRecord, worst
+from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, Target, TrialRecord, worst
 from seqbench.stats.intervals import mean_interval
+from seqbench.store.stored_plan import StoredCase, StoredMetric, StoredPlan
 from seqbench.summary import lengths
 from seqbench.summary.metric_pairs import metric_comparisons
 from seqbench.summary.steps_to_target import towards
@@ -20,7 +21,7 @@ def build_document(
     run: str,
     *,
     state: Mapping[str, Any],
-    plan: Mapping[str, Any],
+    plan: StoredPlan,
     environment: Mapping[str, Any],
     trials: Iterable[TrialRecord],
     cases: Iterable[CaseRecord],
@@ -88,14 +89,12 @@ def _by_case(records: Iterable[TrialRecord]) -> dict[str, list[TrialRecord]]:
     return grouped
 
 
-def _in_plan_order(records: Iterable[TrialRecord], plan: Mapping[str, Any]) -> list[TrialRecord]:
+def _in_plan_order(records: Iterable[TrialRecord], plan: StoredPlan) -> list[TrialRecord]:
     order = {trial["id"]: number for number, trial in enumerate(plan["trials"])}
     return sorted((r for r in records if r.id in order), key=lambda record: order[record.id])
 
 
-def _trial(
-    record: TrialRecord, case: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]
-) -> schema.Trial:
+def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric]) -> schema.Trial:
     return {
         "id": record.id,
         "case": record.case,
@@ -123,11 +122,11 @@ def _trial(
 
 
 def _case(
-    case: Mapping[str, Any],
+    case: StoredCase,
     trials: Sequence[TrialRecord],
     measured: CaseRecord | None,
-    target: Mapping[str, Any] | None,
-    metrics: Sequence[Mapping[str, Any]],
+    target: Target | None,
+    metrics: Sequence[StoredMetric],
 ) -> dict[str, Any]:
     found = measured.measurements if measured else ()
     metric = _metric(trials)
@@ -191,7 +190,7 @@ def _metric(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
 
 
 def _scores(
-    trials: Sequence[TrialRecord], metrics: Sequence[Mapping[str, Any]]
+    trials: Sequence[TrialRecord], metrics: Sequence[StoredMetric]
 ) -> dict[str, dict[str, Any]]:
     """The metrics of plugins over the successful seeds.
 
@@ -209,7 +208,7 @@ def _scores(
 
 
 def _without_score(
-    trials: Sequence[TrialRecord], metrics: Sequence[Mapping[str, Any]]
+    trials: Sequence[TrialRecord], metrics: Sequence[StoredMetric]
 ) -> list[dict[str, Any]]:
     """Metrics of plugins without a figure, with the reason; identical reasons are listed once."""
     found = {}
@@ -260,7 +259,7 @@ def _plain(good: Sequence[Measurement], quantity: Quantity) -> Any:
     return [{**m.settings, **m.values} for m in good if m.quantity == quantity.name]
 
 
-def _step_time(found: Sequence[Measurement], case: Mapping[str, Any]) -> float | None:
+def _step_time(found: Sequence[Measurement], case: StoredCase) -> float | None:
     """Median time of a training step at the case's batch size, with nothing else running."""
     size = case["train"]["batch_size"]
     timed = [m for m in found if m.quantity == "training_step" and m.status == "ok"]

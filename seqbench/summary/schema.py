@@ -24,18 +24,12 @@ from seqbench.records import (
     Operator,
     Rate,
     Status,
+    Target,
     Timing,
     Verdict,
 )
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-
-class Target(Keys):
-    """The metric value that trainings should reach."""
-
-    metric: Annotated[str, About("accuracy or mse")]
-    value: Annotated[Number, About("the value to reach")]
 
 
 class Steadiness(Keys):

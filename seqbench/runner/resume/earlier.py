@@ -55,8 +55,8 @@ class Earlier:
         seconds: total duration.
         noted: what they added to the environment.
         decisions: whether each trial runs, and why.
-        moved: trials that run again because a package has moved or changed: their earlier ids, by
-            their new ids.
+        moved: trials that run again, or already have, because a package has moved or changed: their
+            earlier ids, by their new ids.
     """
 
     kept: Mapping[str, TrialRecord] = field(default_factory=dict)
@@ -79,9 +79,9 @@ def read_earlier(
     folder = resume.folder
     check_resumable(folder, plan, selection, environment)
     decisions = list(decide(plan, folder, retry_failed=resume.retry_failed))
-    moved = {one.trial.id: one.moved for one in decisions if one.moved}
-    if moved:
-        warnings.warn(moved_line(folder, len(moved), len(folder.trial_files())), stacklevel=2)
+    again = sum(bool(one.moved) and one.record is None for one in decisions)
+    if again:
+        warnings.warn(moved_line(folder, again, len(folder.trial_files())), stacklevel=2)
     return Earlier(
         kept={one.trial.id: one.record for one in decisions if one.record is not None},
         replaced={one.trial.id: one.earlier for one in decisions if one.earlier is not None},
@@ -89,5 +89,5 @@ def read_earlier(
         seconds=folder.seconds(),
         noted={name: value for name, value in folder.environment().items() if name in NOTED},
         decisions=decisions,
-        moved=moved,
+        moved={one.trial.id: one.moved for one in decisions if one.moved},
     )

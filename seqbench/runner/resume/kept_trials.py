@@ -48,8 +48,8 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
     record of a failed trial is kept as well, unless ``retry_failed``.
     """
     known = {path.stem: path for path in folder.trial_files()}
-    before = folder.plan_or({"cases": [], "trials": []})
-    planned = {trial.get("id", "") for trial in before.get("trials", ())}
+    before = folder.plan_or_empty()
+    planned = {trial["id"] for trial in before["trials"]}
     moved = {now: old for now, old in moved_trials(plan, before).items() if old in known}
     records = {t.id: folder.trial(known[t.id]) for t in plan.trials if t.id in known}
     digests = _digests(folder.path, records.values())
@@ -67,7 +67,8 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
             why = f"its model was trained as version {record.version}"
         if record is not None and not why:
             hint = "" if record.status == "ok" else " (retry with --retry-failed)"
-            yield Decision(trial, record, f"{record.status.replace('_', ' ')}: kept{hint}")
+            done = f"{record.status.replace('_', ' ')}{hint}"
+            yield Decision(trial, record, done, moved=moved.get(trial.id, ""))
         else:
             failed = record is not None and record.status not in ("ok", "skipped")
             sha256 = record.weights_sha256 if record is not None and record.source == source else ""

@@ -10,6 +10,7 @@ from seqbench.plan.expand import Plan
 from seqbench.plugins.choice import to_json
 from seqbench.records import fingerprint
 from seqbench.store.run_folder import RunFolder
+from seqbench.store.stored_plan import StoredCase, StoredPlan
 
 #: Why such a trial is run again.
 MOVED = "its model or dataset comes from a package that has moved or changed"
@@ -18,35 +19,33 @@ MOVED = "its model or dataset comes from a package that has moved or changed"
 ORIGIN = ("target", "distribution", "version", "source")
 
 
-def moved_trials(plan: Plan, before: Mapping[str, Any]) -> dict[str, str]:
-    """The trials of ``plan`` whose model or dataset had another origin in an earlier plan: their
-    earlier ids, by their new ids.
+def moved_trials(plan: Plan, before: StoredPlan) -> dict[str, str]:
+    """The trials of ``plan`` whose model or dataset had another origin in an earlier plan, or
+    whenever that plan says so: their earlier ids, by their new ids.
 
     A trial is recognized by the labels of its case and dataset, its device and its seed.
 
     Args:
-        before: the earlier plan, as in ``plan.json``.
+        before: the earlier plan.
     """
-    try:
-        cases = {_name(case): case for case in before["cases"]}
-        ids = {(one["case"], one["seed"]): one["id"] for one in before["trials"]}
-    except (KeyError, TypeError):  # not a plan that seqbench has written
-        return {}
-    found: dict[str, str] = {}
+    cases = {_name(case): case for case in before["cases"]}
+    ids = {(one["case"], one["seed"]): one["id"] for one in before["trials"]}
+    found = dict(before.get("moved", {}))
     for trial in plan.trials:
         case = trial.case
         earlier = cases.get((case.label, case.dataset_label or case.dataset.name, case.device))
         if earlier is not None and _has_moved(case, earlier):
             same = ids.get((earlier["id"], trial.seed))
             found |= {trial.id: same} if same else {}
-    return found
+    planned = {trial.id for trial in plan.trials}
+    return {now: old for now, old in found.items() if now in planned}
 
 
-def _name(case: Mapping[str, Any]) -> tuple[str, str, str]:
+def _name(case: StoredCase) -> tuple[str, str, str]:
     return case["label"], case.get("dataset_label") or case["dataset"]["name"], case["device"]
 
 
-def _has_moved(case: Case, before: Mapping[str, Any]) -> bool:
+def _has_moved(case: Case, before: StoredCase) -> bool:
     """Whether a case differs from an earlier one in the origin of its model or dataset alone."""
     now = (to_json(case.model), to_json(case.dataset))
     earlier = (before["model"], before["dataset"])

@@ -1,0 +1,88 @@
+"""The plan of a run as it is stored: the type of ``plan.json``, and reading it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import NotRequired
+
+from seqbench.records import Keys, Number, Target
+from seqbench.store.json_files import Damaged
+from seqbench.store.validation import read_valid
+
+
+class StoredChoice(Keys):
+    """A model or dataset with all its parameters, and the package that it came from."""
+
+    name: str
+    params: dict[str, Any]
+    target: NotRequired[str]
+    distribution: str
+    version: str
+    source: NotRequired[str]
+
+
+class StoredTraining(Keys):
+    """Training settings; the other keys depend on the version of seqbench."""
+
+    batch_size: int
+
+
+class StoredCase(Keys):
+    """One case of the plan."""
+
+    id: str
+    label: str
+    model: StoredChoice
+    dataset: StoredChoice
+    dataset_label: NotRequired[str]
+    train: StoredTraining
+    device: str
+    note: NotRequired[str]
+    reference: NotRequired[dict[str, Number | None]]
+
+
+class StoredTrial(Keys):
+    """One trial of the plan."""
+
+    id: str
+    case: str
+    seed: int
+
+
+class StoredMetric(Keys):
+    """One metric that a plugin provides."""
+
+    id: str
+    label: str
+    higher_is_better: bool
+    share: bool
+
+
+class StoredPlan(Keys):
+    """The content of ``plan.json`` that is read again."""
+
+    cases: list[StoredCase]
+    trials: list[StoredTrial]
+    metrics: NotRequired[list[StoredMetric]]
+    notes: NotRequired[str]
+    measure: NotRequired[dict[str, Any]]
+    target: NotRequired[Target | None]
+    selection: NotRequired[dict[str, Any]]
+    moved: NotRequired[dict[str, str]]
+
+
+def read_plan(path: Path) -> StoredPlan:
+    """Read a stored plan. Raises Damaged, or StoreError if it is unreadable."""
+    plan: StoredPlan = read_valid(StoredPlan, path)
+    known = {case["id"] for case in plan["cases"]}
+    for number, trial in enumerate(plan["trials"]):
+        if trial["case"] not in known:
+            raise Damaged(f"{path}: trials[{number}].case: there is no case {trial['case']!r}")
+    return plan
+
+
+def empty_plan() -> StoredPlan:
+    """A plan of nothing, in place of one that cannot be read."""
+    return {"cases": [], "trials": []}
