@@ -46,6 +46,8 @@ class Quantity:
         document: how its figures are stored in a case of the document, under its name. ``"list"``:
             an entry for each measurement, with its settings; ``"values"``: the figures of the only
             measurement, or None; ``"own"``: under other keys, defined by :mod:`seqbench.summary`.
+        figures: the type of its measurement's ``values``, against which stored ones are validated.
+            Empty if they are not validated, or if it is not a measurement of its own.
         measured: the function that measures it, as a job of a worker.
         requests: the function that returns what to measure for a case: called with the suite's
             ``measure`` settings and a :class:`.measure.payloads.TrainedModel`, it returns a payload
@@ -69,6 +71,7 @@ class Quantity:
     compared: Compared | None = None
     verdicts: tuple[str, str] = ("better", "worse")
     document: Literal["list", "values", "own"] = "list"
+    figures: str = ""
     measured: str = ""
     requests: str = ""
     columns: str = ""
@@ -89,6 +92,7 @@ class Quantity:
         return self.verdicts[("better", "worse").index(conclusion)]
 
 
+_RECORDS = "seqbench.records"
 _TRAINING = "seqbench.training.evaluation"
 _MEASURE = "seqbench.measure"
 _COLUMNS = "seqbench.report.columns"
@@ -111,32 +115,34 @@ QUANTITIES: dict[str, Quantity] = {
         ),
         Quantity(
             name="latency", unit="s", better="lower", compared="rounds",
-            verdicts=("faster", "slower"), measured=f"{_MEASURE}.latency.sampler:answer_requests",
+            verdicts=("faster", "slower"), figures=f"{_RECORDS}:Timing",
+            measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:latency_columns", notes=f"{_NOTES}:latency_notes",
         ),
         Quantity(
             name="throughput", unit="1/s", better="higher",
-            measured=f"{_MEASURE}.latency.sampler:answer_requests",
+            figures=f"{_RECORDS}:Rate", measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:throughput_columns",
         ),
         Quantity(
             name="step", unit="s", better="lower", compared="rounds",
-            verdicts=("faster", "slower"), measured=f"{_MEASURE}.latency.sampler:answer_requests",
+            verdicts=("faster", "slower"), figures=f"{_RECORDS}:Timing",
+            measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:step_columns",
         ),
         Quantity(  # shown as the time to the target
             name="training_step", unit="s", better="lower", compared="rounds",
             verdicts=("faster", "slower"), document="values",
-            measured=f"{_MEASURE}.latency.sampler:answer_requests",
+            figures=f"{_RECORDS}:Timing", measured=f"{_MEASURE}.latency.sampler:answer_requests",
         ),
         Quantity(
             name="cold", unit="s", document="values",
-            measured=f"{_MEASURE}.latency.sampler:answer_requests",
+            figures=f"{_RECORDS}:Cold", measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:cold_columns",
         ),
         Quantity(
             name="memory", unit="B", better="lower", document="own",
-            measured=f"{_MEASURE}.memory:measure_memory",
+            figures=f"{_RECORDS}:Memory", measured=f"{_MEASURE}.memory:measure_memory",
             requests=f"{_MEASURE}.payloads:memory_requests",
             columns=f"{_COLUMNS}.memory:memory_columns",
             growth=f"{_COLUMNS}.memory:growth_columns", notes=f"{_NOTES}:memory_notes",
@@ -146,16 +152,19 @@ QUANTITIES: dict[str, Quantity] = {
             columns=f"{_COLUMNS}.cost:parameters_columns",
         ),
         Quantity(
-            name="macs", document="own", measured=f"{_MEASURE}.cost:measure_cost",
+            name="macs", document="own", figures=f"{_RECORDS}:Macs",
+            measured=f"{_MEASURE}.cost:measure_cost",
             columns=f"{_COLUMNS}.cost:macs_columns", growth=f"{_COLUMNS}.cost:growth_columns",
         ),
         Quantity(
-            name="cost", document="own", measured=f"{_MEASURE}.cost:measure_cost",
+            name="cost", document="own", figures=f"{_RECORDS}:Cost",
+            measured=f"{_MEASURE}.cost:measure_cost",
             requests=f"{_MEASURE}.payloads:cost_requests",
             columns=f"{_COLUMNS}.cost:cost_columns",
         ),
         Quantity(  # shown as a warning if slow kernels were used
-            name="ops", document="own", measured=f"{_MEASURE}.cost:measure_cost",
+            name="ops", document="own", figures=f"{_RECORDS}:Operators",
+            measured=f"{_MEASURE}.cost:measure_cost",
         ),
     )
 }  # fmt: skip

@@ -263,20 +263,6 @@ class Operators(Keys):
     warnings: list[str]
 
 
-#: The type of a measurement's values, by quantity.
-FIGURES: Mapping[str, Any] = {
-    "latency": Timing,
-    "step": Timing,
-    "training_step": Timing,
-    "throughput": Rate,
-    "cold": Cold,
-    "memory": Memory,
-    "macs": Macs,
-    "cost": Cost,
-    "ops": Operators,
-}
-
-
 @dataclass(frozen=True)
 class Measurement:
     """One quantity of one case.
@@ -285,7 +271,8 @@ class Measurement:
         quantity: the name of one of :data:`.quantities.QUANTITIES`.
         unit: SI: ``s``, ``1/s``, ``B``, ``1``.
         settings: the settings it was measured with (``batch_size``, ``threads``, ``mode``, …).
-        values: the figures, derived from the samples if there are any (``FIGURES``).
+        values: the figures, derived from the samples if there are any; their type is
+            ``figures`` of the quantity.
         samples: file inside the run folder with all raw samples.
         method: how it was measured, in a few words.
     """

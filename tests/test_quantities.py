@@ -22,7 +22,7 @@ from seqbench.cli.show import show
 from seqbench.plugins.discovery import load_plugins
 from seqbench.plugins.loading import import_object
 from seqbench.quantities import QUANTITIES, Quantity, deciding, find
-from seqbench.records import Comparison, Measurement
+from seqbench.records import Comparison, Keys, Measurement, Number
 from seqbench.report.columns.building import interval, quantity
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.runner.start import Request, start_run
@@ -41,9 +41,18 @@ ENERGY = Quantity(
     better="lower",
     compared="rounds",
     verdicts=("thriftier", "hungrier"),
+    figures=f"{__name__}:Energy",
     columns=f"{__name__}:energy_columns",
     notes=f"{__name__}:energy_notes",
 )
+
+
+class Energy(Keys):
+    """What ``records.py`` would hold."""
+
+    mean: Number
+    low: Number
+    high: Number
 
 
 def energy_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
@@ -102,6 +111,13 @@ def shown(*arguments: object, width: int = 230) -> str:
 
 
 # --------------------------------------------------------------------------- one from outside
+
+
+def test_the_figures_of_a_quantity_from_outside_are_validated(run: Path) -> None:
+    path = sorted((run / "cases").glob("*.json"))[0]
+    path.write_text(path.read_text().replace('"mean": 0.25', '"mean": "0.25"'))
+    with pytest.warns(UserWarning, match=r"\.values\.mean: Input should be a number; left out"):
+        shown(run)
 
 
 def test_a_quantity_from_outside_is_in_the_table(run: Path) -> None:
@@ -203,6 +219,8 @@ def test_a_report_is_one_file_and_one_spec() -> None:
 METER = """
     from dataclasses import dataclass
 
+    NAMES = ("mean", "low", "high")
+
     @dataclass(frozen=True)
     class EnergyPayload:
         weights: str
@@ -215,7 +233,7 @@ METER = """
         joules = (context.workspace.run / payload.weights).stat().st_size / 1e9
         settings = {"batch_size": payload.batch_size}
         found = {"quantity": "energy", "unit": "J", "settings": settings}
-        return {"measurements": [{**found, "values": {"mean": joules}}]}
+        return {"measurements": [{**found, "values": dict.fromkeys(NAMES, joules)}]}
     """
 
 
@@ -239,4 +257,6 @@ def test_a_quantity_from_outside_is_measured_by_the_runner(
     case: Any
     (case,) = done.document["cases"]
     size = next(done.path.glob("weights/*")).stat().st_size
-    assert case["energy"] == [{"batch_size": 4, "mean": pytest.approx(size / 1e9)}]
+    assert case["energy"] == [
+        {"batch_size": 4, **dict.fromkeys(("mean", "low", "high"), pytest.approx(size / 1e9))}
+    ]

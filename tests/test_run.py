@@ -162,7 +162,7 @@ def test_show_and_list_find_the_run(
     assert both.returncode == 2
     assert "--format csv and --pairs cannot be combined" in both.stderr
     missing = seqbench_cli("show", "nothing", cwd=tiny_run)
-    assert missing.returncode == 1
+    assert missing.returncode == 2
     assert "unknown run 'nothing'" in missing.stderr
 
 

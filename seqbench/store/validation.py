@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import NotRequired
 
-from seqbench.records import FIGURES, CaseRecord, Comparison, Keys, Measurement, TrialRecord
+from seqbench.plugins.loading import import_object
+from seqbench.quantities import find
+from seqbench.records import CaseRecord, Comparison, Keys, Measurement, TrialRecord
 from seqbench.store.json_files import Damaged, read_bytes
 
 if TYPE_CHECKING:
@@ -63,13 +65,20 @@ def read_compared(path: Path) -> Compared:
 def _check_figures(measurement: Measurement, path: Path, number: int) -> None:
     from pydantic import ValidationError
 
-    if measurement.status != "ok" or measurement.quantity not in FIGURES:
+    figures = _figures(measurement.quantity)
+    if measurement.status != "ok" or figures is None:
         return
     try:
-        adapter(FIGURES[measurement.quantity]).validate_python(measurement.values, strict=True)
+        figures.validate_python(measurement.values, strict=True)
     except ValidationError as error:
         where = f"measurements[{number}].values"
         raise Damaged(f"{path}: {first_problem(error, where)}") from None
+
+
+def _figures(quantity: str) -> TypeAdapter[Any] | None:
+    """The validator of a quantity's figures; None if its type is not defined."""
+    figures = find(quantity).figures
+    return adapter(import_object(figures)) if figures else None
 
 
 def read_valid(kind: Any, path: Path) -> Any:

@@ -33,7 +33,7 @@ class Assignment:
     Args:
         function: ``"package.module:function"``; called with its payload and a
             :class:`seqbench.workers.context.JobContext`, it returns JSON data.
-        payload: the payload as plain data, of the type of the function's first parameter.
+        payload: the payload as plain data, of the type of the function's parameter ``payload``.
         workspace: where the job's files are.
         folder: the worker's own, empty folder.
         threads: CPU threads that torch may use.
