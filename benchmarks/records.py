@@ -24,7 +24,7 @@ from seqbench.plan.expand import Plan
 from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.records import Epoch, Metrics, TrialRecord
-from seqbench.runner.resume.kept_trials import digest
+from seqbench.runner.resume.decide_trials import digest
 from seqbench.store.files import stamp
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.files import read_suite
@@ -40,7 +40,7 @@ SCAN = """
 import gc, pathlib, sys
 gc.set_threshold(50_000)  # as the command line does
 from seqbench.plugins.discovery import load_plugins
-from seqbench.runner.resume.kept_trials import decide
+from seqbench.runner.resume.decide_trials import decide
 from seqbench.plan.of_suite import plan_suite
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.files import read_suite

@@ -3,9 +3,11 @@
 To add a quantity:
 
 1. add a file that measures it, such as ``measure/energy.py``: it returns
-   :class:`.records.Measurement` objects with the name as ``quantity``;
+   :class:`.records.Measurement` objects with the name as ``quantity``, and has the functions
+   ``measured`` and ``requests`` of the entry; the type of their values goes into ``records.py``;
 2. add a file that shows it, such as ``report/columns/energy.py``;
-3. add an entry to :data:`QUANTITIES`.
+3. add an entry to :data:`QUANTITIES`, and to ``suite/keys.py`` the key that requests it, if it has
+   settings.
 
 No other file compares names: code that needs to know something about a quantity looks it up with
 :func:`find`. The exception is the summary, which defines the keys in the document.

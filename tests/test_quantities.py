@@ -23,8 +23,8 @@ from seqbench.plugins.discovery import load_plugins
 from seqbench.plugins.loading import import_object
 from seqbench.quantities import QUANTITIES, Quantity, deciding, find
 from seqbench.records import Comparison, Keys, Measurement, Number
-from seqbench.report.columns.building import interval, quantity
 from seqbench.report.columns.column import Case, Column, Document
+from seqbench.report.columns.shared import interval, quantity
 from seqbench.runner.start import Request, start_run
 from seqbench.suite.files import read_suite
 from seqbench.suite.selection import Selection

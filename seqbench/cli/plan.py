@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from seqbench.plan.expand import Plan
     from seqbench.runner.preview import Preview
+    from seqbench.runner.resume.decide_measurements import Missing
     from seqbench.runner.resume.earlier import Resume
-    from seqbench.runner.resume.kept_measurements import Missing
     from seqbench.suite.files import SuiteFile
     from seqbench.suite.selection import Selection
 

@@ -1,4 +1,7 @@
-"""The available executors. Importing this does not import torch."""
+"""The available executors. Importing this does not import torch.
+
+To add one: a file beside this one, and an entry in :data:`EXECUTORS`.
+"""
 
 from __future__ import annotations
 

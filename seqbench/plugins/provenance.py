@@ -17,7 +17,7 @@ from seqbench.plugins.registry import GROUP
 #: A module with more files is not a plugin's own: its version identifies it.
 MOST_FILES = 500
 
-#: Not covered, since a resume requires the same version (MACHINE in runner/resume/eligibility.py).
+#: Not covered, since a resume requires the same version (MACHINE in runner/resume/can_resume.py).
 NOT_COVERED = {"seqbench", "torch"}
 
 

@@ -16,10 +16,10 @@ from seqbench.runner.phases.machine import machine_environment
 from seqbench.runner.phases.measure import Requested
 from seqbench.runner.phases.score import to_score
 from seqbench.runner.phases.train import weights_file
+from seqbench.runner.resume.can_resume import as_before
+from seqbench.runner.resume.decide_measurements import Missing
+from seqbench.runner.resume.decide_trials import Decision
 from seqbench.runner.resume.earlier import Resume, Resumed, read_earlier
-from seqbench.runner.resume.eligibility import as_before
-from seqbench.runner.resume.kept_measurements import Missing
-from seqbench.runner.resume.kept_trials import Decision
 from seqbench.suite.files import SuiteFile
 from seqbench.suite.selection import Selection
 

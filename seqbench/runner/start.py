@@ -21,8 +21,8 @@ from seqbench.runner.phases.measure import measure_cases
 from seqbench.runner.phases.prepare import prepare_datasets
 from seqbench.runner.phases.score import score_trials
 from seqbench.runner.phases.train import train_trials
+from seqbench.runner.resume.can_resume import as_before
 from seqbench.runner.resume.earlier import Earlier, Resume, Resumed, read_earlier
-from seqbench.runner.resume.eligibility import as_before
 from seqbench.runner.resume.moved import compare_weights
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.files import SuiteFile

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from seqbench.quantities import find
-from seqbench.report.columns.building import exact, exponent, quantity, whole
 from seqbench.report.columns.column import EXPORT_ONLY, Case, Column, Document
+from seqbench.report.columns.shared import exact, exponent, quantity, whole
 
 #: From this number on, parameters are shown in millions.
 MANY = 1e7

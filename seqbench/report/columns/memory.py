@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from seqbench.quantities import find
 from seqbench.report import numbers
-from seqbench.report.columns.building import exact, exponent, quantity
 from seqbench.report.columns.column import Case, Column, Document
+from seqbench.report.columns.shared import exact, exponent, quantity
 
 #: The kernel's accounting is no finer than about this, so closer figures count as equal.
 MEMORY_RESOLUTION = 2**20

@@ -9,8 +9,8 @@ from typing import Any
 
 from seqbench.quantities import Quantity, find
 from seqbench.report import numbers
-from seqbench.report.columns.building import exact, interval, quantity, whole
 from seqbench.report.columns.column import EXPORT_ONLY, Case, Column, Document
+from seqbench.report.columns.shared import exact, interval, quantity, whole
 from seqbench.report.numbers import INFINITE, MISSING, Estimate
 from seqbench.report.text import clean, target_words
 

@@ -17,7 +17,7 @@ from seqbench.plan.cases import Case
 from seqbench.records import fingerprint
 from seqbench.report.text import counted
 from seqbench.runner.context import RunContext
-from seqbench.runner.resume.kept_measurements import Ledger
+from seqbench.runner.resume.decide_measurements import Ledger
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.keys import Latency
 from seqbench.workers.conversation import Conversation

@@ -22,7 +22,7 @@ from seqbench.runner.phases.contests import (
     why_time,
 )
 from seqbench.runner.phases.machine import diagnose_machine
-from seqbench.runner.resume.kept_measurements import Ledger, Missing, fingerprints_of, job_key
+from seqbench.runner.resume.decide_measurements import Ledger, Missing, fingerprints_of, job_key
 from seqbench.training.data import prepared_file
 
 #: Time limit in seconds for measuring one quantity of one case.

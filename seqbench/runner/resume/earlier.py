@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqbench.records import CaseRecord, TrialRecord
-from seqbench.runner.resume.eligibility import check_resumable
-from seqbench.runner.resume.kept_trials import Decision, decide
+from seqbench.runner.resume.can_resume import check_resumable
+from seqbench.runner.resume.decide_trials import Decision, decide
 from seqbench.runner.resume.moved import moved_line
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import Selection

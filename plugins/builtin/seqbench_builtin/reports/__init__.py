@@ -1,4 +1,7 @@
-"""The reports shipped with seqbench."""
+"""The reports shipped with seqbench.
+
+To add one: a file in :mod:`seqbench.report.exports`, and its spec here.
+"""
 
 from __future__ import annotations
 
