@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import install
+from conftest import install, install_encoder
 
 from seqbench import DataContext
 from seqbench.errors import UsageError
@@ -71,6 +71,7 @@ DATASET_BUGS = {
 @pytest.fixture(autouse=True)
 def _threads() -> Iterator[None]:
     before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as `seqbench check` does
     yield
     torch.set_num_threads(before)
 
@@ -217,3 +218,31 @@ def test_a_model_that_depends_on_values_does_not_fail() -> None:
 def test_a_wrong_parameter_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="gru has no parameter 'hiden_size'; did you mean"):
         conformance("gru", hiden_size=8)
+
+
+SETS_THREADS = """
+    import torch
+
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(3)
+
+    class Encoder(torch.nn.Linear):
+        pass
+    """
+
+
+def test_conformance_uses_one_thread_and_notices_a_plugin_that_changes_it(site: Path) -> None:
+    install_encoder(site, "settles", "Encoder", SETS_THREADS)
+    build, check_globals = named(MODEL_CHECKS, "build", "globals")
+    torch.set_num_threads(2)
+    test = conformance("settles")
+    test(build)
+    assert torch.get_num_threads() == 2
+    with pytest.raises(pytest.fail.Exception, match=r"changed: torch\.get_num_threads\(\)"):
+        test(check_globals)
+    assert torch.get_num_threads() == 2
+
+
+def test_a_changed_setting_is_noticed_without_earlier_checks() -> None:
+    (found,) = check_results(named(MODEL_CHECKS, "globals"), candidate("SetsThreads"))
+    assert "torch.get_num_threads()" in found.got

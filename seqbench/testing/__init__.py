@@ -22,6 +22,8 @@ from seqbench.testing.plugin_checks.results import Check, Skipped, Violation
 def conformance(name: str, *, device: str = "cpu", **params: Any) -> Callable[..., None]:
     """Create a test function for pytest, with one test for each check of ``seqbench check NAME``.
 
+    Like ``seqbench check``, the tests use one CPU thread.
+
     Args:
         name: the model or dataset, by its name in suites; its package must be installed.
         device: the device to check a model on.
@@ -37,15 +39,18 @@ def conformance(name: str, *, device: str = "cpu", **params: Any) -> Callable[..
     import pytest
 
     from seqbench.runner.context import local_workspace
+    from seqbench.testing.plugin_checks.threads import CheckThreads
 
     offer = load_plugins().offer(name)
     payload = check_payload(offer, params, device)
     subject, checks = subject_and_checks(payload, local_workspace(Path()))
+    threads = CheckThreads()
 
     @pytest.mark.parametrize("check", checks, ids=[check.name for check in checks])
     def test(check: Check) -> None:
         try:
-            check.function(subject)
+            with threads.applied():
+                check.function(subject)
         except Skipped as reason:
             pytest.skip(str(reason))
         except Violation as violation:

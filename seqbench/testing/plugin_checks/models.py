@@ -283,9 +283,7 @@ def _weights(candidate: Candidate) -> None:
 
 
 def _globals(candidate: Candidate) -> None:
-    changed = [name for name, was in candidate.before.items() if global_state()[name] != was]
-    if changed:
-        raise Violation(GLOBALS_UNCHANGED, f"changed: {', '.join(changed)}")
+    _process_unchanged(candidate)  # by earlier checks
     for kind, task in candidate.tasks():
         before = random_states()
         model = candidate.model(task)
@@ -302,6 +300,13 @@ def _globals(candidate: Candidate) -> None:
                 after.append(torch.get_rng_state())
             if torch.equal(*after):
                 raise Violation("torch's seed left to the caller", f"{what} sets a seed", kind)
+    _process_unchanged(candidate)
+
+
+def _process_unchanged(candidate: Candidate) -> None:
+    changed = [name for name, was in candidate.before.items() if global_state()[name] != was]
+    if changed:
+        raise Violation(GLOBALS_UNCHANGED, f"changed: {', '.join(changed)}")
 
 
 def _steps(candidate: Candidate) -> str:
