@@ -63,8 +63,10 @@ def test_a_fork_without_a_runner_prints_nothing(tmp_path: Path) -> None:
         import os
         from multiprocessing import forkserver
         from seqbench.workers import process
+        from seqbench.workers.variables import worker_variables
 
-        process._start_server(process._context())
+        process._context()
+        process._SERVER.start(worker_variables())
         status, to_child = forkserver.connect_to_new_process([])
         os.close(to_child)
         forkserver.read_signed(status)  # process id

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqbench.devices.allocator import why_unmeasurable
 from seqbench.devices.base import PASSES, Device, Pass, PeakMemory, Workload
 from seqbench.errors import DeviceError
 
@@ -56,6 +57,8 @@ class Cpu(Device):
         before, so that one-time initialization (thread pools) does not count. Elsewhere: how much
         the peak of the process grew in the first pass, which misses all below an earlier peak.
         """
+        if reason := why_unmeasurable():
+            raise DeviceError(reason)
         if CLEAR_REFS.exists():
             workload()
             return PeakMemory([_kernel_pass(workload) for _ in range(PASSES)], KERNEL)

@@ -12,12 +12,14 @@ from typing import Any
 import psutil
 
 import seqbench
+from seqbench.devices.allocator import allocator
 from seqbench.devices.cpu import cpu_name
 from seqbench.devices.cuda import tf32_allowed
 from seqbench.devices.registry import available_devices
 from seqbench.machine import linux
 from seqbench.machine.limits import limits, machine_memory, usable_cores
 from seqbench.workers.context import JobContext
+from seqbench.workers.variables import recorded_variables
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,14 @@ def describe_environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
         "cpu": cpu_name(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": usable_cores(),
         "load": psutil.getloadavg()[0],
         "governor": linux.text(Path("/", linux.CPU, "cpu0/cpufreq/scaling_governor")),
         "memory_bytes": machine_memory(),
         "cgroup_memory_max": _memory_limit(),
+        "allocator": allocator(),
+        "variables": recorded_variables(),
         "tf32": tf32_allowed(),
         "onednn": torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
         "devices": available_devices(),
@@ -68,10 +73,25 @@ def _memory_limit() -> str | None:
 
 
 def git_state() -> str | None:
-    """The commit of the working folder, with ``+`` if it has changes."""
+    """The commit of the working folder, with ``+`` if it has changes, and ``?`` if that is unknown.
+
+    Nothing that the repository configures is run: whoever wrote a suite may also have written the
+    repository around it. To find changes, git may run its filters.
+    """
+    filters = _git(
+        "config", "--local", "--includes", "--get-regexp", r"^filter\.|^core\.fsmonitor$"
+    )
+    if filters is None:
+        return None
+    commit = _git("describe", "--always", "--abbrev=12", *([] if filters else ["--dirty=+"]))
+    return f"{commit}?" if commit and filters else commit or None
+
+
+def _git(*arguments: str) -> str | None:
+    """What git prints, without white space at the ends; None if there is no git."""
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+            ["git", "-c", "core.fsmonitor=false", *arguments],
             capture_output=True,
             encoding="utf-8",
             errors="replace",
@@ -79,4 +99,4 @@ def git_state() -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return done.stdout.strip()

@@ -79,12 +79,24 @@ class Environment(Keys, total=False):
     system: Annotated[str, About("operating system")]
     machine: Annotated[str, About("architecture")]
     cpu: Annotated[str, About("name of the CPU")]
+    cpu_capability: Annotated[str, About("instructions that torch uses, for example AVX2")]
     cores: Annotated[int, About("CPU cores available to seqbench")]
     load: Annotated[Number | None, About("load average of the last minute, before the run")]
     governor: Annotated[str | None, About("frequency governor")]
     memory_bytes: Annotated[int | None, About("memory of the machine")]
     cgroup_memory_max: Annotated[str | None, About("memory limit of the control group")]
-    git: Annotated[str | None, About("commit of the working folder; + if it had changes")]
+    allocator: Annotated[str | None, About("library that allocates memory; glibc if not replaced")]
+    variables: Annotated[
+        dict[str, str], About("environment variables that can change a figure, as workers see them")
+    ]
+    ignored_variables: Annotated[
+        dict[str, str],
+        About("environment variables that workers do not get, or not as they were"),
+    ]
+    git: Annotated[
+        str | None,
+        About("commit of the working folder; + if it had changes, ? if that is unknown"),
+    ]
     tf32: Annotated[Tf32, About("whether TF32 is allowed")]
     onednn: Annotated[bool, About("whether torch has oneDNN")]
     devices: Annotated[dict[str, str], About("name of each device")]

@@ -41,7 +41,11 @@ def isolate(output: Connection, assignment: Assignment, kept: Collection[int]) -
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # keeps the order
     output.close()
     _close_files(kept)
-    os.environ[WORKER] = assignment.folder
+    os.environ.clear()
+    os.environ.update({**assignment.variables, WORKER: assignment.folder})
+    if assignment.cores:  # a library may have bound the fork server to a core
+        with contextlib.suppress(OSError):  # a core that was taken away meanwhile
+            os.sched_setaffinity(0, assignment.cores)
     if not assignment.keep_directory:
         sys.path[:] = [str(Path(entry).absolute()) for entry in sys.path]
         os.chdir(assignment.folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from seqbench.plugins.choice import to_json
@@ -38,6 +38,8 @@ class Assignment:
         folder: the worker's own, empty folder.
         threads: CPU threads that torch may use.
         memory: memory limit in bytes, or None.
+        variables: its environment variables.
+        cores: the CPU cores that it may use; empty if the system has no CPU affinity.
         keep_directory: whether it stays in the runner's working directory, because a parameter of a
             dataset may name a file relative to it; otherwise it runs in ``folder``.
     """
@@ -48,6 +50,8 @@ class Assignment:
     folder: str
     threads: int = 1
     memory: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    cores: tuple[int, ...] = ()
     keep_directory: bool = False
 
     def to_json(self) -> str:

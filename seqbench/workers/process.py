@@ -30,14 +30,7 @@ from seqbench.workers.channel import CORRUPTED, Channel
 from seqbench.workers.logs import Capture
 from seqbench.workers.main import worker_main
 from seqbench.workers.messages import Assignment, is_valid_message
-
-#: Libraries read these when they load, so they must be set before the server imports torch. The
-#: number of threads can be raised later with ``torch.set_num_threads``.
-WORKER_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-}
+from seqbench.workers.variables import import_variables, worker_variables
 
 #: torch imports the second one itself when the first optimizer is created.
 PRELOAD = [
@@ -69,19 +62,23 @@ class WorkerProcess:
 
     def __init__(self, assignment: Assignment, log: Path):
         context = _context()
+        variables = {**worker_variables(), orphans.RUNNER: orphans.mark()}
         try:
-            self.folder = TemporaryDirectory(dir=_WORKERS_FOLDER.path(), ignore_cleanup_errors=True)
+            folder = _WORKERS_FOLDER.path()
+            self.folder = TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
             pipe: tuple[Connection, Connection] = context.Pipe()
             self.capture = Capture(log)
         except (OSError, RuntimeError) as error:  # no more threads, too
             raise WorkerError(f"cannot start a worker process: {error}") from error
         self.channel, theirs = Channel(pipe[0]), pipe[1]
-        assignment = replace(assignment, folder=self.folder.name)
+        assignment = replace(
+            assignment, folder=self.folder.name, variables=variables, cores=_cores()
+        )
         arguments = (theirs, self.capture.writer, assignment.to_json())
         process = context.Process(target=worker_main, args=arguments)
-        with _server_environment(), _no_main_module():
+        with _no_main_module():
             try:
-                _start_server(context)
+                _SERVER.start(variables)
                 process.start()
             except (EOFError, OSError) as error:
                 self.capture.close()
@@ -93,6 +90,7 @@ class WorkerProcess:
         theirs.close()
         self.capture.writer.close()
         self.process: BaseProcess = process
+        _SERVER.workers += 1
         self.closed = False
         #: Its exit code, if it ended by itself.
         self.ended_as: int | None = None
@@ -147,6 +145,7 @@ class WorkerProcess:
 
     def _close(self) -> None:
         self.closed = True
+        _SERVER.workers -= 1
         self.process.join(END_SECONDS)
         self.ended_as = self.process.exitcode
         self._signal_group(signal.SIGKILL)  # processes it left running, or itself
@@ -203,7 +202,7 @@ class _WorkersFolder:
         """The folder, created at the first call. Raises OSError."""
         with self._lock:
             if self._made is None:
-                resource_tracker.ensure_running()  # first: it must not count as a worker's process
+                _start_tracker()  # first: it must not count as a worker's process
                 folder = mkdtemp(prefix="seqbench-")
                 # Also remove multiprocessing's own, which stays if this process is killed; a fork
                 # shares that of its parent.
@@ -224,10 +223,8 @@ _WORKERS_FOLDER = _WorkersFolder()
 
 
 def _context() -> Any:
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(PRELOAD)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
     return context
 
 
@@ -260,34 +257,77 @@ def interrupts_wait() -> Iterator[None]:
                 handler(number, frame)
 
 
-def _start_server(context: Any) -> None:
-    """Start the fork server if it is not running yet. It ignores Ctrl-C even while it loads torch:
-    interrupted there, it would print a traceback.
+class _Server:
+    """The fork server. It has loaded torch, which reads some environment variables only then, so it
+    is replaced when a variable has changed, unless there are workers, which would end with it.
     """
-    if context.get_start_method() != "forkserver":
-        return
-    resource_tracker.ensure_running()  # first: starting it unblocks Ctrl-C
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the server inherits it
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def __init__(self) -> None:
+        self.workers = 0
+        self._variables: Mapping[str, str] | None = None
+        os.register_at_fork(after_in_child=self._forget)
+
+    def start(self, variables: Mapping[str, str]) -> None:
+        """Start it if it is not running. It ignores Ctrl-C even while it loads torch: interrupted
+        there, it would print a traceback.
+        """
+        _start_tracker()  # first: starting it unblocks Ctrl-C
+        if self._variables not in (None, variables) and not self.workers:
+            forkserver._forkserver._stop()  # type: ignore[attr-defined]
+        self._variables = variables
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the server inherits it
+        try:
+            with _started_with(variables):
+                forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _forget(self) -> None:
+        """In a fork: leave the server to the parent. Only a parent can wait for its processes."""
+        self.workers, self._variables = 0, None
+        server: Any = getattr(forkserver, "_forkserver")  # noqa: B009 - typeshed hides it
+        if server._forkserver_pid is not None:
+            os.close(server._forkserver_alive_fd)
+            server._forkserver_pid = server._forkserver_alive_fd = None
+            server._forkserver_address = None
+
+
+_SERVER = _Server()
+
+
+def _start_tracker() -> None:
+    """Start multiprocessing's resource tracker if it is not running."""
+    with _started_with(os.environ):
+        resource_tracker.ensure_running()
+
+
+def _cores() -> tuple[int, ...]:
+    return tuple(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else ()
 
 
 @contextlib.contextmanager
-def _server_environment() -> Iterator[None]:
-    """Set environment variables for the fork server, which the first worker starts."""
-    wanted = {**WORKER_ENVIRONMENT, orphans.RUNNER: orphans.mark()}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
+def _started_with(variables: Mapping[str, str]) -> Iterator[None]:
+    """Give the Python processes that multiprocessing starts in this block their variables, and
+    import nothing from the working folder in them.
+    """
+    before = dict(os.environ)
+    directory = None if sys.version_info >= (3, 11) else Path.cwd()
+    _replace_environment({**variables, **import_variables()})
     try:
+        if directory is not None:  # PYTHONSAFEPATH is unknown: the folder must have no modules
+            os.chdir(get_temp_dir())
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        if directory is not None:
+            os.chdir(directory)
+        _replace_environment(before)
+
+
+def _replace_environment(variables: Mapping[str, str]) -> None:
+    """Change only what differs: another thread may read ``os.environ`` meanwhile."""
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update({n: v for n, v in variables.items() if os.environ.get(n) != v})
 
 
 @contextlib.contextmanager

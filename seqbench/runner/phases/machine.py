@@ -11,6 +11,7 @@ from seqbench.executors.base import Executor, Job, Listener
 from seqbench.machine.doctor import DoctorPayload
 from seqbench.machine.environment import EnvironmentPayload, git_state
 from seqbench.runner.context import Progress, RunContext, local_workspace
+from seqbench.workers.variables import ignored_variables
 
 #: Time limit in seconds for describing the machine, including the import of torch.
 ENVIRONMENT_LIMIT = 120.0
@@ -37,7 +38,8 @@ def machine_environment(executor: Executor, progress: Progress) -> dict[str, Any
     outcome = next(iter(executor.run([job], local_workspace(Path()), Listener())))
     if outcome.status != "ok":
         raise WorkerError(f"torch does not work on this machine: {outcome.reason}")
-    return {**outcome.result, "git": git_state()}  # of the folder that the run was started in
+    # Of the folder and the process that the run was started in.
+    return {**outcome.result, "git": git_state(), "ignored_variables": ignored_variables()}
 
 
 def diagnose_machine(run: RunContext) -> None:

@@ -12,7 +12,9 @@ from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import LISTS, Selection, override_key
 
 #: What must not change when a run is resumed: figures of two machines are never mixed.
-MACHINE = ("cpu", "cores", "torch", "seqbench")
+MACHINE = (
+    "cpu", "cpu_capability", "cores", "torch", "seqbench", "allocator", "variables",
+)  # fmt: skip
 
 NONE = "(none)"
 
@@ -36,10 +38,20 @@ def check_resumable(
     before = folder.environment()
     for name in MACHINE:
         if name in before and before[name] != environment.get(name):
+            what, earlier, now = _difference(name, before[name], environment.get(name))
             raise UsageError(
-                f"{folder.path} was run with {name} {before[name]}, but this machine has "
-                f"{environment.get(name)}: resume it where it was started, or start a new run"
+                f"{folder.path} was run with {what} {earlier}, now with {now}: resume it as it was "
+                "started, or start a new run"
             )
+
+
+def _difference(name: str, before: Any, now: Any) -> tuple[str, str, str]:
+    """What differs, and its values; of several variables, the first."""
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return name.replace("_", " "), str(before), str(now)
+    changed = (one for one in sorted({*before, *now}) if before.get(one) != now.get(one))
+    variable = next(changed)
+    return variable, before.get(variable, "unset"), now.get(variable, "unset")
 
 
 def _check_selection(folder: RunFolder, before: Selection, now: Selection) -> None:

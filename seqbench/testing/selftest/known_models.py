@@ -53,16 +53,21 @@ class Spinning(nn.Module):
 
 
 class Allocating(nn.Module):
-    """Uses ``mebibytes`` to the end of the forward pass, or only at its beginning."""
+    """Uses ``mebibytes`` in equal blocks to the end of the forward pass, or only at its beginning.
 
-    def __init__(self, task: Task, mebibytes: int, to_the_end: bool):
+    Allocators treat small blocks differently from large ones.
+    """
+
+    def __init__(self, task: Task, mebibytes: int, to_the_end: bool, blocks: int = 1):
         super().__init__()
         self.readout = nn.Linear(task.input_size, task.output_size)
         self.floats, self.to_the_end = mebibytes * 2**20 // 4, to_the_end
+        self.blocks = blocks
 
     def forward(self, x: Tensor) -> Tensor:
-        block = torch.ones(self.floats, device=x.device)
+        size = self.floats // self.blocks
+        held = [torch.ones(size, device=x.device) for _ in range(self.blocks)]
         if not self.to_the_end:
-            del block
+            held.clear()
         answer: Tensor = self.readout(x[:, 0])
         return answer

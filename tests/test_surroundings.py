@@ -1,0 +1,272 @@
+"""What surrounds a run: variables, the working folder, the allocator, the repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import lay, runner_environment
+
+from seqbench.devices.allocator import GLIBC, allocator, why_unmeasurable
+from seqbench.machine.environment import git_state
+from seqbench.workers.variables import ignored_variables, recorded_variables, worker_variables
+
+SUITE = """
+    name: tiny
+    datasets: [{parity: {length: 4, train_size: 40, validation_size: 20, test_size: 20}}]
+    models: [{rnn: {hidden_size: 4}}]
+    train: {epochs: 1, batch_size: 20}
+    seeds: 1
+    measure: {accuracy: , memory: {batch_size: 4}}
+    """
+
+#: Prints what workers see. Each argument after the first is a variable to set, or to unset, before
+#: the next worker starts.
+PROBE = """
+    import json, os, sys
+    from pathlib import Path
+    from seqbench.executors.base import Job, Listener
+    from seqbench.executors.local import LocalExecutor
+    from seqbench.workers.context import Workspace
+    from worker_probe import Nothing
+
+    def look():
+        folder = Path(sys.argv[1])
+        job = Job("look", "look", "worker_probe:look", Nothing(), log="look.log")
+        (outcome,) = LocalExecutor().run([job], Workspace(folder, folder), Listener())
+        assert outcome.status == "ok", outcome.reason
+        print(json.dumps(outcome.result), flush=True)
+
+    look()
+    for change in sys.argv[2:]:
+        name, _, value = change.partition("=")
+        if name == "fork":
+            child = os.fork()
+            if child == 0:
+                look()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            continue
+        if name == "cores":
+            os.sched_setaffinity(0, {int(value)})
+        elif value:
+            os.environ[name] = value
+        else:
+            del os.environ[name]
+        look()
+    """
+
+WORKER_PROBE = """
+    import os, sys
+    from dataclasses import dataclass
+
+    @dataclass(frozen=True)
+    class Nothing:
+        pass
+
+    def look(payload: Nothing, context):
+        import torch
+        return {"variables": dict(os.environ), "cores": sorted(os.sched_getaffinity(0)),
+                "capability": torch.backends.cpu.get_cpu_capability(), "path": sys.path}
+    """
+
+
+def probe(folder: Path, *changes: str, **variables: str) -> list[dict[str, Any]]:
+    """What each worker sees, started by a program with these variables."""
+    site = lay(folder / "site", {"worker_probe.py": textwrap.dedent(WORKER_PROBE)})
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROBE), str(folder), *changes],
+        env={**runner_environment(folder, site), **variables}, cwd=folder, capture_output=True,
+        text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_variables_that_bind_threads_do_not_reach_workers(tmp_path: Path) -> None:
+    """OpenMP would bind the fork server, and every worker with it, to one core."""
+    binding = {"OMP_PROC_BIND": "true", "GOMP_CPU_AFFINITY": "0", "OMP_PLACES": "cores",
+               "OMP_THREAD_LIMIT": "1", "KMP_AFFINITY": "compact"}  # fmt: skip
+    (seen,) = probe(tmp_path, **binding)
+    assert seen["cores"] == sorted(os.sched_getaffinity(0))
+    assert not binding.keys() & seen["variables"].keys()
+    assert seen["variables"]["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_worker_has_the_environment_of_the_call(tmp_path: Path) -> None:
+    """Also variables that torch reads only when it loads; and the cores that the caller may use."""
+    first, *later = probe(
+        tmp_path, "X=1", "ATEN_CPU_CAPABILITY=default", "X=", "cores=0", "fork", OTHER="kept"
+    )
+    assert [one["variables"].get("X") for one in later] == ["1", "1", None, None, None]
+    assert [one["capability"] for one in later[1:]] == ["DEFAULT"] * 4
+    assert later[0]["capability"] == first["capability"]
+    assert [one["cores"] for one in later[3:]] == [[0], [0]]
+    assert {one["variables"]["OTHER"] for one in (first, *later)} == {"kept"}
+    own = runner_environment(tmp_path, tmp_path / "site")["PYTHONPATH"]
+    assert {one["variables"]["PYTHONPATH"] for one in (first, *later)} == {own}
+    assert "PYTHONSAFEPATH" not in first["variables"]
+
+
+def test_nothing_in_the_working_folder_is_imported(tmp_path: Path) -> None:
+    """A suite from a stranger may lie beside modules with the names of libraries."""
+    write = f"open({str(tmp_path / 'imported')!r}, 'a').write(__name__ + '\\n')"
+    names = ["random", "queue", "types", "triton", "torch", "pydantic", "signal", "sitecustomize"]
+    lay(tmp_path, {f"{name}.py": write for name in names})
+    lay(tmp_path, {"seqbench/__init__.py": write, "tiny.yaml": textwrap.dedent(SUITE)})
+    program = Path(sys.executable).parent / "seqbench"
+    done = subprocess.run(
+        [program, "run", "tiny.yaml", "--json", "--set", "measure=[accuracy]"],
+        cwd=tmp_path, env=runner_environment(tmp_path), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "imported").exists()
+
+
+def test_the_path_of_a_worker_is_that_of_its_runner(tmp_path: Path) -> None:
+    (tmp_path / "relative").mkdir()
+    script = f"import sys; sys.path[1:1] = ['relative']\n{textwrap.dedent(PROBE)}print(sys.path)"
+    site = lay(tmp_path / "site", {"worker_probe.py": textwrap.dedent(WORKER_PROBE)})
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], env=runner_environment(tmp_path, site),
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    seen, own = done.stdout.splitlines()
+    path = [str(tmp_path / entry) if entry in ("", "relative") else entry for entry in eval(own)]
+    assert json.loads(seen)["path"] == path
+
+
+# ---------------------------------------------------------------------------------- allocators
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that replaces malloc, as jemalloc does."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    folder = tmp_path_factory.mktemp("allocator")
+    source = folder / "shim.c"
+    source.write_text(
+        "#include <stddef.h>\n"
+        "void *__libc_malloc(size_t);\n"
+        "void *malloc(size_t size) { return __libc_malloc(size); }\n"
+    )
+    library = folder / "libforeign.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    return library
+
+
+def test_the_allocator_of_this_process() -> None:
+    assert allocator() == GLIBC
+    assert why_unmeasurable() == ""
+
+
+def test_memory_is_not_measured_with_a_foreign_allocator(
+    foreign: Path, write_suite: Callable[[str], Path], seqbench_cli: Callable[..., Any],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """It keeps freed memory, so the kernel's peak would be too low. A resume never mixes them."""
+    write_suite(SUITE)
+    given = {**runner_environment(tmp_path), "LD_PRELOAD": str(foreign), "OMP_PROC_BIND": "true"}
+    done = seqbench_cli("run", "tiny.yaml", "--json", env=given)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    (case,) = document["cases"]
+    assert case["memory"] is None
+    assert {one["reason"] for one in case["unmeasured"]} == {
+        "not measurable with the allocator libforeign.so.1, which keeps freed memory; "
+        "unset LD_PRELOAD"
+    }
+    environment = document["environment"]
+    assert environment["allocator"] == "libforeign.so.1"
+    assert environment["variables"] == {"LD_PRELOAD": str(foreign)}
+    assert environment["ignored_variables"] == {"OMP_PROC_BIND": "true"}
+    refused = seqbench_cli("run", "tiny.yaml", "--resume")
+    assert refused.returncode == 2
+    assert "was run with allocator libforeign.so.1, now with glibc" in refused.stderr
+    (run,) = (tmp_path / "results" / "tiny").iterdir()
+    text = (run / "environment.json").read_text()
+    (run / "environment.json").write_text(text.replace('"allocator"', '"earlier"'))
+    variable = seqbench_cli("run", "tiny.yaml", "--resume")
+    assert f"was run with LD_PRELOAD {foreign}, now with unset: " in variable.stderr
+
+
+def test_which_variables_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*recorded_variables(), *ignored_variables()):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "somewhere")
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    monkeypatch.setenv("MKL_NUM_THREADS", "1")
+    monkeypatch.setenv("OMP_PLACES", "cores")
+    assert recorded_variables() == {"ONEDNN_MAX_CPU_ISA": "SSE41"}
+    assert ignored_variables() == {"OMP_NUM_THREADS": "4", "OMP_PLACES": "cores"}
+    assert worker_variables()["OMP_NUM_THREADS"] == "1"
+
+
+# ---------------------------------------------------------------------------------- repositories
+
+
+def git(*arguments: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    done = subprocess.run(["git", *identity, *arguments], capture_output=True, check=True)
+    return done.stdout.decode(errors="replace").strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_state() is None
+    git("init", "-q")
+    lay(tmp_path, {"suite.yaml": "a", ".gitattributes": "*.yaml filter=strange"})
+    git("add", ".")
+    git("commit", "-qm", "first")
+    return tmp_path
+
+
+def test_the_commit_of_the_folder_one_runs_in(repository: Path) -> None:
+    commit = git("rev-parse", "--short=12", "HEAD")
+    assert git_state() == commit
+    (repository / "suite.yaml").write_text("b")
+    assert git_state() == f"{commit}+"
+    (repository / "sub").mkdir()
+    os.chdir(repository / "sub")
+    assert git_state() == f"{commit}+"
+
+
+def test_a_tag_that_is_not_text(repository: Path) -> None:
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b",
+                    "tag", "-a", b"caf\xe9", "-m", "x"], check=True)  # fmt: skip
+    state = git_state()
+    assert state is not None
+    assert state.startswith("caf")
+
+
+def test_nothing_that_a_repository_configures_is_run(repository: Path) -> None:
+    """Finding changes could run a filter or a monitor of whoever made the repository."""
+    commit = git("rev-parse", "--short=12", "HEAD")
+    script = repository / "strange"
+    script.write_text(f"#!/bin/sh\ntouch {repository}/run\ncat\n")
+    script.chmod(0o755)
+    git("config", "core.fsmonitor", str(script))
+    (repository / "suite.yaml").write_text("b")
+    assert git_state() == f"{commit}?"
+    git("config", "--unset", "core.fsmonitor")
+    git("config", "filter.strange.clean", str(script))
+    os.utime(repository / "suite.yaml", (1, 1))
+    assert git_state() == f"{commit}?"
+    assert not (repository / "run").exists()
