@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import lay, runner_environment
+from conftest import install_encoder, lay, runner_environment
 
 from seqbench.devices.allocator import GLIBC, allocator, why_unmeasurable
 from seqbench.machine.environment import git_state
@@ -130,6 +130,24 @@ def test_nothing_in_the_working_folder_is_imported(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "imported").exists()
+
+
+def test_what_a_killed_worker_leaves_is_removed_without_a_word(
+    site: Path, write_suite: Callable[[str], Path], seqbench_cli: Callable[..., Any]
+) -> None:
+    """The compiler of torch uses semaphores, and timing workers are killed when they are done."""
+    code = """
+        import multiprocessing, os, torch
+        class Locked(torch.nn.Linear):
+            def forward(self, x):
+                self.lock = multiprocessing.Semaphore()
+                os.kill(os.getpid(), 9)
+        """
+    install_encoder(site, "locked", "Locked", code)
+    write_suite(SUITE.replace("rnn: {hidden_size: 4}", "locked"))
+    done = seqbench_cli("run", "tiny.yaml", "--set", "measure=[accuracy]")
+    assert "crashed locked on parity, seed 0" in done.stderr
+    assert "semaphore" not in done.stdout + done.stderr
 
 
 def test_the_path_of_a_worker_is_that_of_its_runner(tmp_path: Path) -> None:

@@ -296,8 +296,12 @@ _SERVER = _Server()
 
 
 def _start_tracker() -> None:
-    """Start multiprocessing's resource tracker if it is not running."""
-    with _started_with(os.environ):
+    """Start multiprocessing's resource tracker if it is not running.
+
+    When all workers have ended, it removes the semaphores of those that were killed, such as timing
+    workers. It would print a warning about that to the user's terminal.
+    """
+    with _started_with({**os.environ, "PYTHONWARNINGS": "ignore"}):
         resource_tracker.ensure_running()
 
 
