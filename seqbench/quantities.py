@@ -50,6 +50,7 @@ class Quantity:
             measurement, or None; ``"own"``: under other keys, defined by :mod:`seqbench.summary`.
         figures: the type of its measurement's ``values``, against which stored ones are validated.
             Empty if they are not validated, or if it is not a measurement of its own.
+        settings: the settings that each of its measurements has, besides optional ones.
         measured: the function that measures it, as a job of a worker.
         requests: the function that returns what to measure for a case: called with the suite's
             ``measure`` settings and a :class:`.measure.payloads.TrainedModel`, it returns a payload
@@ -74,6 +75,7 @@ class Quantity:
     verdicts: tuple[str, str] = ("better", "worse")
     document: Literal["list", "values", "own"] = "list"
     figures: str = ""
+    settings: tuple[str, ...] = ()
     measured: str = ""
     requests: str = ""
     columns: str = ""
@@ -118,17 +120,20 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity(
             name="latency", unit="s", better="lower", compared="rounds",
             verdicts=("faster", "slower"), figures=f"{_RECORDS}:Timing",
+            settings=("batch_size", "threads"),
             measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:latency_columns", notes=f"{_NOTES}:latency_notes",
         ),
         Quantity(
             name="throughput", unit="1/s", better="higher",
-            figures=f"{_RECORDS}:Rate", measured=f"{_MEASURE}.latency.sampler:answer_requests",
+            figures=f"{_RECORDS}:Rate", settings=("batch_size", "threads"),
+            measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:throughput_columns",
         ),
         Quantity(
             name="step", unit="s", better="lower", compared="rounds",
             verdicts=("faster", "slower"), figures=f"{_RECORDS}:Timing",
+            settings=("batch_size", "threads"),
             measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:step_columns",
         ),
@@ -144,7 +149,8 @@ QUANTITIES: dict[str, Quantity] = {
         ),
         Quantity(
             name="memory", unit="B", better="lower", document="own",
-            figures=f"{_RECORDS}:Memory", measured=f"{_MEASURE}.memory:measure_memory",
+            figures=f"{_RECORDS}:Memory", settings=("mode", "batch_size"),
+            measured=f"{_MEASURE}.memory:measure_memory",
             requests=f"{_MEASURE}.payloads:memory_requests",
             columns=f"{_COLUMNS}.memory:memory_columns",
             growth=f"{_COLUMNS}.memory:growth_columns", notes=f"{_NOTES}:memory_notes",

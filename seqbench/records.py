@@ -183,8 +183,8 @@ class Timing(Keys):
     process_medians_s: Annotated[
         NotRequired[list[Number]], About("median of each process, in seconds")
     ]
-    spread: Annotated[Number, About("relative spread of the medians of the processes")]
-    unstable: Annotated[bool, About("whether the spread is too large")]
+    spread: Annotated[Number, About("interquartile range of all calls ÷ their median")]
+    unstable: Annotated[bool, About("whether spread is too large")]
     steady: Annotated[bool, About("whether the warm-up reached a steady state")]
     precise: Annotated[
         NotRequired[bool], About("whether the interval has the precision that the suite requires")
@@ -206,7 +206,7 @@ class Rate(Keys):
 
 
 class Cold(Keys, total=False):
-    """Time from start to the first output, median of the processes."""
+    """Time to build a model, load its weights and call it once, median of the processes."""
 
     build_s: Annotated[Number, About("building the model, in seconds")]
     load_s: Annotated[Number, About("loading its weights, in seconds")]

@@ -24,6 +24,7 @@ from seqbench.report.exports.latex import to_latex
 from seqbench.report.exports.markdown import to_markdown
 from seqbench.report.terminal.confusion import confusions, print_confusion
 from seqbench.report.terminal.pairs import print_pairs, verdict_words
+from seqbench.summary.metric_pairs import families
 from seqbench.summary.schema import Document
 from seqbench.training import loop
 from seqbench.training.confusion import Confusion
@@ -353,3 +354,11 @@ def test_a_real_run_shows_pairs_confusions_and_its_target(
     wrong = seqbench_cli("show", "--confusion", "lstm")
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: unknown model 'lstm' in this run")
+
+
+def test_datasets_with_the_same_name_from_two_packages_are_not_compared() -> None:
+    document = made(FIGURES)
+    for case in document["cases"][1:]:
+        case["dataset_label"] = "acme:parity"
+    assert [len(family) for family in families(document["cases"])] == [1, len(FIGURES) - 1]
+    assert len(result_tables(document)) == 2

@@ -48,7 +48,9 @@ def imported_modules(path: Path) -> set[str]:
             continue
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            assert node.module
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
                 names.add(whole if whole in MODULES else node.module)
@@ -85,6 +87,13 @@ def test_imports_point_down(path: Path) -> None:
         assert LEVEL[part] < LEVEL[other], f"{part} must not import {other}"
 
 
+def test_the_docs_have_the_same_order() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    lines = [" ".join(line.replace(",", " ").split()) for line in text.splitlines()]
+    start = lines.index(ORDER[0])
+    assert lines[start : start + len(ORDER)] == list(ORDER)
+
+
 def test_modules_do_not_import_each_other_in_a_circle() -> None:
     graph = {module_name(path): imported_modules(path) for path in modules()}
     waiting = dict(graph)
@@ -97,7 +106,8 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
 
 def test_the_top_level_stays_small() -> None:
     files = [path for path in PACKAGE.glob("*.py") if path.name != "py.typed"]
-    folders = [path for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
+    folders = [path for path in PACKAGE.iterdir() if list(path.rglob("*.py"))]
+    assert all((path / "__init__.py").exists() for path in folders)
     assert len(files) <= 10
     assert len(folders) <= 18
 

@@ -123,6 +123,8 @@ def test_cross_entropy_and_top_k_are_what_one_works_out_by_hand() -> None:
     assert scored(answers, [0, 1], "label", metric("cross_entropy")) == expected
     for k, right, share in ((2, [0, 1], 1.0), (1, [0, 1], 0.5), (9, [0, 0], 1.0)):
         assert scored(answers, right, "label", metric("top_k", k=k)) == share
+    tied = [[0.0] * 5] * 3  # the first ones count
+    assert scored(tied, [0, 1, 2], "label", metric("top_k", k=2)) == pytest.approx(2 / 3)
 
 
 def test_each_step_is_a_row() -> None:

@@ -216,6 +216,12 @@ def test_a_measurement_that_failed_is_listed(document: Any) -> None:
 
 
 def test_unstable_latency_is_a_warning_with_advice(document: Any) -> None:
+    document["cases"][0]["latency"][0]["steady"] = False
+    document["cases"][0]["step"] = [{"batch_size": 1, "threads": 1, "unstable": True}]
+    text = " ".join(rendered(document).split())
+    assert "Not steady when timing began: rnn relu on fashion_mnist (batch 1)" in text
+    assert "(step), rnn on adding (batch 1)" in text.split("Unstable latency: ")[1]
+    document["cases"][0]["step"] = []
     text = " ".join(rendered(document).split())
     assert "Unstable latency: rnn on adding (batch 1)" in text
     assert "measure.latency.budget" in text

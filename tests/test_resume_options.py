@@ -142,8 +142,13 @@ def test_a_resume_requires_the_same_suite_models_and_machine(
     )
     assert before == {path: path.read_bytes() for path in finished.glob("*.json")}
     environment = json.loads((finished / "environment.json").read_text())
-    (finished / "environment.json").write_text(json.dumps({**environment, "cpu": "Other 9000"}))
-    assert "was run with cpu Other 9000, but this machine has" in refused()
+    for changed, words in (
+        ({"cpu": "Other 9000"}, "was run with cpu Other 9000, now with "),
+        ({"devices": {"cpu": "Other GPU"}}, "was run with Other GPU as cpu, now with "),
+        ({"variables": {"MKL_CBWR": "AVX2"}}, "was run with MKL_CBWR AVX2, now with unset: "),
+    ):
+        (finished / "environment.json").write_text(json.dumps({**environment, **changed}))
+        assert words in refused()
 
 
 @pytest.mark.usefixtures("finished")

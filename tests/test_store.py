@@ -62,6 +62,12 @@ def test_a_record_with_a_wrong_kind_of_value_is_set_aside(
     assert path.with_suffix(".damaged").exists()
 
 
+TIMING = {
+    **dict.fromkeys(("median_s", "low_s", "high_s", "p90_s", "p99_s", "spread"), 1.0),
+    "n": 3, "processes": 2, "unstable": False, "steady": True,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("wrong", "key"),
     [
@@ -70,6 +76,9 @@ def test_a_record_with_a_wrong_kind_of_value_is_set_aside(
         ({"measurements": [{"quantity": "macs", "unit": "1", "values": {"macs": "many"}}]},
          r"measurements\[0\].values.macs: Input should be a valid integer"),
         ({"jobs": [{"key": "memory"}]}, r"jobs\[0\].fingerprint: "),
+        ({"measurements": [{"quantity": "latency", "unit": "s", "settings": {"batch_size": 1},
+                            "values": TIMING}]},
+         r"measurements\[0\].settings.threads: Field required"),
     ],
 )  # fmt: skip
 def test_a_case_with_a_wrong_kind_of_value_is_left_out(

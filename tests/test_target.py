@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, install_encoder
 from made_documents import FIGURES, TINY, column, made, shown
 from suite_registry import REGISTRY
 
@@ -184,3 +186,59 @@ def test_the_dry_run_estimates_the_time_for_timing(seqbench_cli: Callable[..., A
     # 10 processes × 3 rounds × 4 settings × 10 ms are more than the budget
     assert "about 11 s for all cases, less if the precision is reached earlier" in text
     assert "plus the time to compile" in text
+
+
+ALLOCATING = """
+    import resource, torch
+
+    class Allocating(torch.nn.Linear):
+        def forward(self, x):
+            torch.ones(16 << 20)  # 64 MiB, freed at once
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            torch.ones(16 << 20)
+            faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+            if self.training:
+                print("training, keeps freed memory:", faults < 10)
+            elif len(x) == 1:
+                print("evaluation, keeps freed memory:", faults < 10)
+            return super().forward(x)
+    """
+
+
+@pytest.mark.slow
+def test_a_training_step_is_timed_under_the_conditions_of_training(
+    site: Path, write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Training keeps freed memory; a forward pass is timed without that."""
+    install_encoder(site, "allocating", "Allocating", ALLOCATING)
+    text = """
+        name: timed
+        datasets: [{parity: {length: 4, train_size: 40, validation_size: 20, test_size: 20}}]
+        models: [allocating]
+        train: {epochs: 5, batch_size: 500}
+        seeds: 1
+        target: accuracy >= 0.1
+        measure: {latency: {budget: 500ms, warm_up: 20ms, processes: 2, batch_sizes: [1]}}
+        """
+    done = seqbench_cli("run", write_suite(text), "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    (case,) = document["cases"]
+    assert case["training_step"]["median_s"] == case["target"]["step_s"] > 0
+    assert len(case["latency"]) == 1
+    run = tmp_path / document["run"]
+    logs = {
+        path.stem.rpartition("-")[2]: Counter(path.read_text().splitlines())
+        for path in run.glob("logs/*.log")
+    }
+    kept, freed = ("training, keeps freed memory: True", "training, keeps freed memory: False")
+    for name in ("s0", "training"):  # the first pass allocates more than the following ones
+        assert logs[name][kept] > logs[name][freed]
+    assert set(logs["latency"]) == {"evaluation, keeps freed memory: False"}
+    (record,) = (json.loads(path.read_text()) for path in run.glob("cases/*.json"))
+    (step,) = [one for one in record["measurements"] if one["quantity"] == "training_step"]
+    assert step["settings"]["batch_size"] == 40  # as large as the training split
+    assert {path.name.partition(".")[0][-8:] for path in run.glob("samples/*-training*")} == {
+        "training"
+    }
+    assert not list(run.glob("samples/.compiled*"))

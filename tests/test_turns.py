@@ -153,6 +153,18 @@ def test_the_first_call_is_optional_in_cold_figures() -> None:
     assert cold.values == {"build_s": pytest.approx(0.3), "load_s": 0.5, "first_call_s": 2.0}
 
 
+def test_the_first_call_of_the_first_process_counts() -> None:
+    """The next ones find in the cache what it has compiled."""
+    made = Samples()
+    for process, seconds in enumerate((25.0, 2.5)):
+        made.add_process([CELL], {})
+        made.warmed_up(0, {"calls": 4, "steady": process == 0, "first_call_s": seconds})
+        made.add_block(0, process, 0, [1, 2, 3])
+    (found,) = made.measurements("", 0.02)
+    assert found.values["first_call_s"] == 25.0
+    assert found.values["steady"] is False
+
+
 SUITE = """
     name: brief
     datasets: [{{parity: {{length: 6, train_size: 40, validation_size: 20, test_size: 20}}}}]

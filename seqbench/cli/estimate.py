@@ -29,13 +29,21 @@ def _list(values: Sequence[object]) -> str:
     return ", ".join(str(value) for value in values)
 
 
-def least_seconds(latency: Latency, cases: int) -> float:
+def least_seconds(latency: Latency, cases: int, *, training_step: bool = False) -> float:
     """Seconds for all cases if every case uses its whole budget and nothing is compiled.
 
     However short the budget, each process is loaded, warmed up, and timed for a few rounds.
+
+    Args:
+        training_step: whether a training step is timed, too, in a contest of its own.
     """
     settings = len(latency.batch_sizes) * max(1, len(latency.seq_lens))
     settings *= len(latency.threads) * len(latency.runtimes)
+    contests = [settings, 1] if training_step else [settings]
+    return cases * sum(_least_seconds(latency, each) for each in contests)
+
+
+def _least_seconds(latency: Latency, settings: int) -> float:
     rounds = latency.processes * MIN_ROUNDS * settings * BLOCK_SECONDS
     process = LOAD_SECONDS + latency.warm_up
-    return cases * (latency.processes * process + max(latency.budget, rounds))
+    return latency.processes * process + max(latency.budget, rounds)

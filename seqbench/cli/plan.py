@@ -115,12 +115,17 @@ def _case_table(plan: Plan) -> Table:
 def _measure_lines(plan: Plan) -> Iterator[str]:
     from seqbench.cli.estimate import latency_words, least_seconds
     from seqbench.report.numbers import duration
+    from seqbench.runtimes.registry import EAGER
 
     measure = plan.suite.measure
     if measure.latency is not None:
         yield f"latency: {latency_words(measure.latency)}"
-        seconds = duration(least_seconds(measure.latency, len(plan.cases)))
-        eager = set(measure.latency.runtimes) == {"eager"}
+        seconds = duration(
+            least_seconds(
+                measure.latency, len(plan.cases), training_step=plan.suite.target is not None
+            )
+        )
+        eager = set(measure.latency.runtimes) == {EAGER}
         more = "" if eager else ", plus the time to compile"
         yield f"  about {seconds} for all cases, less if the precision is reached earlier{more}"
     if measure.memory is not None:

@@ -37,7 +37,7 @@ LATEST = ""
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Use at most N CPU cores, for example on a shared machine. Default: all.",
+    help="Train on at most N CPU cores at once, for example on a shared machine. Default: all.",
 )
 @click.option(
     "--resume",
@@ -64,7 +64,8 @@ def run(
 ) -> None:
     """Run SUITE: train every trial, measure every case, show the tables.
 
-    Exit code: 0 success, 1 a trial failed, 2 invalid suite or usage, 130 interrupted.
+    Exit code: 0 success, 1 a trial or measurement failed, 2 invalid suite or usage, 130
+    interrupted.
     """
     from seqbench.runner.resume.earlier import Resume
     from seqbench.runner.start import Request

@@ -43,7 +43,9 @@ def suites() -> None:
 
 
 @click.command()
-@click.option("--document", is_flag=True, help="Print that of the document of `run --json`.")
+@click.option(
+    "--document", is_flag=True, help="Print the schema of the `run --json` document instead."
+)
 def schema(document: bool) -> None:
     """Print the JSON Schema of a suite, for editors."""
     if document:

@@ -38,7 +38,7 @@ Level = Literal["ok", "warn", "n/a"]
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class Finding:
     """The result for one property of the machine.
 
     Args:
@@ -78,9 +78,9 @@ def examine_machine(
         after_training: omit the load average, which is then caused by the run itself.
 
     Returns:
-        ``findings`` (a :class:`Diagnosis` each), ``steadiness`` (from
-        :func:`seqbench.machine.steadiness.summary`), ``noise`` (its headline, a fraction) and
-        ``seconds``.
+        ``findings`` (a :class:`Finding` each), ``steadiness`` (from
+        :func:`seqbench.machine.steadiness.summary`), ``noise`` (the summary figure, as a
+        fraction) and ``seconds``.
     """
     from seqbench.machine import steadiness
 
@@ -131,7 +131,7 @@ def clock_resolution() -> tuple[int, float]:
     return min((step for step in steps if step > 0), default=0), cost
 
 
-def _steadiness(steady: Mapping[str, Any], precision: float) -> Iterator[Diagnosis]:
+def _steadiness(steady: Mapping[str, Any], precision: float) -> Iterator[Finding]:
     half, drift, slowest = steady["spread"] / 2, steady["drift"], steady["slowest"]
     name = "repeatability"
     wide, drifts, late = half > precision, abs(drift) > precision, slowest > SLOWEST
@@ -149,12 +149,12 @@ def _steadiness(steady: Mapping[str, Any], precision: float) -> Iterator[Diagnos
     )  # fmt: skip
 
 
-def _load(load: float, cores: int) -> Diagnosis:
+def _load(load: float, cores: int) -> Finding:
     value = f"{load:.2f} over the last minute, on {cores} {'core' if cores == 1 else 'cores'}"
     return _judged("load", value, load > cores / 2, "wait a minute, or stop busy programs")
 
 
-def _others(before: CpuTime, after: CpuTime, seconds: float) -> Diagnosis:
+def _others(before: CpuTime, after: CpuTime, seconds: float) -> Finding:
     cores = cpu_time.busy(before, after, seconds, os.getpid())
     named = [
         f"{name} {used:.2f}"
@@ -167,49 +167,47 @@ def _others(before: CpuTime, after: CpuTime, seconds: float) -> Diagnosis:
     )
 
 
-def _steal(before: CpuTime, after: CpuTime) -> Diagnosis:
+def _steal(before: CpuTime, after: CpuTime) -> Finding:
     share = cpu_time.stolen(before, after)
     if share is None:
-        return Diagnosis("stolen time", "not available on this system", "n/a")
+        return Finding("stolen time", "not available on this system", "n/a")
     return _judged(
         "stolen time", f"{100 * share:.1f} % taken by other virtual machines", share > STEAL,
         "use a machine with dedicated cores, or run when it is idle",
     )  # fmt: skip
 
 
-def _governor(found: Sequence[str] | None) -> Diagnosis:
+def _governor(found: Sequence[str] | None) -> Finding:
     if found is None:
-        return Diagnosis("frequency", "governor not visible (usual in a virtual machine)", "n/a")
+        return Finding("frequency", "governor not visible (usual in a virtual machine)", "n/a")
     return _judged(
         "frequency", f"governor {', '.join(found)}", list(found) != ["performance"],
         "sudo cpupower frequency-set -g performance",
     )  # fmt: skip
 
 
-def _turbo(on: bool | None) -> Diagnosis:
+def _turbo(on: bool | None) -> Finding:
     if on is None:
-        return Diagnosis("turbo", "not available on this system", "n/a")
+        return Finding("turbo", "not available on this system", "n/a")
     return _judged(
         "turbo", "on: speed depends on heat" if on else "off", on,
         "turn it off: write 1 to intel_pstate/no_turbo, or 0 to cpufreq/boost",
     )  # fmt: skip
 
 
-def _heat(before: int | None, after: int | None) -> Diagnosis:
+def _heat(before: int | None, after: int | None) -> Finding:
     if before is None or after is None:
-        return Diagnosis(
-            "heat", "throttle counters not visible (usual in a virtual machine)", "n/a"
-        )
+        return Finding("heat", "throttle counters not visible (usual in a virtual machine)", "n/a")
     return _judged(
         "heat", f"throttled {after - before}× now, {after}× since boot", after > before,
         "let the machine cool down; clean its fans",
     )  # fmt: skip
 
 
-def _limits(found: Limits | None, before: int | None, after: int | None) -> Iterator[Diagnosis]:
+def _limits(found: Limits | None, before: int | None, after: int | None) -> Iterator[Finding]:
     if found is None:
-        yield Diagnosis("CPU limit", "no control groups on this system", "n/a")
-        yield Diagnosis("memory limit", "no control groups on this system", "n/a")
+        yield Finding("CPU limit", "no control groups on this system", "n/a")
+        yield Finding("memory limit", "no control groups on this system", "n/a")
         return
     waits = after - before if before is not None and after is not None else None
     cores = "none" if found.cores is None else f"{found.cores:g} cores"
@@ -219,19 +217,19 @@ def _limits(found: Limits | None, before: int | None, after: int | None) -> Iter
         "raise the CPU quota of the container, or assign whole cores to it (cpuset)",
     )  # fmt: skip
     if found.memory_bytes is None:
-        yield Diagnosis("memory limit", "none", "ok")
+        yield Finding("memory limit", "none", "ok")
         return
     used = found.memory_used_bytes
     if used is None:
         value = f"{found.memory_bytes / 2**30:.1f} GiB; memory in use is not available"
-        yield Diagnosis("memory limit", value, "n/a")
+        yield Finding("memory limit", value, "n/a")
         return
     value = f"{used / 2**30:.1f} of {found.memory_bytes / 2**30:.1f} GiB in use"
     tight = found.memory_bytes - used < ROOM_BYTES
     yield _judged("memory limit", value, tight, "raise the memory limit of the container")
 
 
-def _swap() -> Diagnosis:
+def _swap() -> Finding:
     swap = psutil.swap_memory()
     value = f"{swap.used / 2**20:,.0f} MiB in use" if swap.total else "none"
     return _judged(
@@ -242,17 +240,17 @@ def _swap() -> Diagnosis:
     )
 
 
-def _gpu_processes() -> Diagnosis:
+def _gpu_processes() -> Finding:
     try:
         others = [one for one in nvidia.processes() if one.pid != os.getpid()]
     except DeviceError as error:
-        return Diagnosis("GPU processes", str(error), "n/a")
+        return Finding("GPU processes", str(error), "n/a")
     named = ", ".join(f"{Path(one.name).name} ({one.pid})" for one in others[:3])
     value = f"{len(others)}: {named}" if others else "none"
     return _judged("GPU processes", value, bool(others), "stop them, or wait until they end")
 
 
-def _timer(step: int, cost: float) -> Diagnosis:
+def _timer(step: int, cost: float) -> Finding:
     value = f"steps of {step} ns, {cost:.0f} ns to read"
     return _judged(
         "timer", value, max(step, cost) > COARSE_TIMER_NS,
@@ -260,5 +258,5 @@ def _timer(step: int, cost: float) -> Diagnosis:
     )  # fmt: skip
 
 
-def _judged(name: str, value: str, bad: bool, remedy: str) -> Diagnosis:
-    return Diagnosis(name, value, "warn" if bad else "ok", remedy if bad else "")
+def _judged(name: str, value: str, bad: bool, remedy: str) -> Finding:
+    return Finding(name, value, "warn" if bad else "ok", remedy if bad else "")

@@ -85,7 +85,8 @@ class TimingSettings:
         processes: maximum number per case.
         warm_up: minimum seconds per process.
         precision: half-width of the interval at which timing stops, as a fraction of the figure.
-        training_step: whether a training step is timed, too.
+        training_step: whether a training step is timed, and nothing else, in workers that start
+            like a training.
         plugin_runtimes: those of ``runtimes`` that plugins provide, by name.
     """
 
@@ -119,8 +120,10 @@ class TimingPayload:
         place: where in the list of the worker's CPU cores the core is on which it times blocks with
             one thread: a fraction from 0 to below 1, the same for all workers of a round, so that
             they share that core. None leaves the choice to the system.
+        compiled: folder for what compilers cache, relative to the run's folder; "" for theirs.
     """
 
     subject: TrainedModel
     settings: TimingSettings
     place: float | None = None
+    compiled: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from seqbench.devices.registry import device_for, is_device_name
@@ -107,19 +107,36 @@ def _versions(document: Document) -> list[str]:
 
 
 def _unstable(document: Document) -> list[str]:
-    """Latencies whose calls vary widely."""
-    unstable = [
-        f"{case_name(case, document)} ({some(places, '; ')})"
-        for case in document["cases"]
-        if (places := [_place(e, case) for e in case["latency"] if e.get("unstable")])
-    ]
-    if not unstable:
-        return []
-    return [
-        f"Unstable latency: {some(unstable)}: the interquartile range of the calls exceeds "
-        f"{100 * UNSTABLE_SPREAD:g} % of their median. Close other programs, or raise "
-        "measure.latency.budget, and run again."
-    ]
+    """Timings whose calls vary widely, and those without a steady state before them."""
+    lines = []
+    unstable = _timed_with(document, lambda entry: bool(entry.get("unstable")))
+    if unstable:
+        lines.append(
+            f"Unstable latency: {some(unstable)}: the interquartile range of the calls exceeds "
+            f"{100 * UNSTABLE_SPREAD:g} % of their median. Close other programs, or raise "
+            "measure.latency.budget, and run again."
+        )
+    unsteady = _timed_with(document, lambda entry: entry.get("steady") is False)
+    if unsteady:
+        lines.append(
+            f"Not steady when timing began: {some(unsteady)}: calls were still getting faster or "
+            "slower at the end of the warm-up. Raise measure.latency.warm_up."
+        )
+    return lines
+
+
+def _timed_with(document: Document, condition: Callable[[Mapping[str, Any]], bool]) -> list[str]:
+    """The cases with timings that meet a condition, each with these timings."""
+    found = []
+    for case in document["cases"]:
+        places = [_place(entry, case) for entry in case["latency"] if condition(entry)]
+        places += ["step" for entry in case.get("step") or () if condition(entry)]
+        training_step = case.get("training_step")
+        if training_step and condition(training_step):
+            places.append("training step")
+        if places:
+            found.append(f"{case_name(case, document)} ({some(places, '; ')})")
+    return found
 
 
 def _place(entry: Mapping[str, Any], case: Case) -> str:

@@ -136,7 +136,7 @@ def _letters_line(columns: Iterable[Column]) -> list[str]:
     tests = "; ".join(f"{', '.join(quantities)}: {test}" for test, quantities in names.items())
     return [
         "a, b, …: cases that share a letter are not distinguishable; a marks the best group "
-        f"({tests}; 5 % family-wise error per column)."
+        f"({tests}; 5 % family-wise error per column, dataset and device)."
     ]
 
 

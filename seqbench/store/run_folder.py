@@ -40,8 +40,9 @@ FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs", "repo
 UNFINISHED = ".unfinished.json.gz"
 
 #: Partial files that a killed runner may leave behind. safetensors uses its own temporary file,
-#: ``.tmp…``.
-LEFTOVERS = (f".*{PARTIAL}", *(f"{name}/*{PARTIAL}" for name in FOLDERS), "weights/.tmp*")
+#: ``.tmp…``; compilers cache in folders while cases are timed.
+LEFTOVERS = (f".*{PARTIAL}", *(f"{name}/*{PARTIAL}" for name in FOLDERS), "weights/.tmp*",
+             "samples/.compiled-*")  # fmt: skip
 
 
 class RunFolder:
@@ -144,7 +145,7 @@ class RunFolder:
     def _clear_leftovers(self) -> None:
         for path in (path for pattern in LEFTOVERS for path in self.path.glob(pattern)):
             try:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
             except OSError as error:
                 raise StoreError(f"cannot remove {path}: {error.strerror}") from error
 

@@ -73,6 +73,9 @@ def _check_figures(measurement: Measurement, path: Path, number: int) -> None:
     except ValidationError as error:
         where = f"measurements[{number}].values"
         raise Damaged(f"{path}: {first_problem(error, where)}") from None
+    for name in find(measurement.quantity).settings:
+        if name not in measurement.settings:
+            raise Damaged(f"{path}: measurements[{number}].settings.{name}: Field required")
 
 
 def _figures(quantity: str) -> TypeAdapter[Any] | None:

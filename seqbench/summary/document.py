@@ -164,7 +164,7 @@ def _case(
         "metric": metric,
         "accuracy": _only_accuracy(metric),
         "scores": _scores(trials, metrics),
-        "target": towards(target, trials, _step_time(found, case)) if target and trials else None,
+        "target": towards(target, trials, _step_time(found)) if target and trials else None,
         **_measured(found),
     }
 
@@ -259,11 +259,9 @@ def _plain(good: Sequence[Measurement], quantity: Quantity) -> Any:
     return [{**m.settings, **m.values} for m in good if m.quantity == quantity.name]
 
 
-def _step_time(found: Sequence[Measurement], case: StoredCase) -> float | None:
-    """Median time of a training step at the case's batch size, with nothing else running."""
-    size = case["train"]["batch_size"]
+def _step_time(found: Sequence[Measurement]) -> float | None:
+    """Median time of a training step, with nothing else running."""
     timed = [m for m in found if m.quantity == "training_step" and m.status == "ok"]
-    timed = [m for m in timed if m.settings.get("batch_size", size) == size]
     return timed[0].values["median_s"] if timed else None
 
 

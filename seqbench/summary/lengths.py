@@ -68,6 +68,8 @@ def _latency(found: Sequence[Measurement]) -> list[dict[str, Any]]:
             alike.setdefault(tuple(one.settings[name] for name in SETTINGS), []).append(one)
     fitted = []
     for key, group in alike.items():
+        if not all("process_medians_s" in one.values for one in group):
+            continue  # a run from before they were recorded
         medians = zip(*(one.values["process_medians_s"] for one in group), strict=True)
         lengths = [one.settings["length"] for one in group]
         interval = growth_interval(lengths, [list(each) for each in medians])

@@ -23,7 +23,7 @@ def families(cases: Sequence[Case]) -> list[list[Case]]:
     """Group cases by dataset (with its parameters) and device: only these are compared."""
     found: dict[str, list[Case]] = {}
     for case in cases:
-        what = [case["dataset"], case["dataset_params"], case["device"]]
+        what = [case.get("dataset_label"), case["dataset"], case["dataset_params"], case["device"]]
         found.setdefault(json.dumps(what, sort_keys=True, default=str), []).append(case)
     return list(found.values())
 

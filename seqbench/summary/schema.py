@@ -57,7 +57,7 @@ class Doctor(Keys):
 
     findings: Annotated[list[Finding], About("one per property")]
     steadiness: Annotated[Steadiness, About("how much a repeated computation varied")]
-    noise: Annotated[Number, About("its headline, a fraction")]
+    noise: Annotated[Number, About("the summary figure, as a fraction")]
     seconds: Annotated[Number, About("how long the machine was observed")]
 
 

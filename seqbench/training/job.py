@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqbench.devices.base import Device
 from seqbench.devices.registry import device_for
 from seqbench.errors import StoreError
 from seqbench.plugins.choice import Choice
@@ -26,6 +27,16 @@ STORAGE_ERRORS = {
 
 #: From <malloc.h>.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+
+
+def start_training_process(kind: Device) -> None:
+    """Set up this process for training, which timing a training step needs as well.
+
+    Args:
+        kind: the kind of device to train on.
+    """
+    keep_freed_memory()
+    kind.make_deterministic()
 
 
 def keep_freed_memory() -> None:
@@ -99,11 +110,10 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     from seqbench.training.loop import train_model
     from seqbench.training.model import build_model
 
-    keep_freed_memory()
-    splits = open_splits(context.workspace.cache / payload.data)
     kind = device_for(payload.device)
+    start_training_process(kind)
+    splits = open_splits(context.workspace.cache / payload.data)
     device = kind.torch_device(payload.device)
-    kind.make_deterministic()
     torch.manual_seed(payload.seed)
     source = source_of(payload.model.import_path, payload.model.distribution)
     version = version_of(payload.model.distribution)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqbench.errors import PluginError, reason_of, status_of
 from seqbench.measure.check_stepping import bytes_of, check_steps
@@ -59,6 +59,8 @@ def cells_of(subject: Subject, settings: TimingSettings, train: Mapping[str, Any
         settings: see :class:`seqbench.measure.payloads.TimingSettings`.
         train: the training settings.
     """
+    if settings.training_step:
+        return [_training_step(subject, train)]
     lengths = settings.seq_lens or [subject.splits.task.length]
     plugins = settings.plugin_runtimes
     runtimes = [_Runtime.named(name, plugins.get(name)) for name in settings.runtimes]
@@ -66,8 +68,6 @@ def cells_of(subject: Subject, settings: TimingSettings, train: Mapping[str, Any
     cells = [_forward(subject, *values) for values in itertools.product(*axes)]
     if can_step(subject.model):
         cells.append(_step(subject, min(settings.batch_sizes), settings.threads[0]))
-    if settings.training_step:
-        cells.append(_training_step(subject, train))
     return cells
 
 
@@ -126,7 +126,7 @@ def _prepared(runtime: _Runtime, subject: Subject, x: Tensor, threads: int) -> P
         return _call_prepare(runtime, subject, x, threads)
     if runtime.from_plugin:
         check_unchanged(runtime.choice)
-    other = x.flip(1)  # a second input detects a call that only repeats its first answer
+    other = _other_inputs(subject, x)  # detects a call that only repeats its first answer
     before = x.clone()
     with torch.inference_mode():
         expected, expected_of_other = subject.model(x), subject.model(other)
@@ -141,10 +141,16 @@ def _prepared(runtime: _Runtime, subject: Subject, x: Tensor, threads: int) -> P
     check_answer(answer, expected, str(runtime))
     with _errors_naming(runtime), torch.inference_mode():
         answer = prepared.call(other)
-    check_answer(answer, expected_of_other, f"{runtime}, reversed inputs")
+    check_answer(answer, expected_of_other, f"{runtime}, other inputs")
     if not torch.equal(x, before):
         raise PluginError(f"{runtime} changes its inputs: later calls would get other ones")
     return PreparedCall(prepared.call, {"first_call_s": seconds, **prepared.facts})
+
+
+def _other_inputs(subject: Subject, x: Tensor) -> Tensor:
+    """Inputs of the same shape as ``x``: the next sequences, or the same ones backwards."""
+    following = subject.batch(2 * len(x), length=x.shape[1])[0][len(x) :]
+    return x.flip(1) if torch.equal(following, x) else following
 
 
 def _call_prepare(runtime: _Runtime, subject: Subject, x: Tensor, threads: int) -> PreparedCall:
@@ -152,10 +158,21 @@ def _call_prepare(runtime: _Runtime, subject: Subject, x: Tensor, threads: int) 
     function = load_object(runtime.choice)
     check_call(runtime.choice, function, subject.model, x, threads=threads)
     # On a copy, so that a plugin's changes to the model affect no other figure.
-    model = copy.deepcopy(subject.model) if runtime.from_plugin else subject.model
+    model = _copy_of(subject.model) if runtime.from_plugin else subject.model
     with torch.no_grad():
         prepared = function(model, x, threads=threads)
     return prepared if isinstance(prepared, PreparedCall) else PreparedCall(prepared)
+
+
+def _copy_of(model: nn.Module) -> nn.Module:
+    """A copy whose recurrent weights are contiguous, as in the original: otherwise, cuDNN copies
+    them together at every call.
+    """
+    copied = copy.deepcopy(model)
+    for module in copied.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()
+    return copied
 
 
 @contextmanager
@@ -172,7 +189,7 @@ def _errors_naming(runtime: _Runtime) -> Iterator[None]:
 def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
     """The last step of the dataset's length, always from the state after the previous steps."""
     length = subject.splits.task.length
-    settings = _settings("step", batch_size, length, threads, "eager")
+    settings = _settings("step", batch_size, length, threads, EAGER)
 
     def prepare() -> Prepared:
         model: Any = subject.model
@@ -188,12 +205,14 @@ def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
 
 
 def _training_step(subject: Subject, train: Mapping[str, Any]) -> Cell:
+    size = min(train["batch_size"], len(subject.splits.train[0]))  # as in training
+
     def prepare() -> Prepared:
-        model = copy.deepcopy(subject.model).train()  # other cells time the original
+        model = subject.model.train()
         step = Step(model, subject.splits.task, train, steps_per_epoch=10**6)
-        batch = subject.batch(train["batch_size"], split="train")
+        batch = subject.batch(size, split="train")
         return lambda: step(*batch), {}
 
     length = subject.splits.task.length
-    settings = _settings("training_step", train["batch_size"], length, train["threads"], "eager")
+    settings = _settings("training_step", size, length, train["threads"], EAGER)
     return Cell(settings, prepare, torch.enable_grad)

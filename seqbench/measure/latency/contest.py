@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,9 @@ from seqbench.records import Comparison, Measurement
 from seqbench.workers.channel import CORRUPTED
 from seqbench.workers.conversation import Conversation
 from seqbench.workers.process import interrupts_wait
+
+#: The start of the name of the folder in which compilers cache, relative to the run's folder.
+COMPILED = "samples/.compiled-"
 
 Notify = Callable[[Mapping[str, Any]], None]
 
@@ -80,6 +84,11 @@ class Contest:
     checkpoint: Checkpoint
     group: str = ""
 
+    @property
+    def kind(self) -> str:
+        """Distinguishes its files from those of the other contest of the same cases."""
+        return "training" if self.settings.training_step else "latency"
+
 
 @dataclass(frozen=True)
 class ContestResult:
@@ -120,6 +129,7 @@ def run_contest(contest: Contest, open_worker: OpenWorker, notify: Notify) -> Co
     finally:
         for entrant in entrants:
             entrant.end()
+        shutil.rmtree(contest.folder / f"{COMPILED}{met}", ignore_errors=True)
     measurements = {e.case.id: _measurements(e, met) for e in entrants}
     timed = {e.case.id: e.samples for e in entrants if e.failure is None}
     rivals = {e.case.id: e.case.subject.data for e in entrants}
@@ -135,6 +145,7 @@ class _Entrant:
     ):
         self.case, self.contest, self.notify = case, contest, notify
         self.open_worker = open_worker
+        self.met = ""
         self.worker: _TimingWorker | None = None
         self.ready: list[Mapping[str, Any]] = []
         self.samples = Samples()
@@ -144,10 +155,12 @@ class _Entrant:
         """Start the next process and load the case in it."""
         weights = self.case.weights[number % len(self.case.weights)]
         subject = replace(self.case.subject, weights=weights)
-        payload = TimingPayload(subject, self.contest.settings, place)
+        compiled = f"{COMPILED}{self.met}/{self.case.id}"
+        payload = TimingPayload(subject, self.contest.settings, place, compiled)
+        log = f"logs/{self.case.id}-{self.contest.kind}.log"
         try:
             with interrupts_wait():
-                conversation = self.open_worker(payload, log=f"logs/{self.case.id}-latency.log")
+                conversation = self.open_worker(payload, log=log)
                 self.worker = _TimingWorker(conversation, self.contest.limit)
         except WorkerError as error:
             raise CaseFailure(str(error), "crashed") from error
@@ -230,6 +243,7 @@ def _resume(entrants: Sequence[_Entrant], checkpoint: Checkpoint) -> tuple[str, 
     """
     met, done, samples, failures = checkpoint.read()
     for entrant in entrants:
+        entrant.met = met
         entrant.samples = samples.get(entrant.case.id, entrant.samples)
         entrant.failure = failures.get(entrant.case.id)
     return met, done
@@ -321,7 +335,9 @@ def _guarded(entrant: _Entrant, action: Callable[..., None], *arguments: Any) ->
 
 def _measurements(entrant: _Entrant, met: str) -> list[Measurement]:
     """The measurements of one case; failed if its samples cannot be written."""
-    name = f"samples/{entrant.case.id}.json.gz"
+    training = entrant.contest.settings.training_step
+    quantity, ending = ("training_step", "-training") if training else ("latency", "")
+    name = f"samples/{entrant.case.id}{ending}.json.gz"
     try:
         if entrant.failure is not None:
             raise entrant.failure
@@ -331,4 +347,4 @@ def _measurements(entrant: _Entrant, met: str) -> list[Measurement]:
         status, reason = failure.status, str(failure)
     except OSError as error:
         status, reason = "failed", f"cannot write the samples: {error.strerror}"
-    return [Measurement("latency", "s", status=status, reason=reason, method=METHOD)]
+    return [Measurement(quantity, "s", status=status, reason=reason, method=METHOD)]

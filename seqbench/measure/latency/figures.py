@@ -66,8 +66,9 @@ class Samples:
         """Add a process's report on the warm-up of a cell."""
         entry = self.cells[cell]
         steady = entry["steady"] and ready.get("steady", False)
+        first = entry.get("first_call_s")  # later processes find what the first one compiled
         entry |= {name: value for name, value in ready.items() if name != "calls"}
-        entry["steady"] = steady
+        entry |= {"steady": steady, **({} if first is None else {"first_call_s": first})}
 
     def open_cells(self) -> list[int]:
         """The cells that have not failed."""
@@ -106,11 +107,11 @@ class Samples:
         return latency_summary([list(rounds[process].values()) for process in sorted(rounds)])
 
     def precise(self, precision: float) -> bool:
-        """Whether every latency has reached the requested precision."""
+        """Whether every latency, or training step, has reached the requested precision."""
         return all(
             _half_width(self.summary(cell)) <= precision
             for cell in self.open_cells()
-            if self.cells[cell]["quantity"] == "latency"
+            if self.cells[cell]["quantity"] != "step"
         )
 
     def measurements(self, name: str, precision: float) -> Iterator[Measurement]:
@@ -129,6 +130,8 @@ class Samples:
         yield from self._throughput(name)
         names = dict.fromkeys(name for one in self.cold for name in one)
         cold = {name: median([one[name] for one in self.cold if name in one]) for name in names}
+        if not cold:
+            return
         yield Measurement(
             "cold", "s", {}, cold, samples=name, method="median over processes, each loading alone"
         )

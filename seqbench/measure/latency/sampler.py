@@ -11,11 +11,13 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
+from seqbench.devices.registry import device_for
 from seqbench.errors import reason_of, status_of
 from seqbench.measure.latency.cells import Cell, cells_of
 from seqbench.measure.latency.protocol import (
@@ -29,6 +31,7 @@ from seqbench.measure.latency.protocol import (
 )
 from seqbench.measure.payloads import TimingPayload
 from seqbench.measure.subject import Subject
+from seqbench.training.job import start_training_process
 from seqbench.workers.context import JobContext
 
 #: The cores that this process may use; empty if the system has no CPU affinity.
@@ -49,14 +52,21 @@ def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, An
 
     """
     ballast = _ballast()
+    settings = payload.settings
+    if settings.training_step:
+        start_training_process(device_for(payload.subject.device))
+    if payload.compiled:
+        _cache_compiled(context.workspace.run / payload.compiled)
     subject = Subject(payload.subject, context.workspace)
     gc.collect()
     gc.freeze()
     gc.disable()
-    cells = cells_of(subject, payload.settings, payload.subject.train)
+    cells = cells_of(subject, settings, payload.subject.train)
     core = _core(payload.place)
     timers = [_Timer(subject, cell, core) for cell in cells]
-    cold = {**subject.cold, **_first_call(subject, min(payload.settings.batch_sizes))}
+    cold: dict[str, float] = {}
+    if not settings.training_step:
+        cold = {**subject.cold, **_first_call(subject, min(settings.batch_sizes))}
     _reply(context, loaded={"cells": [cell.settings for cell in cells], "cold": cold})
     while not (request := context.receive()).get("stop"):
         if "warm_up" in request:
@@ -68,6 +78,14 @@ def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, An
             _reply(context, ns=timers[request["cell"]].block(request["calls"]))
     del ballast
     return {}
+
+
+def _cache_compiled(folder: Path) -> None:
+    """Make torch's compiler cache in a folder, so that a case's first process compiles everything,
+    and the next ones nothing. By default it finds what earlier runs have compiled.
+    """
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "inductor")
+    os.environ["TRITON_CACHE_DIR"] = str(folder / "triton")
 
 
 def _core(place: float | None) -> int | None:

@@ -29,7 +29,8 @@ def result_tables(document: Document) -> list[ResultTable]:
     """One table per dataset (with its parameters), in the order of the cases."""
     groups: dict[str, list[Case]] = {}
     for case in document["cases"]:
-        key = json.dumps([case["dataset"], case["dataset_params"]], sort_keys=True, default=str)
+        what = [case.get("dataset_label"), case["dataset"], case["dataset_params"]]
+        key = json.dumps(what, sort_keys=True, default=str)
         groups.setdefault(key, []).append(case)
     home = {case["id"]: key for key, cases in groups.items() for case in cases}
     compared: dict[str, list[Mapping[str, Any]]] = {key: [] for key in groups}

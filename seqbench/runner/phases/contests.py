@@ -43,18 +43,23 @@ class TrainedCase:
 
 
 def contests_of(cases: Sequence[TrainedCase], run: RunContext) -> list[Contest]:
-    """One contest per device, split if it has too many cases."""
+    """One contest per device, and one for training steps if the suite has a target; split if there
+    are too many cases.
+    """
     latency = run.plan.suite.measure.latency
     if latency is None:
         return []
-    settings = _settings(latency, run)
+    kinds = {"latency": _settings(latency, run)}
+    if run.plan.suite.target is not None:
+        kinds["training"] = _training_settings(kinds["latency"], cases)
     contests = []
     for device in dict.fromkeys(one.case.device for one in cases):
         of_device = [one for one in cases if one.case.device == device]
-        for first in range(0, len(of_device), MOST_PROCESSES):
-            name = f"latency-{device.replace(':', '-')}" + (f"-{first}" if first else "")
-            group = of_device[first : first + MOST_PROCESSES]
-            contests.append(_contest(name, device, group, settings, run))
+        for kind, settings in kinds.items():
+            for first in range(0, len(of_device), MOST_PROCESSES):
+                name = f"{kind}-{device.replace(':', '-')}" + (f"-{first}" if first else "")
+                group = of_device[first : first + MOST_PROCESSES]
+                contests.append(_contest(name, device, group, settings, run))
     return contests
 
 
@@ -69,9 +74,18 @@ def _settings(latency: Latency, run: RunContext) -> TimingSettings:
         processes=latency.processes,
         warm_up=latency.warm_up,
         precision=latency.precision,
-        training_step=run.plan.suite.target is not None,
+        training_step=False,
         plugin_runtimes={runtime.name: runtime.choice for runtime in run.plan.runtimes},
     )
+
+
+def _training_settings(latency: TimingSettings, cases: Sequence[TrainedCase]) -> TimingSettings:
+    """How a training step is timed: as latency is, but with the settings of each training."""
+    threads = sorted({int(one.case.train["threads"]) for one in cases})
+    return dataclasses.replace(
+        latency, batch_sizes=(), seq_lens=(), threads=tuple(threads), runtimes=(),
+        training_step=True, plugin_runtimes={},
+    )  # fmt: skip
 
 
 def _contest(
@@ -82,9 +96,10 @@ def _contest(
     run: RunContext,
 ) -> Contest:
     basis = [settings.identity(), {one.case.id: one.digests for one in group}]
+    what = "training steps of " if settings.training_step else ""
     return Contest(
         name,
-        f"timing {counted(len(group), 'case')} on {device}, interleaved",
+        f"timing {what}{counted(len(group), 'case')} on {device}, interleaved",
         device=device,
         cases=tuple(ContestCase(o.case.id, o.case.name, o.subject, o.weights) for o in group),
         settings=settings,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seqbench.executors.base import Job
+from seqbench.executors.base import Job, Outcome
 from seqbench.plugins.choice import Choice
 from seqbench.runner.context import RunContext
 from seqbench.training.data import is_prepared, prepared_file
@@ -44,8 +44,15 @@ def prepare_datasets(run: RunContext) -> Datasets:
         if not is_prepared(case.dataset, run.workspace.cache)
     ]
     failed = {
-        outcome.job.id: outcome.reason
+        outcome.job.id: _reason(outcome, distinct[outcome.job.id].dataset)
         for outcome in run.do("prepare", jobs)
         if outcome.status != "ok"
     }
     return Datasets(failed)
+
+
+def _reason(outcome: Outcome, dataset: Choice) -> str:
+    """Why a dataset could not be prepared, with its name."""
+    if repr(dataset.name) in outcome.reason:
+        return outcome.reason
+    return f"dataset {dataset.name!r}: {outcome.reason}"

@@ -49,10 +49,8 @@ def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecor
         return TrialRecord(trial.id, trial.case.id, trial.seed, "skipped", reason)
     problem = datasets.problem(trial.case.dataset)
     if problem:
-        names_dataset = problem.startswith("dataset ")
-        reason = problem if names_dataset else f"dataset {trial.case.dataset.name}: {problem}"
         before = _attempts(run.earlier.replaced.get(trial.id))
-        return TrialRecord(trial.id, trial.case.id, trial.seed, "failed", reason, attempts=before)
+        return TrialRecord(trial.id, trial.case.id, trial.seed, "failed", problem, attempts=before)
     return None
 
 

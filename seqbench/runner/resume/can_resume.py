@@ -36,6 +36,14 @@ def check_resumable(
     if chosen is not None:
         _check_selection(folder, Selection.of(chosen), selection)
     before = folder.environment()
+    devices = (before.get("devices") or {}, environment["devices"])
+    for device in sorted({case.device for case in plan.cases}):
+        earlier, now = (each.get(device) for each in devices)
+        if earlier is not None and now is not None and earlier != now:
+            raise UsageError(
+                f"{folder.path} was run with {earlier} as {device}, now with {now}: resume it "
+                "where it was started, or start a new run"
+            )
     for name in MACHINE:
         if name in before and before[name] != environment.get(name):
             what, earlier, now = _difference(name, before[name], environment.get(name))
