@@ -357,4 +357,4 @@ def test_a_failing_dataset_affects_only_its_own_trials(
     assert done.returncode == 1
     trials = json.loads(done.stdout)["trials"]
     assert [trial["status"] for trial in trials] == ["failed", "failed", "ok", "ok"]
-    assert trials[0]["reason"].startswith("dataset sour: RuntimeError: gone off")
+    assert trials[0]["reason"].startswith("dataset 'sour': RuntimeError: gone off")

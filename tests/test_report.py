@@ -212,6 +212,13 @@ def test_a_measurement_that_failed_is_listed(document: Any) -> None:
         "rnn relu on fashion_mnist: measuring latency: failed: no answer within 60 s"
     )
     assert lines[-1].endswith("measuring memory: failed: no answer within 60 s")
+    at = {"length": 28, "threads": 1, "runtime": "exported"}
+    first["unmeasured"] = [{**late, **at, "batch_size": size} for size in (1, 64)]
+    assert (
+        "measuring latency (batch 1, batch 64): failed: "
+        in notes.failures(document, result_tables(document)[0])[0]
+    )
+    first["unmeasured"] = [late, late]
     assert "measuring: failed" in rendered(document, 160)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqbench.cli import complete
+from seqbench.errors import UsageError
 
 if TYPE_CHECKING:
     from seqbench.suite.selection import Selection
@@ -18,9 +19,14 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 def _suite_file(context: click.Context, parameter: click.Parameter, given: str | None) -> Any:
     """The file of the suite, given as a path or as the name of a shipped suite."""
-    from seqbench.suite.shipped import find_suite
+    from seqbench.suite.shipped import find_suite, shipped_names
 
-    return None if given is None else FILE.convert(find_suite(given), parameter, context)
+    if given is None:
+        return None
+    path = find_suite(given)
+    if path.stem in shipped_names() and not path.exists():
+        raise UsageError(f"no file {given!r} here; `seqbench run {path.stem}` runs that suite")
+    return FILE.convert(path, parameter, context)
 
 
 SUITE = click.argument("suite", callback=_suite_file, shell_complete=complete.suite)

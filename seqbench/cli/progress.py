@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from seqbench.quantities import find
@@ -46,7 +47,7 @@ class Display:
     def __init__(self, console: Console):
         self.console = console
         self.live = Progress(
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=_description(console)),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[state]}", markup=False),
             console=console,
@@ -187,6 +188,11 @@ class Display:
 
     def _print(self, text: str) -> None:
         self.console.print(Text(clean(text)), soft_wrap=not self.console.is_terminal)
+
+
+def _description(console: Console) -> Column:
+    """Long titles are cut, so that there is room for the bar and the time left."""
+    return Column(no_wrap=True, overflow="ellipsis", max_width=max(20, console.width - 55))
 
 
 def _what(phase: str, jobs: Sequence[Activity]) -> str:

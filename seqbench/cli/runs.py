@@ -24,7 +24,7 @@ def list_runs(out: Path) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("run", "status", "trials", "started (UTC)"):
         table.add_column(
-            header, overflow="fold", no_wrap=header == "run",
+            header, overflow="fold", no_wrap=header in ("run", "started (UTC)"),
             justify="right" if header == "trials" else "left",
         )  # fmt: skip
     unreadable = []

@@ -25,7 +25,9 @@ def wrapped(text: str, lead: int = 0) -> str:
     if not sys.stderr.isatty():
         return text
     width = shutil.get_terminal_size().columns
-    lines = textwrap.wrap(" " * lead + text, width, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(
+        text, width, initial_indent=" " * lead, break_long_words=False, break_on_hyphens=False
+    )
     return "\n".join(lines)[lead:]
 
 

@@ -157,14 +157,14 @@ def _imprecise(document: Document) -> list[str]:
         }
         if widths:
             place = max(widths, key=widths.__getitem__)
-            most = "at most " if len(widths) > 1 else ""
+            most = "up to " if len(widths) > 1 else ""
             width = f"{most}±{100 * widths[place]:.1f} % at {place}"
             worst[f"{case_name(case, document)} ({width})"] = widths[place]
     if not worst or precision is None:
         return []
     named = sorted(worst, key=lambda name: -worst[name])
     return [
-        f"Time budget ran out before ±{100 * precision:g} % precision of latency: {some(named)}. "
+        f"Latency did not reach ±{100 * precision:g} % within the time budget: {some(named)}. "
         "Raise measure.latency.budget, relax measure.latency.precision, or close other programs."
     ]
 
@@ -224,7 +224,7 @@ def _graph_breaks(document: Document) -> list[str]:
             names.setdefault(clean(runtime), []).append(case_name(case, document))
     return [
         f"Runtime {runtime} ran part of {some(who)} in eager mode (graph breaks), so its figures "
-        "do not show what it would do for the whole model."
+        "are those of a partly compiled model."
         for runtime, who in names.items()
     ]
 

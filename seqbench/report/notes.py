@@ -11,6 +11,7 @@ from seqbench.quantities import find, functions
 from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.letters import at_settings
+from seqbench.report.columns.speed import latency_settings, measurement_settings, setting_words
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.names import case_name, some, status_words
 from seqbench.report.text import clean, counted, label, lines_of, settings, target_words
@@ -51,14 +52,21 @@ def failures(document: Document, table: ResultTable) -> list[str]:
 
 
 def _unmeasured(case: Case) -> list[str]:
-    """Quantities without a figure, with the reason; identical failures are listed once."""
-    return list(
-        dict.fromkeys(
-            f"measuring {clean(one['quantity'])}: {status_words(one['status'])}: "
-            f"{clean(one['reason'])}"
-            for one in case.get("unmeasured", ())
-        )
-    )
+    """Quantities without a figure, with settings and reason; equal failures share a line."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    entries = case.get("unmeasured", ())
+    timed = [measurement_settings(one) for one in entries if "threads" in one]
+    others = [*latency_settings([case]), *timed]
+    for one in entries:
+        key = tuple(map(str, (one["quantity"], one["status"], one["reason"])))
+        places = found.setdefault(key, [])  # type: ignore[arg-type]
+        if "threads" in one:
+            places.append(setting_words(measurement_settings(one), others))
+    return [
+        f"measuring {clean(quantity)}{f' ({some(places)})' if places else ''}: "
+        f"{status_words(status)}: {clean(reason)}"
+        for (quantity, status, reason), places in found.items()
+    ]
 
 
 def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:

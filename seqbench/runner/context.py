@@ -67,8 +67,8 @@ class RunContext:
         listener = replace(self.progress, received=self.received)
         with closing(self.executor.run(jobs, self.workspace, listener)) as outcomes:  # type: ignore[type-var]
             for outcome in outcomes:
-                self.end(outcome)
                 yield outcome
+                self.end(outcome)  # once its record is written: an interrupt may come in between
 
     def begin(self, phase: str, activities: Sequence[Activity]) -> None:
         """Announce and log the start of a phase."""

@@ -40,7 +40,7 @@ def check_equal(found: Tensor, expected: Tensor, what: str) -> None:
     if not error <= allowed:  # false for NaN
         raise PluginError(
             f"{what}: the answer differs from that of the whole sequence in eager mode by "
-            f"{error:.2g} of the largest value; allowed: {allowed:.0e}"
+            f"{error:.2g} times the largest value; allowed: {allowed:.0e}"
         )
 
 

@@ -110,7 +110,7 @@ class Ledger:
     def _why_again(self, key: str, retry_failed: bool) -> str | None:
         part = self._parts[key]
         if part.fingerprint != self._wanted[key]:
-            return "has new weights or settings"
+            return "was measured with other seeds, weights or settings"
         if retry_failed and any(one.status != "ok" for one in part.measurements):
             return "failed"
         samples = {one.samples for one in part.measurements} - {""}
