@@ -91,8 +91,18 @@ class Epoch(Keys):
     epoch: int
     train_loss: Number
     validation: NotRequired[Number]
+    validation_loss: NotRequired[Number]
     seconds: Number
     steps: NotRequired[int]
+
+
+class Answers(Keys):
+    """Answers of a trained model to a few test sequences: see :class:`TrialRecord`."""
+
+    inputs: str
+    values: list[Number]
+    outside: dict[str, str]
+    reason: str
 
 
 class Attempt(Keys):
@@ -134,12 +144,16 @@ class TrialRecord:
             labels also ``confusion`` (test counts at the weights of ``value``,
             ``[true][predicted]``), ``recall`` of each class and ``classes``; for a diverged trial
             ``diverged_step``.
-        curve: one entry per epoch: ``epoch``, ``train_loss``, ``validation``, ``seconds``,
-            ``steps`` (the total so far).
+        curve: one entry per epoch: ``epoch``, ``train_loss``, ``validation``,
+            ``validation_loss``, ``seconds``, ``steps`` (the total so far).
         started: UTC time, ISO 8601. seconds: wall time, not corrected for other load.
         weights, log: files inside the run folder. weights_sha256: hash of the weights file.
         weights_stamp: size in bytes and modification time (ns) of the file with that hash.
         lines: the last lines of its log, unless ``status`` is ``ok``.
+        answers: of the trained model to a few test sequences, to be compared with those of the
+            loaded weights: ``inputs`` (a hash of the sequences), ``values``, ``outside`` (hashes of
+            the state that is not in the weights file, by name), and ``reason`` if there are no
+            values. None in runs that are older than this comparison.
         source: fingerprint of the model's source when it was trained (see :class:`Choice`).
         version: of the model's distribution when it was trained.
         scores: results of the suite's other metrics, by their id (:class:`Metric`): ``status``,
@@ -161,6 +175,7 @@ class TrialRecord:
     weights: str = ""
     weights_sha256: str = ""
     weights_stamp: tuple[int, ...] = ()
+    answers: Answers | None = None
     log: str = ""
     lines: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()

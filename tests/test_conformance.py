@@ -45,7 +45,7 @@ BUGS = {
     "OwnSeed": ("globals", "building the model sets a seed"),
     "NoSeed": ("seed", "encoder.inner.weight differ"),
     "PlainTensor": ("device", "register_buffer lets .to() move it"),
-    "Unsaved": ("weights", "some state is neither a parameter nor a buffer"),
+    "Unsaved": ("weights", "some of its state is neither a parameter nor a persistent buffer"),
     "ReseedsInForward": ("globals", "calling the model sets a seed"),
     "ChangesThreads": ("globals", "torch.get_num_threads()"),
     "SetsThreads": ("globals", "torch.get_num_threads()"),

@@ -22,6 +22,7 @@ from seqbench.plan.cases import Case, Metric, Report, Runtime, Trial
 from seqbench.plan.expand import Plan, make_plan, trial_count
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import Offer, Origin, Plugin, Registry
+from seqbench.report.notes import training_words
 from seqbench.suite.files import read_suite
 from seqbench.suite.json_schema import json_schema
 from seqbench.suite.validate import load_suite, parse_suite
@@ -119,14 +120,14 @@ def test_ids_and_json_keys_are_those_of_earlier_runs() -> None:
         processes=2, warm_up=0.1, precision=0.02, training_step=False,
         plugin_runtimes={"exported": exported},
     )  # fmt: skip
-    assert plan.trials[0].id == "gru-479df03e4b-s0"
+    assert plan.trials[0].id == "gru-52900715f7-s0"
     assert metric.id == "top_k-f3280f8c89"
     assert prepared_file(data) == "prepared/parity-708cd91bb0.safetensors"
     assert (
         sha256({key: written[key] for key in ("metrics", "reports", "runtimes", "cases")})
-        == "f88515500be34153"
+        == "3dbfda7abb69698b"
     )
-    assert sha256(payload_to_json(MetricPayload(subject, metric))) == "836b381c98884d6d"
+    assert sha256(payload_to_json(MetricPayload(subject, metric))) == "f59d523f1ef76461"
     assert sha256(timing.identity()) == "fe2f73410eee4790"
     assert written["cases"][0]["model"]["target"] == "m:gru"
 
@@ -315,18 +316,30 @@ def test_the_control_trains_the_same_networks_with_equal_settings() -> None:
     assert control.cases[0].train["optimizer"] == study.cases[1].train["optimizer"]
 
 
-def test_precision_is_part_of_a_case_and_the_default_keeps_its_id() -> None:
+@pytest.mark.parametrize(
+    ("key", "default", "other", "words"),
+    [
+        ("precision", "fp32", "bf16", "bf16"),
+        ("drop_last", "false", "true", "incomplete last batches left out"),
+    ],
+)
+def test_a_later_training_key_is_part_of_a_case_and_its_default_keeps_the_id(
+    key: str, default: str, other: str, words: str
+) -> None:
     text = """
         name: half
         datasets: [parity]
         models: [{{rnn: {{hidden_size: 4}}, train: {{{}}}}}]
         """
-    plain, usual, half = (
-        planned(text.format(train)).cases[0] for train in ("", "precision: fp32", "precision: bf16")
+    plain, usual, changed = (
+        planned(text.format(train)).cases[0]
+        for train in ("", f"{key}: {default}", f"{key}: {other}")
     )
-    assert plain.id == usual.id != half.id
-    assert "precision" not in plain.train
-    assert half.train["precision"] == "bf16"
+    assert plain.id == usual.id != changed.id
+    assert key not in plain.train
+    assert key in changed.train
+    assert words not in training_words(plain.train)
+    assert training_words(changed.train).endswith(words)
 
 
 def test_planning_imports_nothing_heavy() -> None:

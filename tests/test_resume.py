@@ -197,8 +197,8 @@ def test_damaged_results_are_reported_and_run_again(
     assert len(list((finished / "cases").glob("*.json"))) == 2
 
 
-def move_packages(run: Path) -> None:
-    """Change a run as if its packages had been elsewhere: its cases have other ids."""
+def rename_cases(run: Path) -> None:
+    """Change a run as if an earlier protocol had made it: its cases have other ids."""
     plan = (run / "plan.json").read_text()
     ids = {case["id"]: case["id"][:-3] + "old" for case in json.loads(plan)["cases"]}
     for folder in ("trials", "cases", "comparisons", "weights", "."):
@@ -209,6 +209,11 @@ def move_packages(run: Path) -> None:
                 if path.suffix == ".json":
                     path.write_text(path.read_text().replace(now, before))
             path.rename(path.with_name(name))
+
+
+def move_packages(run: Path) -> None:
+    """Change a run as if its packages had been elsewhere, so that its cases have other ids."""
+    rename_cases(run)
     moved = json.loads((run / "plan.json").read_text())
     for case in moved["cases"]:
         for choice in (case["model"], case["dataset"]):
@@ -364,6 +369,23 @@ def test_a_results_folder_that_disappears_during_timing_is_not_blamed_on_a_model
     assert "while being timed" not in stderr
     assert "resume with" not in stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_run_of_an_earlier_protocol_is_retrained_and_this_is_reported(
+    finished: Path, tmp_path: Path
+) -> None:
+    """Its figures are not comparable with new ones."""
+    rename_cases(finished)
+    stdout, stderr = start(tmp_path, "--resume", "--dry-run").communicate(timeout=240)
+    warning = "6 of its 6 trials were run with an earlier protocol of seqbench, so their figures"
+    assert f"{finished.relative_to(tmp_path)}: {warning}" in stderr
+    assert stdout.count("it was run with an earlier protocol of seqbench") == 6
+    process = start(tmp_path, "--resume", "--json")
+    stdout, stderr = process.communicate(timeout=240)
+    assert warning in stderr
+    assert json.loads(stdout)["unplanned"] == 6
+    log = (finished / "run.log").read_text()
+    assert len(re.findall(r"-s\d: weights are the same as those of [\w-]+old-s\d", log)) == 6
 
 
 def test_a_trial_with_other_settings_has_not_moved(undisturbed: Path) -> None:

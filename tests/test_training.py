@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from seqbench.errors import Diverged, PluginError
-from seqbench.training import loop
+from seqbench.errors import DataError, Diverged, PluginError
+from seqbench.training.evaluation import MeanLoss, evaluate
 from seqbench.training.loop import Trained, train_model
-from seqbench.training.step import Step
+from seqbench.training.step import Step, loss_of
 from seqbench.types import Splits, Task
 
 CPU = torch.device("cpu")
@@ -215,14 +215,126 @@ def test_bf16_is_deterministic_and_leaves_weights_and_answer_in_fp32() -> None:
     torch.testing.assert_close(half, weights("fp32"), rtol=0.1, atol=0.05)
 
 
-def test_an_answer_that_is_not_finite_at_the_best_weights_alone_diverges(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_answer_that_is_not_finite_at_the_best_weights_alone_diverges() -> None:
     """It is finite on validation, and on test at the last weights."""
-    figures = iter([0.9, 0.5, 0.5, math.nan])
-    monkeypatch.setattr(loop, "evaluate", lambda *rest, **options: next(figures))
-    model = nn.Sequential(nn.Flatten(), nn.LazyLinear(2))
+
+    class Marked(Flat):
+        """The first epoch is the best, but the answer to the test split is NaN then."""
+
+        steps: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("steps", torch.tensor(0))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                self.steps += 1
+                return super().forward(x)
+            if self.steps > 7:  # seven steps per epoch
+                return -super().forward(x)
+            return super().forward(x) * (math.nan if (x[0] == 9).all() else 1.0)
+
     parts = splits()
-    model(parts.train[0][:1])
+    test = (parts.test[0].clone(), parts.test[1])
+    test[0][0] = 9
+    parts = Splits(parts.task, parts.train, test, parts.validation)
     with pytest.raises(Diverged, match="nan"):
-        train_model(model, parts, {**SETTINGS, "epochs": 2}, device=torch.device("cpu"), seed=0)
+        train_model(Marked(), parts, {**SETTINGS, "epochs": 2}, device=CPU, seed=0)
+
+
+class Scripted(Flat):
+    """Answers with given logits for class 1 in evaluation mode, one for each epoch."""
+
+    logits: torch.Tensor
+    steps: torch.Tensor
+
+    def __init__(self, logits: list[float]):
+        super().__init__()
+        self.register_buffer("logits", torch.tensor(logits))
+        self.register_buffer("steps", torch.tensor(0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.steps += 1
+            return super().forward(x)
+        logit = self.logits[(self.steps - 1) // 7]  # seven steps per epoch
+        return torch.stack([torch.zeros(len(x)), logit.expand(len(x))], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("logits", "best"),
+    [
+        ([3.0, 1.0, 2.0], 2),  # equal figures: the lowest loss
+        ([1.0, 2.0, 1.0, 2.0], 3),  # equal losses, too: the latest
+        ([3.0, -1.0, 4.0], 1),  # another figure: the loss does not matter
+    ],
+)
+def test_ties_on_validation_go_to_the_lower_loss_and_then_to_the_later_epoch(
+    logits: list[float], best: int
+) -> None:
+    """60 % of the validation split are of class 1, and its loss is worked out by hand."""
+    parts = splits()
+    y = (torch.arange(100) % 5 < 3).long()
+    parts = Splits(parts.task, parts.train, parts.test, (parts.test[0], y))
+    settings = {**SETTINGS, "epochs": len(logits)}
+    result = train_model(Scripted(logits), parts, settings, device=CPU, seed=0)
+    losses = [math.log1p(math.exp(logit)) - 0.6 * logit for logit in logits]
+    assert [e["validation_loss"] for e in result.curve] == pytest.approx(losses, rel=1e-6)
+    assert [e["validation"] for e in result.curve] == [0.6 if n > 0 else 0.4 for n in logits]
+    assert result.metrics["best_epoch"] == best
+
+
+def test_the_validation_loss_is_the_mean_over_all_sequences_of_every_kind_of_task() -> None:
+    for target, kind in (("value", torch.float32), ("label_per_step", torch.int64)):
+        task = Task("features", 2, target, 3, 5)  # type: ignore[arg-type]
+        x = torch.randn(1300, 5, 2)
+        shape = (1300, 3) if target == "value" else (1300, 5)
+        y = torch.randint(0, 3, shape).to(kind)
+        model = (
+            nn.Linear(2, 3) if target != "value" else nn.Sequential(nn.Flatten(), nn.Linear(10, 3))
+        )
+        found = MeanLoss(task)
+        evaluate(model, (x, y), task=task, device=CPU, meters=[found])
+        with torch.no_grad():
+            assert found.value == pytest.approx(loss_of(model(x), y, task).item(), rel=1e-5)
+
+
+class Normalized(Flat):
+    def __init__(self) -> None:
+        super().__init__()
+        self.normalize = nn.BatchNorm1d(10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(self.normalize(x.flatten(1)))
+
+
+def test_a_last_batch_of_one_sequence_can_be_left_out() -> None:
+    settings = {**SETTINGS, "batch_size": 33}  # of 100: the last batch is a single sequence
+    with pytest.raises(PluginError) as caught:
+        train_model(Normalized(), splits(), settings, device=CPU, seed=0)
+    reason = str(caught.value)
+    assert "Expected more than 1 value per channel" in reason
+    assert reason.endswith(
+        "the last batch of an epoch is a single sequence: leave it out with train.drop_last: true, "
+        "or choose another train.batch_size"
+    )
+    assert "\n" not in reason
+    schedule = {"name": "one_cycle", "params": {"max_lr": 0.1}}  # fails after its last step
+    settings |= {"drop_last": True, "schedule": schedule}
+    result = train_model(Normalized(), splits(), settings, device=CPU, seed=0)
+    assert [entry["steps"] for entry in result.curve] == [3, 6, 9]
+
+
+def test_drop_last_keeps_a_complete_last_batch() -> None:
+    settings = {**SETTINGS, "batch_size": 25, "epochs": 1}
+    whole, dropped = (
+        trained(**settings, drop_last=drop).curve[0]["train_loss"] for drop in (False, True)
+    )
+    assert whole == dropped
+
+
+def test_drop_last_that_leaves_no_batch_is_reported() -> None:
+    settings = {**SETTINGS, "batch_size": 101, "drop_last": True}
+    with pytest.raises(DataError, match=r"has 100 sequences, fewer than train\.batch_size 101"):
+        train_model(Flat(), splits(), settings, device=CPU, seed=0)

@@ -34,12 +34,17 @@ def measure_memory(payload: MemoryPayload, context: JobContext) -> dict[str, Any
         :func:`memory_figures`; an unavailable one has a ``reason``.
     """
     device_for(payload.subject.device).settle_allocator()
-    subject = Subject(payload.subject, context.workspace)
-    prepare_for = _inference if payload.mode == "inference" else _training
+    # Training changes the weights. Before inference, an earlier peak would hide that of a pass on
+    # systems that only report the highest peak so far.
+    trains = payload.mode == "training"
+    subject = Subject(payload.subject, context.workspace, check=trains)
+    prepare_for = _training if trains else _inference
     prepare = prepare_for(subject, payload)
     own = subject.splits.task.length
     lengths = dict.fromkeys([own, *payload.lengths])
     measurements = [_at_length(prepare, length, subject, payload) for length in lengths]
+    if not trains:
+        subject.check()
     return {"measurements": [asdict(measurement) for measurement in measurements]}
 
 

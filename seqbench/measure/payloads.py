@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from seqbench.plan.cases import Metric
 from seqbench.plugins.choice import Choice, to_json
+from seqbench.records import Answers
 from seqbench.suite.keys import Measure
 
 Mode = Literal["inference", "training"]
@@ -22,6 +23,8 @@ class TrainedModel:
         data: the prepared dataset, relative to the cache.
         weights: relative to the run's folder.
         train: the settings that it was trained with.
+        answers: of the trained model, which the loaded one must give (see
+            :mod:`seqbench.training.answers`); None in older runs.
     """
 
     model: Choice
@@ -29,6 +32,7 @@ class TrainedModel:
     device: str
     weights: str
     train: Mapping[str, Any]
+    answers: Answers | None = None
 
 
 @dataclass(frozen=True)

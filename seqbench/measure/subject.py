@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 
 import torch
-from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from seqbench.devices.registry import device_for
 from seqbench.measure.payloads import TrainedModel
 from seqbench.plugins.provenance import check_unchanged
+from seqbench.training.answers import check_answers
 from seqbench.training.data import open_splits
 from seqbench.training.model import build_model
+from seqbench.training.weights import load_weights
 from seqbench.types import Splits
 from seqbench.workers.context import Workspace
 
@@ -23,15 +24,18 @@ class Subject:
     Args:
         trained: the model, with its data and weights.
         workspace: the folders that those files are relative to.
+        check: whether to call :meth:`check` here. A job that measures a first call or an untouched
+            process passes False and calls it later, before it returns a figure.
 
     ``kind`` is the device's kind, ``device`` the device in torch; ``cold`` holds the seconds for
     building the model and for loading its weights.
 
     Raises:
-        PluginError: the model's package has changed since the run was planned.
+        PluginError: the model's package has changed since the run was planned, its weights cannot
+            be loaded, or :meth:`check` fails.
     """
 
-    def __init__(self, trained: TrainedModel, workspace: Workspace):
+    def __init__(self, trained: TrainedModel, workspace: Workspace, *, check: bool = True):
         check_unchanged(trained.model)  # the weights belong to that version
         self.kind = device_for(trained.device)
         self.device = self.kind.torch_device(trained.device)
@@ -39,11 +43,33 @@ class Subject:
         clock = time.perf_counter()
         self.model: nn.Module = build_model(trained.model, self.splits.task)
         built = time.perf_counter()
-        load_model(self.model, str(workspace.run / trained.weights))
+        load_weights(self.model, workspace.run / trained.weights)
         self.model.to(self.device).eval()
         self.synchronize()
         loaded = time.perf_counter()
         self.cold = {"build_s": built - clock, "load_s": loaded - built}
+        self._trained = trained
+        if check:
+            self.check()
+
+    def check(self) -> None:
+        """Check that the loaded model answers as the trained one did.
+
+        Raises:
+            PluginError: it does not; the text says why.
+        """
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self._trained.train.get("threads", 1))  # rounding depends on it
+        try:
+            check_answers(
+                self.model,
+                self.splits,
+                self.device,
+                self._trained.answers,
+                choice=self._trained.model,
+            )
+        finally:
+            torch.set_num_threads(threads)
 
     def synchronize(self) -> None:
         """Wait until the device has finished all submitted operations."""

@@ -13,7 +13,7 @@ from seqbench.records import fingerprint
 
 #: Version of the way seqbench trains and measures. Part of every case's id, so that figures of
 #: different protocols are never mixed.
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 @dataclass(frozen=True)

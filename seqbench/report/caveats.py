@@ -36,6 +36,7 @@ def caveats(document: Document) -> list[str]:
         *_unplanned(document),
         *_edited(document),
         *_versions(document),
+        *_unchecked(document),
         *_unstable(document),
         *_imprecise(document),
         *_too_many_threads(document),
@@ -103,6 +104,23 @@ def _versions(document: Document) -> list[str]:
     return [
         "Figures come from different versions of a package, because it was reinstalled during the "
         f"run: {cases_by_version}. --resume retrains trials made with another version."
+    ]
+
+
+def _unchecked(document: Document) -> list[str]:
+    """Models that cannot be compared with the trained ones after their weights are loaded."""
+    cases = {case["id"]: case for case in document["cases"]}
+    found: dict[str, list[str]] = {}
+    for trial in document.get("trials") or ():
+        if trial.get("unchecked") and trial["case"] in cases:
+            names = found.setdefault(clean(trial["unchecked"]), [])
+            name = case_name(cases[trial["case"]], document)
+            if name not in names:
+                names.append(name)
+    return [
+        f"Not checked whether {some(names)} still answers as trained when its weights are loaded "
+        f"to be measured: {why}."
+        for why, names in found.items()
     ]
 
 

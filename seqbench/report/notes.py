@@ -53,20 +53,20 @@ def failures(document: Document, table: ResultTable) -> list[str]:
 
 def _unmeasured(case: Case) -> list[str]:
     """Quantities without a figure, with settings and reason; equal failures share a line."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     entries = case.get("unmeasured", ())
     timed = [measurement_settings(one) for one in entries if "threads" in one]
     others = [*latency_settings([case]), *timed]
     for one in entries:
-        key = tuple(map(str, (one["quantity"], one["status"], one["reason"])))
-        places = found.setdefault(key, [])  # type: ignore[arg-type]
+        why = f"{status_words(one['status'])}: {clean(one['reason'])}"
+        places = found.setdefault(why, {}).setdefault(clean(one["quantity"]), [])
         if "threads" in one:
             places.append(setting_words(measurement_settings(one), others))
-    return [
-        f"measuring {clean(quantity)}{f' ({some(places)})' if places else ''}: "
-        f"{status_words(status)}: {clean(reason)}"
-        for (quantity, status, reason), places in found.items()
-    ]
+    lines = []
+    for why, quantities in found.items():
+        names = [f"{q} ({some(places)})" if places else q for q, places in quantities.items()]
+        lines.append(f"measuring {', '.join(names)}: {why}")
+    return lines
 
 
 def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -318,6 +318,8 @@ def training_words(train: Mapping[str, Any]) -> str:
         parts.append(f"gradients clipped to norm {train['clip_norm']:g}")
     if train.get("precision", "fp32") != "fp32":
         parts.append(clean(train["precision"]))
+    if train.get("drop_last"):
+        parts.append("incomplete last batches left out")
     return ", ".join(parts)
 
 

@@ -140,8 +140,9 @@ class _Opening:
             folder = RunFolder.create(self.out, self.plan.suite.name, text, planned)
             return folder, Earlier(), None
         earlier = read_earlier(resume, self.plan, self.selection, self.environment)
-        moved = {"moved": earlier.moved} if earlier.moved else {}
-        resume.folder.write_plan(text, {**planned, **moved})
+        earlier_ids = {"moved": earlier.moved, "outdated": earlier.outdated}
+        known = {key: ids for key, ids in earlier_ids.items() if ids}
+        resume.folder.write_plan(text, {**planned, **known})
         kept, trials = len(earlier.kept), len(self.plan.trials)
         resumed = Resumed(resume.folder.path, kept, trials, self.selection)
         return resume.folder, earlier, resumed
@@ -175,7 +176,7 @@ def _carry_out(run: RunContext, clock: float) -> None:
         seconds = round(run.earlier.seconds + time.monotonic() - clock, 3)
         with contextlib.suppress(StoreError):  # the first error is the one to report
             run.folder.set_state(status, seconds=seconds)
-    for line in compare_weights(run.earlier.moved, run.folder):
+    for line in compare_weights({**run.earlier.moved, **run.earlier.outdated}, run.folder):
         run.folder.log(line)
 
 

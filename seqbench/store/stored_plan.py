@@ -71,6 +71,7 @@ class StoredPlan(Keys):
     target: NotRequired[Target | None]
     selection: NotRequired[dict[str, Any]]
     moved: NotRequired[dict[str, str]]
+    outdated: NotRequired[dict[str, str]]
 
 
 def read_plan(path: Path) -> StoredPlan:

@@ -60,6 +60,9 @@ class Training(Keys):
     precision: Literal["fp32", "bf16"] = Field(
         default="fp32", description="of forward and backward pass; bf16 uses torch.autocast"
     )
+    drop_last: bool = Field(
+        default=False, description="leave out the last batch of an epoch if it is incomplete"
+    )
 
     def over(self, base: Training) -> Training:
         """``base``, overridden by the explicit keys of this one.
@@ -75,7 +78,7 @@ class Training(Keys):
     def resolved(self) -> dict[str, Any]:
         """All settings as plain data, with the defaults of optimizer and schedule.
 
-        The default precision is left out, so that ids are the same as before that key existed.
+        Keys that were added later are left out at their default, so that ids stay the same.
         """
         return {
             "epochs": self.epochs,
@@ -85,6 +88,7 @@ class Training(Keys):
             "clip_norm": self.clip_norm,
             "threads": self.threads,
             **({"precision": self.precision} if self.precision != "fp32" else {}),
+            **({"drop_last": True} if self.drop_last else {}),
         }
 
 

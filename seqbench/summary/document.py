@@ -114,6 +114,7 @@ def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric
             if metric["id"] in record.scores
         },
         "version": record.version,
+        "unchecked": record.answers["reason"] if record.answers else "",
         "seconds": record.seconds,
         "log": record.log,
         "lines": list(record.lines),

@@ -123,6 +123,9 @@ class Trial(Keys):
         dict[str, Number | None], About("value of each of the suite's metrics, by its label")
     ]
     version: Annotated[str, About("version of the model's package when it was trained")]
+    unchecked: Annotated[
+        str, About("why its loaded weights cannot be compared with the trained model, if so")
+    ]
     seconds: Annotated[Number | None, About("wall time; depends on the load of the machine")]
     log: Annotated[str, About("its log, in the run's folder")]
     lines: Annotated[list[str], About("the last lines of the log, if it failed")]

@@ -9,10 +9,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from seqbench.training.step import check_shape
+from seqbench.training.step import check_shape, loss_of
 from seqbench.types import Task
 
 EVALUATION_BATCH = 1000
+
+#: A loss is computed from at most about this many numbers at once.
+LOSS_PART = 2**20
 
 
 class Meter(Protocol):
@@ -52,6 +55,36 @@ class DecidingFigure:
     @property
     def value(self) -> float:
         """The metric over all batches so far."""
+        return self._total / self._count
+
+
+class MeanLoss:
+    """The mean of the training loss over all sequences (or steps); a :class:`Meter`.
+
+    In double precision, which does not overflow, on the CPU, since not every device supports it,
+    and in small parts, since all answers to a batch may take much memory.
+    """
+
+    def __init__(self, task: Task):
+        self._task = task
+        self._total, self._count = 0.0, 0
+
+    def update(self, answers: Tensor, targets: Tensor) -> None:
+        """See :class:`Meter`."""
+        answers = answers.flatten(0, -2)
+        targets = targets if self._task.target == "value" else targets.flatten()
+        rows = max(1, LOSS_PART // answers.shape[-1])
+        pairs = zip(torch.split(answers, rows), torch.split(targets, rows), strict=True)
+        for part, wanted in pairs:
+            part, wanted = part.cpu().double(), wanted.cpu()
+            if wanted.is_floating_point():
+                wanted = wanted.double()
+            self._total += loss_of(part, wanted, self._task).item() * len(wanted)
+        self._count += len(targets)
+
+    @property
+    def value(self) -> float:
+        """The mean loss over all batches so far."""
         return self._total / self._count
 
 

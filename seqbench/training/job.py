@@ -99,16 +99,20 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
 
     Returns:
         the fields of :class:`seqbench.records.TrialRecord` that training determines: ``metric``,
-        ``metrics``, ``curve``, ``weights_sha256``, ``weights_stamp``, ``source``, ``version``.
+        ``metrics``, ``curve``, ``weights_sha256``, ``weights_stamp``, ``answers``, ``source``,
+        ``version``.
 
     Raises:
+        PluginError: the weights file cannot hold the model's state dict.
         Diverged: the training diverged.
         StoreError: the weights cannot be written, for a reason unrelated to the model.
     """
     import torch
 
+    from seqbench.training.answers import record_answers
     from seqbench.training.loop import train_model
     from seqbench.training.model import build_model
+    from seqbench.training.weights import check_savable
 
     kind = device_for(payload.device)
     start_training_process(kind)
@@ -118,17 +122,19 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     source = source_of(payload.model.import_path, payload.model.distribution)
     version = version_of(payload.model.distribution)
     model = build_model(payload.model, splits.task).to(device)
+    check_savable(model, payload.model)
     trained = train_model(
         model, splits, payload.train, device=device, seed=payload.seed, notify=context.send
     )
     weights = context.workspace.run / payload.weights
-    digest = _save(model, weights)
+    digest = _save(model, weights)  # first: an answer may change a buffer
     return {
         "metric": splits.task.metric,
         "metrics": trained.metrics,
         "curve": trained.curve,
         "weights_sha256": digest,
         "weights_stamp": stamp(weights),
+        "answers": record_answers(model, splits, device),
         "source": source,
         "version": version,
     }
@@ -141,11 +147,12 @@ def _save(model: Any, path: Path) -> str:
         StoreError: the weights cannot be written.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import save_model
+
+    from seqbench.training.weights import save_weights
 
     try:
         with replace_file(path) as partial:
-            save_model(model, str(partial))
+            save_weights(model, partial)
             digest = hashlib.sha256(partial.read_bytes()).hexdigest()
     except (OSError, SafetensorError) as error:
         if _errno(error) in STORAGE_ERRORS:

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqbench.errors import Diverged
+from seqbench.errors import DataError, Diverged, PluginError, reason_of, status_of
 from seqbench.quantities import find
 from seqbench.training.confusion import Confusion
-from seqbench.training.evaluation import evaluate
+from seqbench.training.evaluation import MeanLoss, evaluate
 from seqbench.training.step import Step
+from seqbench.training.weights import load_state, what_is_missing
 from seqbench.types import Splits, Task
 
 #: A training has diverged if the mean loss of an epoch exceeds this multiple of the initial loss.
@@ -26,6 +27,9 @@ EXPLOSION = 100.0
 CHECK_EVERY_STEPS = 50
 
 NOTIFY_EVERY_SECONDS = 0.25
+
+#: Relative difference up to which two losses of the same weights and data are equal.
+SAME_LOSS = 1e-4
 
 Notify = Callable[[Mapping[str, Any]], None]
 
@@ -50,19 +54,21 @@ def train_model(
     """Train ``model`` in place; it is left with the weights that ``metrics["value"]`` belongs to.
 
     The test split is evaluated once at the last weights and, if there is a validation split, once
-    at the weights with the best validation metric. Weights are selected on validation only.
+    at the best weights (see :class:`_Best`). Weights are selected on validation only.
 
     Args:
         model: on ``device``.
         splits: on the CPU; moved to ``device`` once.
         settings: ``epochs``, ``batch_size``, ``optimizer``, ``schedule``, ``clip_norm``,
-            ``precision`` (default: fp32).
+            and, by default fp32 and false, ``precision`` and ``drop_last``.
         seed: of the data order (and, set by the caller, of the initial weights).
         notify: called with progress messages, as plain data.
 
     Raises:
         Diverged: the loss became NaN or infinite, or exploded.
-        PluginError: the model's answer has the wrong shape.
+        PluginError: the model's answer has the wrong shape, or the weights of the best epoch do
+            not restore its model.
+        DataError: ``drop_last`` leaves no batch.
     """
     task = splits.task
     loop = _Loop.of(model, splits, settings, device=device, notify=notify)
@@ -78,9 +84,10 @@ def train_model(
         first_loss = losses[0].item() if epoch == 1 else first_loss
         _raise_if_exploded(entry["train_loss"], first_loss, loop.step.count)
         if splits.validation is not None:
-            entry["validation"] = evaluate(model, splits.validation, task=task, device=device)
-            _raise_if_nan(entry["validation"], loop.step.count)
-            best.update(epoch, entry["validation"], model)
+            figure, loss = _validate(model, splits.validation, task, device)
+            _raise_if_nan(figure, loop.step.count)
+            entry |= {"validation": figure, "validation_loss": loss}
+            best.update(epoch, figure, loss, model)
         entry["seconds"] = time.perf_counter() - started
         notify({"epoch": epoch, "epochs": loop.epochs, **entry})
         curve.append({**entry, "steps": loop.step.count})
@@ -93,6 +100,7 @@ class _Loop:
 
     Args:
         inputs, targets: of the training split, on the device.
+        drop_last: whether an incomplete last batch is left out.
     """
 
     step: Step
@@ -100,6 +108,7 @@ class _Loop:
     targets: Tensor
     batch_size: int
     epochs: int
+    drop_last: bool
     notify: Notify
 
     @classmethod
@@ -114,9 +123,24 @@ class _Loop:
     ) -> _Loop:
         inputs, targets = (tensor.to(device) for tensor in splits.train)
         batch_size, epochs = settings["batch_size"], settings["epochs"]
-        steps_per_epoch = math.ceil(len(inputs) / batch_size)
+        drop_last = settings.get("drop_last", False)
+        if drop_last and len(inputs) < batch_size:
+            raise DataError(
+                f"train.drop_last leaves no batch: the training split has {len(inputs)} "
+                f"sequences, fewer than train.batch_size {batch_size}; reduce train.batch_size"
+            )
+        batches = len(inputs) / batch_size
+        steps_per_epoch = math.floor(batches) if drop_last else math.ceil(batches)
         step = Step(model, splits.task, settings, steps_per_epoch)
-        return cls(step, inputs, targets, batch_size=batch_size, epochs=epochs, notify=notify)
+        return cls(
+            step,
+            inputs,
+            targets,
+            batch_size=batch_size,
+            epochs=epochs,
+            drop_last=drop_last,
+            notify=notify,
+        )
 
     def run_epoch(self, epoch: int, indices: Tensor) -> Tensor:
         """Train on all sequences once, in the order of ``indices``; returns the loss of each step.
@@ -126,12 +150,14 @@ class _Loop:
         """
         self.step.model.train()
         batches = torch.split(indices, self.batch_size)
+        if self.drop_last and len(batches[-1]) < self.batch_size:
+            batches = batches[:-1]
         losses = torch.zeros(len(batches), device=self.inputs.device)
         checked, notified = 0, 0.0
         for number, batch in enumerate(batches):
             # index_select is faster than inputs[batch].
             x, y = self.inputs.index_select(0, batch), self.targets.index_select(0, batch)
-            losses[number] = self.step(x, y)
+            losses[number] = self._stepped(x, y)
             if (number + 1) % CHECK_EVERY_STEPS and number + 1 < len(batches):
                 continue
             first_step = self.step.count - (number - checked)
@@ -141,6 +167,21 @@ class _Loop:
                 notified = time.monotonic()
                 self._notify(epoch, losses[number].item(), steps=len(batches) * self.epochs)
         return losses
+
+    def _stepped(self, x: Tensor, y: Tensor) -> Tensor:
+        """The loss of one step. An error at a lone sequence, which batch normalization cannot
+        normalize, has a hint.
+        """
+        try:
+            return self.step(x, y)
+        except Exception as error:
+            alone = len(x) == 1 and self.batch_size > 1 and self.step.count
+            if not alone or status_of(error) == "out_of_memory":
+                raise
+            raise PluginError(
+                f"{reason_of(error)}; the last batch of an epoch is a single sequence: leave it "
+                "out with train.drop_last: true, or choose another train.batch_size"
+            ) from error
 
     def _notify(self, epoch: int, loss: float, *, steps: int) -> None:
         self.notify(
@@ -173,19 +214,50 @@ def _raise_if_nan(figure: float, steps: int) -> None:
         raise Diverged(steps, "nan", what="the model's answer")
 
 
+def _validate(
+    model: nn.Module, split: tuple[Tensor, Tensor], task: Task, device: torch.device
+) -> tuple[float, float]:
+    """The task's metric and the mean loss on a split."""
+    loss = MeanLoss(task)
+    figure = evaluate(model, split, task=task, device=device, meters=[loss])
+    return figure, loss.value
+
+
 class _Best:
-    """The weights with the best validation metric; the earliest ones if several are equal."""
+    """The weights with the best validation metric; of equal ones those with the lowest validation
+    loss; of those the latest.
+    """
 
     def __init__(self, task: Task):
         self.sign = 1 if find(task.metric).higher_is_better else -1
         self.epoch: int | None = None
-        self.validation = 0.0
+        self.validation = self.loss = 0.0
         self.state: dict[str, Tensor] = {}
 
-    def update(self, epoch: int, validation: float, model: nn.Module) -> None:
-        if self.epoch is None or self.sign * (validation - self.validation) > 0:
-            self.epoch, self.validation = epoch, validation
+    def update(self, epoch: int, validation: float, loss: float, model: nn.Module) -> None:
+        now = (self.sign * validation, -loss)
+        if self.epoch is None or now >= (self.sign * self.validation, -self.loss):
+            self.epoch, self.validation, self.loss = epoch, validation, loss
             self.state = copy.deepcopy(model.state_dict())
+
+    def restore(self, model: nn.Module, splits: Splits, device: torch.device) -> None:
+        """Load the weights, and check that the model is that of the best epoch again.
+
+        Raises:
+            PluginError: it is not, because it has state that is not in its state dict.
+        """
+        load_state(model, self.state)
+        assert splits.validation is not None
+        loss = _validate(model, splits.validation, splits.task, device)[1]
+        if math.isclose(loss, self.loss, rel_tol=SAME_LOSS):
+            return
+        again = _validate(model, splits.validation, splits.task, device)[1]
+        if math.isclose(again, loss, rel_tol=SAME_LOSS):  # else it is random in evaluation mode
+            raise PluginError(
+                f"epoch {self.epoch} is the best on validation, but its weights give another "
+                f"validation loss when they are loaded again ({loss:.4g}, not {self.loss:.4g}): "
+                f"{what_is_missing(model)}"
+            )
 
 
 def _finish(
@@ -207,7 +279,7 @@ def _finish(
     _raise_if_nan(last, steps)
     value = last
     if not keeps_last:
-        model.load_state_dict(best.state)
+        best.restore(model, splits, device)
         value = evaluate(model, splits.test, task=task, device=device, meters=[confusion])
         _raise_if_nan(value, steps)
     metrics: dict[str, Any] = {

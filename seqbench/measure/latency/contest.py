@@ -52,14 +52,12 @@ class ContestCase:
 
     Args:
         label: its name in tables and messages.
-        subject: its trained model, with the first of ``weights``.
-        weights: one file per seed, relative to the run's folder; used by the processes in turn.
+        subjects: its trained models, one for each seed; used by the processes in turn.
     """
 
     id: str
     label: str
-    subject: TrainedModel
-    weights: tuple[str, ...]
+    subjects: tuple[TrainedModel, ...]
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ def run_contest(contest: Contest, open_worker: OpenWorker, notify: Notify) -> Co
         shutil.rmtree(contest.folder / f"{COMPILED}{met}", ignore_errors=True)
     measurements = {e.case.id: _measurements(e, met) for e in entrants}
     timed = {e.case.id: e.samples for e in entrants if e.failure is None}
-    rivals = {e.case.id: e.case.subject.data for e in entrants}
+    rivals = {e.case.id: e.case.subjects[0].data for e in entrants}
     comparisons = [replace(one, met=met) for one in compare_cases(timed, rivals)]
     return ContestResult(met, measurements, comparisons)
 
@@ -153,8 +151,7 @@ class _Entrant:
 
     def enter(self, number: int, place: float | None) -> None:
         """Start the next process and load the case in it."""
-        weights = self.case.weights[number % len(self.case.weights)]
-        subject = replace(self.case.subject, weights=weights)
+        subject = self.case.subjects[number % len(self.case.subjects)]
         compiled = f"{COMPILED}{self.met}/{self.case.id}"
         payload = TimingPayload(subject, self.contest.settings, place, compiled)
         log = f"logs/{self.case.id}-{self.contest.kind}.log"

@@ -57,7 +57,7 @@ def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, An
         start_training_process(device_for(payload.subject.device))
     if payload.compiled:
         _cache_compiled(context.workspace.run / payload.compiled)
-    subject = Subject(payload.subject, context.workspace)
+    subject = Subject(payload.subject, context.workspace, check=False)
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -67,6 +67,7 @@ def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, An
     cold: dict[str, float] = {}
     if not settings.training_step:
         cold = {**subject.cold, **_first_call(subject, min(settings.batch_sizes))}
+    subject.check()  # now that the first call is timed
     _reply(context, loaded={"cells": [cell.settings for cell in cells], "cold": cold})
     while not (request := context.receive()).get("stop"):
         if "warm_up" in request:

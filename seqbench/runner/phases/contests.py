@@ -30,15 +30,14 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class TrainedCase:
-    """A case with its trained weights, one file and one SHA-256 for each successful seed.
+    """A case with its trained models, one for each successful seed.
 
     Args:
-        digests: "" for weights that are not trained yet.
+        digests: SHA-256 of their weights; "" for weights that are not trained yet.
     """
 
     case: Case
-    subject: TrainedModel
-    weights: tuple[str, ...]
+    subjects: tuple[TrainedModel, ...]
     digests: tuple[str, ...]
 
 
@@ -101,7 +100,7 @@ def _contest(
         name,
         f"timing {what}{counted(len(group), 'case')} on {device}, interleaved",
         device=device,
-        cases=tuple(ContestCase(o.case.id, o.case.name, o.subject, o.weights) for o in group),
+        cases=tuple(ContestCase(o.case.id, o.case.name, o.subjects) for o in group),
         settings=settings,
         folder=run.folder.path.absolute(),
         cores=run.executor.cores,

@@ -82,8 +82,9 @@ def measure_cases(run: RunContext, trained: Sequence[TrialRecord]) -> None:
     """Measure cost and memory in parallel; then latency, with nothing else running."""
     requested = Requested.of(run, trained)
     ledgers = requested.ledgers
-    jobs = {missing.activity.id: missing.activity for missing in requested.missing_static()}
-    for outcome in run.do("memory", [job for job in requested.static if job.id in jobs]):
+    missing = {missing.activity.id for missing in requested.missing_static()}
+    jobs = [job for job in requested.static if job.id in missing]
+    for outcome in run.do("memory", jobs):
         ledgers[outcome.job.group].enter(job_key(outcome.job), _measurements(outcome, run))
     contests = requested.missing_contests()
     if contests:
@@ -105,8 +106,7 @@ def _trained_cases(run: RunContext, trained: Sequence[TrialRecord]) -> list[Trai
     return [
         TrainedCase(
             case,
-            _subject(case, records[0].weights),
-            tuple(record.weights for record in records),
+            tuple(_subject(case, record) for record in records),
             tuple(record.weights_sha256 for record in records),
         )
         for case in run.plan.cases
@@ -115,8 +115,15 @@ def _trained_cases(run: RunContext, trained: Sequence[TrialRecord]) -> list[Trai
     ]
 
 
-def _subject(case: Case, weights: str) -> TrainedModel:
-    return TrainedModel(case.model, prepared_file(case.dataset), case.device, weights, case.train)
+def _subject(case: Case, record: TrialRecord) -> TrainedModel:
+    return TrainedModel(
+        case.model,
+        prepared_file(case.dataset),
+        case.device,
+        weights=record.weights,
+        train=case.train,
+        answers=record.answers,
+    )
 
 
 def _static_jobs(trained: TrainedCase, run: RunContext) -> list[Job]:
@@ -136,7 +143,7 @@ def _static_jobs(trained: TrainedCase, run: RunContext) -> list[Job]:
         )
         for quantity in sorted(QUANTITIES.values(), key=lambda one: one.name)
         if quantity.requests
-        for key, payload in import_object(quantity.requests)(measure, trained.subject).items()
+        for key, payload in import_object(quantity.requests)(measure, trained.subjects[0]).items()
     ]
 
 

@@ -10,7 +10,7 @@ from typing import cast
 from seqbench.executors.base import Job
 from seqbench.measure.payloads import MetricPayload, TrainedModel
 from seqbench.plan.cases import Metric, Trial
-from seqbench.records import Score, TrialRecord
+from seqbench.records import Answers, Score, TrialRecord
 from seqbench.runner.context import RunContext, reason_with_limit
 from seqbench.runner.phases.prepare import Datasets
 from seqbench.runner.phases.train import log_file, training_job, weights_file, why_not_run
@@ -44,7 +44,7 @@ def score_trials(run: RunContext, trained: Sequence[TrialRecord], datasets: Data
         if problem is not None:
             impossible.add(problem.reason)
             continue
-        job = _scoring_job(trial, metric, run)
+        job = _scoring_job(trial, metric, record.answers, run)
         jobs.append(job)
         requested[job.id] = (record.id, metric)
     for reason in sorted(impossible):  # not recorded: a resume may succeed
@@ -60,10 +60,15 @@ def score_trials(run: RunContext, trained: Sequence[TrialRecord], datasets: Data
         run.folder.write_trial(records[name])
 
 
-def _scoring_job(trial: Trial, metric: Metric, run: RunContext) -> Job:
+def _scoring_job(trial: Trial, metric: Metric, answers: Answers | None, run: RunContext) -> Job:
     case, name = trial.case, f"{trial.id}-{metric.id}"
     subject = TrainedModel(
-        case.model, prepared_file(case.dataset), case.device, weights_file(trial.id), case.train
+        case.model,
+        prepared_file(case.dataset),
+        case.device,
+        weights=weights_file(trial.id),
+        train=case.train,
+        answers=answers,
     )
     training = training_job(trial, run)
     return dataclasses.replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from seqbench.errors import StoreError
 from seqbench.executors.base import Job, Outcome
@@ -110,19 +110,27 @@ def _record(trial: Trial, outcome: Outcome, replaced: Mapping[str, TrialRecord])
         outcome.status,
         outcome.reason,
         metric=result.get("metric", ""),
-        metrics=cast("Metrics", result["metrics"] if ok else dict(result)),
+        metrics=cast("Metrics", _metrics(outcome)),
         curve=tuple(result.get("curve", ())),
         started=outcome.started,
         seconds=outcome.seconds,
         weights=weights_file(trial.id) if ok else "",
         weights_sha256=result.get("weights_sha256", "") if ok else "",
         weights_stamp=tuple(result.get("weights_stamp", ())) if ok else (),
+        answers=result.get("answers") if ok else None,
         lines=outcome.lines,
         attempts=(*_attempts(replaced.get(trial.id)), *attempts),
         log=log_file(trial.id),
         source=result.get("source", "") if ok else "",
         version=result.get("version", "") if ok else "",
     )
+
+
+def _metrics(outcome: Outcome) -> dict[str, Any]:
+    """What a trial reports: its metrics, or the step at which it diverged."""
+    if outcome.status == "ok":
+        return dict(outcome.result["metrics"])
+    return dict(outcome.result) if outcome.status == "diverged" else {}
 
 
 def _attempts(record: TrialRecord | None) -> tuple[Attempt, ...]:

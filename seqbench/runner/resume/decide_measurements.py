@@ -54,10 +54,11 @@ def fingerprints_of(
 
 
 def _identity(job: Job) -> dict[str, Any]:
-    """What the figures of a job depend on, beside the weights: without the names of files."""
+    """What the figures of a job depend on, beside the weights: without the files of its subject."""
     payload = payload_to_json(job.payload)
     subject = payload.pop("subject", {})
-    known = {key: value for key, value in subject.items() if key not in ("data", "weights")}
+    files = ("data", "weights", "answers")
+    known = {key: value for key, value in subject.items() if key not in files}
     return {"id": job.group, **known, **payload}
 
 

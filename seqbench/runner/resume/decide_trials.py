@@ -14,7 +14,7 @@ from pathlib import Path
 from seqbench.plan.cases import Trial
 from seqbench.plan.expand import Plan
 from seqbench.records import TrialRecord
-from seqbench.runner.resume.moved import MOVED, moved_trials
+from seqbench.runner.resume.moved import MOVED, OUTDATED, moved_trials, outdated_trials
 from seqbench.store.files import stamp
 from seqbench.store.json_files import DamagedRecord
 from seqbench.store.run_folder import RunFolder
@@ -30,6 +30,7 @@ class Decision:
         earlier: the record of an earlier attempt that failed and is retried.
         expected_sha256: SHA-256 of the weights that retraining will reproduce; "" if unknown.
         moved: the earlier id of the trial, if a package has moved or changed since; else "".
+        outdated: the earlier id of the trial, if the protocol has changed since; else "".
     """
 
     trial: Trial
@@ -38,6 +39,7 @@ class Decision:
     earlier: TrialRecord | None = None
     expected_sha256: str = ""
     moved: str = ""
+    outdated: str = ""
 
 
 def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Decision]:
@@ -51,12 +53,14 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
     before = folder.plan_or_empty()
     planned = {trial["id"] for trial in before["trials"]}
     moved = {now: old for now, old in moved_trials(plan, before).items() if old in known}
+    outdated = {now: old for now, old in outdated_trials(plan, before).items() if old in known}
     records = {t.id: folder.trial(known[t.id]) for t in plan.trials if t.id in known}
     digests = _digests(folder.path, records.values())
     for trial in plan.trials:
         if trial.id not in known:
-            old = moved.get(trial.id, "")
-            yield Decision(trial, None, MOVED if old else _why_new(trial, planned), moved=old)
+            old = (moved.get(trial.id, ""), outdated.get(trial.id, ""))
+            why = MOVED if old[0] else OUTDATED if old[1] else _why_new(trial, planned)
+            yield Decision(trial, None, why, moved=old[0], outdated=old[1])
             continue
         record = records[trial.id]
         why = _why_again(record, digests.get(trial.id), retry_failed)
@@ -68,7 +72,8 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
         if record is not None and not why:
             hint = "" if record.status == "ok" else " (retry with --retry-failed)"
             done = f"{record.status.replace('_', ' ')}{hint}"
-            yield Decision(trial, record, done, moved=moved.get(trial.id, ""))
+            old = (moved.get(trial.id, ""), outdated.get(trial.id, ""))
+            yield Decision(trial, record, done, moved=old[0], outdated=old[1])
         else:
             failed = record is not None and record.status not in ("ok", "skipped")
             sha256 = record.weights_sha256 if record is not None and record.source == source else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from seqbench.records import CaseRecord, TrialRecord
 from seqbench.runner.resume.can_resume import check_resumable
 from seqbench.runner.resume.decide_trials import Decision, decide
-from seqbench.runner.resume.moved import moved_line
+from seqbench.runner.resume.moved import moved_line, outdated_line
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import Selection
 
@@ -57,6 +57,7 @@ class Earlier:
         decisions: whether each trial runs, and why.
         moved: trials that run again, or already have, because a package has moved or changed: their
             earlier ids, by their new ids.
+        outdated: the same of trials that run again because the protocol has changed.
     """
 
     kept: Mapping[str, TrialRecord] = field(default_factory=dict)
@@ -66,6 +67,7 @@ class Earlier:
     noted: Mapping[str, Any] = field(default_factory=dict)
     decisions: Sequence[Decision] = ()
     moved: Mapping[str, str] = field(default_factory=dict)
+    outdated: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_earlier(
@@ -79,9 +81,12 @@ def read_earlier(
     folder = resume.folder
     check_resumable(folder, plan, selection, environment)
     decisions = list(decide(plan, folder, retry_failed=resume.retry_failed))
-    again = sum(bool(one.moved) and one.record is None for one in decisions)
-    if again:
-        warnings.warn(moved_line(folder, again, len(folder.trial_files())), stacklevel=2)
+    again = [one for one in decisions if one.record is None]
+    recorded = len(folder.trial_files())
+    if moved := sum(bool(one.moved) for one in again):
+        warnings.warn(moved_line(folder, moved, recorded), stacklevel=2)
+    if outdated := sum(bool(one.outdated) for one in again):
+        warnings.warn(outdated_line(folder, outdated, recorded), stacklevel=2)
     return Earlier(
         kept={one.trial.id: one.record for one in decisions if one.record is not None},
         replaced={one.trial.id: one.earlier for one in decisions if one.earlier is not None},
@@ -90,4 +95,5 @@ def read_earlier(
         noted={name: value for name, value in folder.environment().items() if name in NOTED},
         decisions=decisions,
         moved={one.trial.id: one.moved for one in decisions if one.moved},
+        outdated={one.trial.id: one.outdated for one in decisions if one.outdated},
     )

@@ -1,8 +1,10 @@
-"""Trials that run again, under new ids, because a package has moved or changed."""
+"""Trials that run again, under new ids, because a package has moved or changed, or because
+seqbench's protocol has.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from seqbench.plan.cases import Case
@@ -14,6 +16,8 @@ from seqbench.store.stored_plan import StoredCase, StoredPlan
 
 #: Why such a trial is run again.
 MOVED = "its model or dataset comes from a package that has moved or changed"
+
+OUTDATED = "it was run with an earlier protocol of seqbench"
 
 #: The parts of a case's id that describe the origin of its model or dataset, as keys of JSON.
 ORIGIN = ("target", "distribution", "version", "source")
@@ -28,13 +32,30 @@ def moved_trials(plan: Plan, before: StoredPlan) -> dict[str, str]:
     Args:
         before: the earlier plan.
     """
+    return _recognized(plan, before, before.get("moved", {}), _has_moved)
+
+
+def outdated_trials(plan: Plan, before: StoredPlan) -> dict[str, str]:
+    """The trials of ``plan`` that an earlier plan has under other ids although nothing else has
+    changed, so that the version of the protocol must have, or whenever that plan says so: their
+    earlier ids, by their new ids.
+    """
+    return _recognized(plan, before, before.get("outdated", {}), _is_outdated)
+
+
+def _recognized(
+    plan: Plan,
+    before: StoredPlan,
+    known: Mapping[str, str],
+    differs: Callable[[Case, StoredCase], bool],
+) -> dict[str, str]:
     cases = {_name(case): case for case in before["cases"]}
     ids = {(one["case"], one["seed"]): one["id"] for one in before["trials"]}
-    found = dict(before.get("moved", {}))
+    found = dict(known)
     for trial in plan.trials:
         case = trial.case
         earlier = cases.get((case.label, case.dataset_label or case.dataset.name, case.device))
-        if earlier is not None and _has_moved(case, earlier):
+        if earlier is not None and differs(case, earlier):
             same = ids.get((earlier["id"], trial.seed))
             found |= {trial.id: same} if same else {}
     planned = {trial.id for trial in plan.trials}
@@ -47,10 +68,24 @@ def _name(case: StoredCase) -> tuple[str, str, str]:
 
 def _has_moved(case: Case, before: StoredCase) -> bool:
     """Whether a case differs from an earlier one in the origin of its model or dataset alone."""
+    return _same_settings(case, before) and not _same_origins(case, before)
+
+
+def _is_outdated(case: Case, before: StoredCase) -> bool:
+    """Whether a case has another id than an earlier one, but differs in nothing that it names."""
+    same = _same_settings(case, before) and _same_origins(case, before)
+    return same and case.id != before["id"]
+
+
+def _same_settings(case: Case, before: StoredCase) -> bool:
     now = (to_json(case.model), to_json(case.dataset))
     earlier = (before["model"], before["dataset"])
-    same = _settings(now, case.train) == _settings(earlier, before["train"])
-    return same and _origins(now) != _origins(earlier)
+    return _settings(now, case.train) == _settings(earlier, before["train"])
+
+
+def _same_origins(case: Case, before: StoredCase) -> bool:
+    now = (to_json(case.model), to_json(case.dataset))
+    return _origins(now) == _origins((before["model"], before["dataset"]))
 
 
 def _settings(choices: Iterable[Mapping[str, Any]], train: Mapping[str, Any]) -> str:
@@ -70,11 +105,19 @@ def moved_line(folder: RunFolder, moved: int, recorded: int) -> str:
     )
 
 
+def outdated_line(folder: RunFolder, outdated: int, recorded: int) -> str:
+    """The warning about trials of an earlier protocol."""
+    return (
+        f"{folder.path}: {outdated} of its {recorded} trials were run with an earlier protocol of "
+        "seqbench, so their figures are not comparable with new ones; they run again"
+    )
+
+
 def compare_weights(moved: Mapping[str, str], folder: RunFolder) -> Iterator[str]:
     """One line for each trial that has run again: whether its weights are the same as before.
 
     Args:
-        moved: the result of :func:`moved_trials`.
+        moved: the results of :func:`moved_trials` and :func:`outdated_trials`.
     """
     for now, before in moved.items():
         paths = [folder.path / "trials" / f"{name}.json" for name in (now, before)]

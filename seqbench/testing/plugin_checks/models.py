@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.devices.registry import device_for
-from seqbench.errors import reason_of
+from seqbench.errors import PluginError, reason_of
 from seqbench.testing.plugin_checks.answers import (
     NO_VALUES,
     answer,
@@ -32,6 +32,13 @@ from seqbench.testing.plugin_checks.declaring import declares_lightly
 from seqbench.testing.plugin_checks.learning import learns
 from seqbench.testing.plugin_checks.results import Check, No, Skipped, Violation
 from seqbench.training.stepping import can_step, run_steps
+from seqbench.training.weights import (
+    check_savable,
+    load_weights,
+    save_weights,
+    state_outside,
+    what_is_missing,
+)
 
 OTHER_LENGTHS = (1, 2, LENGTH + 1, 3 * LENGTH)
 
@@ -264,20 +271,23 @@ def _device(candidate: Candidate) -> str:
 
 
 def _weights(candidate: Candidate) -> None:
-    from safetensors.torch import load_model, save_model
-
     for kind, task in candidate.tasks():
         model, other = (candidate.model(task, seed).cpu() for seed in (0, 1))
+        try:
+            check_savable(model, candidate.choice)
+        except PluginError as error:
+            raise Violation("a state dict of dense tensors", str(error), kind) from error
         x = candidate.inputs(task).cpu()
         with tempfile.TemporaryDirectory() as folder:
-            path = str(Path(folder) / "weights.safetensors")
-            save_model(model, path)
-            load_model(other, path)
+            path = Path(folder) / "weights.safetensors"
+            save_weights(model, path)
+            load_weights(other, path)
         by = apart(answer(model, x), answer(other, x), rtol=0, atol=0)
+        outside = state_outside(model)
         if by:
             raise Violation(
                 "the same answers from a new model with the saved weights",
-                f"answers differ by {by}: some state is neither a parameter nor a buffer",
+                f"answers differ by {by}: {what_is_missing(other, outside)}",
                 f"{kind}, {example(x)}",
             )
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_model
 
 from seqbench.errors import WorkerError
 from seqbench.executors.base import Job, Listener
@@ -20,6 +19,7 @@ from seqbench.plugins.choice import Choice
 from seqbench.records import Comparison
 from seqbench.training.data import open_splits, prepare_dataset
 from seqbench.training.model import build_model
+from seqbench.training.weights import save_weights
 from seqbench.version import __version__
 from seqbench.workers.context import Workspace
 from seqbench.workers.conversation import Conversation
@@ -78,7 +78,7 @@ class Rig:
         self.subjects += 1
         weights = f"{self.subjects}.safetensors"
         torch.manual_seed(0)
-        save_model(build_model(model, self.task), str(self.folder / weights))
+        save_weights(build_model(model, self.task), self.folder / weights)
         return TrainedModel(model, self.data, self.device, weights, TRAIN)
 
     def run_jobs(self, function: str, *payloads: Any) -> list[Any]:
@@ -133,10 +133,7 @@ class Rig:
             "selftest",
             "selftest",
             device=self.device,
-            cases=tuple(
-                ContestCase(case, name, subjects[name], (subjects[name].weights,))
-                for case, name in names.items()
-            ),
+            cases=tuple(ContestCase(case, name, (subjects[name],)) for case, name in names.items()),
             settings=settings,
             folder=self.folder,
             cores=self.executor.cores,
