@@ -8,6 +8,7 @@
     │   └── UnknownName           a model or dataset that no working plugin offers (exit code 2)
     ├── PluginError               a plugin breaks its contract
     ├── DataError                 a dataset is unavailable, or does not match its declaration
+    │   └── NotPrepared           a prepared dataset is missing from the cache, or damaged
     ├── StoreError                a run folder cannot be read or written
     ├── WorkerError               a worker process cannot be started
     ├── DeviceError               a device does not support an operation
@@ -71,6 +72,10 @@ class PluginError(SeqbenchError):
 
 class DataError(SeqbenchError):
     """A dataset is unavailable, or does not match its declaration."""
+
+
+class NotPrepared(DataError):
+    """A prepared dataset is missing from the cache, or damaged; it can be prepared again."""
 
 
 class StoreError(SeqbenchError):

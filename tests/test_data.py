@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import shutil
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
 import torch
+from conftest import install_encoder
+from small_runs import start, wait_for
 
 from seqbench import DataContext, Splits, Task
 from seqbench.errors import DataError, PluginError
@@ -323,3 +329,51 @@ def test_cache_dir(monkeypatch: Any, tmp_path: Path) -> None:
     assert cache_dir() == tmp_path
     monkeypatch.setenv("SEQBENCH_CACHE", "")
     assert "seqbench" in str(cache_dir())
+
+
+SLOW = """
+    import time
+    import torch
+
+    class Slow(torch.nn.Linear):
+        def forward(self, x):
+            time.sleep(0.05 * self.training)
+            return super().forward(x)
+    """
+SLOW_SUITE = """
+    name: small
+    datasets: [{parity: {length: 4, train_size: 40, validation_size: 10, test_size: 10}}]
+    models: [slow]
+    train: {epochs: 2, batch_size: 10}
+    seeds: 6
+    metrics: [cross_entropy]
+    measure: {latency: {batch_sizes: [1], budget: 100ms, processes: 3, warm_up: 1ms}}
+    """
+
+
+def any_file(folder: Path, pattern: str) -> bool:
+    return any(folder.glob(pattern))
+
+
+def test_a_cache_that_is_deleted_during_a_run_is_prepared_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While seeds train, and while latency is measured: everything succeeds."""
+    cache, site = tmp_path / "cache", tmp_path / "site"
+    monkeypatch.setenv("SEQBENCH_CACHE", str(cache))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    install_encoder(site, "slow", "Slow", SLOW)
+    (tmp_path / "small.yaml").write_text(textwrap.dedent(SLOW_SUITE))
+    process = start(tmp_path, "--json")
+    for pattern in ("trials/*.json", "samples/*.unfinished.json.gz"):
+        wait_for(partial(any_file, tmp_path, f"results/*/*/{pattern}"), process)
+        shutil.rmtree(cache)
+    stdout, stderr = process.communicate(timeout=240)
+    assert process.returncode == 0, stderr
+    document = json.loads(stdout)
+    assert [trial["status"] for trial in document["trials"]] == ["ok"] * 6
+    assert document["cases"][0]["reason"] == ""
+    assert document["cases"][0]["latency"]
+    again = f"{cache}: the prepared data of parity disappeared during the run; preparing it again"
+    assert stderr.count(again) == 2
+    assert "no such file" not in stderr

@@ -59,14 +59,24 @@ class RunContext:
         """
         return int(self.environment["cores"])
 
-    def do(self, phase: str, jobs: Sequence[Job]) -> Iterable[Outcome]:
-        """Run the jobs of a phase, with progress and a line in the run's log for each."""
+    def do(
+        self, phase: str, jobs: Sequence[Job], not_prepared: list[Outcome] | None = None
+    ) -> Iterable[Outcome]:
+        """Run the jobs of a phase, with progress and a line in the run's log for each.
+
+        Args:
+            not_prepared: receives, instead of the caller, the outcomes of jobs whose dataset has
+                disappeared from the cache.
+        """
         if not jobs:
             return
         self.begin(phase, jobs)
         listener = replace(self.progress, received=self.received)
         with closing(self.executor.run(jobs, self.workspace, listener)) as outcomes:  # type: ignore[type-var]
             for outcome in outcomes:
+                if not_prepared is not None and outcome.result.get("not_prepared"):
+                    not_prepared.append(outcome)
+                    continue
                 yield outcome
                 self.end(outcome)  # once its record is written: an interrupt may come in between
 

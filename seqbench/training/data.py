@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqbench.errors import DataError, PluginError
+from seqbench.errors import DataError, NotPrepared, PluginError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.loading import check_call, load_object
 from seqbench.records import fingerprint
@@ -132,7 +132,7 @@ def open_splits(path: Path) -> Splits:
     """Map the splits of a prepared file into memory; pages are read on first use and shared.
 
     Raises:
-        DataError: the file does not exist, or is damaged; a damaged file is renamed to
+        NotPrepared: the file does not exist, or is damaged; a damaged file is renamed to
             ``….corrupt``.
     """
     from safetensors import SafetensorError, safe_open
@@ -148,11 +148,11 @@ def open_splits(path: Path) -> Splits:
         }
         return Splits(task, **pairs)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run again to prepare the dataset") from None
+        raise NotPrepared(f"{path}: no such file; run again to prepare the dataset") from None
     except (SafetensorError, OSError, ValueError, TypeError, LookupError) as error:
         moved = _set_aside(path)
         reason = " ".join(str(error).split())
-        raise DataError(
+        raise NotPrepared(
             f"{path}: the prepared dataset is damaged ({reason}) and was {moved}; "
             "run again to recreate it"
         ) from error

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from seqbench.devices.registry import use_full_precision
-from seqbench.errors import Diverged, StoreError, reason_of, status_of
+from seqbench.errors import Diverged, NotPrepared, StoreError, reason_of, status_of
 from seqbench.plugins.loading import import_object
 from seqbench.workers.channel import Channel
 from seqbench.workers.context import JobContext
@@ -62,6 +62,8 @@ def _call(assignment: Assignment, channel: Channel) -> dict[str, Any]:
         return {"status": "diverged", "reason": str(error), "result": result}
     except StoreError as error:  # not the job's fault
         return {"status": "failed", "reason": reason_of(error), "result": {"unwritten": True}}
+    except NotPrepared as error:  # the runner can prepare the dataset again
+        return {"status": "failed", "reason": reason_of(error), "result": {"not_prepared": True}}
     except BaseException as error:  # a plugin may even call sys.exit()
         traceback.print_exc()
         return {"status": status_of(error), "reason": reason_of(error), "result": None}

@@ -12,7 +12,7 @@ import contextlib
 import random
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,10 +34,17 @@ COMPILED = "samples/.compiled-"
 
 Notify = Callable[[Mapping[str, Any]], None]
 
+#: Prepares the datasets of cases again, given their ids.
+PrepareAgain = Callable[[Collection[str]], None]
+
 #: Types of the parts of a timing worker's replies (see :func:`.sampler.answer_requests`).
 REPLIES: Mapping[str, type] = {
     "loaded": dict, "ready": list, "ns": list, "samples": int, "seconds": float
 }  # fmt: skip
+
+
+class _DataLost(CaseFailure):
+    """The prepared dataset of a case has disappeared."""
 
 
 class OpenWorker(Protocol):
@@ -103,16 +110,25 @@ class ContestResult:
     comparisons: Sequence[Comparison]
 
 
-def run_contest(contest: Contest, open_worker: OpenWorker, notify: Notify) -> ContestResult:
+def run_contest(
+    contest: Contest,
+    open_worker: OpenWorker,
+    notify: Notify,
+    *,
+    prepare_again: PrepareAgain = lambda cases: None,
+) -> ContestResult:
     """Measure latency and throughput of every case, and compare the cases.
 
     Args:
         notify: called with progress, and with ``out``, ``status`` and ``reason`` if a case fails.
+        prepare_again: called if the dataset of cases has disappeared from the cache.
 
     Raises:
         StoreError: the run's folder was deleted.
     """
-    entrants = [_Entrant(case, contest, open_worker, notify) for case in contest.cases]
+    entrants = [
+        _Entrant(case, contest, open_worker, notify, prepare_again) for case in contest.cases
+    ]
     met, done = _resume(entrants, contest.checkpoint)
     settings = contest.settings
     try:
@@ -139,10 +155,15 @@ class _Entrant:
     """One case in the contest: its current process, and all samples so far."""
 
     def __init__(
-        self, case: ContestCase, contest: Contest, open_worker: OpenWorker, notify: Notify
+        self,
+        case: ContestCase,
+        contest: Contest,
+        open_worker: OpenWorker,
+        notify: Notify,
+        prepare_again: PrepareAgain,
     ):
         self.case, self.contest, self.notify = case, contest, notify
-        self.open_worker = open_worker
+        self.open_worker, self.prepare_again = open_worker, prepare_again
         self.met = ""
         self.worker: _TimingWorker | None = None
         self.ready: list[Mapping[str, Any]] = []
@@ -154,6 +175,16 @@ class _Entrant:
         subject = self.case.subjects[number % len(self.case.subjects)]
         compiled = f"{COMPILED}{self.met}/{self.case.id}"
         payload = TimingPayload(subject, self.contest.settings, place, compiled)
+        try:
+            loaded = self._load(payload)
+        except _DataLost:
+            self.end()
+            self.prepare_again([self.case.id])
+            loaded = self._load(payload)
+        self.samples.add_process(loaded["cells"], loaded["cold"])
+
+    def _load(self, payload: TimingPayload) -> dict[str, Any]:
+        """Start a worker and load the case in it; returns the cells and the cold figures."""
         log = f"logs/{self.case.id}-{self.contest.kind}.log"
         try:
             with interrupts_wait():
@@ -161,8 +192,8 @@ class _Entrant:
                 self.worker = _TimingWorker(conversation, self.contest.limit)
         except WorkerError as error:
             raise CaseFailure(str(error), "crashed") from error
-        loaded = self.worker.answer("loaded")["loaded"]
-        self.samples.add_process(loaded["cells"], loaded["cold"])
+        loaded: dict[str, Any] = self.worker.answer("loaded")["loaded"]
+        return loaded
 
     def request_warm_up(self) -> None:
         """Request the warm-up without waiting; :meth:`await_warm_up` receives the reply."""
@@ -224,7 +255,8 @@ class _TimingWorker:
         except EOFError:
             raise CaseFailure(self._conversation.ending(), "crashed") from None
         if done is not None:
-            raise CaseFailure(done["reason"], done["status"])
+            lost = (done["result"] or {}).get("not_prepared")
+            raise (_DataLost if lost else CaseFailure)(done["reason"], done["status"])
         answered: dict[str, Any] = reply
         return answered
 

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from seqbench.executors.base import Job, Outcome, utc_now
 from seqbench.machine import other_runs
@@ -17,6 +18,7 @@ from seqbench.plan.cases import Case
 from seqbench.records import fingerprint
 from seqbench.report.text import counted
 from seqbench.runner.context import RunContext
+from seqbench.runner.phases.prepare import prepare_again
 from seqbench.runner.resume.decide_measurements import Ledger
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.keys import Latency
@@ -144,6 +146,7 @@ def time_cases(
             contest,
             _Opener(contest, run),
             lambda message, activity=activity: run.received(activity, message),  # type: ignore[misc]
+            prepare_again=partial(prepare_again, run),
         )
         for case, found in result.measurements.items():
             ledgers[case].enter(contest.id, found, met=result.met)

@@ -22,6 +22,7 @@ from seqbench.runner.phases.contests import (
     why_time,
 )
 from seqbench.runner.phases.machine import diagnose_machine
+from seqbench.runner.phases.prepare import do_with_datasets
 from seqbench.runner.resume.decide_measurements import Ledger, Missing, fingerprints_of, job_key
 from seqbench.training.data import prepared_file
 
@@ -84,7 +85,7 @@ def measure_cases(run: RunContext, trained: Sequence[TrialRecord]) -> None:
     ledgers = requested.ledgers
     missing = {missing.activity.id for missing in requested.missing_static()}
     jobs = [job for job in requested.static if job.id in missing]
-    for outcome in run.do("memory", jobs):
+    for outcome in do_with_datasets(run, "memory", jobs):
         ledgers[outcome.job.group].enter(job_key(outcome.job), _measurements(outcome, run))
     contests = requested.missing_contests()
     if contests:

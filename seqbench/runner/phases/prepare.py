@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seqbench.executors.base import Job, Outcome
+from seqbench.plan.cases import Case
 from seqbench.plugins.choice import Choice
-from seqbench.runner.context import RunContext
+from seqbench.runner.context import Progress, RunContext
 from seqbench.training.data import is_prepared, prepared_file
 from seqbench.training.job import PreparePayload
 
@@ -29,7 +31,44 @@ class Datasets:
 
 def prepare_datasets(run: RunContext) -> Datasets:
     """Prepare every dataset of the plan that is not in the cache yet."""
-    distinct = {prepared_file(case.dataset): case for case in run.plan.cases}
+    return _prepare(run, run.plan.cases)
+
+
+def do_with_datasets(run: RunContext, phase: str, jobs: Sequence[Job]) -> Iterable[Outcome]:
+    """Run jobs that read the dataset of their case, which is the job's ``group``. If it has
+    disappeared from the cache since it was prepared, it is prepared again, and the jobs that missed
+    it run again, once.
+    """
+    missed: list[Outcome] = []
+    yield from run.do(phase, jobs, not_prepared=missed)
+    if missed:
+        prepare_again(run, {outcome.job.group for outcome in missed})
+        again = {outcome.job.id for outcome in missed}
+        yield from run.do(phase, [job for job in jobs if job.id in again])
+
+
+def prepare_again(run: RunContext, cases: Collection[str]) -> None:
+    """Prepare the datasets of some cases again, if they have disappeared from the cache.
+
+    Args:
+        cases: ids of cases whose datasets have been available in this run.
+    """
+    found = [case for case in run.plan.cases if case.id in cases]
+    lost = {c.dataset_label for c in found if not is_prepared(c.dataset, run.workspace.cache)}
+    if lost:
+        line = (
+            f"{run.workspace.cache}: the prepared data of {', '.join(sorted(lost))} disappeared "
+            "during the run; preparing it again"
+        )
+        run.folder.log(line)
+        warnings.warn(line, stacklevel=2)
+        quiet = replace(run, progress=Progress())  # another phase is being shown
+        for reason in _prepare(quiet, found).problems.values():
+            warnings.warn(f"cannot be prepared again: {reason}", stacklevel=2)
+
+
+def _prepare(run: RunContext, cases: Iterable[Case]) -> Datasets:
+    distinct = {prepared_file(case.dataset): case for case in cases}
     jobs = [
         Job(
             file,

@@ -12,7 +12,7 @@ from seqbench.measure.payloads import MetricPayload, TrainedModel
 from seqbench.plan.cases import Metric, Trial
 from seqbench.records import Answers, Score, TrialRecord
 from seqbench.runner.context import RunContext, reason_with_limit
-from seqbench.runner.phases.prepare import Datasets
+from seqbench.runner.phases.prepare import Datasets, do_with_datasets
 from seqbench.runner.phases.train import log_file, training_job, weights_file, why_not_run
 from seqbench.training.data import prepared_file
 
@@ -49,7 +49,7 @@ def score_trials(run: RunContext, trained: Sequence[TrialRecord], datasets: Data
         requested[job.id] = (record.id, metric)
     for reason in sorted(impossible):  # not recorded: a resume may succeed
         warnings.warn(f"not all metrics could be computed: {reason}", stacklevel=2)
-    for outcome in run.do("score", jobs):
+    for outcome in do_with_datasets(run, "score", jobs):
         name, metric = requested[outcome.job.id]
         score = outcome.result
         if outcome.status != "ok":

@@ -11,7 +11,7 @@ from seqbench.executors.base import Job, Outcome
 from seqbench.plan.cases import Trial
 from seqbench.records import Attempt, Metrics, TrialRecord
 from seqbench.runner.context import RunContext, reason_with_limit
-from seqbench.runner.phases.prepare import Datasets
+from seqbench.runner.phases.prepare import Datasets, do_with_datasets
 from seqbench.training.data import prepared_file
 from seqbench.training.job import TrainPayload
 
@@ -29,7 +29,7 @@ def train_trials(run: RunContext, datasets: Datasets) -> list[TrialRecord]:
             continue
         trials[trial.id] = trial
         jobs.append(training_job(trial, run))
-    for outcome in run.do("train", jobs):
+    for outcome in do_with_datasets(run, "train", jobs):
         if outcome.result.get("unwritten"):  # the results folder is not writable
             raise StoreError(outcome.reason)
         explained = dataclasses.replace(outcome, reason=_reason(outcome, run))
