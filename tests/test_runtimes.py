@@ -133,7 +133,7 @@ def test_a_suite_with_runtimes_of_a_plugin(
     assert why.keys() == {*asked} - {"eager", "exported"}
     assert "runtime 'wrong' of acme 1.0: the answer differs" in why["wrong"]
     assert "runtime 'acme:sick' of acme 1.0: RuntimeError: not today" in why["acme:sick"]
-    assert "reversed inputs: the answer differs" in why["repeats"]
+    assert "other inputs: the answer differs" in why["repeats"]
     assert "runtime 'halves' of acme 1.0: the answer differs" in why["halves"]
     assert "the answer is list, not a tensor" in why["listed"]
     assert "unknown fact 'status'; available: first_call_s, graph_breaks" in why["misnamed"]
