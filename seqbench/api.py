@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seqbench.executors.registry import make_executor
 from seqbench.runner.start import Request, start_run
+from seqbench.store.places import expanded
 from seqbench.suite.files import read_suite
 from seqbench.suite.selection import Selection
 from seqbench.suite.shipped import find_suite
@@ -48,7 +49,8 @@ def run(
         UsageError: there is no shipped suite of that name.
         SuiteError: the suite is not valid. Trials that fail are results, not exceptions.
     """
-    data_dir = data_dir or os.environ.get("SEQBENCH_DATA")
+    if not data_dir and os.environ.get("SEQBENCH_DATA"):
+        data_dir = expanded(os.environ["SEQBENCH_DATA"], "SEQBENCH_DATA")
     selection = Selection(
         overrides=_list(overrides),
         models=_list(models),

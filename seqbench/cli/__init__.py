@@ -20,6 +20,7 @@ from seqbench.cli.run import run
 from seqbench.cli.runs import list_runs
 from seqbench.cli.selftest import selftest
 from seqbench.cli.show import show
+from seqbench.cli.streams import OutputError, drop_output, finish_streams, set_up_streams
 from seqbench.cli.suites import schema, suites, validate
 from seqbench.cli.terminal import wrapped
 from seqbench.errors import SeqbenchError, UsageError, check_system
@@ -53,6 +54,9 @@ def cli(debug: bool, without: tuple[str, ...], strict: bool) -> None:
 
     Completion: eval "$(_SEQBENCH_COMPLETE=bash_source seqbench)" (or zsh_source, fish_source).
     """
+    from seqbench.plugins.metadata import tolerate_broken_metadata
+
+    tolerate_broken_metadata()
     if without:
         before = os.environ.get("SEQBENCH_DISABLE_PLUGINS", "")
         os.environ["SEQBENCH_DISABLE_PLUGINS"] = ",".join([*filter(None, [before]), *without])
@@ -71,12 +75,25 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command line and exit: 0 success, 1 failure, 2 usage error, 130 interrupted."""
+    set_up_streams()
     gc.set_threshold(50_000)  # ten thousand records have no cycles: collect rarely
     warnings.showwarning = _print_warning  # type: ignore[assignment]
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
+    try:
+        code = _exit_code()
+        finish_streams()
+    except OutputError as error:
+        _print_error(f"cannot write to the standard output: {error.strerror}")
+        drop_output()
+        code = FAILED
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the command line. Raises OutputError."""
     try:
         check_system()
         code = cli.main(prog_name="seqbench", standalone_mode=False)
@@ -95,10 +112,20 @@ def main() -> None:
         _print_error(str(error))
         if error.hint:
             click.echo(error.hint, err=True)
-    except BrokenPipeError:  # `seqbench show | head`
-        sys.stderr.close()
+    except FileNotFoundError:
+        if _working_folder_exists():
+            raise
+        _print_error("the working folder no longer exists; change to another one")
         code = FAILED
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
+
+
+def _working_folder_exists() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -101,6 +101,8 @@ def plugins() -> None:
         console().print(table)
     else:
         click.echo("no plugins found, not even the built-in ones: install seqbench with pip")
+    for line in registry.unreadable:
+        console().print(_plain(f"ignored, as its metadata is broken: {line}"), soft_wrap=True)
 
 
 def _print_kind(kind: str) -> None:

@@ -7,11 +7,12 @@ from typing import Literal
 
 import click
 
+from seqbench.cli.options import Place
 from seqbench.errors import UsageError
 
 OUT = click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(path_type=Path, file_okay=False),
     default=Path(),
     help="Folder to write to. Default: the current one.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,20 @@ from seqbench.errors import UsageError
 
 if TYPE_CHECKING:
     from seqbench.suite.selection import Selection
+
+
+class Place(click.Path):
+    """A file or folder to use; ``~`` is expanded, as a shell does not do in ``--out=~/results``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See :class:`click.ParamType`. Raises UsageError."""
+        from seqbench.store.places import expanded
+
+        named = param.opts[0] if param else "path"
+        if param and param.envvar and value == os.environ.get(str(param.envvar)):
+            named = str(param.envvar)
+        return super().convert(expanded(value, named), param, ctx)
+
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -33,7 +48,7 @@ SUITE = click.argument("suite", callback=_suite_file, shell_complete=complete.su
 
 OUT = click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(path_type=Path, file_okay=False),
     default=Path("results"),
     show_default=True,
     help="Folder of all runs.",
@@ -41,7 +56,7 @@ OUT = click.option(
 
 DATA_DIR = click.option(
     "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=Place(path_type=Path, file_okay=False, exists=True),
     envvar="SEQBENCH_DATA",
     show_envvar=True,
     help="Folder that already has the datasets.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from seqbench.cli.plan import planned, previewed, print_plan, print_preview
 from seqbench.cli.show import print_document
 from seqbench.cli.terminal import console
 from seqbench.errors import StoreError, UsageError
+from seqbench.report.text import command_line
 
 if TYPE_CHECKING:
     from seqbench.runner.start import Request
@@ -110,7 +110,8 @@ def _run(
             )
     except KeyboardInterrupt:
         if folders:
-            print_document(Run.open(folders[0].path).document, as_json=as_json)
+            document = Run.open(folders[0].path).document
+            print_document(document, as_json=as_json, resume=False)
             click.echo(f"resume with: {_command(folders[0].path)}", err=True)
         raise
     except StoreError as error:
@@ -157,4 +158,4 @@ def _command(folder: Path, *more: str) -> str:
         named = given[place + 1 : place + 2]
         has_value = bool(named) and not named[0].startswith("-")
         del given[place : place + (2 if has_value else 1)]
-    return shlex.join(["seqbench", *given, "--resume", str(folder), *more])
+    return command_line(["seqbench", *given, "--resume", str(folder), *more])

@@ -29,6 +29,7 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
     """
     from tempfile import TemporaryDirectory
 
+    Path.cwd()  # libraries of torch end a process whose working folder was deleted
     from seqbench.devices.registry import available_devices
     from seqbench.errors import WorkerError
     from seqbench.plugins.discovery import load_plugins

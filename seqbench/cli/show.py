@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seqbench.cli import complete
-from seqbench.cli.options import OUT
+from seqbench.cli.options import OUT, Place
 from seqbench.cli.terminal import console
 from seqbench.errors import UnknownName, UsageError
 from seqbench.types import FORMATS
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--svg",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Place(path_type=Path, dir_okay=False),
     help="Write the tables as an SVG image instead.",
 )
 @click.option("--memory", is_flag=True, help="Show the memory breakdown instead.")
@@ -67,6 +67,8 @@ def show(
             f"{' and '.join(chosen)} cannot be combined: choose one view; "
             "--format json has everything"
         )
+    if svg is not None:
+        _check_svg(svg)
     report = None if form in FORMATS else _report(form)
     document = Run.open(find_run(out, run)).document
     if svg:
@@ -93,8 +95,12 @@ def show(
         print_document(document, as_json=form == "json")
 
 
-def print_document(document: Document, *, as_json: bool) -> None:
-    """Print a run's tables, or its document as JSON."""
+def print_document(document: Document, *, as_json: bool, resume: bool = True) -> None:
+    """Print a run's tables, or its document as JSON.
+
+    Args:
+        resume: whether the tables show how to resume a run that did not finish.
+    """
     if as_json:
         from seqbench.report.exports.json import write_json
 
@@ -102,7 +108,15 @@ def print_document(document: Document, *, as_json: bool) -> None:
         return
     from seqbench.report.terminal.report import print_report
 
-    print_report(document, console())
+    print_report(document, console(), resume=resume)
+
+
+def _check_svg(path: Path) -> None:
+    """Raise UsageError if the file of ``--svg`` has another format, or no folder."""
+    if path.suffix.lower() != ".svg":
+        raise UsageError(f"--svg {path}: writes SVG only; name a file that ends in .svg")
+    if not path.parent.is_dir():
+        raise UsageError(f"--svg {path}: the folder {path.parent} does not exist")
 
 
 def _report(form: str) -> Choice:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import sys
@@ -38,10 +37,7 @@ def console(*, stderr: bool = False) -> Console:
     """
     from rich.console import Console
 
-    stream = sys.stderr if stderr else sys.stdout
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="replace")  # an ASCII terminal shows "?" for "±"
-    plain = not stream.isatty()
+    plain = not (sys.stderr if stderr else sys.stdout).isatty()
     width = PLAIN_WIDTH if plain and "COLUMNS" not in os.environ else None
     return Console(
         stderr=stderr,

@@ -62,8 +62,8 @@ def describe_environment() -> dict[str, Any]:
 def _version(distribution: str) -> str | None:
     try:
         return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    except (importlib.metadata.PackageNotFoundError, ValueError, TypeError, KeyError):
+        return None  # not installed, or its metadata is broken
 
 
 def _memory_limit() -> str | None:

@@ -24,7 +24,7 @@ class Mark:
         self._file, self._met = file, False
         if file is not None:
             self._met = not _lock(file, fcntl.LOCK_EX)
-            if self._met:
+            if self._met and file.writable():
                 file.write(b".")
             _lock(file, fcntl.LOCK_SH)
             self._size = file.seek(0, 2)
@@ -41,15 +41,23 @@ def timing(folder: Path) -> Iterator[Mark]:
     """Announce for the duration of the block that this run is timing.
 
     Args:
-        folder: the user's cache; if it is not writable, nothing is announced or detected.
+        folder: the user's cache. In that of another user, runs of both detect each other, if the
+            later one may write there. Without locks, nothing is announced or detected.
     """
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            mark = Mark(stack.enter_context((folder / FILE).open("ab", buffering=0)))
+            mark = Mark(stack.enter_context(_open(folder / FILE)))
         except OSError:
             mark = Mark(None)
         yield mark
+
+
+def _open(path: Path) -> FileIO:
+    try:
+        return path.open("ab", buffering=0)
+    except PermissionError:
+        return path.open("rb", buffering=0)
 
 
 def _lock(file: FileIO, kind: int) -> bool:

@@ -15,6 +15,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -22,6 +23,7 @@ import pluggy
 import seqbench
 from seqbench.errors import PluginError, UsageError
 from seqbench.plugins import hookspecs
+from seqbench.plugins.metadata import entry_points_of
 from seqbench.plugins.registry import GROUP, KINDS, Offer, Origin, Plugin, Registry, normal_name
 
 #: Environment variables, set by --no-plugin and --strict for this process and its workers.
@@ -39,14 +41,14 @@ def load_plugins() -> Registry:
         PluginError: a plugin is broken and ``SEQBENCH_STRICT_PLUGINS`` is not empty; otherwise
             broken plugins raise nothing here.
     """
-    found = list(_entry_points())
+    found, unreadable = _entry_points()
     disabled = _disabled([origin for origin, _ in found])
     with contextlib.redirect_stdout(sys.stderr):  # prints of plugins are not seqbench's output
         plugins = [
             Plugin(origin, disabled=True) if origin in disabled else _load_one(origin, entry_point)
             for origin, entry_point in found
         ]
-    registry = Registry(_without_duplicates(plugins))
+    registry = Registry(_without_duplicates(plugins), tuple(unreadable))
     if os.environ.get(STRICT):
         _refuse_broken(registry)
     return registry
@@ -88,23 +90,34 @@ def _without_duplicates(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
     return tuple(kept)
 
 
-def _entry_points() -> Iterable[tuple[Origin, importlib.metadata.EntryPoint]]:
-    """Each entry point of the group once, in a stable order.
+def _entry_points() -> tuple[list[tuple[Origin, importlib.metadata.EntryPoint]], list[str]]:
+    """Each entry point of the group once, in a stable order; and a line for each distribution whose
+    metadata cannot be read: it need not have anything to do with seqbench.
 
     Reads each distribution separately, since ``entry_points()`` drops the second of two
     distributions that use the same entry-point name. A distribution that is on the path twice (an
     editable install and its leftovers) counts once: the first is the one that Python imports.
     """
     found: dict[tuple[str, str], tuple[Origin, importlib.metadata.EntryPoint]] = {}
+    unreadable = []
     for distribution in importlib.metadata.distributions():
-        name = distribution.metadata["Name"]
-        if not name:
+        place = str(getattr(distribution, "_path", "a distribution"))
+        if Path(place).name.startswith("~"):  # what pip leaves behind of a package it removed
             continue
-        for entry_point in distribution.entry_points:
-            if entry_point.group == GROUP:
-                origin = Origin(entry_point.name, name, distribution.version)
-                found.setdefault((normal_name(name), entry_point.name), (origin, entry_point))
-    return [found[key] for key in sorted(found)]
+        try:
+            name, version = distribution.metadata["Name"], distribution.version
+            own = [one for one in entry_points_of(distribution) if one.group == GROUP]
+        except Exception as error:  # metadata can be broken in any way
+            reason = " ".join(str(error).split())
+            unreadable.append(f"{place}: {type(error).__name__}: {reason}")
+            continue
+        if own and not (name and version):
+            unreadable.append(f"{place}: METADATA has no {'Version' if name else 'Name'}")
+            continue
+        for entry_point in own:
+            origin = Origin(entry_point.name, name, version)
+            found.setdefault((normal_name(name), entry_point.name), (origin, entry_point))
+    return [found[key] for key in sorted(found)], unreadable
 
 
 def _load_one(origin: Origin, entry_point: importlib.metadata.EntryPoint) -> Plugin:

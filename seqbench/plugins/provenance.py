@@ -172,10 +172,10 @@ def check_unchanged(choice: Choice) -> None:
 
 
 def version_of(distribution: str) -> str:
-    """The installed version; ``""`` if it is not installed."""
+    """The installed version; ``""`` if it is not installed, or its metadata is broken."""
     try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        return importlib.metadata.version(distribution) or ""
+    except (importlib.metadata.PackageNotFoundError, ValueError, TypeError, KeyError):
         return ""
 
 

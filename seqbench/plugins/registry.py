@@ -78,9 +78,14 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Registry:
-    """All plugins found, for looking up names."""
+    """All plugins found, for looking up names.
+
+    Args:
+        unreadable: a line for each installed distribution whose metadata cannot be read.
+    """
 
     plugins: tuple[Plugin, ...] = ()
+    unreadable: tuple[str, ...] = ()
     #: The offers of each kind, by name.
     _tables: Mapping[str, dict[str, list[Offer[Any]]]] = field(init=False, repr=False)
 
@@ -199,6 +204,8 @@ class Registry:
         hint = f"; available: {', '.join(sorted(table)) or 'none'} (see `seqbench {kind}s`)"
         if broken:
             hint += f"; broken plugins: {', '.join(broken)} (see `seqbench plugins`)"
+        if self.unreadable:
+            hint += "; some packages have unreadable metadata (see `seqbench plugins`)"
         if disabled:
             hint += f"; disabled plugins: {', '.join(disabled)}"
         return hint

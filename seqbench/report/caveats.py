@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from seqbench.devices.registry import device_for, is_device_name
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.speed import latency_settings, measurement_settings, setting_words
 from seqbench.report.names import case_name, some
-from seqbench.report.text import clean, counted
+from seqbench.report.text import clean, command_line, counted
 from seqbench.stats.timing import UNSTABLE_SPREAD
 
 #: How a run with that status is described.
@@ -25,13 +24,17 @@ UNFINISHED = {
 def resume_command(document: Document) -> str:
     """The command that resumes the run; its selection of cases and seeds is kept."""
     file = document.get("file") or "SUITE"
-    return shlex.join(["seqbench", "run", str(file), "--resume", str(document["run"])])
+    return command_line(["seqbench", "run", str(file), "--resume", str(document["run"])])
 
 
-def caveats(document: Document) -> list[str]:
-    """All warnings about a run, one line each, in the order they are shown."""
+def caveats(document: Document, *, resume: bool = True) -> list[str]:
+    """All warnings about a run, one line each, in the order they are shown.
+
+    Args:
+        resume: whether to show how to resume a run that did not finish.
+    """
     return [
-        *_unfinished(document),
+        *_unfinished(document, resume),
         *_missing(document),
         *_unplanned(document),
         *_edited(document),
@@ -47,14 +50,16 @@ def caveats(document: Document) -> list[str]:
     ]
 
 
-def _unfinished(document: Document) -> list[str]:
+def _unfinished(document: Document, resume: bool) -> list[str]:
     """That the run did not finish, and how to resume it."""
     if document["status"] == "finished":
         return []
     how = UNFINISHED.get(document["status"], "did not finish")
     figures = "; the figures cover only what had finished" if document["trials"] else ""
-    resume = f" Resume with: `{clean(resume_command(document))}`"
-    return [f"This run {how}{figures}." + (resume if document["status"] != "running" else "")]
+    line = f"This run {how}{figures}."
+    if resume and document["status"] != "running":
+        line += f" Resume with: `{clean(resume_command(document))}`"
+    return [line]
 
 
 def _missing(document: Document) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqbench.quantities import find
@@ -22,9 +24,31 @@ def clean(text: object, longest: int = LONGEST_LINE) -> str:
     if spaced.isprintable():
         line = spaced
     else:
-        line = "".join(c for c in spaced if unicodedata.category(c) not in UNSHOWABLE)
+        line = "".join(map(_shown, spaced))
         line = " ".join(line.split())
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command to copy into a shell. Bytes that are not UTF-8 are escaped for bash and zsh."""
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    if not any("\udc80" <= character <= "\udcff" for character in word):
+        return shlex.quote(word)
+    plain = (
+        chr(byte) if 0x20 <= byte < 0x7F and byte not in b"\\'" else f"\\x{byte:02x}"
+        for byte in os.fsencode(word)
+    )
+    return f"$'{''.join(plain)}'"
+
+
+def _shown(character: str) -> str:
+    """The character, or "" if it cannot be shown. ``\\xe9`` for a byte that is not UTF-8."""
+    if "\udc80" <= character <= "\udcff":  # PEP 383
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return "" if unicodedata.category(character) in UNSHOWABLE else character
 
 
 def lines_of(text: object) -> list[str]:

@@ -24,11 +24,13 @@ from seqbench.runner.phases.train import train_trials
 from seqbench.runner.resume.can_resume import as_before
 from seqbench.runner.resume.earlier import Earlier, Resume, Resumed, read_earlier
 from seqbench.runner.resume.moved import compare_weights
+from seqbench.store.places import require_usable
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.files import SuiteFile
 from seqbench.suite.selection import Selection
 from seqbench.suite.shipped import as_given
 from seqbench.summary.run import Run
+from seqbench.training.data import cache_dir
 
 if TYPE_CHECKING:
     from seqbench.executors.base import Executor
@@ -83,6 +85,7 @@ def start_run(
     # An invalid suite is reported at once, before torch loads.
     plan = plan_suite(request.suite, selection, load_plugins())
     executor = executor or make_executor()
+    require_usable(out if request.resume is None else request.resume.folder.path, cache_dir())
     with _reserved(request.resume, out):
         environment = machine_environment(executor, progress)
         plan = plan.on(environment["devices"])

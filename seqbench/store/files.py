@@ -5,6 +5,7 @@ to disk, and never through a symbolic link.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import json
 import os
@@ -20,6 +21,9 @@ from seqbench.errors import StoreError
 
 #: Suffix of a file that is being written. A killed process may leave one behind.
 PARTIAL = ".partial"
+
+#: How a file system that lacks an operation fails: flushing, or locking.
+UNSUPPORTED = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOLCK}
 
 
 @contextlib.contextmanager
@@ -63,8 +67,12 @@ def _flush(path: Path, flags: int, mode: int | None = None) -> None:
     number = os.open(path, flags)
     try:
         if mode is not None:  # the file may have been recreated: safetensors does so
-            os.fchmod(number, mode)
+            with contextlib.suppress(OSError):  # some file systems have no modes
+                os.fchmod(number, mode)
         os.fsync(number)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
     finally:
         os.close(number)
 

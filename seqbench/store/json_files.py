@@ -24,7 +24,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically. Raises StoreError."""
     try:
         with replace_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
 

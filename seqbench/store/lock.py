@@ -11,9 +11,11 @@ from io import FileIO
 from pathlib import Path
 
 from seqbench.errors import StoreError
-from seqbench.store.files import append
+from seqbench.store.files import UNSUPPORTED, append
+from seqbench.store.owner_file import OwnerFile
 
-LOCK_FILE = "run.lock"
+#: The second one is only used on file systems without locks.
+LOCK_FILE, OWNER_FILE = "run.lock", "run.owner"
 
 #: Attempts to acquire the lock, and seconds between them: a process that only queries the lock also
 #: holds it for a moment.
@@ -28,6 +30,7 @@ class RunLock:
     def __init__(self, folder: Path):
         self._folder = folder
         self._file: FileIO | None = None
+        self._owner = OwnerFile(folder / OWNER_FILE)
 
     @property
     def held(self) -> bool:
@@ -38,17 +41,21 @@ class RunLock:
     def hold(self) -> Iterator[None]:
         """Hold the lock for the block. Raises StoreError if another process holds it."""
         path = self._folder / LOCK_FILE
-        try:
-            file = append(path)
-        except OSError as error:
-            raise StoreError(f"cannot lock {path}: {error.strerror}") from error
-        with file:
+        with contextlib.ExitStack() as stack:
             try:
-                _lock(file)
+                file = stack.enter_context(append(path))
+                try:
+                    _lock(file)
+                except OSError as error:
+                    if error.errno not in UNSUPPORTED:
+                        raise
+                    stack.enter_context(self._owner.hold())
             except BlockingIOError:
-                raise StoreError(BUSY.format(self._folder)) from None
+                raise StoreError(self._busy()) from None
             except OSError as error:
-                raise StoreError(f"cannot lock {path}: {error.strerror}") from error
+                raise StoreError(
+                    f"cannot lock {path}: {error.strerror}; choose another folder with --out"
+                ) from error
             self._file = file
             try:
                 yield
@@ -62,16 +69,19 @@ class RunLock:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except OSError:
-            pass
+        except OSError as error:
+            return error.errno in UNSUPPORTED and self._owner.alive()
         return False
 
     def require_free(self) -> None:
         """Raise StoreError if this run cannot be resumed now: it is in use or read-only."""
         if self.in_use():
-            raise StoreError(BUSY.format(self._folder))
+            raise StoreError(self._busy())
         if not os.access(self._folder, os.W_OK):
             raise StoreError(f"cannot write to {self._folder}: check permissions and disk")
+
+    def _busy(self) -> str:
+        return BUSY.format(self._folder) + self._owner.hint()
 
 
 def _lock(file: FileIO) -> None:

@@ -65,8 +65,13 @@ class RunFolder:
         name = f"{now:%Y%m%dT%H%M%S}.{milliseconds:03d}Z-{secrets.token_hex(2)}"
         folder = cls(results / suite / name)
         make_folder(folder.path)
-        folder.write_plan(text, plan)
-        folder._state.create(suite, now)
+        try:
+            with folder._lock.hold():
+                folder.write_plan(text, plan)
+                folder._state.create(suite, now)
+        except StoreError:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            raise
         return folder
 
     @staticmethod
@@ -123,7 +128,7 @@ class RunFolder:
         """
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         with contextlib.suppress(OSError), append(self.path / LOG_FILE) as file:
-            file.write(f"{now} {' '.join(line.split())}\n".encode())
+            file.write(f"{now} {' '.join(line.split())}\n".encode(errors="backslashreplace"))
 
     # Lock.
 

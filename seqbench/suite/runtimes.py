@@ -16,7 +16,7 @@ OWN = Plugin(SEQBENCH, tuple(Offer(spec, SEQBENCH) for spec in BUILT_IN.values()
 
 def with_own_runtimes(registry: Registry) -> Registry:
     """A registry with seqbench's own runtimes in addition to the offers of plugins."""
-    return Registry((OWN, *registry.plugins))
+    return Registry((OWN, *registry.plugins), registry.unreadable)
 
 
 def is_own(offer: Offer[RuntimeSpec]) -> bool:

@@ -7,6 +7,7 @@ workers share one copy, and a later run needs neither the plugin nor its depende
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import re
@@ -15,11 +16,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqbench.errors import DataError, NotPrepared, PluginError
+from seqbench.errors import DataError, NotPrepared, PluginError, UsageError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.loading import check_call, load_object
 from seqbench.records import fingerprint
 from seqbench.store.files import replace_file
+from seqbench.store.places import expanded
 from seqbench.training.data_checks import SPLITS, Flaw, checked_tensors
 from seqbench.types import DataContext, Splits, Task
 
@@ -35,13 +37,28 @@ MAX_HEADER = 100_000_000
 
 
 def cache_dir() -> Path:
-    """The cache folder: ``SEQBENCH_CACHE``, or the user's cache. Its contents can be recreated."""
+    """The cache folder: ``SEQBENCH_CACHE``, or the user's cache. Its contents can be recreated.
+
+    Raises:
+        UsageError: there is no such folder, because the home folder is unknown.
+    """
     given = os.environ.get("SEQBENCH_CACHE")
     if given:
-        return Path(given).expanduser().absolute()
+        return expanded(given, "SEQBENCH_CACHE").absolute()
     import platformdirs
 
-    return platformdirs.user_cache_path("seqbench", appauthor=False)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if base.startswith("~"):  # otherwise a folder with this name would be created
+        return expanded(base, "XDG_CACHE_HOME") / "seqbench"
+    try:
+        path = platformdirs.user_cache_path("seqbench", appauthor=False)
+    except RuntimeError:  # of later versions; earlier ones return "~/.cache"
+        path = Path("~")
+    if not path.is_absolute():
+        raise UsageError(
+            "there is no folder for the cache, since HOME is not set to one: set SEQBENCH_CACHE"
+        )
+    return path
 
 
 def prepared_file(choice: Choice) -> str:
@@ -96,6 +113,7 @@ def prepare_dataset(
     path = prepared_path(choice, cache)
     if is_prepared(choice, cache):
         return path
+    _require_readable(path)
     downloads = cache / "downloads"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -202,11 +220,28 @@ def _store(tensors: Mapping[str, Tensor], task: Task, path: Path) -> None:
         raise _not_writable(path.parent, error) from error
 
 
+def _require_readable(path: Path) -> None:
+    """Raise DataError if a prepared file exists, and only other users may read it."""
+    try:
+        with path.open("rb"):
+            pass
+    except PermissionError as error:
+        raise DataError(
+            f"cannot read the prepared dataset {path}: {error.strerror}; ask its owner for access, "
+            "or set SEQBENCH_CACHE to another folder"
+        ) from error
+    except OSError:
+        pass
+
+
 def _not_writable(folder: Path, error: Exception) -> DataError:
     reason = " ".join(str(error).split())
+    number = error.errno if isinstance(error, OSError) else None
+    full = number in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in reason
+    free = "free disk space there, or " if full else ""
     return DataError(
-        f"cannot store prepared data in {folder}: {reason}; free disk space there, or set "
-        "SEQBENCH_CACHE to a writable folder"
+        f"cannot store prepared data in {folder}: {reason}; {free}set SEQBENCH_CACHE to a writable "
+        "folder"
     )
 
 

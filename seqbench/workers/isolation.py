@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import multiprocessing
 import os
 import signal
@@ -36,9 +37,9 @@ def isolate(output: Connection, assignment: Assignment, kept: Collection[int]) -
         signal.SIG_UNBLOCK, {signal.SIGINT}
     )  # programs that plugins start may handle it
     sys.excepthook = sys.__excepthook__  # see seqbench.workers.preload
-    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+    for number in (1, 2):
         os.dup2(output.fileno(), number)
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # keeps the order
+    sys.stdout, sys.stderr = _log_stream(1), _log_stream(2)
     output.close()
     _close_files(kept)
     os.environ.clear()
@@ -52,6 +53,14 @@ def isolate(output: Connection, assignment: Assignment, kept: Collection[int]) -
     _limit_memory(assignment.memory)
     _die_with_server()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _log_stream(number: int) -> io.TextIOWrapper:
+    """A stream that keeps the order of lines; logs are UTF-8, whatever the terminal's encoding."""
+    raw = io.FileIO(number, "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
+    )
 
 
 def _close_files(kept: Collection[int]) -> None:

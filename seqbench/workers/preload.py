@@ -1,4 +1,4 @@
-"""Preloaded by the fork server of the workers, and by nothing else."""
+"""Preloaded by the fork server of the workers, before torch, and by nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import traceback
 from dataclasses import dataclass
 from types import TracebackType
 
-from pydantic import TypeAdapter
+from seqbench.plugins.metadata import tolerate_broken_metadata
+
+tolerate_broken_metadata()  # before pydantic and torch
+
+from pydantic import TypeAdapter  # noqa: E402
 
 
 def _ignore_a_lost_runner(

@@ -19,7 +19,6 @@ from dataclasses import replace
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
@@ -30,10 +29,13 @@ from seqbench.workers.channel import CORRUPTED, Channel
 from seqbench.workers.logs import Capture
 from seqbench.workers.main import worker_main
 from seqbench.workers.messages import Assignment, is_valid_message
+from seqbench.workers.streams import open_closed_streams
+from seqbench.workers.temporary import temporary_folder, use_for_multiprocessing
 from seqbench.workers.variables import import_variables, worker_variables
 
-#: torch imports the second one itself when the first optimizer is created.
+#: torch imports ``torch._dynamo`` itself when the first optimizer is created.
 PRELOAD = [
+    "seqbench.workers.preload",
     "torch",
     "torch._dynamo",
     "pydantic",
@@ -43,7 +45,6 @@ PRELOAD = [
     "seqbench.measure.latency.sampler",
     "seqbench.measure.memory",
     "seqbench.measure.cost",
-    "seqbench.workers.preload",
 ]
 
 END_SECONDS = 2.0
@@ -62,6 +63,7 @@ class WorkerProcess:
 
     def __init__(self, assignment: Assignment, log: Path):
         context = _context()
+        open_closed_streams()
         variables = {**worker_variables(), orphans.RUNNER: orphans.mark()}
         try:
             folder = _WORKERS_FOLDER.path()
@@ -202,11 +204,13 @@ class _WorkersFolder:
         """The folder, created at the first call. Raises OSError."""
         with self._lock:
             if self._made is None:
+                _require_working_folder()
                 _start_tracker()  # first: it must not count as a worker's process
-                folder = mkdtemp(prefix="seqbench-")
+                place = temporary_folder()
+                folder = mkdtemp(prefix="seqbench-", dir=place)
                 # Also remove multiprocessing's own, which stays if this process is killed; a fork
                 # shares that of its parent.
-                theirs = [] if self._forked else [get_temp_dir()]
+                theirs = [] if self._forked else [use_for_multiprocessing(place)]
                 self._made = folder, orphans.watch(folder, *theirs)
             return self._made[0]
 
@@ -220,6 +224,14 @@ class _WorkersFolder:
 
 
 _WORKERS_FOLDER = _WorkersFolder()
+
+
+def _require_working_folder() -> None:
+    """Raise OSError if it was deleted: libraries of torch end a process that starts there."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise OSError("the working folder no longer exists; change to another one") from None
 
 
 def _context() -> Any:

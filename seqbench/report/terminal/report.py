@@ -20,24 +20,25 @@ from seqbench.report.terminal.style import GAP, empty_table
 from seqbench.report.text import clean, label, settings
 
 
-def print_report(document: Document, console: Console) -> None:
+def print_report(document: Document, console: Console, *, resume: bool = True) -> None:
     """Print the tables of a run, with warnings and notes.
 
     Args:
         document: the run, as ``seqbench run --json`` prints it.
         console: where to print; its width determines the layout.
+        resume: whether to show how to resume a run that did not finish.
     """
-    for part in report_text(document, console.width):
+    for part in report_text(document, console.width, resume=resume):
         console.print(part)
     # Not wrapped, so that it can be copied.
     console.print(Text(f"results: {clean(document['run'])}"), soft_wrap=True)
 
 
-def report_text(document: Document, width: int) -> Iterator[RenderableType]:
+def report_text(document: Document, width: int, *, resume: bool = True) -> Iterator[RenderableType]:
     """The report for ``width`` characters, part by part, without its last line."""
     if not document["trials"]:
         yield Text("No trial has finished.")
-        yield from _with_space([Group(*_warned(document))])
+        yield from _with_space([Group(*_warned(document, resume))])
         return
     tables = result_tables(document)
     shown: list[Column] = []
@@ -53,11 +54,12 @@ def report_text(document: Document, width: int) -> Iterator[RenderableType]:
     if noted:
         yield from _with_space([Group(*noted)])
     explained = [*notes.explanations(document, shown, BEST, TIED), *_left_out(left_out, width)]
-    yield from _with_space([Group(*_warned(document), *(Text(line, "dim") for line in explained))])
+    dim = [Text(line, "dim") for line in explained]
+    yield from _with_space([Group(*_warned(document, resume), *dim)])
 
 
-def _warned(document: Document) -> list[RenderableType]:
-    return [_hanging("! ", line, "bold") for line in caveats(document)]
+def _warned(document: Document, resume: bool) -> list[RenderableType]:
+    return [_hanging("! ", line, "bold") for line in caveats(document, resume=resume)]
 
 
 def _with_space(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:

@@ -173,5 +173,5 @@ def _task(view: str, class_names: tuple[str, ...]) -> Task:
 def _version(distribution: str) -> str:
     try:
         return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+    except (importlib.metadata.PackageNotFoundError, ValueError, TypeError, KeyError):
         return "(not installed)"
