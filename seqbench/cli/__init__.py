@@ -23,6 +23,7 @@ from seqbench.cli.show import show
 from seqbench.cli.streams import OutputError, drop_output, finish_streams, set_up_streams
 from seqbench.cli.suites import schema, suites, validate
 from seqbench.cli.terminal import wrapped
+from seqbench.docstrings import docstring_of
 from seqbench.errors import SeqbenchError, UsageError, check_system
 from seqbench.report.text import clean
 
@@ -71,6 +72,17 @@ COMMANDS = (
 
 for command in COMMANDS:
     cli.add_command(command)
+
+
+def _restore_help(command: click.Command) -> None:
+    """Set the help of a command and its subcommands to the docstrings."""
+    command.help = docstring_of(command.callback)
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        _restore_help(inner)
+
+
+if sys.flags.optimize > 1:  # python -OO
+    _restore_help(cli)
 
 
 def main() -> None:

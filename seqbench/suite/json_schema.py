@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seqbench.docstrings import restore_docstrings
 from seqbench.plugins.registry import KINDS, Offer, Registry
+from seqbench.suite import keys as keys_of_suites
 from seqbench.suite.keys import EntryKeys, Suite
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Kind
 from seqbench.suite.runtimes import OWN, runtime_names
@@ -24,6 +26,7 @@ def json_schema(registry: Registry) -> Schema:
     ``seqbench validate``. ``datasets`` and ``models`` are not required, since they can be in an
     included file.
     """
+    restore_docstrings(keys_of_suites)
     schema = Suite.model_json_schema()
     beside = EntryKeys.model_json_schema()
     definitions: Schema = {**schema.pop("$defs"), **beside.pop("$defs")}

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from seqbench.docstrings import docstring_of
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Method, resolved
 from seqbench.suite.strict_yaml import described
 from seqbench.suite.values import (
@@ -172,7 +173,7 @@ class EntryKeys(Keys):
 
     train: Training = Field(default_factory=Training, description="overrides the suite's train")
     label: Line = Field(default="", description="its name in tables")
-    reference: Reference = Field(default_factory=Reference, description=Reference.__doc__)
+    reference: Reference = Field(default_factory=Reference, description=docstring_of(Reference))
     note: str = Field(default="", max_length=10_000, description="a note below the table")
 
 

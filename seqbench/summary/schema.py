@@ -8,10 +8,13 @@ a later version of seqbench may add some within format 1.
 from __future__ import annotations
 
 import re
+import sys
 from typing import Annotated, Any, Literal
 
 from typing_extensions import NotRequired
 
+from seqbench import records
+from seqbench.docstrings import restore_docstrings
 from seqbench.errors import StoreError
 from seqbench.records import (
     About,
@@ -337,6 +340,8 @@ def document_schema() -> dict[str, Any]:
     """The JSON Schema of the document (draft 2020-12)."""
     from seqbench.store.validation import adapter
 
+    for module in (records, sys.modules[__name__]):
+        restore_docstrings(module)
     schema: dict[str, Any] = _without_markup(adapter(Document).json_schema())
     return {"$schema": DIALECT, **schema}
 
