@@ -13,9 +13,33 @@ from pathlib import Path
 
 import pytest
 
+from seqbench.plugins.discovery import load_plugins
+
 pytest_plugins = ["small_runs"]
 
 ROOT = Path(__file__).parent.parent
+
+
+#: The variable by which the tests disable plugins that happen to be installed here.
+DISABLED = "SEQBENCH_DISABLE_PLUGINS"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _only_own_plugins() -> Iterator[None]:
+    """Tests see only the plugins of seqbench itself and those that they install."""
+    found = load_plugins().plugins
+    others = {p.origin.distribution for p in found if p.origin.distribution != "seqbench"}
+    with pytest.MonkeyPatch.context() as patch:
+        if others:
+            patch.setenv(DISABLED, ",".join(sorted(others)))
+        yield
+
+
+def enable(distribution: str) -> None:
+    """Enable a plugin that a test installs and that is installed here as well."""
+    if DISABLED in os.environ:
+        names = os.environ[DISABLED].split(",")
+        os.environ[DISABLED] = ",".join(name for name in names if name != distribution)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,6 +76,7 @@ def install(
     metadata = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
     (info / "METADATA").write_text(metadata, encoding="utf-8")
     (info / "entry_points.txt").write_text(f"[seqbench]\n{entry}\n", encoding="utf-8")
+    enable(distribution)
 
 
 def install_encoder(site: Path, name: str, encoder: str, code: str) -> None:
@@ -75,6 +100,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(str(folder))
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("PYTHONPATH", path)
+    if DISABLED in os.environ:  # restored after the test
+        monkeypatch.setenv(DISABLED, os.environ[DISABLED])
     yield folder
     for name in {file.stem for file in folder.glob("*.py")}:
         sys.modules.pop(name, None)
@@ -142,3 +169,5 @@ def pip_install(site: Path, *packages: Path) -> None:
         [*command, "--target", str(site), *map(str, packages)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+    for package in packages:
+        enable(package.name)

@@ -13,15 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import DISABLED, ROOT
 
 pytestmark = pytest.mark.slow
 
+#: Other environments have other plugins.
+NOT_PASSED = ("PYTHONPATH", DISABLED)
 BRIEF = ("--seeds", "1", "--set", "train.epochs=1")
 
 
 def call(*command: object, cwd: Path) -> str:
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env = {name: value for name, value in os.environ.items() if name not in NOT_PASSED}
     done = subprocess.run(
         [*map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, timeout=600
     )

@@ -134,6 +134,9 @@ def _ascii(name: str) -> codecs.CodecInfo | None:
         return None
     found = codecs.lookup("ascii")
     return codecs.CodecInfo(
-        found.encode, found.decode, found.streamreader, found.streamwriter,
-        found.incrementalencoder, found.incrementaldecoder, name=ASCII,
-    )  # fmt: skip
+        found.encode,
+        found.decode,
+        incrementalencoder=found.incrementalencoder,
+        incrementaldecoder=found.incrementaldecoder,
+        name=ASCII,
+    )
