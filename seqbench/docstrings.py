@@ -1,6 +1,5 @@
-"""Docstrings that users see, in help texts and schemas, also under ``python -OO``, which strips them.
-
-There they are read from the source file.
+"""Docstrings that users see, in help texts and schemas. ``python -OO`` strips them; then they are
+read from the source files.
 """
 
 from __future__ import annotations

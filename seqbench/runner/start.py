@@ -85,7 +85,6 @@ def start_run(
     # An invalid suite is reported at once, before torch loads.
     plan = plan_suite(request.suite, selection, load_plugins())
     executor = executor or make_executor()
-    require_usable(out if request.resume is None else request.resume.folder.path, cache_dir())
     with _reserved(request.resume, out):
         environment = machine_environment(executor, progress)
         plan = plan.on(environment["devices"])
@@ -115,6 +114,7 @@ def start_run(
 @contextlib.contextmanager
 def _reserved(resume: Resume | None, out: Path) -> Iterator[None]:
     """Lock the folder of the resumed run, or check that ``out`` can hold a new one."""
+    require_usable(out if resume is None else resume.folder.path, cache_dir())
     if resume is None:
         RunFolder.try_place(out)
         yield

@@ -19,6 +19,7 @@ from dataclasses import replace
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
@@ -205,13 +206,14 @@ class _WorkersFolder:
         with self._lock:
             if self._made is None:
                 _require_working_folder()
-                _start_tracker()  # first: it must not count as a worker's process
                 place = temporary_folder()
+                theirs = use_for_multiprocessing(place)
+                _start_tracker()  # first: it must not count as a worker's process
                 folder = mkdtemp(prefix="seqbench-", dir=place)
                 # Also remove multiprocessing's own, which stays if this process is killed; a fork
                 # shares that of its parent.
-                theirs = [] if self._forked else [use_for_multiprocessing(place)]
-                self._made = folder, orphans.watch(folder, *theirs)
+                removed = (folder,) if self._forked else (folder, theirs)
+                self._made = folder, orphans.watch(*removed)
             return self._made[0]
 
     def _forget(self) -> None:

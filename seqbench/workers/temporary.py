@@ -55,6 +55,7 @@ def _has_sockets(folder: str) -> bool:
             path = Path(own, NAME)
             with socket.socket(socket.AF_UNIX) as one:
                 one.bind(str(path))
+            path.chmod(0o600)  # as multiprocessing does
             path.unlink()
     except (OSError, UnicodeDecodeError):
         return False
