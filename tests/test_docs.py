@@ -183,3 +183,31 @@ def test_every_test_that_a_promise_names_is_there() -> None:
     there = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").glob("*.py"))
     assert len(named) > 15
     assert {name for name in named if f"def {name}(" not in there} == set()
+
+
+WALK = """
+import json, click
+from seqbench.cli import cli
+
+def walk(command, name="seqbench"):
+    yield name, command.get_help(click.Context(command, info_name=name))
+    for inner in getattr(command, "commands", {}).values():
+        yield from walk(inner, f"{name} {inner.name}")
+
+print(json.dumps(dict(walk(cli))))
+"""
+
+
+def test_help_and_schemas_are_complete_without_docstrings(tmp_path: Path) -> None:
+    """``PYTHONOPTIMIZE=2`` strips all docstrings."""
+    commands = [["-c", WALK], ["-m", "seqbench", "schema"]]
+    commands.append([*commands[1], "--document"])
+    for command in commands:
+        with_docstrings, without = (
+            subprocess.run(
+                [sys.executable, *options, *command], capture_output=True, text=True, timeout=60,
+                env=runner_environment(tmp_path), check=True,
+            ).stdout
+            for options in ([], ["-OO"])
+        )  # fmt: skip
+        assert without == with_docstrings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +11,14 @@ from typing import Any
 
 import pluggy
 import pytest
-from conftest import install
+from conftest import ROOT, install, runner_environment
+from test_streams import TINY
 
 from seqbench import ModelSpec
 from seqbench.errors import UnknownName
 from seqbench.plugins.discovery import load_plugins
 from seqbench.plugins.hookspecs import hookimpl, hookspec
+from seqbench.plugins.provenance import version_of
 from seqbench.plugins.registry import GROUP
 
 GOOD = """
@@ -279,3 +283,53 @@ def test_an_old_plugin_works_where_a_hook_has_gained_an_argument() -> None:
     manager.check_pending()
     found = manager.hook.seqbench_models(context="given")
     assert sorted(spec.name for [spec] in found) == ["given", "old"]
+
+
+def broken_metadata(site: Path) -> None:
+    """Distributions that have nothing to do with seqbench, and what pip left of one that has."""
+    for name, files in {
+        "latin-1.0": {"METADATA": b"Name: latin\nVersion: 1.0\nAuthor: Ren\xe9\n"},
+        "noequals-1.0": {"METADATA": b"Name: noequals\nVersion: 1.0\n",
+                         "entry_points.txt": b"[console_scripts]\nnoequals\n"},
+        "noversion": {"METADATA": b"Name: noversion\n",
+                      "entry_points.txt": b"[seqbench]\nnoversion = noversion\n"},
+        "~eqbench-0.0.1": {"METADATA": b"Name: seqbench\nVersion: 0.0.1\n",
+                           "entry_points.txt": b"[seqbench]\nold = removed\n"},
+    }.items():  # fmt: skip
+        folder = site / f"{name}.dist-info"
+        folder.mkdir()
+        for file, content in files.items():
+            (folder / file).write_bytes(content)
+
+
+def test_packages_with_broken_metadata_are_passed_over(
+    site: Path, write_suite: Callable[[str], Path], seqbench_cli: Callable[..., Any]
+) -> None:
+    """Even torch and pydantic cannot be imported beside a broken ``entry_points.txt``."""
+    broken_metadata(site)
+    listed = seqbench_cli("plugins")
+    ignored = f"ignored, as its metadata is broken: {site}/"
+    lines = [line for line in listed.stdout.splitlines() if line.startswith("ignored")]
+    assert sorted(line.removeprefix(ignored).split(": ")[0] for line in lines) == [
+        "latin-1.0.dist-info", "noequals-1.0.dist-info", "noversion.dist-info"
+    ]  # fmt: skip
+    assert "noversion.dist-info: METADATA has no Version" in listed.stdout
+    assert " 0.0.1 " not in listed.stdout
+    assert version_of("latin") == ""
+    done = seqbench_cli("run", write_suite(TINY.replace("MODEL", "gru")), "--json")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    unknown = seqbench_cli("check", "mine")
+    assert "some packages have unreadable metadata (see `seqbench plugins`)" in unknown.stderr
+
+
+def test_the_tests_see_only_the_plugins_that_they_install(site: Path, tmp_path: Path) -> None:
+    """Whatever else is installed: here, a package that clashes with theirs and with ours."""
+    install(site, "mamba", {"taken": GOOD.format(name="mamba")}, "mamba = taken")
+    install(site, "other-gru", {"gru_too": GOOD.format(name="gru")}, "gru = gru_too")
+    tests = "test_a_clash_is or test_an_unknown_name_of_a_broken"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__, "-k", tests]
+    done = subprocess.run(
+        command, cwd=ROOT, env=runner_environment(tmp_path), capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, "2 passed" in done.stdout) == (0, True), done.stdout

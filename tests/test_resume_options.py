@@ -101,6 +101,7 @@ def test_an_interrupted_run_prints_the_command_that_resumes_it(
     assert slow_run.returncode == 130
     assert "interrupted" in stdout
     (line,) = [line for line in stderr.splitlines() if line.startswith("resume with: ")]
+    assert "seqbench run" not in stdout  # one command, which has all options
     (run,) = tmp_path.glob("results/small/*")
     completed = begun(run)
     command = line.partition("seqbench ")[2].split()
