@@ -49,8 +49,8 @@ def run(
         UsageError: there is no shipped suite of that name.
         SuiteError: the suite is not valid. Trials that fail are results, not exceptions.
     """
-    if not data_dir and os.environ.get("SEQBENCH_DATA"):
-        data_dir = expanded(os.environ["SEQBENCH_DATA"], "SEQBENCH_DATA")
+    named = "data_dir" if data_dir else "SEQBENCH_DATA"
+    data_dir = data_dir or os.environ.get(named)
     selection = Selection(
         overrides=_list(overrides),
         models=_list(models),
@@ -61,8 +61,8 @@ def run(
     )
     return start_run(
         Request(read_suite(find_suite(suite)), selection),
-        out=Path(out),
-        data_dir=_path(data_dir),
+        out=expanded(out, "out"),
+        data_dir=expanded(data_dir, named) if data_dir else None,
         executor=make_executor(cores=jobs),
     )
 
@@ -70,7 +70,3 @@ def run(
 def _list(value: Sequence[str]) -> list[str]:
     """A single name means a list of one."""
     return [value] if isinstance(value, str) else list(value)
-
-
-def _path(value: str | Path | None) -> Path | None:
-    return None if value is None else Path(value)
