@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -116,11 +117,36 @@ def _unknown(what: str, names: Sequence[str]) -> str:
     return f"unknown {what} {', '.join(map(repr, names))}" if names else f"no {what} is given"
 
 
-def _as_params(parameters: Mapping[str, Any]) -> dict[str, Param]:
+def _as_params(
+    kind: str, name: str, parameters: Mapping[str, Any], reserved: Mapping[str, str]
+) -> dict[str, Param]:
+    """The parameters of a spec.
+
+    Args:
+        reserved: names that seqbench uses itself, each with its use.
+
+    Raises:
+        ValueError: a name that seqbench cannot pass to the plugin's function.
+    """
+    for each in parameters:
+        if not isinstance(each, str) or not each.isidentifier() or keyword.iskeyword(each):
+            raise ValueError(
+                f"{kind} {name!r}: invalid parameter name {each!r}: parameters are passed by name, "
+                "so use a name that Python accepts"
+            )
+        if use := {**reserved, "self": "Python passes it to a class"}.get(each):
+            raise ValueError(
+                f"{kind} {name!r}: the parameter name {each!r} is reserved ({use}): "
+                "choose another name"
+            )
     return {
         name: value if isinstance(value, Param) else Param(value)
         for name, value in parameters.items()
     }
+
+
+def _passed_first(what: str) -> str:
+    return f"seqbench passes {what} as the first argument"
 
 
 @dataclass(frozen=True)
@@ -160,8 +186,13 @@ class ModelSpec:
                 f"model {self.name!r}: {_unknown('task', unknown)}; "
                 f"available: {', '.join(TASK_KINDS)}"
             )
-        own = _as_params(self.parameters)
-        shared = ENCODER_PARAMETERS if self.kind == "encoder" else {}
+        shared, reserved = ENCODER_PARAMETERS, {"input_size": _passed_first("the input size")}
+        if self.kind == "model":
+            shared, reserved = {}, {"task": _passed_first("the task")}
+        reserved |= dict.fromkeys(shared, "seqbench adds it to every encoder")
+        declared = self.parameters.items()  # of a copy of a spec, with those that are shared
+        own = {name: value for name, value in declared if shared.get(name) is not value}
+        own = _as_params("model", self.name, own, reserved)
         object.__setattr__(self, "parameters", {**own, **shared})
 
 
@@ -185,7 +216,9 @@ class DatasetSpec:
 
     def __post_init__(self) -> None:
         _require_valid("dataset", self.name, self.load)
-        object.__setattr__(self, "parameters", _as_params(self.parameters))
+        reserved = {"context": _passed_first("its DataContext")}
+        own = _as_params("dataset", self.name, self.parameters, reserved)
+        object.__setattr__(self, "parameters", own)
 
 
 @dataclass(frozen=True)
@@ -228,7 +261,9 @@ class MetricSpec:
                 f"metric {self.name!r}: {_unknown('target', unknown)}; "
                 f"available: {', '.join(TARGETS)}"
             )
-        object.__setattr__(self, "parameters", _as_params(self.parameters))
+        reserved = {"task": _passed_first("the task")}
+        own = _as_params("metric", self.name, self.parameters, reserved)
+        object.__setattr__(self, "parameters", own)
 
 
 @dataclass(frozen=True)
@@ -259,7 +294,9 @@ class ReportSpec:
                 f"report {self.name!r}: invalid suffix {self.suffix!r}: "
                 "use 1 to 8 lowercase letters and digits, as in 'md'"
             )
-        object.__setattr__(self, "parameters", _as_params(self.parameters))
+        reserved = {"document": _passed_first("the document")}
+        own = _as_params("report", self.name, self.parameters, reserved)
+        object.__setattr__(self, "parameters", own)
 
 
 @dataclass(frozen=True)

@@ -220,6 +220,31 @@ def test_a_wrong_parameter_is_a_usage_error() -> None:
         conformance("gru", hiden_size=8)
 
 
+ODD_NAMES = """
+    import seqbench
+
+    @seqbench.hookimpl
+    def seqbench_models():
+        names = ("name", "device", "params", "choice", "function")
+        return [seqbench.ModelSpec("odd", "odd_layer:Odd", dict.fromkeys(names, 2))]
+    """
+ODD_LAYER = """
+    from torch import nn
+
+    class Odd(nn.Linear):
+        def __init__(self, n, /, *, name, device, params, choice, function):
+            assert (name, device, params, choice, function) == (7, 7, 2, 2, 2)
+            super().__init__(n, 4)
+    """
+
+
+def test_parameters_can_have_any_name(site: Path) -> None:
+    """Also those of the arguments of seqbench's own functions."""
+    install(site, "odd", {"odd": ODD_NAMES, "odd_layer": ODD_LAYER}, "odd = odd")
+    (build,) = named(MODEL_CHECKS, "build")
+    conformance("odd", params={"device": 7}, name=7)(build)
+
+
 SETS_THREADS = """
     import torch
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from conftest import ROOT, install, runner_environment
 from test_streams import TINY
 
-from seqbench import ModelSpec
+from seqbench import DatasetSpec, MetricSpec, ModelSpec, ReportSpec
 from seqbench.errors import UnknownName
 from seqbench.plugins.discovery import load_plugins
 from seqbench.plugins.hookspecs import hookimpl, hookspec
@@ -333,3 +335,30 @@ def test_the_tests_see_only_the_plugins_that_they_install(site: Path, tmp_path: 
         timeout=120,
     )  # fmt: skip
     assert (done.returncode, "2 passed" in done.stdout) == (0, True), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "reserved"),
+    [
+        ("model", ModelSpec, ("input_size", "readout", "embedding_size", "self")),
+        ("model", partial(ModelSpec, kind="model"), ("task", "self")),
+        ("dataset", DatasetSpec, ("context", "self")),
+        ("metric", MetricSpec, ("task", "self")),
+        ("report", ReportSpec, ("document", "self")),
+    ],
+    ids=["encoder", "model", "dataset", "metric", "report"],
+)
+def test_a_parameter_that_seqbench_passes_itself_is_refused_when_declared(
+    kind: str, spec: Callable[..., Any], reserved: tuple[str, ...]
+) -> None:
+    for name in reserved:
+        with pytest.raises(
+            ValueError, match=rf"^{kind} 'mine': the parameter name '{name}' is reserved \(.*name$"
+        ):
+            spec("mine", "a:b", {name: 1})
+    for name in ("hidden-size", "lambda", "", 3):
+        with pytest.raises(ValueError, match=f"^{kind} 'mine': invalid parameter name {name!r}"):
+            spec("mine", "a:b", {name: 1})
+    free = {"name", "choice", "function", "kind", "device", "params", "given"}
+    made = spec("mine", "a:b", dict.fromkeys(free, 1))
+    assert free <= set(replace(made, name="other").parameters)

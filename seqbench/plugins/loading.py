@@ -41,7 +41,7 @@ def load_object(choice: Choice) -> Callable[..., Any]:
 
 
 def check_call(
-    choice: Choice, function: Callable[..., Any], *arguments: Any, **parameters: Any
+    choice: Choice, function: Callable[..., Any], /, *arguments: Any, **parameters: Any
 ) -> None:
     """Check that a plugin's function accepts its declared parameters.
 

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from seqbench.plugins.discovery import load_plugins
@@ -19,7 +19,14 @@ from seqbench.testing.plugin_checks.job import (
 from seqbench.testing.plugin_checks.results import Check, Skipped, Violation
 
 
-def conformance(name: str, *, device: str = "cpu", **params: Any) -> Callable[..., None]:
+def conformance(
+    name: str,
+    /,
+    *,
+    device: str = "cpu",
+    params: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Callable[..., None]:
     """Create a test function for pytest, with one test for each check of ``seqbench check NAME``.
 
     Like ``seqbench check``, the tests use one CPU thread.
@@ -27,7 +34,8 @@ def conformance(name: str, *, device: str = "cpu", **params: Any) -> Callable[..
     Args:
         name: the model or dataset, by its name in suites; its package must be installed.
         device: the device to check a model on.
-        params: parameters that differ from their defaults.
+        params, more: parameters that differ from their defaults; ``params`` is for those that are
+            called ``device`` or ``params``.
 
     Raises:
         UnknownName: no working plugin offers the name.
@@ -42,7 +50,7 @@ def conformance(name: str, *, device: str = "cpu", **params: Any) -> Callable[..
     from seqbench.testing.plugin_checks.threads import CheckThreads
 
     offer = load_plugins().offer(name)
-    payload = check_payload(offer, params, device)
+    payload = check_payload(offer, {**(params or {}), **more}, device)
     subject, checks = subject_and_checks(payload, local_workspace(Path()))
     threads = CheckThreads()
 

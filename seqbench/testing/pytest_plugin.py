@@ -37,7 +37,7 @@ def time_model(benchmark: Any) -> Iterator[Callable[..., None]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
 
-    def time(name: str, **settings: Any) -> None:
+    def time(name: str, /, **settings: Any) -> None:
         _time(benchmark, name, **settings)
 
     yield time
@@ -69,6 +69,7 @@ class _Setting:
 def _time(
     benchmark: Any,
     name: str,
+    /,
     *,
     task: str = "features/label",
     batch_size: int = 1,
