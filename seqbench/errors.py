@@ -12,6 +12,7 @@
     ├── StoreError                a run folder cannot be read or written
     ├── WorkerError               a worker process cannot be started
     ├── DeviceError               a device does not support an operation
+    ├── NotApplicable             a measurement does not apply to this model: it is skipped
     └── Diverged                  the loss or output of a training is not finite
 """
 
@@ -90,6 +91,10 @@ class DeviceError(SeqbenchError):
     """A device does not support an operation."""
 
 
+class NotApplicable(SeqbenchError):
+    """A measurement does not apply to this model; the text is the reason. It is skipped."""
+
+
 class Diverged(SeqbenchError):
     """The training loss, or the model's output, became NaN or infinite.
 
@@ -113,7 +118,9 @@ def reason_of(error: BaseException) -> str:
 
 
 def status_of(error: BaseException) -> Status:
-    """The status of what ended with this error: ``out_of_memory`` or ``failed``."""
+    """The status of what ended with this error: ``skipped``, ``out_of_memory`` or ``failed``."""
+    if isinstance(error, NotApplicable):
+        return "skipped"
     out_of_memory = (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

@@ -165,6 +165,9 @@ class ModelSpec:
         description: one line.
         tasks: the kinds of task that it supports, such as ``"features/label"`` (see
             :data:`TASK_KINDS`); ``seqbench check`` checks it on these.
+        lengths: the lengths of sequences that it accepts: ``"any"``; with ``kind="model"`` also
+            ``"bounded"`` (up to ``task.length``) or ``"fixed"`` (``task.length`` only). Nothing is
+            measured at other lengths.
     """
 
     name: str
@@ -173,12 +176,22 @@ class ModelSpec:
     kind: Literal["encoder", "model"] = "encoder"
     description: str = ""
     tasks: Sequence[str] = TASK_KINDS
+    lengths: Literal["any", "bounded", "fixed"] = "any"
 
     def __post_init__(self) -> None:
         _require_valid("model", self.name, self.build)
         if self.kind not in ("encoder", "model"):
             raise ValueError(
                 f"model {self.name!r}: kind is {self.kind!r}, not 'encoder' or 'model'"
+            )
+        if self.lengths not in ("any", "bounded", "fixed"):
+            raise ValueError(
+                f"model {self.name!r}: lengths is {self.lengths!r}, not 'any', 'bounded' or 'fixed'"
+            )
+        if self.lengths != "any" and self.kind == "encoder":
+            raise ValueError(
+                f"model {self.name!r}: an encoder with lengths={self.lengths!r} could not know the "
+                "length: declare kind='model', whose build receives the task"
             )
         unknown = [kind for kind in self.tasks if kind not in TASK_KINDS]
         if unknown or not self.tasks:

@@ -116,7 +116,7 @@ class DoublePrecision(Correct):
 
 class NoShortSequences(Correct):
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + functional.max_pool1d(x.mean(2), 2).mean()
+        return super().forward(x) + functional.max_pool1d(x.mean(2), 2)[:, :1, None]
 
 
 class NoBatchOfOne(Correct):
@@ -212,6 +212,23 @@ class LearnsNothing(Correct):
         return 0.0 * super().forward(x)
 
 
+class Whole(nn.Module):
+    """Whole models for the length of their task only."""
+
+    def __init__(self, task: Task):
+        super().__init__()
+        self.task = task
+        tokens = task.input == "tokens"
+        self.embedding = nn.Embedding(task.input_size, task.input_size) if tokens else None
+        self.steps = task.length if task.target == "label_per_step" else 1
+        size = task.length * task.input_size
+        self.inner = nn.Linear(size, self.steps * task.output_size)
+
+    def forward(self, x: Any) -> Any:
+        answers = self.inner((self.embedding(x) if self.embedding else x).flatten(1))
+        return answers if self.steps == 1 else answers.view(len(x), self.steps, -1)
+
+
 def leaks(context: DataContext, seed: int) -> Splits:
     x, y = _drawn(seed)
     return Splits(TASK, (x, y), (x[:50], y[:50]))
@@ -249,12 +266,29 @@ def drifts(context: DataContext, seed: int) -> Splits:
 
 
 def one_seed(context: DataContext, seed: int) -> Splits:
-    return Splits(TASK, _drawn(0), _drawn(1))
+    return Splits(TASK, _drawn(0), _drawn(1), _drawn(2))
 
 
 def lacks_a_class(context: DataContext, seed: int) -> Splits:
     x, y = _drawn(seed)
     return Splits(TASK, (x, y.clamp(max=1)), _drawn(seed + 1))
+
+
+def lacks_a_rare_class(context: DataContext, seed: int) -> Splits:
+    """Like the characters of a text: two classes are declared, rare, and not in the training."""
+    x, y = _drawn(seed)
+    test_x, test_y = _drawn(seed + 1)
+    test_y = test_y.clamp(max=1)
+    test_y[7] = 2
+    return Splits(replace(TASK, output_size=4), (x, y.clamp(max=1)), (test_x, test_y))
+
+
+def draws_only_validation(context: DataContext, seed: int, validation: int) -> Splits:
+    """A fixed collection; the seed chooses the validation sequences."""
+    (x, y), held = _drawn(0), torch.randperm(200, generator=torch.Generator().manual_seed(seed))
+    kept, drawn = held[validation:].sort().values, held[:validation]
+    pair = (x[drawn], y[drawn]) if validation else None
+    return Splits(TASK, (x[kept], y[kept]), _drawn(1), pair)
 
 
 def out_of_range(context: DataContext, seed: int) -> Splits:

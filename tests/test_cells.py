@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, install_encoder
+from conftest import ROOT, install, install_encoder
 from test_models import choice
 from torch import Tensor, nn
 
@@ -111,6 +111,63 @@ def test_half_precision_has_a_larger_tolerance() -> None:
     check_equal(expected * 1.01, expected, "compile")
     with pytest.raises(PluginError):
         check_equal(expected.float() * 1.01, expected.float(), "compile")
+
+
+WHOLE = """
+    import seqbench
+    import torch
+
+    @seqbench.hookimpl
+    def seqbench_models():
+        about = {"build": "whole:Whole", "kind": "model", "tasks": ["tokens/label"]}
+        return [seqbench.ModelSpec("fixed", lengths="fixed", **about),
+                seqbench.ModelSpec("bounded", lengths="bounded", **about)]
+
+    class Whole(torch.nn.Module):
+        def __init__(self, task):
+            super().__init__()
+            self.embedding = torch.nn.Embedding(task.input_size, 4)
+            self.positions = torch.nn.Parameter(torch.ones(task.length, 1))
+            self.head = torch.nn.Linear(4, task.output_size)
+
+        def forward(self, x):
+            assert x.shape[1] <= len(self.positions)
+            return self.head((self.embedding(x) * self.positions[: x.shape[1]]).mean(1))
+    """
+
+
+def test_nothing_is_measured_at_lengths_that_a_model_does_not_accept(
+    site: Path, write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
+) -> None:
+    """They are skipped with the reason, and the run succeeds."""
+    install(site, "whole", {"whole": WHOLE}, "whole = whole")
+    text = """
+        name: lengths
+        datasets: [{parity: {length: 6, train_size: 40, validation_size: 20, test_size: 20}}]
+        models: [fixed, bounded]
+        train: {epochs: 1, batch_size: 20}
+        seeds: 1
+        measure:
+          memory: {batch_size: 8}
+          latency:
+            {budget: 100ms, warm_up: 20ms, processes: 2, batch_sizes: [1], seq_lens: [6, 4, 9]}
+        """
+    done = seqbench_cli("run", write_suite(text), "--json")
+    fixed, bounded = json.loads(done.stdout)["cases"]
+    assert done.returncode == 0, done.stderr
+    for case, accepted in ((fixed, {6}), (bounded, {4, 6})):
+        assert case["status"] == "ok"
+        assert {entry["length"] for entry in case["latency"]} == accepted
+        skipped = {(one["quantity"], one["length"]) for one in case["unmeasured"]}
+        expected = {(q, n) for q in ("latency", "memory", "macs") for n in {4, 6, 9} - accepted}
+        assert skipped == expected
+        assert {one["status"] for one in case["unmeasured"]} == {"skipped"}
+    assert {one["reason"] for one in fixed["unmeasured"]} == {
+        "fixed accepts sequences of 6 steps only (lengths: fixed)"
+    }
+    assert {one["reason"] for one in bounded["unmeasured"]} == {
+        "bounded accepts sequences of at most 6 steps (lengths: bounded)"
+    }
 
 
 @pytest.mark.slow

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +14,18 @@ import pytest
 import torch
 from conftest import install, install_encoder
 
-from seqbench import DataContext
+from seqbench import DataContext, DatasetSpec, Param
 from seqbench.errors import UsageError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.discovery import load_plugins
+from seqbench.plugins.registry import Offer, Origin
 from seqbench.runner.context import local_workspace
 from seqbench.testing import conformance
 from seqbench.testing.plugin_checks.candidate import Candidate
 from seqbench.testing.plugin_checks.datasets import DATASET_CHECKS, DatasetCandidate
-from seqbench.testing.plugin_checks.job import check_payload, run_checks
+from seqbench.testing.plugin_checks.job import check_payload, run_checks, subject_and_checks
 from seqbench.testing.plugin_checks.models import MODEL_CHECKS
-from seqbench.testing.plugin_checks.results import Check, check_results
+from seqbench.testing.plugin_checks.results import Check, CheckResult, check_results
 
 #: Each planted bug with the check that must find it, and a part of its message.
 BUGS = {
@@ -43,7 +46,7 @@ BUGS = {
     "NoLengthOfOne": ("sizes", "shape"),
     "Overwrites": ("input", "it was changed in place"),
     "OwnSeed": ("globals", "building the model sets a seed"),
-    "NoSeed": ("seed", "encoder.inner.weight differ"),
+    "NoSeed": ("globals", "Python's random (draw random numbers from torch's default generator)"),
     "PlainTensor": ("device", "register_buffer lets .to() move it"),
     "Unsaved": ("weights", "some of its state is neither a parameter nor a persistent buffer"),
     "ReseedsInForward": ("globals", "calling the model sets a seed"),
@@ -95,16 +98,54 @@ def test_a_correct_model_passes_every_check() -> None:
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_a_planted_bug_is_caught_by_name(bug: str) -> None:
+def test_a_planted_bug_is_caught_by_name_and_only_once(bug: str) -> None:
+    """One cause gives one failure: checks that presuppose another one are skipped."""
     expected, message = BUGS[bug]
-    found = {
-        one.check: one
-        for one in check_results(named(MODEL_CHECKS, "build", expected), candidate(bug))
-    }
-    caught = found[expected]
-    assert caught.result == "failed", found
+    random.seed(0)
+    (caught,) = failures(check_results(MODEL_CHECKS[1:], candidate(bug)))
+    assert caught.check == expected
     assert message in caught.got
     assert caught.expected
+
+
+@pytest.mark.parametrize("lengths", ["any", "bounded", "fixed"])
+def test_a_model_of_fixed_length_fails_once_or_declares_it(lengths: str) -> None:
+    choice = Choice("whole", {}, "buggy:Whole", "seqbench", "0", kind="model", lengths=lengths)
+    found = {one.check: one for one in check_results(MODEL_CHECKS, Candidate(choice))}
+    failed = failures(found.values())
+    if lengths == "fixed":
+        assert not failed
+        assert found["sizes"].note == "it declares lengths='fixed'"
+    else:
+        (sizes,) = failed
+        assert (sizes.check, "declare ModelSpec(..., lengths='fixed')" in sizes.got) == (
+            "sizes",
+            True,
+        )
+    ran = {name for name, one in found.items() if one.result != "skipped"}
+    assert found.keys() - ran == {"dropout", "step"}  # the others use the length that it accepts
+
+
+def test_a_package_tests_stop_at_the_cause_too(site: Path) -> None:
+    code = """
+        import random
+        import torch
+
+        class Encoder(torch.nn.Linear):
+            def forward(self, x):
+                return super().forward(x) * random.random()
+        """
+    install_encoder(site, "noisy", "Encoder", code)
+    noise, rows = named(MODEL_CHECKS, "noise", "rows")
+    test = conformance("noisy")
+    with pytest.raises(pytest.fail.Exception, match="random after"):
+        test(noise)
+    with pytest.raises(pytest.skip.Exception, match="`noise` failed"):
+        test(rows)
+
+
+def failures(found: Iterable[CheckResult]) -> list[CheckResult]:
+    return [one for one in found if one.result == "failed"]
 
 
 def test_the_smallest_input_is_shown() -> None:
@@ -136,13 +177,41 @@ def test_built_in_datasets_pass(name: str) -> None:
 @pytest.mark.parametrize("bug", DATASET_BUGS)
 def test_a_bug_in_a_dataset_is_caught_by_name(bug: str, tmp_path: Path) -> None:
     expected, message = DATASET_BUGS[bug]
-    choice = Choice(bug, {"seed": 3}, f"buggy:{bug}", "seqbench", "0")
-    dataset = DatasetCandidate(choice, DataContext(None, tmp_path, lambda text: None))
     found = {
-        one.check: one for one in check_results(named(DATASET_CHECKS, "load", expected), dataset)
+        one.check: one
+        for one in check_results(named(DATASET_CHECKS, "load", expected), dataset(bug, tmp_path))
     }
     assert found[expected].result == "failed", found
     assert message in found[expected].got
+
+
+def dataset(name: str, folder: Path, **params: Any) -> DatasetCandidate:
+    choice = Choice(name, {"seed": 3, **params}, f"buggy:{name}", "seqbench", "0")
+    return DatasetCandidate(choice, DataContext(None, folder, lambda text: None), other_seed=4)
+
+
+def test_rare_classes_and_a_seed_of_the_validation_split_are_warnings(tmp_path: Path) -> None:
+    classes, seed = named(DATASET_CHECKS, "classes", "seed")
+    rare = classes(dataset("lacks_a_rare_class", tmp_path))
+    assert (rare.result, rare.note) == (
+        "warning",
+        "no sequences of class 2, 3 in the training split (0.50% of the labels in other splits): "
+        "no model can learn them",
+    )
+    without = seed(dataset("draws_only_validation", tmp_path, validation=0))
+    assert without.result == "warning"
+    assert "right only if the seed draws the validation split" in without.note
+
+
+def test_another_seed_is_a_valid_one() -> None:
+    for limits, seed, other in (
+        ({"minimum": 0, "maximum": 3}, 3, 2),
+        ({"choices": (0, 7)}, 7, 0),
+        ({"minimum": 0, "maximum": 0}, 0, None),
+    ):
+        spec = DatasetSpec("d", "a:b", {"seed": Param(seed, **limits)})
+        payload = check_payload(Offer(spec, Origin("d", "d", "1")), {})
+        assert payload.other_seed == other
 
 
 EAGER = """
@@ -218,6 +287,50 @@ def test_a_model_that_depends_on_values_does_not_fail() -> None:
 def test_a_wrong_parameter_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="gru has no parameter 'hiden_size'; did you mean"):
         conformance("gru", hiden_size=8)
+
+
+LIBRARY = """
+    import os
+
+    os.environ.setdefault("KMP_INIT_AT_FORK", "FALSE")
+    """
+USES_LIBRARY = """
+    import os
+    import torch
+
+    class Encoder(torch.nn.Linear):
+        def forward(self, x):
+            import library_of_others
+            {also}
+            return super().forward(x)
+    """
+
+
+@pytest.mark.parametrize("also", ["pass", "os.environ['MY_FLAG'] = 'x'; os.environ.pop('HOME', 0)"])
+def test_changed_variables_are_named_and_those_of_imports_are_a_warning(
+    site: Path, monkeypatch: pytest.MonkeyPatch, also: str
+) -> None:
+    for name in ("KMP_INIT_AT_FORK", "MY_FLAG", "HOME"):
+        monkeypatch.setenv(name, "before")  # and restore it afterwards
+    monkeypatch.delenv("KMP_INIT_AT_FORK")
+    install(site, "library", {"library_of_others": LIBRARY}, "")
+    install_encoder(site, "imports", "Encoder", USES_LIBRARY.format(also=also))
+    payload = check_payload(load_plugins().model("imports"), {})
+    subject, _ = subject_and_checks(payload, local_workspace(Path()))
+    (found,) = check_results(named(MODEL_CHECKS, "globals"), subject)
+    if also == "pass":
+        assert (found.result, found.note) == (
+            "warning",
+            "environment variables changed: KMP_INIT_AT_FORK (by importing library_of_others)",
+        )
+        check_globals = named(MODEL_CHECKS, "globals")[0]
+        sys.modules.pop("library_of_others")
+        os.environ.pop("KMP_INIT_AT_FORK")
+        with pytest.warns(UserWarning, match="globals: environment variables changed: KMP_INIT"):
+            conformance("imports")(check_globals)
+    else:
+        assert found.result == "failed"
+        assert found.got == "changed: environment variables HOME, MY_FLAG"
 
 
 ODD_NAMES = """

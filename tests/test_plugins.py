@@ -18,10 +18,11 @@ from test_streams import TINY
 
 from seqbench import DatasetSpec, MetricSpec, ModelSpec, ReportSpec
 from seqbench.errors import UnknownName
+from seqbench.plugins.choice import Choice, to_json
 from seqbench.plugins.discovery import load_plugins
 from seqbench.plugins.hookspecs import hookimpl, hookspec
 from seqbench.plugins.provenance import version_of
-from seqbench.plugins.registry import GROUP
+from seqbench.plugins.registry import GROUP, Offer, Origin
 
 GOOD = """
     import seqbench
@@ -337,6 +338,19 @@ def test_the_tests_see_only_the_plugins_that_they_install(site: Path, tmp_path: 
     assert (done.returncode, "2 passed" in done.stdout) == (0, True), done.stdout
 
 
+def test_lengths_are_declared_by_whole_models_only_and_stay_out_of_ids_at_their_default() -> None:
+    with pytest.raises(ValueError, match="model 'm': lengths is 'short', not 'any', 'bounded' or"):
+        ModelSpec("m", "a:b", kind="model", lengths="short")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"an encoder with lengths='fixed' .*: declare kind='mod"):
+        ModelSpec("m", "a:b", lengths="fixed")
+    origin = Origin("test", "test", "1")
+    for lengths in ("any", "fixed"):
+        spec = ModelSpec("m", "a:b", kind="model", lengths=lengths)
+        stored = to_json(Choice.of(Offer(spec, origin), {}))
+        assert stored.get("lengths", "any") == lengths
+        assert ("lengths" in stored) == (lengths != "any")
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "reserved"),
     [
@@ -356,9 +370,9 @@ def test_a_parameter_that_seqbench_passes_itself_is_refused_when_declared(
             ValueError, match=rf"^{kind} 'mine': the parameter name '{name}' is reserved \(.*name$"
         ):
             spec("mine", "a:b", {name: 1})
-    for name in ("hidden-size", "lambda", "", 3):
-        with pytest.raises(ValueError, match=f"^{kind} 'mine': invalid parameter name {name!r}"):
-            spec("mine", "a:b", {name: 1})
+    for invalid in ("hidden-size", "lambda", "", 3):
+        with pytest.raises(ValueError, match=f"^{kind} 'mine': invalid parameter name {invalid!r}"):
+            spec("mine", "a:b", {invalid: 1})
     free = {"name", "choice", "function", "kind", "device", "params", "given"}
     made = spec("mine", "a:b", dict.fromkeys(free, 1))
     assert free <= set(replace(made, name="other").parameters)

@@ -26,7 +26,9 @@ LIMIT = 600.0
 
 LONGEST = 2000
 
-STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim", "no": "yellow"}
+STYLES = {
+    "ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim", "no": "yellow",
+}  # fmt: skip
 
 
 @click.command("check")
@@ -47,6 +49,7 @@ def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None)
     """
     from seqbench.devices.registry import is_device_name, known_names
     from seqbench.plugins.discovery import load_plugins
+    from seqbench.report.text import counted
     from seqbench.testing.plugin_checks.job import check_payload
 
     if not is_device_name(device):
@@ -62,8 +65,10 @@ def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None)
         terminal.print(_failure(one))
     if problem:
         terminal.print(_plain(f"\n{problem}", "bold red"))
-    total = sum(one.result in ("ok", "failed") for one in found)
-    click.echo(f"\n{total - len(failed)} of {total} required checks passed")
+    warned = sum(one.result == "warning" for one in found)
+    total = warned + sum(one.result in ("ok", "failed") for one in found)
+    more = f", {counted(warned, 'warning')}" if warned else ""
+    click.echo(f"\n{total - len(failed)} of {total} required checks passed{more}")
     if failed or problem:
         sys.exit(1)
 

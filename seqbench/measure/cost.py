@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from seqbench.errors import PluginError, reason_of
+from seqbench.errors import NotApplicable, PluginError, reason_of
 from seqbench.measure import operators
 from seqbench.measure.payloads import CostPayload
 from seqbench.measure.subject import Subject
@@ -41,7 +41,7 @@ def measure_cost(payload: CostPayload, context: JobContext) -> dict[str, Any]:
     measurements = [
         Measurement("cost", "1", {}, sizes, method="counted"),
         _kernels(subject),
-        *_macs(subject.model, task, lengths),
+        *_macs(subject, lengths),
     ]
     return {"measurements": [asdict(measurement) for measurement in measurements]}
 
@@ -55,12 +55,15 @@ def _kernels(subject: Subject) -> Measurement:
     return Measurement("ops", "1", at, values, method=operators.METHOD)
 
 
-def _macs(model: nn.Module, task: Task, lengths: Mapping[int, Any]) -> Iterator[Measurement]:
+def _macs(subject: Subject, lengths: Mapping[int, Any]) -> Iterator[Measurement]:
     for length in lengths:
         at = {"batch_size": 1, "length": length}
         try:
-            macs = {"macs": count_macs(model, task, length)}
+            subject.require_length(length)
+            macs = {"macs": count_macs(subject.model, subject.splits.task, length)}
             yield Measurement("macs", "1", at, macs, method=MACS_METHOD)
+        except NotApplicable as error:
+            yield Measurement("macs", "1", at, status="skipped", reason=str(error))
         except PluginError as error:
             yield Measurement("macs", "1", at, status="failed", reason=str(error))
         except Exception as error:  # tensors on meta have no values for forward to read

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqbench.devices.base import Pass, Workload, median_pass
 from seqbench.devices.registry import device_for
-from seqbench.errors import DeviceError, reason_of, status_of
+from seqbench.errors import DeviceError, NotApplicable, reason_of, status_of
 from seqbench.measure.payloads import MemoryPayload
 from seqbench.measure.subject import Subject
 from seqbench.records import Measurement
@@ -54,9 +54,10 @@ def _at_length(
     at = {"mode": payload.mode, "batch_size": payload.batch_size, "length": length}
     held: dict[str, int] = {}
     try:
+        subject.require_length(length)
         workload, held = prepare(length)
         peak = subject.kind.memory_passes(workload, subject.device)
-    except DeviceError as error:  # a limitation of the system, not of the model
+    except (DeviceError, NotApplicable) as error:  # a limitation of the system, or a declared one
         return Measurement("memory", "B", at, held, status="skipped", reason=str(error))
     except Exception as error:  # a plugin's model may not support this length
         traceback.print_exc()

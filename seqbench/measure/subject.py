@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.devices.registry import device_for
+from seqbench.errors import NotApplicable
 from seqbench.measure.payloads import TrainedModel
 from seqbench.plugins.provenance import check_unchanged
 from seqbench.training.answers import check_answers
@@ -37,6 +38,7 @@ class Subject:
 
     def __init__(self, trained: TrainedModel, workspace: Workspace, *, check: bool = True):
         check_unchanged(trained.model)  # the weights belong to that version
+        self.choice = trained.model
         self.kind = device_for(trained.device)
         self.device = self.kind.torch_device(trained.device)
         self.splits: Splits = open_splits(workspace.cache / trained.data)
@@ -74,6 +76,11 @@ class Subject:
     def synchronize(self) -> None:
         """Wait until the device has finished all submitted operations."""
         self.kind.synchronize(self.device)
+
+    def require_length(self, length: int) -> None:
+        """Raise NotApplicable if the model declares that it does not accept this length."""
+        if reason := self.choice.why_not_length(length, self.splits.task.length):
+            raise NotApplicable(reason)
 
     def batch(
         self, size: int, split: str = "test", length: int | None = None

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 #: Fields with another key in JSON. Ids are hashes of this JSON, so its keys never change.
 JSON_KEYS = {"import_path": "target"}
 
+#: Fields that JSON leaves out at their default, so that ids are as before these fields existed.
+LEFT_OUT = {"lengths": "any"}
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -21,6 +24,7 @@ class Choice:
     Args:
         import_path: ``"package.module:function"``, or a class.
         kind: of a model: ``"encoder"`` or ``"model"``.
+        lengths: of a model: the lengths that it accepts (:class:`seqbench.ModelSpec`).
         source: fingerprint of the package's source (:mod:`seqbench.plugins.provenance`).
     """
 
@@ -32,6 +36,7 @@ class Choice:
     _: KW_ONLY
     kind: str = ""
     source: str = ""
+    lengths: str = "any"
 
     # Pydantic reads the keys that `to_json` writes.
     __pydantic_config__ = {"alias_generator": lambda name: JSON_KEYS.get(name, name)}  # noqa: RUF012
@@ -47,7 +52,18 @@ class Choice:
             offer.origin.version,
             kind=getattr(offer.spec, "kind", ""),
             source=source,
+            lengths=getattr(offer.spec, "lengths", "any"),
         )
+
+    def why_not_length(self, length: int, own: int) -> str:
+        """Why a model for sequences of ``own`` steps is not measured at ``length``, or ""."""
+        if length == own or self.lengths == "any":
+            return ""
+        if self.lengths == "fixed":
+            return f"{self.name} accepts sequences of {own} steps only (lengths: fixed)"
+        if length < own:
+            return ""
+        return f"{self.name} accepts sequences of at most {own} steps (lengths: bounded)"
 
 
 def to_json(value: Any) -> dict[str, Any]:
@@ -56,4 +72,8 @@ def to_json(value: Any) -> dict[str, Any]:
 
 
 def _with_json_keys(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    return {JSON_KEYS.get(name, name): value for name, value in fields}
+    return {
+        JSON_KEYS.get(name, name): value
+        for name, value in fields
+        if name not in LEFT_OUT or LEFT_OUT[name] != value
+    }

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +17,13 @@ from seqbench.testing.plugin_checks.job import (
     check_payload,
     subject_and_checks,
 )
-from seqbench.testing.plugin_checks.results import Check, Skipped, Violation
+from seqbench.testing.plugin_checks.results import (
+    Check,
+    FailedChecks,
+    Skipped,
+    Violation,
+    Warned,
+)
 
 
 def conformance(
@@ -52,16 +59,31 @@ def conformance(
     offer = load_plugins().offer(name)
     payload = check_payload(offer, {**(params or {}), **more}, device)
     subject, checks = subject_and_checks(payload, local_workspace(Path()))
-    threads = CheckThreads()
+    threads, failed = CheckThreads(), FailedChecks()
 
     @pytest.mark.parametrize("check", checks, ids=[check.name for check in checks])
     def test(check: Check) -> None:
+        if reason := failed.reason_to_skip(check):
+            pytest.skip(reason)
         try:
             with threads.applied():
-                check.function(subject)
-        except Skipped as reason:
-            pytest.skip(str(reason))
-        except Violation as violation:
-            pytest.fail(str(violation), pytrace=False)
+                _as_test(check, subject)
+        except (Exception, pytest.fail.Exception):
+            failed.add(check)
+            raise
 
     return test
+
+
+def _as_test(check: Check, subject: Any) -> None:
+    """Run a check with its outcomes as those of pytest; errors of the plugin pass through."""
+    import pytest
+
+    try:
+        check.function(subject)
+    except Skipped as skipped:
+        pytest.skip(str(skipped))
+    except Warned as warned:
+        warnings.warn(f"{check.name}: {warned}", stacklevel=2)
+    except Violation as violation:
+        pytest.fail(str(violation), pytrace=False)

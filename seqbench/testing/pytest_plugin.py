@@ -102,7 +102,7 @@ def _time(
     setting = _Setting(task, batch_size, length, mode, device)
     payload = check_payload(load_plugins().model(name), {**(params or {}), **more}, device)
     candidate, _ = subject_and_checks(payload, local_workspace(Path()))
-    model = candidate.model(task_of(task)).train(mode == "training")
+    model = candidate.model(task_of(task, length)).train(mode == "training")
     benchmark(_call(candidate, model, setting))
     benchmark.extra_info.update(_extra_info(candidate, model, setting))
 
@@ -115,7 +115,7 @@ def _call(candidate: Candidate, model: nn.Module, setting: _Setting) -> Callable
     from seqbench.testing.plugin_checks.candidate import task_of
     from seqbench.training.step import loss_of
 
-    task = task_of(setting.task)
+    task = task_of(setting.task, setting.length)
     synchronize = partial(device_for(setting.device).synchronize, candidate.device)
     x = candidate.inputs(task, setting.batch_size, setting.length)
     y = candidate.targets(task, setting.batch_size, setting.length)
@@ -154,5 +154,5 @@ def _extra_info(candidate: Candidate, model: nn.Module, setting: _Setting) -> di
         **asdict(setting),
         "parameters": parameter_count(model),
         "parameter_bytes": sum(p.numel() * p.element_size() for p in model.parameters()),
-        "macs": count_macs(model.cpu(), task_of(setting.task), setting.length),
+        "macs": count_macs(model.cpu(), task_of(setting.task, setting.length)),
     }

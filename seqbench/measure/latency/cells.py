@@ -43,7 +43,8 @@ class Cell:
             ``length``, ``threads``, ``runtime``.
         prepare: returns the call to time, and facts: for ``step`` the ``state_bytes`` of one
             sequence, for a runtime those in :data:`seqbench.runtimes.base.FACTS`. Raises
-            PluginError if an answer differs from the plain model's.
+            PluginError if an answer differs from the plain model's, and NotApplicable for a length
+            that the model does not accept.
         mode: the context in which the call runs.
     """
 
@@ -106,6 +107,7 @@ def _forward(
     subject: Subject, runtime: _Runtime, threads: int, length: int, batch_size: int
 ) -> Cell:
     def prepare() -> Prepared:
+        subject.require_length(length)
         x = subject.batch(batch_size, length=length)[0]
         prepared = _prepared(runtime, subject, x, threads)
         call = prepared.call

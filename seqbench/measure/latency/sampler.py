@@ -127,7 +127,8 @@ class _Timer:
         try:
             times, steady = self._warm_up(self._prepare(), seconds)
         except Exception as error:  # a result of this cell; others continue
-            traceback.print_exc()
+            if status_of(error) != "skipped":
+                traceback.print_exc()
             return {"status": status_of(error), "reason": reason_of(error)}
         finally:
             self._settle()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -51,16 +49,6 @@ def apart(one: Tensor, other: Tensor, **close: float) -> str:
     if torch.allclose(one, other, **{**CLOSE, **close}):  # type: ignore[arg-type]
         return ""
     return f"{float((one - other).abs().max()):.3g}"
-
-
-def random_states() -> dict[str, Any]:
-    """The states of the random generators other than torch's."""
-    states: dict[str, Any] = {"the state of Python's random": random.getstate()}
-    if "numpy" in sys.modules:
-        import numpy as np
-
-        states["the state of numpy's random"] = str(np.random.get_state())
-    return states
 
 
 def looks_at_values(error: BaseException) -> bool:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seqbench.devices.cuda import tf32_allowed
 from seqbench.devices.registry import device_for
 from seqbench.plugins.choice import Choice
+from seqbench.testing.plugin_checks.process_state import ProcessState
 from seqbench.training.model import build_model
 from seqbench.types import TASK_KINDS, Task
-
-#: Prefixes of environment variables that pytest and torch set themselves.
-IGNORED_VARIABLES = ("PYTEST_", "TORCH")
 
 FEATURES, VOCABULARY, CLASSES, LENGTH = 3, 7, 4, 6
 
@@ -55,9 +50,14 @@ class Candidate:
         return device_for(self.device_name).torch_device(self.device_name)
 
     @cached_property
-    def before(self) -> dict[str, Any]:
-        """The global state before any of the plugin's code ran."""
-        return global_state()
+    def before(self) -> ProcessState:
+        """The state of the process before any of the plugin's code ran."""
+        return ProcessState.now()
+
+    @cached_property
+    def accepted(self) -> dict[tuple[str, int, int], bool]:
+        """Kind of task, batch size and length, and whether the model accepts them."""
+        return {}
 
     def inputs(self, task: Task, batch: int = 2, length: int = LENGTH, seed: int = 0) -> Tensor:
         """Random inputs, the same for the same ``seed``: (batch, length[, features])."""
@@ -77,32 +77,11 @@ class Candidate:
         return torch.randint(0, task.output_size, shape, generator=draw).to(self.device)
 
 
-def task_of(kind: str) -> Task:
+def task_of(kind: str, length: int = LENGTH) -> Task:
     """A small task of a kind such as ``"tokens/label"``."""
     inputs, _, target = kind.partition("/")
     size = VOCABULARY if inputs == "tokens" else FEATURES
-    return Task(inputs, size, target, CLASSES, LENGTH)  # type: ignore[arg-type]
-
-
-def global_state() -> dict[str, Any]:
-    """Process-wide settings; changing them would affect other code in the process."""
-    return {
-        "torch.get_num_threads()": torch.get_num_threads(),
-        "torch.get_default_dtype()": torch.get_default_dtype(),
-        "torch.get_default_device()": torch.get_default_device(),
-        "torch.is_grad_enabled()": torch.is_grad_enabled(),
-        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
-        "anomaly detection": torch.is_anomaly_enabled(),
-        **{f"TF32 ({where})": allowed for where, allowed in tf32_allowed().items()},
-        "cudnn.benchmark": torch.backends.cudnn.benchmark,
-        "float32 matmul precision": torch.get_float32_matmul_precision(),
-        "the working folder": Path.cwd(),
-        "environment variables": {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(IGNORED_VARIABLES)
-        },
-    }
+    return Task(inputs, size, target, CLASSES, length)  # type: ignore[arg-type]
 
 
 def example(x: Tensor) -> str:

@@ -17,13 +17,20 @@ from torch import Tensor
 
 from seqbench.plugins.choice import Choice
 from seqbench.testing.plugin_checks.declaring import declares_lightly
-from seqbench.testing.plugin_checks.results import Check, Skipped, Violation
+from seqbench.testing.plugin_checks.results import Check, Skipped, Violation, Warned
 from seqbench.training.data import load_dataset
 from seqbench.types import DataContext, Task
 
 #: Fraction of a split's sequences that may also be in another split: real collections contain some
 #: duplicates.
 MAX_SHARED = 0.05
+
+#: Fraction of the labels in other splits that may be of classes without a training sequence: rare
+#: classes of natural data, such as characters of a text.
+MAX_UNSEEN = 0.05
+
+#: Maximum number of classes that a message names.
+MAX_SHOWN = 5
 
 #: Pairs of splits that should not share sequences.
 PAIRS = (("validation", "train"), ("test", "train"), ("test", "validation"))
@@ -42,10 +49,12 @@ class DatasetCandidate:
     Args:
         choice: the dataset with all its parameters.
         context: passed to its ``load``.
+        other_seed: another valid value of its parameter ``seed``; None if it has none.
     """
 
     choice: Choice
     context: DataContext
+    other_seed: int | None = None
 
     @cached_property
     def loaded(self) -> Loaded:
@@ -110,13 +119,25 @@ def _every_class(candidate: DatasetCandidate) -> str:
     if task.target == "value":
         raise Skipped("targets are values")
     counts = torch.bincount(tensors["train_y"].flatten(), minlength=task.output_size)
-    missing = (counts == 0).nonzero().flatten().tolist()
-    if missing:
+    missing = (counts == 0).nonzero().flatten()
+    if len(missing):
+        _without_training(task, tensors, missing)
+    return f"labels per class: {int(counts.min()):,} to {int(counts.max()):,}"
+
+
+def _without_training(task: Task, tensors: Mapping[str, Tensor], missing: Tensor) -> None:
+    """Classes without a training sequence: a warning if they are rare elsewhere, else a failure."""
+    shown = ", ".join(map(str, missing[:MAX_SHOWN].tolist()))
+    found = f"no sequences of class {shown}" + (", …" if len(missing) > MAX_SHOWN else "")
+    others = [tensors[name].flatten() for name in ("validation_y", "test_y") if name in tensors]
+    share = float(torch.isin(torch.cat(others), missing).double().mean())
+    where = f"{share:.2%} of the labels in other splits" if share else "nor in any other split"
+    if share > MAX_UNSEEN:
         raise Violation(
             f"every class from 0 to {task.output_size - 1} in the training split",
-            f"no sequences of class {', '.join(map(str, missing[:5]))}",
+            f"{found} ({where})",
         )
-    return f"labels per class: {int(counts.min()):,} to {int(counts.max()):,}"
+    raise Warned(f"{found} in the training split ({where}): no model can learn them")
 
 
 def _repeatable(candidate: DatasetCandidate) -> str:
@@ -177,10 +198,18 @@ def _elsewhere(candidate: DatasetCandidate) -> dict[str, str]:
 def _seeded(candidate: DatasetCandidate) -> None:
     if "seed" not in candidate.choice.params:
         raise Skipped("no parameter `seed`")
-    params = {**candidate.choice.params, "seed": int(candidate.choice.params["seed"] or 0) + 1}
+    if candidate.other_seed is None:
+        raise Skipped("its parameter `seed` has one valid value only")
+    params = {**candidate.choice.params, "seed": candidate.other_seed}
     other = replace(candidate, choice=replace(candidate.choice, params=params))
-    if digests(candidate) == _elsewhere(other):
-        raise Violation("different data for another seed", "the same data")
+    if digests(candidate) != _elsewhere(other):
+        return
+    if "validation_x" not in candidate.loaded[1]:
+        raise Warned(
+            "the same data for another seed, which is right only if the seed draws the validation "
+            "split, and this dataset has none"
+        )
+    raise Violation("different data for another seed", "the same data")
 
 
 def _globals(candidate: DatasetCandidate) -> None:
@@ -198,7 +227,7 @@ DATASET_CHECKS = (
     Check("import", "its declaration imports no torch", _imports_no_torch),
     Check("load", "shapes, types and ranges match its task", _loads, needed=True),
     Check("disjoint", "splits share at most 5 % of their sequences", _disjoint),
-    Check("classes", "every class occurs in the training split", _every_class),
+    Check("classes", "the training split has all but rare classes", _every_class),
     Check("repeatable", "every load gives the same data", _repeatable),
     Check("seed", "another seed gives different data", _seeded),
     Check("globals", "the global random state is unchanged", _globals),

@@ -11,7 +11,7 @@ from seqbench.plugins import parameters
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import Offer
 from seqbench.testing.plugin_checks.results import Check, CheckResult, check_results
-from seqbench.types import DataContext
+from seqbench.types import DataContext, Param
 from seqbench.workers.context import JobContext, Workspace
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class CheckPayload:
         kind: ``model`` or ``dataset``.
         choice: the model or dataset with all its parameters.
         tasks: the kinds of task that a model declares.
+        other_seed: of a dataset: another valid value of its parameter ``seed``, if it has one.
         device: the device to check a model on.
     """
 
@@ -33,6 +34,7 @@ class CheckPayload:
     choice: Choice
     tasks: tuple[str, ...] = ()
     device: str = "cpu"
+    other_seed: int | None = None
 
 
 def check_payload(
@@ -55,7 +57,20 @@ def check_payload(
         if problem := parameters.problem_with(value, declared[name]):
             raise UsageError(f"{offer.spec.name}, {name}: {problem}")
     choice = Choice.of(offer, parameters.completed(params, declared))
-    return CheckPayload(offer.kind, choice, tuple(getattr(offer.spec, "tasks", ())), device)
+    return CheckPayload(
+        offer.kind, choice, tuple(getattr(offer.spec, "tasks", ())), device,
+        _other_seed(choice.params, declared),
+    )  # fmt: skip
+
+
+def _other_seed(params: Mapping[str, Any], declared: Mapping[str, Param]) -> int | None:
+    """A valid value of the parameter ``seed`` that differs from the given one; None if none."""
+    if "seed" not in declared or not isinstance(params["seed"] or 0, int):
+        return None
+    seed = int(params["seed"] or 0)
+    nearby = (seed + 1, seed - 1, *(c for c in declared["seed"].choices if isinstance(c, int)))
+    valid = (n for n in nearby if n != seed and not parameters.problem_with(n, declared["seed"]))
+    return next(valid, None)
 
 
 def check_plugin(payload: CheckPayload, context: JobContext) -> dict[str, Any]:
@@ -102,7 +117,7 @@ def subject_and_checks(
     downloads = workspace.cache / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     context = DataContext(workspace.data_dir, downloads, lambda text: None)
-    return DatasetCandidate(payload.choice, context), DATASET_CHECKS
+    return DatasetCandidate(payload.choice, context, payload.other_seed), DATASET_CHECKS
 
 
 def _require_device(candidate: Candidate) -> None:

@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 
 from seqbench.testing.plugin_checks.answers import model_loss
-from seqbench.testing.plugin_checks.candidate import CLASSES, FEATURES, Candidate
+from seqbench.testing.plugin_checks.candidate import CLASSES, FEATURES, LENGTH, Candidate
 from seqbench.testing.plugin_checks.results import Violation
+from seqbench.testing.plugin_checks.sizes import accepts
 from seqbench.types import Task
 
 LEARNING_STEPS, LEARNING_RATE, LEARNING_BATCH = 150, 0.02, 32
+
+#: Steps of a sequence, unless the model only accepts the length of its task.
+LEARNING_LENGTH = 3
 
 #: The mean loss of the last steps must fall below this fraction of the initial loss.
 LEARNED, LAST_STEPS = 0.7, 10
@@ -24,8 +28,10 @@ def learns(candidate: Candidate) -> str:
     Raises:
         Violation: the loss did not fall.
     """
-    _, task = next(candidate.tasks())
-    x, y = _lesson(candidate, task)
+    kind, task = next(candidate.tasks())
+    size = {"batch": LEARNING_BATCH, "length": LEARNING_LENGTH}
+    length = LEARNING_LENGTH if accepts(candidate, kind, task, **size) else LENGTH
+    x, y = _lesson(candidate, task, length)
     model = candidate.model(task).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     losses = []
@@ -40,24 +46,24 @@ def learns(candidate: Candidate) -> str:
         raise Violation(
             f"a loss below {LEARNED:g} of the initial loss after {LEARNING_STEPS} steps",
             f"it went from {losses[0]:.3g} to {last:.3g}",
-            f"{LEARNING_BATCH} sequences of length 3, Adam, learning rate {LEARNING_RATE:g}",
+            f"{LEARNING_BATCH} sequences of length {length}, Adam, learning rate {LEARNING_RATE:g}",
         )
     return f"loss {losses[0]:.3g} → {last:.3g} in {LEARNING_STEPS} steps"
 
 
-def _lesson(candidate: Candidate, task: Task) -> tuple[Tensor, Tensor]:
-    """Sequences of three equal steps, each of which contains the answer."""
+def _lesson(candidate: Candidate, task: Task, length: int) -> tuple[Tensor, Tensor]:
+    """Sequences of equal steps, each of which contains the answer."""
     draw = torch.Generator().manual_seed(0)
     label = torch.arange(LEARNING_BATCH) % CLASSES
     if task.input == "tokens":
-        x = label.unsqueeze(1).expand(-1, 3).contiguous()
+        x = label.unsqueeze(1).expand(-1, length).contiguous()
     else:
         centers = torch.randn(CLASSES, FEATURES, generator=draw)
-        x = centers[label].unsqueeze(1).expand(-1, 3, -1).contiguous()
+        x = centers[label].unsqueeze(1).expand(-1, length, -1).contiguous()
     if task.target == "value":
         y = torch.nn.functional.one_hot(label, CLASSES).float()
     elif task.target == "label_per_step":
-        y = label.unsqueeze(1).expand(-1, 3).contiguous()
+        y = label.unsqueeze(1).expand(-1, length).contiguous()
     else:
         y = label
     return x.to(candidate.device), y.to(candidate.device)

@@ -19,18 +19,22 @@ from seqbench.testing.plugin_checks.answers import (
     check_answer,
     looks_at_values,
     model_loss,
-    random_states,
 )
 from seqbench.testing.plugin_checks.candidate import (
     LENGTH,
     Candidate,
     example,
-    global_state,
     unequal,
 )
 from seqbench.testing.plugin_checks.declaring import declares_lightly
 from seqbench.testing.plugin_checks.learning import learns
-from seqbench.testing.plugin_checks.results import Check, No, Skipped, Violation
+from seqbench.testing.plugin_checks.process_state import (
+    GLOBALS_UNCHANGED,
+    check_unchanged,
+    random_states,
+)
+from seqbench.testing.plugin_checks.results import Check, No, Skipped, Violation, Warned
+from seqbench.testing.plugin_checks.sizes import accepted_lengths, any_size, smallest_batch
 from seqbench.training.stepping import can_step, run_steps
 from seqbench.training.weights import (
     check_savable,
@@ -39,10 +43,6 @@ from seqbench.training.weights import (
     state_outside,
     what_is_missing,
 )
-
-OTHER_LENGTHS = (1, 2, LENGTH + 1, 3 * LENGTH)
-
-GLOBALS_UNCHANGED = "unchanged global state of the process"
 
 
 def _imports_no_torch(candidate: Candidate) -> None:
@@ -64,29 +64,11 @@ def _answers(candidate: Candidate) -> None:
         check_answer(kind, task, x, answer(candidate.model(task), x))
 
 
-def _any_size(candidate: Candidate) -> None:
-    limited = candidate.choice.kind == "model"  # it is built for task.length
-    others = [length for length in OTHER_LENGTHS if length <= LENGTH or not limited]
-    sizes = [(1, 1), (1, LENGTH), *((2, length) for length in others), (5, LENGTH)]
-    for kind, task in candidate.tasks():
-        model = candidate.model(task)
-        for batch, length in sizes:
-            x = candidate.inputs(task, batch, length)
-            try:
-                returned = answer(model, x)
-            except Exception as error:
-                raise Violation(
-                    f"an answer to a batch of {batch}, length {length}",
-                    reason_of(error), f"{kind}, {example(x)}",
-                ) from error  # fmt: skip
-            check_answer(kind, task, x, returned)
-
-
 def _rows_apart(candidate: Candidate) -> None:
     """The answer to a sequence does not depend on other sequences in its batch."""
     for kind, task in candidate.tasks():
         model = candidate.model(task)
-        for length in (1, 2, LENGTH):
+        for length in accepted_lengths(candidate, kind, task, (1, 2, LENGTH)):
             x, others = (candidate.inputs(task, 2, length, seed) for seed in (0, 1))
             for row, words in ((0, ("second", "first")), (1, ("first", "second"))):
                 changed = others.clone()
@@ -100,15 +82,18 @@ def _rows_apart(candidate: Candidate) -> None:
                         f"{by}",
                         f"{kind}, {example(x)}",
                     )
-            _batch_independent(kind, model, candidate.inputs(task, 3, length))
+            alone = smallest_batch(candidate, kind, task) == 1
+            _batch_independent(kind, model, candidate.inputs(task, 3, length), alone=alone)
 
 
-def _batch_independent(kind: str, model: nn.Module, x: Tensor) -> None:
-    """Neither the size of the batch nor the position in it matters."""
+def _batch_independent(kind: str, model: nn.Module, x: Tensor, *, alone: bool) -> None:
+    """Neither the size of the batch (if it accepts one) nor the position in it matters."""
     whole = answer(model, x)
-    alone = torch.cat([answer(model, row) for row in torch.split(x, 1)])
-    flipped = answer(model, x.flip(0)).flip(0)
-    for other, how in ((alone, "one at a time"), (flipped, "in another order")):
+    others = [(answer(model, x.flip(0)).flip(0), "in another order")]
+    if alone:
+        apart_rows = torch.cat([answer(model, row) for row in torch.split(x, 1)])
+        others.insert(0, (apart_rows, "one at a time"))
+    for other, how in others:
         by = apart(whole, other)
         if by:
             raise Violation(
@@ -121,8 +106,9 @@ def _batch_independent(kind: str, model: nn.Module, x: Tensor) -> None:
 def _no_noise(candidate: Candidate) -> None:
     for kind, task in candidate.tasks():
         model = candidate.model(task)
-        for length in (1, LENGTH):
-            x = candidate.inputs(task, 1, length)
+        batch = smallest_batch(candidate, kind, task)
+        for length in accepted_lengths(candidate, kind, task, (1, LENGTH)):
+            x = candidate.inputs(task, batch, length)
             answers = [answer(copy.deepcopy(model), x, seed) for seed in (0, 1, 1)]
             if not (torch.equal(answers[0], answers[1]) and torch.equal(answers[1], answers[2])):
                 by = max(float((a - answers[0]).abs().max()) for a in answers)
@@ -136,8 +122,9 @@ def _no_noise(candidate: Candidate) -> None:
 def _no_memory(candidate: Candidate) -> None:
     for kind, task in candidate.tasks():
         model = candidate.model(task)
-        for length in (1, LENGTH):
-            x, y = (candidate.inputs(task, 1, length, seed) for seed in (0, 1))
+        batch = smallest_batch(candidate, kind, task)
+        for length in accepted_lengths(candidate, kind, task, (1, LENGTH)):
+            x, y = (candidate.inputs(task, batch, length, seed) for seed in (0, 1))
             first = answer(model, x)
             answer(model, y)
             second = answer(model, x)
@@ -166,7 +153,8 @@ def _no_memory_in_training(kind: str, model: nn.Module, x: Tensor, y: Tensor) ->
 
 def _input_unchanged(candidate: Candidate) -> None:
     for kind, task in candidate.tasks():
-        x = candidate.inputs(task, 1, 2)
+        (length,) = accepted_lengths(candidate, kind, task, (2,))
+        x = candidate.inputs(task, smallest_batch(candidate, kind, task), length)
         before = x.clone()
         answer(candidate.model(task), x)
         if not torch.equal(x, before):
@@ -293,7 +281,7 @@ def _weights(candidate: Candidate) -> None:
 
 
 def _globals(candidate: Candidate) -> None:
-    _process_unchanged(candidate)  # by earlier checks
+    check_unchanged(candidate.before, candidate.choice)  # by earlier checks
     for kind, task in candidate.tasks():
         before = random_states()
         model = candidate.model(task)
@@ -301,7 +289,8 @@ def _globals(candidate: Candidate) -> None:
         model_loss(model.train(), x, candidate.targets(task), task).backward()  # type: ignore[no-untyped-call]
         changed = [name for name, was in before.items() if random_states()[name] != was]
         if changed:
-            raise Violation(GLOBALS_UNCHANGED, f"changed: {', '.join(changed)}", kind)
+            hint = "draw random numbers from torch's default generator"
+            raise Violation(GLOBALS_UNCHANGED, f"changed: {', '.join(changed)} ({hint})", kind)
         for what, draw in (("building the model", None), ("calling the model", model)):
             after = []
             for seed in (1, 2):
@@ -310,13 +299,8 @@ def _globals(candidate: Candidate) -> None:
                 after.append(torch.get_rng_state())
             if torch.equal(*after):
                 raise Violation("torch's seed left to the caller", f"{what} sets a seed", kind)
-    _process_unchanged(candidate)
-
-
-def _process_unchanged(candidate: Candidate) -> None:
-    changed = [name for name, was in candidate.before.items() if global_state()[name] != was]
-    if changed:
-        raise Violation(GLOBALS_UNCHANGED, f"changed: {', '.join(changed)}")
+    if remark := check_unchanged(candidate.before, candidate.choice):
+        raise Warned(remark)
 
 
 def _steps(candidate: Candidate) -> str:
@@ -324,7 +308,7 @@ def _steps(candidate: Candidate) -> str:
         model = candidate.model(task)
         if not can_step(model):
             raise Skipped("no method `step`")
-        for length in (1, 2, LENGTH):
+        for length in accepted_lengths(candidate, kind, task, (1, 2, LENGTH)):
             x = candidate.inputs(task, 2, length)
             with torch.no_grad():
                 answers, _ = run_steps(model, x)
@@ -395,25 +379,34 @@ def _exports(candidate: Candidate) -> None:
         raise No(f"the exported model's answer differs by {by}")
 
 
+#: The checks that others presuppose come before them.
 MODEL_CHECKS = (
     Check("import", "its declaration imports no torch", _imports_no_torch),
     Check("build", "it can be built for each declared kind of task", _builds, needed=True),
-    Check("answer", "shape and type of the answer match the task", _answers),
-    Check("sizes", "batches of 1, sequences of length 1, and other lengths work", _any_size),
-    Check("rows", "sequences in a batch do not influence each other", _rows_apart),
+    Check("answer", "shape and type of the answer match the task", _answers, needed=True),
+    Check("sizes", "batches of 1, sequences of length 1, and other lengths work", any_size),
     Check("noise", "evaluation is deterministic", _no_noise),
-    Check("memory", "no state carries over to the next call", _no_memory),
+    Check("memory", "no state carries over to the next call", _no_memory, after=("noise",)),
+    Check(
+        "rows", "sequences in a batch do not influence each other", _rows_apart,
+        after=("noise", "memory"),
+    ),
     Check("input", "inputs are not changed in place", _input_unchanged),
-    Check("dropout", "dropout acts in training mode only", _dropout),
+    Check("dropout", "dropout acts in training mode only", _dropout, after=("noise",)),
     Check("gradients", "every parameter gets a finite gradient", _gradients),
-    Check("seed", "the seed determines the weights", _seeded),
-    Check("device", "it moves to another device", _device),
-    Check("weights", "they survive a round trip through safetensors", _weights),
-    Check("globals", "the global state of the process is unchanged", _globals),
-    Check("step", "`step` gives the answers of the whole sequence", _steps),
-    Check("learns", "the loss falls on a tiny task", learns),
-    Check("macs", "multiply-accumulates can be counted", _countable),
-)
+    Check("device", "it moves to another device", _device, after=("noise", "memory")),
+    Check(
+        "weights", "they survive a round trip through safetensors", _weights,
+        after=("noise", "memory", "input"),
+    ),
+    Check("globals", "the global state of the process is unchanged", _globals, after=("noise",)),
+    Check("seed", "the seed determines the weights", _seeded, after=("globals",)),
+    Check(
+        "step", "`step` gives the answers of the whole sequence", _steps, after=("noise", "memory")
+    ),
+    Check("learns", "the loss falls on a tiny task", learns, after=("input", "gradients")),
+    Check("macs", "multiply-accumulates can be counted", _countable, after=("memory", "device")),
+)  # fmt: skip
 
 #: Reported, but not required.
 OPTIONAL_CHECKS = (

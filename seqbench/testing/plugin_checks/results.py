@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from seqbench.errors import reason_of
 
-#: ``no``: an optional check that failed.
-Result = Literal["ok", "failed", "skipped", "no"]
+#: ``warning``: passed, with a remark that its author should read. ``no``: an optional check that
+#: failed.
+Result = Literal["ok", "warning", "failed", "skipped", "no"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class CheckResult:
         check: its name. asks: what it requires, in a few words.
         expected, got, example: if it failed, what was expected, what it got, and the smallest input
             found that fails.
-        note: a remark, or the reason for ``skipped`` or ``no``.
+        note: a remark, or the reason for ``warning``, ``skipped`` or ``no``.
     """
 
     check: str
@@ -45,6 +46,10 @@ class Skipped(Exception):
     """Raised by a check that does not apply to this plugin; the text is the reason."""
 
 
+class Warned(Exception):
+    """Raised by a check that passes with a warning; the text is what its author should know."""
+
+
 class No(Exception):
     """Raised by an optional check that fails; the text is the reason."""
 
@@ -55,13 +60,16 @@ class Check:
 
     Args:
         function: takes what is checked; returns a remark, or raises one of the exceptions above.
-        needed: whether later checks are skipped if this one fails.
+        needed: whether all later checks are skipped if this one fails.
+        after: names of checks that this one presupposes: it is skipped if one of them failed, so
+            that one cause gives one failure.
     """
 
     name: str
     asks: str
     function: Callable[[Any], str | None]
     needed: bool = False
+    after: tuple[str, ...] = ()
 
     def __call__(self, subject: Any) -> CheckResult:
         """Run the check; any error of the plugin's own code is a failure, too."""
@@ -78,6 +86,8 @@ class Check:
             )
         except Skipped as error:
             return CheckResult(self.name, self.asks, "skipped", note=str(error))
+        except Warned as error:
+            return CheckResult(self.name, self.asks, "warning", note=str(error))
         except No as error:
             return CheckResult(self.name, self.asks, "no", note=str(error))
         except Exception as error:
@@ -86,17 +96,34 @@ class Check:
         return CheckResult(self.name, self.asks, "ok", note=note)
 
 
+class FailedChecks:
+    """The checks that failed so far."""
+
+    def __init__(self) -> None:
+        self._checks: list[Check] = []
+
+    def add(self, check: Check) -> None:
+        self._checks.append(check)
+
+    def reason_to_skip(self, check: Check) -> str:
+        """Which failed check ``check`` presupposes, in words; "" if none."""
+        for failed in self._checks:
+            if failed.needed or failed.name in check.after:
+                return f"`{failed.name}` failed"
+        return ""
+
+
 def check_results(
     checks: Iterable[Check], subject: Any, notify: Callable[[str], None] = lambda name: None
 ) -> Iterator[CheckResult]:
     """Run checks in order; ``notify`` is called with the name of each before it runs."""
-    failed = ""
+    failed = FailedChecks()
     for check in checks:
-        if failed:
-            yield CheckResult(check.name, check.asks, "skipped", note=f"`{failed}` failed")
+        if reason := failed.reason_to_skip(check):
+            yield CheckResult(check.name, check.asks, "skipped", note=reason)
             continue
         notify(check.name)
         result = check(subject)
-        if check.needed and result.result == "failed":
-            failed = check.name
+        if result.result == "failed":
+            failed.add(check)
         yield result
