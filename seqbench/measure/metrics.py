@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seqbench.errors import PluginError
+from seqbench.measure.metric_inputs import inputs_for
 from seqbench.measure.payloads import MetricPayload
 from seqbench.measure.subject import Subject
 from seqbench.plugins.choice import Choice
@@ -86,18 +88,34 @@ class _PluginMeter:
                 raise PluginError(
                     f"{choice.import_path} returned {what}, which has no method {method}"
                 )
+        self._convert = inputs_for(self._meter, task)
 
     def update(self, answers: Tensor, targets: Tensor) -> None:
         """Pass the metric its own copies on the CPU, which it may modify."""
         answers, targets = answers.cpu().clone(), targets.cpu().clone()
         if self._per_step:
             answers, targets = answers.flatten(0, -2), targets.flatten()
-        self._meter.update(answers, targets)
+        self._meter.update(*self._convert(answers, targets))
 
     def result(self) -> float:
         """The metric over all batches."""
-        computed = self._meter.compute()
+        return _as_number(self._meter.compute(), self._choice.name)
+
+
+def _as_number(computed: Any, name: str) -> float:
+    """What ``compute`` returned, as a number. Raises PluginError."""
+    numbers = computed.numel() if isinstance(computed, Tensor) else 1
+    if numbers != 1 or isinstance(computed, (list, tuple, Mapping)):
+        shape = f" of shape {tuple(computed.shape)}" if isinstance(computed, Tensor) else ""
+        raise PluginError(
+            f"{name} is a {type(computed).__name__}{shape}, which is not a finite number: "
+            "compute() must return one number, such as the mean over classes or outputs"
+        )
+    try:
         value = math.nan if isinstance(computed, str) else float(computed)
-        if not math.isfinite(value):
-            raise PluginError(f"{self._choice.name} is {computed!r}, which is not a finite number")
-        return value
+    except (TypeError, ValueError, RuntimeError):
+        value = math.nan
+    if not math.isfinite(value):
+        shown = value if isinstance(computed, Tensor) else " ".join(repr(computed).split())[:100]
+        raise PluginError(f"{name} is {shown}, which is not a finite number")
+    return value
