@@ -1,4 +1,4 @@
-"""Metrics of torchmetrics, returned by a plugin as they are: they work, or the docs say which do not.
+"""Metrics of torchmetrics, returned by a plugin as they are: they work, or the docs list them.
 
 Over all its classification and regression metrics. Answers are the logits of a model, in batches.
 """
@@ -66,8 +66,8 @@ def names(module: str, start: str = "") -> list[str]:
 def options(module: str, name: str, **given: Any) -> dict[str, Any]:
     kind = getattr(importlib.import_module(module), name)
     parameters = inspect.signature(kind.__init__).parameters
-    required = {k: v for k, v in OPTIONS.items()
-                if k in parameters and parameters[k].default is inspect.Parameter.empty}  # fmt: skip
+    without = {k for k, one in parameters.items() if one.default is inspect.Parameter.empty}
+    required = {key: value for key, value in OPTIONS.items() if key in without}
     return {**required, **{key: value for key, value in given.items() if key in parameters}}
 
 
@@ -193,7 +193,7 @@ def test_metrics_of_several_values() -> None:
                 figure(REGRESSION, name, task, data, **given)
         else:
             found = figure(REGRESSION, name, task, data, **given)
-            expected = published(REGRESSION, name, *data, **given)
+            expected = published(REGRESSION, name, data[0], data[1], **given)
             assert found == pytest.approx(expected, rel=1e-5), name
 
 
@@ -205,15 +205,15 @@ def test_perplexity_is_that_of_all_steps() -> None:
 
 
 def test_a_subclass_with_its_own_update_gets_the_logits(tmp_path: Path) -> None:
-    from torchmetrics.classification import BinaryAUROC
-
     from seqbench.measure.metric_inputs import inputs_for
 
-    class Own(BinaryAUROC):  # type: ignore[misc]
+    auroc: Any = importlib.import_module(CLASSIFICATION).BinaryAUROC
+
+    class Own(auroc):  # type: ignore[misc]
         def update(self, answers: Tensor, targets: Tensor) -> None:
             super().update(answers.softmax(-1)[:, 1], targets)
 
-    class Plain(BinaryAUROC):  # type: ignore[misc]
+    class Plain(auroc):  # type: ignore[misc]
         pass
 
     task, (logits, targets) = classes(2)
