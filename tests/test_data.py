@@ -162,7 +162,8 @@ FLAWS: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: splits(train=(torch.full((6, 5, 3), torch.nan), torch.zeros(6).long())),
-        "train x contains NaN or infinity",
+        r"train x contains NaN or infinity \(as torch.float32\): 90 of 90 numbers, first in "
+        "sequence 0; only finite numbers are accepted$",
     ),
     (
         lambda: splits(train=(torch.ones(6, 5, 3).double() * 1e300, torch.zeros(6).long())),
@@ -186,7 +187,50 @@ FLAWS: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: splits(train=([[[1.0]]], torch.zeros(1).long())),
-        "train x is list, not a tensor or a NumPy array",
+        r"train x is list; accepted: one dense tensor or NumPy array of floating-point numbers, "
+        r"\(n, time, 3\); stack its parts$",
+    ),
+    (
+        lambda: splits(train=((torch.rand(5, 3), torch.rand(4, 3)), torch.zeros(2).long())),
+        "train x is tuple; accepted: .*; all sequences of a dataset have the same length: pad or",
+    ),
+    (
+        lambda: splits(TOKENS, train=(torch.zeros(1, 5).long(), [[0, 1, 2, 3, 0]])),
+        r"train y is list; accepted: one dense tensor or NumPy array of integers, \(n, time\); st",
+    ),
+    (
+        lambda: splits(
+            train=(torch.nested.nested_tensor([torch.rand(5, 3), torch.rand(4, 3)]), torch.zeros(2))
+        ),
+        "train x is a nested tensor; accepted: one dense .* have the same length: pad or cut them$",
+    ),
+    (
+        lambda: splits(
+            TOKENS,
+            test=(
+                torch.nested.nested_tensor([torch.arange(5), torch.arange(4)], layout=torch.jagged),
+                torch.zeros(2),
+            ),
+        ),
+        "test x is a nested tensor; accepted: one dense tensor or NumPy array of integers",
+    ),
+    (
+        lambda: splits(train=(torch.rand(6, 5, 3).to_sparse(), torch.zeros(6).long())),
+        r"train x is a sparse tensor \(torch.sparse_coo\); accepted: one dense tensor",
+    ),
+    (
+        lambda: splits(train=(torch.rand(6, 5, 3).to("meta"), torch.zeros(6).long())),
+        "train x is a tensor on the device meta, without values; accepted",
+    ),
+    (
+        lambda: splits(
+            train=(numpy.ma.masked_less(numpy.ones((6, 5, 3), "float32"), 2), torch.zeros(6).long())
+        ),
+        "train x is an array with masked values; accepted: .*, without a mask$",
+    ),
+    (
+        lambda: splits(train=(torch.rand(6, 5, 3), torch.zeros(6).long(), 1)),
+        r"train is tuple of 3, not a pair of inputs and targets: \(x, y\), each one tensor",
     ),
     (
         lambda: splits(train=(numpy.array([["a"]]), torch.zeros(1).long())),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, pip_install
 from torch import Tensor
 
 from seqbench import Task
@@ -45,9 +44,7 @@ BATCHES = (100, 200, 300)  # the last batch has one row
 @pytest.fixture(scope="module", autouse=True)
 def _torchmetrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     site = tmp_path_factory.mktemp("torchmetrics")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site,
-               "torchmetrics", "lightning-utilities"]  # fmt: skip
-    subprocess.run(command, check=True)
+    pip_install(site, Path("torchmetrics"), Path("lightning-utilities"))
     (site / "as_they_are.py").write_text(BUILD)
     sys.path.insert(0, str(site))
     yield
@@ -103,7 +100,7 @@ def classes(number: int) -> tuple[Task, tuple[Tensor, Tensor]]:
     torch.manual_seed(number)
     logits = 2 * torch.randn(ROWS, number)
     logits[BATCHES[1] :] = torch.rand(ROWS - BATCHES[1], number)
-    targets = torch.distributions.Categorical(logits=logits).sample()
+    targets = torch.multinomial(logits.softmax(1), 1)[:, 0]
     return Task("features", 3, "label", number, 5), (logits, targets)
 
 

@@ -35,7 +35,11 @@ def checked_tensors(loaded: Any) -> dict[str, Tensor]:
         if pair is None and split == "validation":
             continue
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise Flaw(f"{split} is {type(pair).__name__}, not a pair of inputs and targets")
+            size = f" of {len(pair)}" if isinstance(pair, (tuple, list)) else ""
+            raise Flaw(
+                f"{split} is {type(pair).__name__}{size}, not a pair of inputs and targets: "
+                "(x, y), each one tensor or NumPy array with all sequences of the split"
+            )
         x = _checked_inputs(pair[0], task, f"{split} x")
         y = _checked_targets(pair[1], task, f"{split} y", x)
         tensors |= {f"{split}_x": x, f"{split}_y": y}
@@ -68,8 +72,8 @@ def _checked_inputs(value: Any, task: Task, what: str) -> Tensor:
     import torch
 
     tokens = task.input == "tokens"
-    x = _as_tensor(value, torch.int64 if tokens else torch.float32, what)
     expected = "(n, time)" if tokens else f"(n, time, {task.input_size})"
+    x = _as_tensor(value, torch.int64 if tokens else torch.float32, what, expected)
     if x.dim() != (2 if tokens else 3) or (not tokens and x.shape[2] != task.input_size):
         raise Flaw(f"{what} has shape {tuple(x.shape)}, not {expected}")
     if x.shape[0] == 0 or x.shape[1] == 0:
@@ -84,7 +88,9 @@ def _checked_targets(value: Any, task: Task, what: str, x: Tensor) -> Tensor:
     import torch
 
     values = task.target == "value"
-    y = _as_tensor(value, torch.float32 if values else torch.int64, what)
+    in_words = {"label": "(n,)", "value": f"(n, {task.output_size})", "label_per_step": "(n, time)"}
+    kind = torch.float32 if values else torch.int64
+    y = _as_tensor(value, kind, what, in_words[task.target])
     expected: tuple[int, ...] = {
         "label": (x.shape[0],),
         "value": (x.shape[0], task.output_size),
@@ -100,24 +106,79 @@ def _checked_targets(value: Any, task: Task, what: str, x: Tensor) -> Tensor:
     return y
 
 
-def _as_tensor(value: Any, dtype: Any, what: str) -> Tensor:
-    """A contiguous CPU tensor of ``dtype``; integers and floats are not converted to each other."""
+def _as_tensor(value: Any, dtype: Any, what: str, shape: str) -> Tensor:
+    """A contiguous CPU tensor of ``dtype``; integers and floats are not converted to each other.
+
+    Args:
+        shape: what is accepted, in words.
+
+    Raises:
+        Flaw: it is something else, or contains NaN or infinity; the text says what is accepted.
+    """
     import numpy
     import torch
 
+    numbers = "floating-point numbers" if dtype.is_floating_point else "integers"
+    accepted = f"accepted: one dense tensor or NumPy array of {numbers}, {shape}"
     if isinstance(value, numpy.ndarray):
+        if numpy.ma.is_masked(value):
+            raise Flaw(f"{what} is an array with masked values; {accepted}, without a mask")
         try:
             value = torch.from_numpy(numpy.require(value, requirements=["C", "W"]))
         except (TypeError, ValueError) as error:
-            raise Flaw(f"{what} is an array of {value.dtype}, not {dtype}") from error
+            raise Flaw(f"{what} is an array of {value.dtype}, not {dtype}; {accepted}") from error
     if not isinstance(value, torch.Tensor):
-        raise Flaw(f"{what} is {type(value).__name__}, not a tensor or a NumPy array")
+        raise Flaw(f"{what} is {type(value).__name__}; {accepted}{_ragged(value)}")
+    if odd := _not_dense(value):
+        raise Flaw(f"{what} is {odd}; {accepted}{ONE_LENGTH if value.is_nested else ''}")
     if value.is_complex() or value.is_floating_point() != dtype.is_floating_point:
-        raise Flaw(f"{what} is {value.dtype}, not {dtype}")
-    tensor = value.detach().to(device="cpu", dtype=dtype).contiguous()
-    if dtype.is_floating_point and not bool(torch.isfinite(tensor).all()):
-        raise Flaw(f"{what} contains NaN or infinity (as {dtype})")
+        raise Flaw(f"{what} is {value.dtype}, not {dtype}; {accepted}")
+    plain = value.detach().as_subclass(torch.Tensor)
+    tensor = plain.to(device="cpu", dtype=dtype).contiguous()
+    if dtype.is_floating_point:
+        _check_finite(tensor, what)
     return tensor
+
+
+#: What to do about sequences that differ in length.
+ONE_LENGTH = "; all sequences of a dataset have the same length: pad or cut them"
+
+
+def _ragged(value: Any) -> str:
+    """The hint for a list whose parts differ in length; else ""."""
+    if not isinstance(value, (list, tuple)):
+        return ONE_LENGTH if type(value).__name__ == "PackedSequence" else ""
+    lengths = {len(part) for part in value if getattr(part, "shape", None) != ()
+               and hasattr(part, "__len__")}  # fmt: skip
+    return ONE_LENGTH if len(lengths) > 1 else "; stack its parts"
+
+
+def _not_dense(value: Tensor) -> str:
+    """Which kind of tensor it is, in words, if it is not a dense one with values; else ""."""
+    import torch
+
+    if value.is_nested:
+        return "a nested tensor"
+    if value.layout != torch.strided:
+        return f"a sparse tensor ({value.layout})"
+    if value.is_meta:
+        return "a tensor on the device meta, without values"
+    return f"a quantized tensor ({value.dtype})" if value.is_quantized else ""
+
+
+def _check_finite(tensor: Tensor, what: str) -> None:
+    """Raise Flaw if any number is NaN or infinite."""
+    import torch
+
+    finite = torch.isfinite(tensor)
+    if bool(finite.all()):
+        return
+    wrong = int((~finite).sum())
+    (first, *_) = (~finite).nonzero()[0].tolist()
+    raise Flaw(
+        f"{what} contains NaN or infinity (as {tensor.dtype}): {wrong:,} of {tensor.numel():,} "
+        f"numbers, first in sequence {first}; only finite numbers are accepted"
+    )
 
 
 def _check_range(tensor: Tensor, task: Task, what: str, *, kind: str, bound: str) -> None:
