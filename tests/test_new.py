@@ -24,6 +24,8 @@ from seqbench.plugins.scaffold.package import _words
     [
         pytest.param("model", "leaky-One", "16 passed, 1 skipped", marks=pytest.mark.slow),
         pytest.param("dataset", "first.token", "7 passed", marks=pytest.mark.slow),
+        pytest.param("metric", "worst-Recall", "9 passed", marks=pytest.mark.slow),
+        pytest.param("report", "best.cases", "7 passed", marks=pytest.mark.slow),
     ],
 )
 def test_a_new_package_passes_its_tests_and_runs(
@@ -47,7 +49,9 @@ def test_a_new_package_passes_its_tests_and_runs(
     quick = ("--seeds", "1", "--set", "train.epochs=1", "--set", "measure=[accuracy]")
     done = seqbench_cli("run", folder / "suite.yaml", *quick)
     assert done.returncode == 0, done.stderr
-    assert name in done.stdout
+    shown = ("show", "--format", name) if kind == "report" else ("show",)
+    assert ("parity" if kind == "report" else name) in seqbench_cli(*shown).stdout
+    assert seqbench_cli("check", name).returncode == 0
     again = seqbench_cli("new", kind, name)
     assert again.returncode == 2
     assert "is already offered by" in again.stderr
@@ -61,6 +65,10 @@ def test_nothing_is_overwritten(seqbench_cli: Callable[..., Any], tmp_path: Path
     assert list((tmp_path / "seqbench-mine").iterdir()) == []
     taken = seqbench_cli("new", "model", "LSTM")
     assert "a model 'lstm' is already offered by seqbench" in taken.stderr
+    for kind, reserved in (("metric", "latency"), ("report", "table")):
+        refused = seqbench_cli("new", kind, reserved)
+        assert refused.returncode == 2
+        assert f"the {kind} name {reserved!r} is reserved by seqbench" in refused.stderr
     shadowing = seqbench_cli("new", "dataset", "builtin")
     assert shadowing.returncode == 2
     assert "a package seqbench_builtin is already installed" in shadowing.stderr

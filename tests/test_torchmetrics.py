@@ -21,7 +21,7 @@ from torch import Tensor
 
 from seqbench import Task
 from seqbench.errors import PluginError
-from seqbench.measure.metrics import _PluginMeter
+from seqbench.measure.metrics import PluginMeter
 from seqbench.plugins.choice import Choice
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -71,7 +71,7 @@ def options(module: str, name: str, **given: Any) -> dict[str, Any]:
 def figure(module: str, name: str, task: Task, data: tuple[Tensor, Tensor], **given: Any) -> float:
     """As a run computes it, in batches."""
     params = {"module": module, "name": name, "options": options(module, name, **given)}
-    meter = _PluginMeter(Choice(name, params, "as_they_are:build", "d", "1"), task)
+    meter = PluginMeter(Choice(name, params, "as_they_are:build", "d", "1"), task)
     for answers, targets in zip(*(torch.tensor_split(x, BATCHES) for x in data), strict=True):
         meter.update(answers, targets)
     return meter.result()

@@ -1,4 +1,4 @@
-"""``seqbench check``: checks a plugin's model or dataset."""
+"""``seqbench check``: checks what a plugin offers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from seqbench.testing.plugin_checks.job import CheckPayload
     from seqbench.testing.plugin_checks.results import CheckResult
 
-#: Time limit in seconds for all checks of one model or dataset.
+#: Time limit in seconds for all checks of one offer.
 LIMIT = 600.0
 
 LONGEST = 2000
+
+KINDS = ("model", "dataset", "metric", "report", "runtime")
 
 STYLES = {
     "ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim", "no": "yellow",
@@ -40,10 +42,20 @@ STYLES = {
     multiple=True,
     help="Set a parameter. Repeatable.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Device to check a model on.")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    help="What to check, if a model, dataset, metric, report or runtime have the same name.",
+)
+@click.option(
+    "--device", default="cpu", show_default=True, help="Device to check a model or runtime on."
+)
 @DATA_DIR
-def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None) -> None:
-    """Check that the model or dataset NAME has the properties that seqbench relies on.
+def check(
+    name: str, given: tuple[str, ...], kind: str | None, device: str, data_dir: Path | None
+) -> None:
+    """Check that the model, dataset, metric, report or runtime NAME has the properties that
+    seqbench relies on.
 
     Exit code: 0 all checks passed, 1 a check failed.
     """
@@ -54,9 +66,10 @@ def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None)
 
     if not is_device_name(device):
         raise UsageError(f"--device: unknown device {device!r}; available: {known_names()}")
-    offer = load_plugins().offer(name)
+    registry = load_plugins()
+    offer = registry.look_up(kind, name) if kind else registry.offer(name)
     payload = check_payload(offer, _parameters(given), device)
-    click.echo(f"{name}, {offer.origin}", err=True)
+    click.echo(f"{offer.kind} {name}, {offer.origin}", err=True)
     found, problem = _run_checks(payload, data_dir)
     terminal = console()
     terminal.print(_table(found))

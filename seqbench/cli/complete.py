@@ -35,7 +35,11 @@ def report(context: click.Context, parameter: click.Parameter, text: str) -> lis
 
 
 def offer(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
-    return model(context, parameter, text) + dataset(context, parameter, text)
+    """Everything that ``seqbench check`` can check."""
+    from seqbench.plugins.discovery import load_plugins
+
+    plugins = load_plugins().plugins
+    return _matching(text, sorted(o.spec.name for plugin in plugins for o in plugin.offers))
 
 
 def run(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:

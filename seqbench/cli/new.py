@@ -1,14 +1,17 @@
-"""``seqbench new model``, ``new dataset`` and ``new suite``."""
+"""``seqbench new model``, ``new dataset``, ``new metric``, ``new report`` and ``new suite``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from seqbench.cli.options import Place
 from seqbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqbench.plugins.scaffold.package import PackageKind
 
 OUT = click.option(
     "--out",
@@ -39,6 +42,22 @@ def new_dataset(name: str, out: Path) -> None:
     _new("dataset", name, out)
 
 
+@new.command("metric")
+@click.argument("name")
+@OUT
+def new_metric(name: str, out: Path) -> None:
+    """Write a package that offers the metric NAME."""
+    _new("metric", name, out)
+
+
+@new.command("report")
+@click.argument("name")
+@OUT
+def new_report(name: str, out: Path) -> None:
+    """Write a package that offers the report NAME."""
+    _new("report", name, out)
+
+
 @new.command("suite")
 @click.argument("name")
 @OUT
@@ -53,13 +72,16 @@ def new_suite(name: str, out: Path) -> None:
     click.echo(f"  {path}\n\nnext: seqbench validate {path}\n      seqbench run {path}")
 
 
-def _new(kind: Literal["model", "dataset"], name: str, out: Path) -> None:
+def _new(kind: PackageKind, name: str, out: Path) -> None:
     from seqbench.plugins.discovery import load_plugins
     from seqbench.plugins.scaffold.package import write_package
+    from seqbench.quantities import QUANTITIES
+    from seqbench.types import FORMATS
 
-    registry = load_plugins()
-    taken = registry.models if kind == "model" else registry.datasets
-    for offer in taken:
+    reserved = {"metric": tuple(QUANTITIES), "report": FORMATS}.get(kind, ())
+    if name in reserved:
+        raise UsageError(f"the {kind} name {name!r} is reserved by seqbench: choose another name")
+    for offer in load_plugins().all_of(kind):
         if offer.spec.name.lower() == name.lower():
             raise UsageError(f"a {kind} {offer.spec.name!r} is already offered by {offer.origin}")
     folder, *files = write_package(kind, name, out)

@@ -64,12 +64,12 @@ def score_split(
         Exception: any error of the metric's own code.
     """
     check_unchanged(choice)
-    meter = _PluginMeter(choice, task)
+    meter = PluginMeter(choice, task)
     evaluate(model, split, task=task, device=device, meters=[meter])
     return meter.result()
 
 
-class _PluginMeter:
+class PluginMeter:
     """A plugin's metric as a :class:`seqbench.training.evaluation.Meter`.
 
     Raises:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from seqbench.errors import UnknownName, UsageError
+from seqbench.errors import UnknownName
 from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, RuntimeSpec
 
 Spec = TypeVar("Spec", bound="ModelSpec | DatasetSpec | MetricSpec | ReportSpec | RuntimeSpec")
@@ -128,23 +128,19 @@ class Registry:
         return self.look_up("dataset", name)
 
     def offer(self, name: str) -> Offer[Any]:
-        """Look up a model or, if there is none, a dataset by ``name`` or ``distribution:name``.
+        """Look up an offer of any kind by ``name`` or ``distribution:name``.
+
+        If several kinds have it, the first of ``KINDS`` counts: models before datasets, and so on.
 
         Raises:
             UnknownName: no working plugin offers it, or more than one does.
-            UsageError: it is a metric, report or runtime.
         """
         short = name.rpartition(":")[2]
-        for kind in ("model", "dataset"):
+        for kind in KINDS:
             if self._named(kind, name):
                 return self.look_up(kind, name)
-        for kind in ("metric", "report", "runtime"):
-            if short in self._tables[kind]:
-                raise UsageError(f"{name!r} is a {kind}: only models and datasets can be checked")
-        both = {**self._tables["model"], **self._tables["dataset"]}
-        raise UnknownName(
-            f"unknown model or dataset {name!r}{self._hint('model', name, short, both)}"
-        )
+        known = {name: offers for table in self._tables.values() for name, offers in table.items()}
+        raise UnknownName(f"no plugin offers {name!r}{self._hint('plugin', name, short, known)}")
 
     def clashes(self, plugin: Plugin) -> list[str]:
         """One line for each name of ``plugin`` that another distribution also offers."""

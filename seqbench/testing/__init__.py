@@ -30,6 +30,7 @@ def conformance(
     name: str,
     /,
     *,
+    kind: str = "",
     device: str = "cpu",
     params: Mapping[str, Any] | None = None,
     **more: Any,
@@ -39,10 +40,12 @@ def conformance(
     Like ``seqbench check``, the tests use one CPU thread.
 
     Args:
-        name: the model or dataset, by its name in suites; its package must be installed.
-        device: the device to check a model on.
+        name: the model, dataset, metric, report or runtime, by its name in suites; its package must
+            be installed.
+        kind: ``"model"``, ``"dataset"``, …, if several kinds have that name.
+        device: the device to check a model or runtime on.
         params, more: parameters that differ from their defaults; ``params`` is for those that are
-            called ``device`` or ``params``.
+            called ``kind``, ``device`` or ``params``.
 
     Raises:
         UnknownName: no working plugin offers the name.
@@ -56,7 +59,8 @@ def conformance(
     from seqbench.runner.context import local_workspace
     from seqbench.testing.plugin_checks.threads import CheckThreads
 
-    offer = load_plugins().offer(name)
+    registry = load_plugins()
+    offer = registry.look_up(kind, name) if kind else registry.offer(name)
     payload = check_payload(offer, {**(params or {}), **more}, device)
     subject, checks = subject_and_checks(payload, local_workspace(Path()))
     threads, failed = CheckThreads(), FailedChecks()

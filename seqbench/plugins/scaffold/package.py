@@ -14,6 +14,8 @@ from typing import Literal
 from seqbench.errors import UsageError
 from seqbench.types import NAME
 
+PackageKind = Literal["model", "dataset", "metric", "report"]
+
 #: The path of each template's result; ``{module}`` is the package's module.
 PLACES = {
     "pyproject.toml": "pyproject.toml",
@@ -23,13 +25,15 @@ PLACES = {
     "module__init__.py": "{module}/__init__.py",
     "module_layer.py": "{module}/layer.py",
     "module_data.py": "{module}/data.py",
+    "module_metric.py": "{module}/metric.py",
+    "module_report.py": "{module}/report.py",
     "tests_test_module.py": "tests/test_{module}.py",
     "github_workflows_ci.yml": ".github/workflows/ci.yml",
 }
 
 
-def write_package(kind: Literal["model", "dataset"], name: str, where: Path) -> list[Path]:
-    """Write a complete package that offers a model or dataset ``name``.
+def write_package(kind: PackageKind, name: str, where: Path) -> list[Path]:
+    """Write a complete package that offers a model, dataset, metric or report ``name``.
 
     Args:
         where: the folder to create the package's folder ``seqbench-<name>`` in.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import KW_ONLY, asdict, dataclass
+from typing import Any
 
 from seqbench.errors import DeviceError, UsageError
 from seqbench.plugins import parameters
@@ -14,27 +14,31 @@ from seqbench.testing.plugin_checks.results import Check, CheckResult, check_res
 from seqbench.types import DataContext, Param
 from seqbench.workers.context import JobContext, Workspace
 
-if TYPE_CHECKING:
-    from seqbench.testing.plugin_checks.candidate import Candidate
-
 
 @dataclass(frozen=True)
 class CheckPayload:
-    """A model or dataset to check.
+    """An offer of a plugin to check.
 
     Args:
-        kind: ``model`` or ``dataset``.
-        choice: the model or dataset with all its parameters.
+        kind: ``model``, ``dataset``, ``metric``, ``report`` or ``runtime``.
+        choice: the offer with all its parameters.
+        device: the device to check a model or runtime on.
         tasks: the kinds of task that a model declares.
         other_seed: of a dataset: another valid value of its parameter ``seed``, if it has one.
-        device: the device to check a model on.
+        targets, share, higher_is_better: what a metric declares.
+        suffix: of the files of a report.
     """
 
     kind: str
     choice: Choice
-    tasks: tuple[str, ...] = ()
+    _: KW_ONLY
     device: str = "cpu"
+    tasks: tuple[str, ...] = ()
     other_seed: int | None = None
+    targets: tuple[str, ...] = ()
+    share: bool = False
+    higher_is_better: bool = True
+    suffix: str = ""
 
 
 def check_payload(
@@ -44,23 +48,31 @@ def check_payload(
 
     Args:
         params: parameters that differ from their defaults.
-        device: the device to check a model on.
+        device: the device to check a model or runtime on.
 
     Raises:
         UsageError: unknown parameter, or invalid value.
     """
-    declared = offer.spec.parameters
+    spec = offer.spec
+    declared = getattr(spec, "parameters", {})  # a runtime has none
     for name, value in params.items():
         if name not in declared:
             hint = parameters.nearest(name, declared) or "it has no parameters"
-            raise UsageError(f"{offer.spec.name} has no parameter {name!r}; {hint}")
+            raise UsageError(f"{spec.name} has no parameter {name!r}; {hint}")
         if problem := parameters.problem_with(value, declared[name]):
-            raise UsageError(f"{offer.spec.name}, {name}: {problem}")
+            raise UsageError(f"{spec.name}, {name}: {problem}")
     choice = Choice.of(offer, parameters.completed(params, declared))
     return CheckPayload(
-        offer.kind, choice, tuple(getattr(offer.spec, "tasks", ())), device,
-        _other_seed(choice.params, declared),
-    )  # fmt: skip
+        offer.kind,
+        choice,
+        device=device,
+        tasks=tuple(getattr(spec, "tasks", ())),
+        other_seed=_other_seed(choice.params, declared),
+        targets=tuple(getattr(spec, "targets", ())),
+        share=getattr(spec, "share", False),
+        higher_is_better=getattr(spec, "higher_is_better", True),
+        suffix=getattr(spec, "suffix", ""),
+    )
 
 
 def _other_seed(params: Mapping[str, Any], declared: Mapping[str, Param]) -> int | None:
@@ -86,7 +98,7 @@ def check_plugin(payload: CheckPayload, context: JobContext) -> dict[str, Any]:
 def run_checks(
     payload: CheckPayload, workspace: Workspace, notify: Callable[[str], None] = lambda name: None
 ) -> Iterator[CheckResult]:
-    """Run all checks of a model or dataset in order; for a model also the optional ones.
+    """Run all checks of an offer in order; for a model also the optional ones.
 
     Args:
         notify: called with the name of each check before it runs.
@@ -101,31 +113,63 @@ def run_checks(
 def subject_and_checks(
     payload: CheckPayload, workspace: Workspace
 ) -> tuple[Any, tuple[Check, ...]]:
-    """The model or dataset to check, and its required checks. Imports torch.
+    """What to check, and its required checks. Imports torch.
 
     Raises:
         DeviceError: the device is unknown, or not available on this machine.
     """
+    return _SUBJECTS[payload.kind](payload, workspace)
+
+
+def _model(payload: CheckPayload, workspace: Workspace) -> tuple[Any, tuple[Check, ...]]:
     from seqbench.testing.plugin_checks.candidate import Candidate
-    from seqbench.testing.plugin_checks.datasets import DATASET_CHECKS, DatasetCandidate
     from seqbench.testing.plugin_checks.models import MODEL_CHECKS
 
-    if payload.kind == "model":
-        candidate = Candidate(payload.choice, payload.tasks, payload.device)
-        _require_device(candidate)
-        return candidate, MODEL_CHECKS
+    _require_device(payload.device)
+    return Candidate(payload.choice, payload.tasks, payload.device), MODEL_CHECKS
+
+
+def _dataset(payload: CheckPayload, workspace: Workspace) -> tuple[Any, tuple[Check, ...]]:
+    from seqbench.testing.plugin_checks.datasets import DATASET_CHECKS, DatasetCandidate
+
     downloads = workspace.cache / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     context = DataContext(workspace.data_dir, downloads, lambda text: None)
     return DatasetCandidate(payload.choice, context, payload.other_seed), DATASET_CHECKS
 
 
-def _require_device(candidate: Candidate) -> None:
+def _metric(payload: CheckPayload, workspace: Workspace) -> tuple[Any, tuple[Check, ...]]:
+    from seqbench.testing.plugin_checks.metrics import METRIC_CHECKS, MetricCandidate
+
+    about = (payload.targets, payload.share, payload.higher_is_better)
+    return MetricCandidate(payload.choice, *about), METRIC_CHECKS
+
+
+def _report(payload: CheckPayload, workspace: Workspace) -> tuple[Any, tuple[Check, ...]]:
+    from seqbench.testing.plugin_checks.reports import REPORT_CHECKS, ReportCandidate
+
+    return ReportCandidate(payload.choice, payload.suffix), REPORT_CHECKS
+
+
+def _runtime(payload: CheckPayload, workspace: Workspace) -> tuple[Any, tuple[Check, ...]]:
+    from seqbench.testing.plugin_checks.runtimes import RUNTIME_CHECKS, RuntimeCandidate
+
+    _require_device(payload.device)
+    return RuntimeCandidate(payload.choice, payload.device), RUNTIME_CHECKS
+
+
+_SUBJECTS: Mapping[str, Callable[[CheckPayload, Workspace], tuple[Any, tuple[Check, ...]]]] = {
+    "model": _model, "dataset": _dataset, "metric": _metric, "report": _report,
+    "runtime": _runtime,
+}  # fmt: skip
+
+
+def _require_device(name: str) -> None:
     import torch
 
+    from seqbench.devices.registry import device_for
+
     try:
-        torch.zeros(1, device=candidate.device)
+        torch.zeros(1, device=device_for(name).torch_device(name))
     except (RuntimeError, AssertionError) as error:
-        raise DeviceError(
-            f"device {candidate.device_name!r} is not available on this machine"
-        ) from error
+        raise DeviceError(f"device {name!r} is not available on this machine") from error

@@ -1,0 +1,161 @@
+"""`seqbench check` of metrics, reports and runtimes: every planted bug is caught, and once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import install
+
+from seqbench.plugins.choice import Choice
+from seqbench.plugins.discovery import load_plugins
+from seqbench.runner.context import local_workspace
+from seqbench.summary.schema import check_document
+from seqbench.testing import conformance
+from seqbench.testing.plugin_checks.documents import documents
+from seqbench.testing.plugin_checks.job import CheckPayload, check_payload, subject_and_checks
+from seqbench.testing.plugin_checks.results import CheckResult, check_results
+
+#: Each planted bug with what it declares, the only check that must not pass, and its message.
+METRICS = {
+    "MeanOfBatches": ({}, "batches", "sum in `update`, divide in `compute`"),
+    "CountsAlongTheSplit": ({}, "order", "in another order"),
+    "Random": ({}, "repeatable", "it is random, or an object keeps what another one counted"),
+    "Shared": ({}, "repeatable", "after another model was scored"),
+    "Missing": ({}, "number", "Missing is nan, which is not a finite number"),
+    "Vector": ({}, "number", "Vector is a Tensor of shape (3,), which is not a finite number"),
+    "Percent": ({"share": True}, "number", "a number from 0 to 1 (share=True)"),
+    "Reseeds": ({}, "globals", "changed: the state of torch's random"),
+    "SetsVariable": ({}, "globals", "changed: environment variable SEQBENCH_TEST_BUG"),
+    "Errors": ({}, "direction", "perfect answers give 0 and random ones 0."),
+    "LowestRecall": ({}, "classes", "no number if a class has no test sequence: "),
+    "Accuracy": ({"share": True}, "", ""),
+    "TwoClasses": ({}, "", ""),
+}  # fmt: skip
+REPORTS = {
+    "needs_a_figure": ("txt", "text", "TypeError: 'NoneType' object is not subscriptable"),
+    "needs_a_case": ("txt", "text", "IndexError"),
+    "returns_bytes": ("txt", "text", "returned bytes instead of text"),
+    "sorts_the_document": ("txt", "document", "changed: cases"),
+    "raw_labels": ("txt", "escapes", r"control characters: '\x1b', '\u202e'"),
+    "raw_labels_without_controls": ("md", "escapes", "<script> as HTML; in Markdown, write"),
+    "raw_labels_without_controls html": ("html", "escapes", "<script> as HTML"),
+    "raw_labels_without_controls tex": ("tex", "escapes", r"\input as a command of LaTeX"),
+    "raw_labels_without_controls csv": ("csv", "escapes", "a cell that starts with '='"),
+    "raw_labels json": ("json", "escapes", "invalid JSON"),
+    "with_a_random_number": ("txt", "repeatable", "two reports of one document differ"),
+    "moves": ("txt", "globals", "environment variable SEQBENCH_TEST_BUG"),
+    "correct": ("html", "", ""),
+    "raw_labels_without_controls txt": ("txt", "", ""),
+}
+RUNTIMES = {
+    "doubles": ("answer", "the answer differs"),
+    "repeats": ("answer", "the answer differs"),
+    "arrays": ("answer", "the answer is ndarray, not a tensor"),
+    "overwrites": ("input", "they were changed in place"),
+    "more_threads": ("globals", "changed: torch.get_num_threads()"),
+    "no_call": ("prepare", "call is NoneType, which is not callable"),
+    "same": ("", ""),
+}
+
+
+@pytest.fixture(autouse=True)
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as `seqbench check` does
+    monkeypatch.delenv("SEQBENCH_TEST_BUG", raising=False)
+    yield
+    torch.set_num_threads(threads)
+
+
+def found(kind: str, name: str, **declared: Any) -> list[CheckResult]:
+    """The checks that did not pass; skipped ones follow from them."""
+    choice = Choice(name, {}, f"buggy_others:{name}", "seqbench", "0")
+    subject, checks = subject_and_checks(
+        CheckPayload(kind, choice, **declared), local_workspace(Path())
+    )
+    results = list(check_results(checks[1:], subject))
+    return [one for one in results if one.result not in ("ok", "skipped")]
+
+
+def expect(results: list[CheckResult], check: str, message: str) -> None:
+    assert [one.check for one in results] == ([check] if check else []), results
+    assert all(message in f"{one.expected} {one.got} {one.note}" for one in results), results
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_bug_of_a_metric_is_caught_once(name: str) -> None:
+    declared, check, message = METRICS[name]
+    expect(found("metric", name, targets=("label",), **declared), check, message)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_bug_of_a_report_is_caught_once(name: str) -> None:
+    suffix, check, message = REPORTS[name]
+    expect(found("report", name.partition(" ")[0], suffix=suffix), check, message)
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_bug_of_a_runtime_is_caught_once(name: str) -> None:
+    expect(found("runtime", name), *RUNTIMES[name])
+
+
+def test_the_documents_for_reports_are_valid() -> None:
+    assert all(check_document(document) for document in documents().values())
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "top_k", "mae", "markdown", "csv", "latex"])
+def test_what_is_built_in_passes(name: str) -> None:
+    payload = check_payload(load_plugins().offer(name), {})
+    subject, checks = subject_and_checks(payload, local_workspace(Path()))
+    results = list(check_results(checks[1:], subject))
+    assert {one.result for one in results} == {"ok"}, results
+
+
+TWINS = """
+    import seqbench
+
+    SEQBENCH_API = 3
+
+    @seqbench.hookimpl
+    def seqbench_metrics():
+        return [seqbench.MetricSpec("twin", build="twins:Metric", targets=["value"])]
+
+    @seqbench.hookimpl
+    def seqbench_reports():
+        return [seqbench.ReportSpec("twin", render="twins:render", parameters={"word": "x"})]
+
+    class Metric:
+        def __init__(self, task):
+            self.total = 0.0
+        def update(self, answers, targets):
+            self.total -= float((answers - targets).abs().sum())
+        def compute(self):
+            return self.total
+
+    def render(document, word):
+        return word * len(document["cases"])
+    """
+
+
+def test_the_command_checks_every_kind_and_names_it(
+    site: Path, seqbench_cli: Callable[..., Any]
+) -> None:
+    install(site, "twins", {"twins": TWINS}, "twins = twins")
+    metric = seqbench_cli("check", "twin")
+    assert metric.returncode == 0, metric.stdout
+    assert metric.stderr.startswith("metric twin, twins 1.0")
+    assert "8 of 8 required checks passed" in metric.stdout
+    report = seqbench_cli("check", "twin", "--kind", "report", "--param", "word=y")
+    assert report.returncode == 0, report.stdout
+    assert report.stderr.startswith("report twin, twins 1.0")
+    assert "6 of 6 required checks passed" in report.stdout
+    wrong = seqbench_cli("check", "twin", "--kind", "model")
+    assert (wrong.returncode, "unknown model 'twin'" in wrong.stderr) == (2, True)
+    for kind, count in (("metric", 8), ("report", 6)):
+        test = conformance("twin", kind=kind)
+        (mark,) = test.pytestmark  # type: ignore[attr-defined]
+        assert len(mark.args[1]) == count
