@@ -261,7 +261,7 @@ def test_a_crash_during_a_check_is_reported_with_the_check(
 def test_unknown_names_are_reported(seqbench_cli: Callable[..., Any]) -> None:
     unknown = seqbench_cli("check", "lstmm")
     assert unknown.returncode == 2
-    assert "unknown model or dataset 'lstmm'; did you mean 'lstm'?" in unknown.stderr
+    assert "no plugin offers 'lstmm'; did you mean 'lstm'?" in unknown.stderr
     parameter = seqbench_cli("check", "lstm", "--param", "hiden_size=3")
     assert parameter.returncode == 2
     assert "lstm has no parameter 'hiden_size'; did you mean 'hidden_size'?" in parameter.stderr

@@ -119,6 +119,10 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
     assert "worst_recall" in done.stdout
     assert "exported" in done.stdout
     assert seqbench_cli("show", "--format", "winners").stdout.startswith("- first: ")
+    for name in ("worst_recall", "winners", "exported"):
+        checked = seqbench_cli("check", name)
+        assert checked.returncode == 0, checked.stdout
+        assert "warning" not in checked.stdout
     (written,) = (tmp_path / "results").rglob("reports/winners.md")
     assert written.read_text("utf-8").startswith("- first: ")
 

@@ -51,7 +51,7 @@ def test_a_new_package_passes_its_tests_and_runs(
     assert done.returncode == 0, done.stderr
     shown = ("show", "--format", name) if kind == "report" else ("show",)
     assert ("parity" if kind == "report" else name) in seqbench_cli(*shown).stdout
-    assert seqbench_cli("check", name).returncode == 0
+    assert seqbench_cli("check", "--kind", kind, name).returncode == 0
     again = seqbench_cli("new", kind, name)
     assert again.returncode == 2
     assert "is already offered by" in again.stderr

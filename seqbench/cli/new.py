@@ -90,7 +90,7 @@ def _new(kind: PackageKind, name: str, out: Path) -> None:
     click.echo(
         f"\nnext: cd {folder}\n"
         '      python -m pip install -e ".[test]"\n'
-        f"      seqbench check {name}\n"
+        f"      seqbench check --kind {kind} {name}\n"
         "      python -m pytest\n"
         "      seqbench run suite.yaml"
     )
