@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from seqbench.plugins.discovery import load_plugins
@@ -40,8 +41,7 @@ def conformance(
     Like ``seqbench check``, the tests use one CPU thread.
 
     Args:
-        name: the model, dataset, metric, report or runtime, by its name in suites; its package must
-            be installed.
+        name: the model, dataset, …, by its name in suites; its package must be installed.
         kind: ``"model"``, ``"dataset"``, …, if several kinds have that name.
         device: the device to check a model or runtime on.
         params, more: parameters that differ from their defaults; ``params`` is for those that are
@@ -52,8 +52,6 @@ def conformance(
         UsageError: unknown parameter, or invalid value.
         DeviceError: the device is not available.
     """
-    from pathlib import Path
-
     import pytest
 
     from seqbench.runner.context import local_workspace
