@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -159,3 +160,20 @@ def test_the_command_checks_every_kind_and_names_it(
         test = conformance("twin", kind=kind)
         (mark,) = test.pytestmark  # type: ignore[attr-defined]
         assert len(mark.args[1]) == count
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("seqbench check mark", ["markdown"]),
+        ("seqbench check to", ["top_k"]),
+        ("seqbench check --kind r", ["report", "runtime"]),
+        ("seqbench new me", ["metric"]),
+    ],
+)
+def test_names_and_kinds_are_completed(
+    words: str, expected: list[str], seqbench_cli: Callable[..., Any]
+) -> None:
+    asked = {"_SEQBENCH_COMPLETE": "bash_complete", "COMP_WORDS": words}
+    done = seqbench_cli(env={**os.environ, **asked, "COMP_CWORD": str(words.count(" "))})
+    assert done.stdout.split() == [f"plain,{name}" for name in expected]
