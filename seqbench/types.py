@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from seqbench.quantities import QUANTITIES, deciding
+from seqbench.suggest import available
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -157,8 +158,7 @@ class ModelSpec:
         unknown = [kind for kind in self.tasks if kind not in TASK_KINDS]
         if unknown or not self.tasks:
             raise ValueError(
-                f"model {self.name!r}: {_unknown('task', unknown)}; "
-                f"available: {', '.join(TASK_KINDS)}"
+                f"model {self.name!r}: {_unknown('task', unknown)}; {available(TASK_KINDS)}"
             )
         own = _as_params(self.parameters)
         shared = ENCODER_PARAMETERS if self.kind == "encoder" else {}
@@ -225,8 +225,7 @@ class MetricSpec:
         unknown = [target for target in self.targets if target not in TARGETS]
         if unknown or not self.targets:
             raise ValueError(
-                f"metric {self.name!r}: {_unknown('target', unknown)}; "
-                f"available: {', '.join(TARGETS)}"
+                f"metric {self.name!r}: {_unknown('target', unknown)}; {available(TARGETS)}"
             )
         object.__setattr__(self, "parameters", _as_params(self.parameters))
 

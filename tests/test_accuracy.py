@@ -270,7 +270,7 @@ def test_classes_that_begin_alike_are_numbered() -> None:
 
 def test_missing_confusion_matrices_are_explained() -> None:
     for document, name, words in (
-        (classified(4), "lsmt", "unknown model 'lsmt' in this run; available: rnn, lstm, gru"),
+        (classified(4), "lsmt", "this run has no model 'lsmt'; did you mean 'lstm'?"),
         (made(FIGURES), "lstm", "lstm on parity: this run predates confusion matrices"),
         (made(FIGURES, dataset="adding"), "gru", "gru on adding: its targets are numbers (mse)"),
         (
@@ -354,7 +354,7 @@ def test_a_real_run_shows_pairs_confusions_and_its_target(
     assert "recall" in seqbench_cli("show", "--confusion", "gru").stdout
     wrong = seqbench_cli("show", "--confusion", "lstm")
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("error: unknown model 'lstm' in this run")
+    assert wrong.stderr.startswith("error: --confusion lstm: this run has no model 'lstm'")
 
 
 def test_datasets_with_the_same_name_from_two_packages_are_not_compared() -> None:

@@ -43,7 +43,7 @@ def test_settings_of_latency(given: str, key: str, found: Any) -> None:
         ("batch_sizes: []", "must not be empty"),
         ("batch_sizes: 0", "at least 1"),
         ("runtimes: [jit]", "unknown runtime 'jit'; available: compile, eager"),
-        ("runtimes: [compiled]", "did you mean 'compile'? (available: compile, eager)"),
+        ("runtimes: [compiled]", "unknown runtime 'compiled'; did you mean 'compile'?"),
         ("runtimes: [eager, seqbench:eager]", "duplicate value 'eager'"),
     ],
 )

@@ -68,9 +68,9 @@ def test_a_wrong_time_may_be_the_machine(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_unavailable_device_is_reported() -> None:
-    done = CliRunner().invoke(selftest, ["--quick", "--device", "nonsense"])
+    done = CliRunner().invoke(selftest, ["--quick", "--device", "cuda:99"])
     assert done.exit_code == 2
-    assert "this machine has no device 'nonsense'; available: cpu" in done.output
+    assert "this machine has no device 'cuda:99'; available: cpu" in done.output
 
 
 def test_an_unavailable_figure_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,12 +45,12 @@ def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None)
 
     Exit code: 0 all checks passed, 1 a check failed.
     """
-    from seqbench.devices.registry import is_device_name, known_names
+    from seqbench.devices.registry import is_device_name, unknown_device
     from seqbench.plugins.discovery import load_plugins
     from seqbench.testing.plugin_checks.job import check_payload
 
     if not is_device_name(device):
-        raise UsageError(f"--device: unknown device {device!r}; available: {known_names()}")
+        raise UsageError(f"--device {device}: {unknown_device(device)}")
     offer = load_plugins().offer(name)
     payload = check_payload(offer, _parameters(given), device)
     click.echo(f"{name}, {offer.origin}", err=True)

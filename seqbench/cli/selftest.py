@@ -30,14 +30,13 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
     from tempfile import TemporaryDirectory
 
     Path.cwd()  # libraries of torch end a process whose working folder was deleted
-    from seqbench.devices.registry import available_devices
+    from seqbench.devices.registry import available_devices, no_device
     from seqbench.errors import WorkerError
     from seqbench.plugins.discovery import load_plugins
 
     available = available_devices()
     if device not in available:
-        names = ", ".join(available)
-        raise click.BadParameter(f"this machine has no device {device!r}; available: {names}")
+        raise click.BadParameter(no_device(device, available), param_hint="--device")
     start = time.monotonic()
     registry = load_plugins()
     found: list[Verification] = []

@@ -12,6 +12,7 @@ from seqbench.cli import complete
 from seqbench.cli.options import OUT, Place
 from seqbench.cli.terminal import console
 from seqbench.errors import UnknownName, UsageError
+from seqbench.suggest import did_you_mean, nearest
 from seqbench.types import FORMATS
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def _report(form: str) -> Choice:
     try:
         offer = load_plugins().look_up("report", form)
     except UnknownName as error:
-        near = parameters.nearest(form, FORMATS)
-        more = near if near.startswith("did") else f"{error}; built in: {', '.join(FORMATS)}"
+        near = nearest(form, FORMATS)
+        named = f"unknown report {form!r}; {did_you_mean(near)}"
+        more = named if near else f"{error}; built in: {', '.join(FORMATS)}"
         raise UsageError(f"--format {form}: {more}") from error
     return Choice.of(offer, parameters.completed({}, offer.spec.parameters))

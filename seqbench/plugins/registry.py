@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from seqbench.errors import UnknownName, UsageError
+from seqbench.suggest import available, did_you_mean, nearest
 from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, RuntimeSpec
 
 Spec = TypeVar("Spec", bound="ModelSpec | DatasetSpec | MetricSpec | ReportSpec | RuntimeSpec")
@@ -195,13 +195,12 @@ class Registry:
                 names & {name, short} or re.search(rf"\b{re.escape(short)}\b", plugin.error)
             ):
                 return f" (plugin {plugin.origin} is broken: {plugin.error})"
-        near = [other for other in table if other.lower() == short.lower()]
-        near += difflib.get_close_matches(short, table, n=1)
+        near = nearest(short, table)
         if near:
-            return f"; did you mean {near[0]!r}?"
+            return f"; {did_you_mean(near)}"
         broken = [str(plugin.origin) for plugin in self.plugins if plugin.error]
         disabled = [str(plugin.origin) for plugin in self.plugins if plugin.disabled]
-        hint = f"; available: {', '.join(sorted(table)) or 'none'} (see `seqbench {kind}s`)"
+        hint = f"; {available(sorted(table)) or 'available: none'} (see `seqbench {kind}s`)"
         if broken:
             hint += f"; broken plugins: {', '.join(broken)} (see `seqbench plugins`)"
         if self.unreadable:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqbench.suite.overrides import with_overrides
-from seqbench.suite.shipped import find_suite, shipped_names
+from seqbench.suggest import suggested
+from seqbench.suite.overrides import Override, with_overrides
+from seqbench.suite.shipped import find_suite, is_path, shipped_names
 from seqbench.suite.strict_yaml import (
     Mark,
     Node,
@@ -52,7 +54,7 @@ class SuiteFile:
         """The file's name without its suffix: the name of a suite that gives none."""
         return self.path.stem
 
-    def tree(self, overrides: Sequence[str] = ()) -> tuple[Node, Problems]:
+    def tree(self, overrides: Sequence[Override] = ()) -> tuple[Node, Problems]:
         """The tree with ``overrides`` (``"train.epochs=2"``) set in order, and all problems."""
         problems = self.problems.copy()
         return with_overrides(self.root, overrides, problems, self.files), problems
@@ -151,8 +153,14 @@ class _Reader:
                     f"include must be a file name or a list of file names, not {described(item)}"
                 )
                 self.problems.stop(item.mark, message)
-            known = item.value in shipped
-            yield find_suite(item.value) if known else folder / item.value, item.mark
+            path = folder / item.value
+            if item.value in shipped:
+                path = find_suite(item.value)
+            elif not is_path(item.value) and not os.path.lexists(path):
+                message = suggested(f"unknown suite {shown(item.value)}", item.value, shipped)
+                hint = f"for a file, write its name, as in {shown(f'{item.value}.yaml')}"
+                self.problems.stop(item.mark, message, hint)
+            yield path, item.mark
 
     def _text(self, path: Path, name: str, asked: Mark) -> str:
         try:

@@ -16,13 +16,12 @@ from seqbench.report.columns.column import Case, Document
 from seqbench.report.numbers import NOT_AVAILABLE
 from seqbench.report.terminal.style import empty_table
 from seqbench.report.text import clean, counted, label
+from seqbench.suggest import suggested
 
 #: With more classes, recalls and the most frequent confusions are listed instead of a matrix.
 MOST_CLASSES = 20
 
 MOST_CONFUSIONS = 10
-
-MOST_NAMES = 20
 
 CLASS_WIDTH, HEADER_WIDTH = 12, 5
 
@@ -82,11 +81,9 @@ def confusions(document: Document, name: str) -> list[Confusion]:
     called = [case for case in document["cases"] if name in (case["model"], case["label"])]
     if not called:
         known = [name for case in document["cases"] for name in (label(case), clean(case["model"]))]
-        names = list(dict.fromkeys(known))
-        more = ", …" if len(names) > MOST_NAMES else ""
-        available = ", ".join(names[:MOST_NAMES]) + more
+        shown = clean(name, 60)
         raise UsageError(
-            f"unknown model {clean(name, 60)!r} in this run; available: {available or 'none'}"
+            suggested(f"--confusion {shown}: this run has no model {shown!r}", shown, known)
         )
     reasons = {case["id"]: _reason(case, document) for case in called}
     found = [_confusion(case, document) for case in called if not reasons[case["id"]]]

@@ -10,6 +10,7 @@ from seqbench.errors import DeviceError, UsageError
 from seqbench.plugins import parameters
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import Offer
+from seqbench.suggest import suggestion
 from seqbench.testing.plugin_checks.results import Check, CheckResult, check_results
 from seqbench.types import DataContext
 from seqbench.workers.context import JobContext, Workspace
@@ -50,7 +51,7 @@ def check_payload(
     declared = offer.spec.parameters
     for name, value in params.items():
         if name not in declared:
-            hint = parameters.nearest(name, declared) or "it has no parameters"
+            hint = suggestion(name, declared) or "it has no parameters"
             raise UsageError(f"{offer.spec.name} has no parameter {name!r}; {hint}")
         if problem := parameters.problem_with(value, declared[name]):
             raise UsageError(f"{offer.spec.name}, {name}: {problem}")
