@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from seqbench.errors import UnknownName, UsageError
+from seqbench.plugins import zoo
 from seqbench.suggest import available, did_you_mean, nearest
 from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, RuntimeSpec
 
@@ -195,7 +196,9 @@ class Registry:
                 names & {name, short} or re.search(rf"\b{re.escape(short)}\b", plugin.error)
             ):
                 return f" (plugin {plugin.origin} is broken: {plugin.error})"
-        near = nearest(short, table)
+        if found := zoo.package_with(kind, short):
+            return self._in_zoo(found)
+        near = nearest(short, [*table, *zoo.names(kind)])
         if near:
             return f"; {did_you_mean(near)}"
         broken = [str(plugin.origin) for plugin in self.plugins if plugin.error]
@@ -208,6 +211,15 @@ class Registry:
         if disabled:
             hint += f"; disabled plugins: {', '.join(disabled)}"
         return hint
+
+    def _in_zoo(self, package: str) -> str:
+        """Where an offer of the zoo is, and why it cannot be used."""
+        for plugin in self.plugins:
+            if plugin.origin.normal_name == package and plugin.error:
+                return f" (plugin {plugin.origin} is broken: {plugin.error})"
+            if plugin.origin.normal_name == package and plugin.disabled:
+                return f": it is in the package {package}, which is disabled"
+        return f": it is in the package {package}; install it with: {zoo.install_command(package)}"
 
 
 def normal_name(distribution: str) -> str:
