@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,6 +15,7 @@ from seqbench.errors import UsageError
 if TYPE_CHECKING:
     from seqbench.suite.selection import Selection
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 class Place(click.Path):
     """A file or folder to use; ``~`` is expanded, as a shell does not do in ``--out=~/results``."""
@@ -44,7 +45,14 @@ def _suite_file(context: click.Context, parameter: click.Parameter, given: str |
     return FILE.convert(path, parameter, context)
 
 
-SUITE = click.argument("suite", callback=_suite_file, shell_complete=complete.suite)
+def suite_argument(*, required: bool = True) -> Callable[[Command], Command]:
+    """The argument SUITE: the path of a file or the name of a shipped suite."""
+    return click.argument(
+        "suite", required=required, callback=_suite_file, shell_complete=complete.suite
+    )
+
+
+SUITE = suite_argument()
 
 OUT = click.option(
     "--out",

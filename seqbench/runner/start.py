@@ -24,6 +24,7 @@ from seqbench.runner.phases.train import train_trials
 from seqbench.runner.resume.can_resume import as_before
 from seqbench.runner.resume.earlier import Earlier, Resume, Resumed, read_earlier
 from seqbench.runner.resume.moved import compare_weights
+from seqbench.runner.resume.suite import place_of
 from seqbench.store.places import require_usable
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.files import SuiteFile
@@ -153,7 +154,9 @@ class _Opening:
     def begin(self, folder: RunFolder, earlier: Earlier, resumed: Resumed | None) -> None:
         """Record in the folder that the run starts, or that it is resumed."""
         selection = asdict(self.selection)
-        folder.begin(earlier.seconds, file=as_given(self.request.suite.path), selection=selection)
+        path = self.request.suite.path
+        named = {"file": as_given(path), "place": place_of(path, folder.path)}
+        folder.begin(earlier.seconds, **named, selection=selection)
         folder.log(str(resumed or "started"))
         folder.write_environment({**earlier.noted, **self.environment})
 

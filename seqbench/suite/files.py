@@ -71,13 +71,18 @@ def read_suite(path: Path) -> SuiteFile:
     return SuiteFile(path, reader.texts[path.resolve()], root, reader.order, reader.problems)
 
 
-def suite_from_text(text: str, name: str) -> SuiteFile:
-    """Like :func:`read_suite`, from text; ``name`` is used as file name in messages, and includes
-    are relative to the working directory.
+def suite_from_text(text: str, name: str, path: Path | None = None) -> SuiteFile:
+    """Like :func:`read_suite`, from text.
+
+    Args:
+        name: used as file name in messages.
+        path: the file that had this text; default: ``name`` in the working directory. Includes are
+            relative to its folder.
     """
     reader = _Reader()
-    root = reader.document(text, name, Path(), ())
-    return SuiteFile(Path(name), text, root, reader.order, reader.problems)
+    folder = Path() if path is None else path.parent
+    root = reader.document(text, name, folder, ())
+    return SuiteFile(path or Path(name), text, root, reader.order, reader.problems)
 
 
 def _without(node: Node, *keys: str) -> Node:
