@@ -13,12 +13,16 @@ from collections.abc import Iterable
 MOST_NAMED = 20
 
 
-def nearest(name: object, known: Iterable[str]) -> str:
-    """The name in ``known`` that was probably meant, or ``""``."""
+def nearest(name: object, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The name in ``known`` that was probably meant, or ``""``.
+
+    Args:
+        cutoff: how similar it must be, from 0 to 1; short names need more than the default.
+    """
     names, text = list(dict.fromkeys(known)), str(name)
     same = [other for other in names if other.casefold() == text.casefold()]
     lower = {other.casefold(): other for other in reversed(names)}
-    near = difflib.get_close_matches(text.casefold(), lower, n=1)
+    near = difflib.get_close_matches(text.casefold(), lower, n=1, cutoff=cutoff)
     return next(iter([*same, *(lower[other] for other in near)]), "")
 
 

@@ -64,7 +64,7 @@ def test_a_key_of_an_entry_is_suggested_within_the_entry() -> None:
         ("CUDA", "'cuda'"),
         ("cuda:x", "'cuda'"),
         ("metal", "'mps'"),
-        ("cup", "'cpu'"),
+        ("cdua", "'cuda'"),
     ],
 )
 def test_a_device_is_suggested(name: str, meant: str) -> None:

@@ -30,13 +30,19 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
     from tempfile import TemporaryDirectory
 
     Path.cwd()  # libraries of torch end a process whose working folder was deleted
-    from seqbench.devices.registry import available_devices, no_device
+    from seqbench.devices.registry import (
+        available_devices,
+        is_device_name,
+        no_device,
+        unknown_device,
+    )
     from seqbench.errors import WorkerError
     from seqbench.plugins.discovery import load_plugins
 
     available = available_devices()
     if device not in available:
-        raise click.BadParameter(no_device(device, available), param_hint="--device")
+        why = no_device(device, available) if is_device_name(device) else unknown_device(device)
+        raise click.BadParameter(why, param_hint="--device")
     start = time.monotonic()
     registry = load_plugins()
     found: list[Verification] = []

@@ -56,14 +56,12 @@ def unknown_device(name: str) -> str:
             indexed = f"{first}:{index}"
             return f"{message}; {did_you_mean(indexed if is_device_name(indexed) else first)}"
     known = [name for kind in _kinds() for name in kind.examples.split(", ") if name != "…"]
-    near = nearest(name, [AUTO, *known])
+    near = nearest(name, [AUTO, *known], cutoff=0.7)  # a tpu is no cpu
     return f"{message}; {did_you_mean(near) if near else f'available: {AUTO}, {known_names()}'}"
 
 
 def no_device(name: str, available: Iterable[str]) -> str:
-    """Why ``name`` is none of the ``available`` devices: it is unknown, or not on this machine."""
-    if not is_device_name(name):
-        return unknown_device(name)
+    """The message for a device, or several, that this machine does not have."""
     return f"this machine has no device {name!r}; available: {', '.join(available)}"
 
 

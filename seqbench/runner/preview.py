@@ -12,7 +12,7 @@ from seqbench.plugins.discovery import load_plugins
 from seqbench.records import TrialRecord
 from seqbench.runner.context import Progress, RunContext, local_workspace
 from seqbench.runner.phases.contests import titled
-from seqbench.runner.phases.machine import machine_environment
+from seqbench.runner.phases.machine import machine_environment, require_device
 from seqbench.runner.phases.measure import Requested
 from seqbench.runner.phases.score import to_score
 from seqbench.runner.phases.train import weights_file
@@ -73,6 +73,7 @@ def preview(suite: SuiteFile, selection: Selection, resume: Resume, progress: Pr
     folder.require_free()
     environment = machine_environment(executor, progress)
     plan = plan.on(environment["devices"])
+    require_device(plan, selection, environment)
     earlier = read_earlier(resume, plan, selection, environment)
     run = RunContext(
         plan=plan,

@@ -16,7 +16,7 @@ from seqbench.executors.registry import make_executor
 from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.runner.context import Progress, RunContext, local_workspace
-from seqbench.runner.phases.machine import machine_environment
+from seqbench.runner.phases.machine import machine_environment, require_device
 from seqbench.runner.phases.measure import measure_cases
 from seqbench.runner.phases.prepare import prepare_datasets
 from seqbench.runner.phases.score import score_trials
@@ -136,6 +136,7 @@ class _Opening:
 
     def open(self) -> tuple[RunFolder, Earlier, Resumed | None]:
         """The folder, the earlier results in it, and, for a resumed run, a summary of them."""
+        require_device(self.plan, self.selection, self.environment)
         text = self.request.suite.text
         # Stored in the plan, too: if one of the files is damaged, the other has the selection.
         planned = {**self.plan.to_dict(), "selection": asdict(self.selection)}
