@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqbench.cli import complete
-from seqbench.cli.options import DATA_DIR
+from seqbench.cli.options import DATA_DIR, device_here
 from seqbench.cli.terminal import console
 from seqbench.errors import UsageError
 
@@ -45,12 +45,10 @@ def check(name: str, given: tuple[str, ...], device: str, data_dir: Path | None)
 
     Exit code: 0 all checks passed, 1 a check failed.
     """
-    from seqbench.devices.registry import is_device_name, unknown_device
     from seqbench.plugins.discovery import load_plugins
     from seqbench.testing.plugin_checks.job import check_payload
 
-    if not is_device_name(device):
-        raise UsageError(f"--device {device}: {unknown_device(device)}")
+    device = device_here(device)
     offer = load_plugins().offer(name)
     payload = check_payload(offer, _parameters(given), device)
     click.echo(f"{name}, {offer.origin}", err=True)

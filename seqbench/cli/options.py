@@ -71,6 +71,25 @@ DATA_DIR = click.option(
 )
 
 
+def device_here(name: str) -> str:
+    """The full name of a device of this machine. Imports torch, except for ``cpu``.
+
+    Raises:
+        UsageError: the name is unknown, or this machine has no such device.
+    """
+    from seqbench.devices import registry
+
+    if name == "cpu":
+        return name
+    if name != registry.AUTO and not registry.is_device_name(name):
+        raise UsageError(f"--device {name}: {registry.unknown_device(name)}")
+    available = registry.available_devices()
+    full = registry.resolve_device(name, available)
+    if full not in available:
+        raise UsageError(f"--device {name}: {registry.no_device(full, available)}")
+    return full
+
+
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that change a suite."""
     options = [

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from seqbench.cli.options import device_here
 from seqbench.cli.terminal import console
 
 if TYPE_CHECKING:
@@ -30,19 +31,10 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
     from tempfile import TemporaryDirectory
 
     Path.cwd()  # libraries of torch end a process whose working folder was deleted
-    from seqbench.devices.registry import (
-        available_devices,
-        is_device_name,
-        no_device,
-        unknown_device,
-    )
     from seqbench.errors import WorkerError
     from seqbench.plugins.discovery import load_plugins
 
-    available = available_devices()
-    if device not in available:
-        why = no_device(device, available) if is_device_name(device) else unknown_device(device)
-        raise click.BadParameter(why, param_hint="--device")
+    device = device_here(device)
     start = time.monotonic()
     registry = load_plugins()
     found: list[Verification] = []
