@@ -251,6 +251,8 @@ def test_a_run_records_the_check_and_cost_at_each_length(
     assert {"name", "value", "level", "remedy"} == set(check["findings"][0])
     (case,) = document["cases"]
     assert [entry["length"] for entry in case["lengths"]] == [2, 4, 8]
+    assert [entry["length"] for entry in case["latency"]] == [4, 2, 8]
+    assert case["throughput"][0]["length"] == 4
     own = case["lengths"][1]
     assert own["macs"] == case["macs"]
     assert own["inference_bytes"] == case["memory"]["inference_bytes"]

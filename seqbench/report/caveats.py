@@ -7,7 +7,12 @@ from typing import Any
 
 from seqbench.devices.registry import device_for, is_device_name
 from seqbench.report.columns.column import Case, Document
-from seqbench.report.columns.speed import latency_settings, measurement_settings, setting_words
+from seqbench.report.columns.speed import (
+    latency_settings,
+    measurement_settings,
+    named_settings,
+    setting_words,
+)
 from seqbench.report.names import case_name, some
 from seqbench.report.text import clean, command_line, counted
 from seqbench.stats.rounding import percent_beside
@@ -165,7 +170,8 @@ def _timed_with(document: Document, condition: Callable[[Mapping[str, Any]], boo
 
 def _place(entry: Mapping[str, Any], case: Case) -> str:
     """Where a latency was measured: ``batch 64, 2 threads``."""
-    return setting_words(measurement_settings(entry), latency_settings([case]))
+    named = named_settings([case], latency_settings([case]))
+    return setting_words(measurement_settings(entry), named)
 
 
 def _imprecise(document: Document) -> list[str]:

@@ -113,7 +113,9 @@ class _Validator:
             for details in error.errors(include_url=False):
                 message, hint = in_words(details, model)
                 unknown = details["type"] == "extra_forbidden"
-                self.problem((*path, *details["loc"]), message, hint, at_key=unknown)
+                # A list of lengths has no key `also`, which stands for it.
+                loc = [part for part in details["loc"] if part != "also"]
+                self.problem((*path, *loc), message, hint, at_key=unknown)
             return None
 
     def entries(self, key: str) -> Iterator[tuple[KeyPath, Node]]:

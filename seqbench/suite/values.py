@@ -219,6 +219,26 @@ Sizes = Annotated[
     _any_of(_SIZE, {"type": "array", "items": _SIZE, "maxItems": 20, "uniqueItems": True}),
 ]
 
+#: Sequence lengths: a list, or ``{only: [5]}``.
+LENGTHS = {
+    "anyOf": [
+        _SIZE,
+        {"type": "array", "items": _SIZE, "maxItems": 20, "uniqueItems": True},
+        {
+            "type": "object",
+            "properties": {
+                name: {
+                    "anyOf": [_SIZE, {"type": "array", "items": _SIZE, "maxItems": 20,
+                                      "minItems": least, "uniqueItems": True}],
+                }
+                for name, least in (("also", 0), ("only", 1))
+            },
+            "additionalProperties": False,
+            "maxProperties": 1,
+        },
+    ]
+}  # fmt: skip
+
 _THREADS = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_THREADS}, {"const": "all"}]}
 
 Threads = Annotated[
