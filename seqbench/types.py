@@ -55,6 +55,11 @@ class Task:
     class_names: tuple[str, ...] = ()
 
     @property
+    def kind(self) -> str:
+        """Input and target: one of :data:`TASK_KINDS`."""
+        return f"{self.input}/{self.target}"
+
+    @property
     def metric(self) -> str:
         """Name of the metric that selects the best epoch: ``accuracy`` (0 to 1) or ``mse``."""
         return deciding()[self.target].name
@@ -117,6 +122,13 @@ def _unknown(what: str, names: Sequence[str]) -> str:
     return f"unknown {what} {', '.join(map(repr, names))}" if names else f"no {what} is given"
 
 
+def _require_tasks(kind: str, name: str, tasks: Sequence[str]) -> None:
+    unknown = [task for task in tasks if task not in TASK_KINDS]
+    if unknown:
+        what = _unknown("task", list(filter(None, unknown)))
+        raise ValueError(f"{kind} {name!r}: {what}; {available(TASK_KINDS)}")
+
+
 def _as_params(parameters: Mapping[str, Any]) -> dict[str, Param]:
     return {
         name: value if isinstance(value, Param) else Param(value)
@@ -139,7 +151,8 @@ class ModelSpec:
         kind: ``"encoder"`` or ``"model"``.
         description: one line.
         tasks: the kinds of task that it supports, such as ``"features/label"`` (see
-            :data:`TASK_KINDS`); ``seqbench check`` checks it on these.
+            :data:`TASK_KINDS`); ``seqbench check`` checks it on these, and a run skips it on
+            datasets of another kind.
     """
 
     name: str
@@ -155,11 +168,7 @@ class ModelSpec:
             raise ValueError(
                 f"model {self.name!r}: kind is {self.kind!r}, not 'encoder' or 'model'"
             )
-        unknown = [kind for kind in self.tasks if kind not in TASK_KINDS]
-        if unknown or not self.tasks:
-            raise ValueError(
-                f"model {self.name!r}: {_unknown('task', unknown)}; {available(TASK_KINDS)}"
-            )
+        _require_tasks("model", self.name, self.tasks or ("",))
         own = _as_params(self.parameters)
         shared = ENCODER_PARAMETERS if self.kind == "encoder" else {}
         object.__setattr__(self, "parameters", {**own, **shared})
@@ -176,15 +185,20 @@ class DatasetSpec:
             parameters and plugin version.
         parameters: each parameter with its default, or a :class:`Param`.
         description: one line.
+        tasks: the kinds of task that it can have, usually one, such as ``"features/label"`` (see
+            :data:`TASK_KINDS`). With them, ``seqbench validate`` knows which models do not fit.
+            Empty: known once it is prepared.
     """
 
     name: str
     load: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
+    tasks: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         _require_valid("dataset", self.name, self.load)
+        _require_tasks("dataset", self.name, self.tasks)
         object.__setattr__(self, "parameters", _as_params(self.parameters))
 
 

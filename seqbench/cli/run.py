@@ -11,7 +11,7 @@ import click
 
 from seqbench.cli import complete
 from seqbench.cli.options import DATA_DIR, OUT, selection_from, selection_options, suite_argument
-from seqbench.cli.plan import planned, previewed, print_plan, print_preview
+from seqbench.cli.plan import planned, previewed, print_plan, print_preview, skipped_cases
 from seqbench.cli.show import print_document
 from seqbench.cli.terminal import console
 from seqbench.errors import StoreError, UsageError
@@ -132,7 +132,8 @@ def _dry_run(request: Request, as_json: bool) -> None:
         return
     plan = planned(request.suite, request.selection)
     if as_json:
-        click.echo(json.dumps(plan.to_dict(), indent=1))
+        skipped = [{"case": case, "reason": why} for case, why in skipped_cases(plan).items()]
+        click.echo(json.dumps({**plan.to_dict(), "skipped": skipped}, indent=1))
     else:
         print_plan(plan)
 

@@ -76,7 +76,7 @@ class Plan:
             "reports": [to_json(report) for report in self.reports],
             **({"runtimes": runtimes} if runtimes else {}),
             "limits": suite.limits.model_dump(mode="json"),
-            "cases": [{"id": case.id, **to_json(case)} for case in self.cases],
+            "cases": [case.to_dict() for case in self.cases],
             "trials": [
                 {"id": trial.id, "case": trial.case.id, "seed": trial.seed} for trial in self.trials
             ],
@@ -129,6 +129,8 @@ def make_plan(
         every_name,
     )
     cases = tuple(case for _, case in matching)
+    if cases and all(case.misfit() for case in cases):
+        raise UsageError(f"no model of this suite fits its datasets: {cases[0].misfit()}")
     return Plan(
         suite,
         cases,
@@ -206,6 +208,8 @@ def _expanded(
                         reference=entry.reference,
                         note=entry.note,
                         dataset_label=label_dataset(dataset_entry.name, dataset.params),
+                        supports=tuple(registry.model(entry.name).spec.tasks),
+                        declares=tuple(registry.dataset(dataset_entry.name).spec.tasks),
                     )
                     yield entry, case
 

@@ -47,7 +47,10 @@ def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecor
     if device not in run.available:
         reason = no_device(device, run.available)
         return TrialRecord(trial.id, trial.case.id, trial.seed, "skipped", reason)
-    problem = datasets.problem(trial.case.dataset)
+    misfit = datasets.misfit(trial.case)
+    problem = datasets.problem(trial.case.dataset) or datasets.wrong_declaration(trial.case)
+    if misfit and not problem:
+        return TrialRecord(trial.id, trial.case.id, trial.seed, "skipped", misfit)
     if problem:
         before = _attempts(run.earlier.replaced.get(trial.id))
         return TrialRecord(trial.id, trial.case.id, trial.seed, "failed", problem, attempts=before)

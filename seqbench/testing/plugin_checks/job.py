@@ -103,7 +103,7 @@ def subject_and_checks(
     downloads = workspace.cache / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     context = DataContext(workspace.data_dir, downloads, lambda text: None)
-    return DatasetCandidate(payload.choice, context), DATASET_CHECKS
+    return DatasetCandidate(payload.choice, context, payload.tasks), DATASET_CHECKS
 
 
 def _require_device(candidate: Candidate) -> None:
