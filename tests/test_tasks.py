@@ -98,7 +98,7 @@ def test_what_does_not_fit_is_skipped(
         assert found["rnn", dataset]["status"] == "ok"
     assert (found["rnn", "wrong"]["status"], found["rnn", "wrong"]["reason"]) == (
         "failed",
-        "dataset wrong: it is tokens/label, but its plugin declares tasks tokens/value",
+        "dataset 'wrong': it is tokens/label, but its plugin declares tokens/value",
     )
     assert "picky on silent is skipped" in seqbench_cli("validate", suite).stdout
     preview = seqbench_cli("run", suite, "--resume", "--dry-run").stdout

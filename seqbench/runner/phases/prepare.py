@@ -47,7 +47,8 @@ class Datasets:
         kind = self.kinds.get(prepared_file(case.dataset), "")
         if not kind or not case.declares or kind in case.declares:
             return ""
-        return f"it is {kind}, but its plugin declares tasks {', '.join(case.declares)}"
+        declared = ", ".join(case.declares)
+        return f"dataset {case.dataset.name!r}: it is {kind}, but its plugin declares {declared}"
 
     def problem(self, dataset: Choice) -> str:
         """Why a dataset is unavailable; "" if it is available."""
