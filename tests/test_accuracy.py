@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from made_documents import FIGURES, TINY, column, made, shown
+from made_documents import FIGURES, TINY, column, made, print_pairs, shown
 from torch import nn
 
 from seqbench.errors import UsageError
@@ -22,8 +22,9 @@ from seqbench.report.columns.table import result_tables
 from seqbench.report.exports.csv import to_csv
 from seqbench.report.exports.latex import to_latex
 from seqbench.report.exports.markdown import to_markdown
-from seqbench.report.terminal.confusion import confusions, print_confusion
-from seqbench.report.terminal.pairs import print_pairs, verdict_words
+from seqbench.report.terminal.confusion import print_confusion
+from seqbench.report.views.confusion import confusions
+from seqbench.report.views.pairs import verdict_words
 from seqbench.summary.metric_pairs import families
 from seqbench.summary.schema import Document
 from seqbench.training import loop

@@ -158,9 +158,6 @@ def test_show_and_list_find_the_run(
     assert "4 of 4 ok" in listed.stdout
     for form in ("markdown", "csv", "latex"):
         assert "rnn" in seqbench_cli("show", "--format", form, cwd=tiny_run).stdout
-    both = seqbench_cli("show", "--pairs", "--format", "csv", cwd=tiny_run)
-    assert both.returncode == 2
-    assert "--format csv and --pairs cannot be combined" in both.stderr
     missing = seqbench_cli("show", "nothing", cwd=tiny_run)
     assert missing.returncode == 2
     assert "unknown run 'nothing'" in missing.stderr

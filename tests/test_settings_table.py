@@ -7,12 +7,11 @@ import itertools
 from typing import Any
 
 import pytest
-from made_documents import FIGURES, made, shown
+from made_documents import FIGURES, made, print_pairs, shown
 
 from seqbench.records import Comparison, Verdict
 from seqbench.report.exports.csv import to_csv
 from seqbench.report.exports.latex import to_latex
-from seqbench.report.terminal.pairs import print_pairs
 
 AXES: dict[str, tuple[Any, ...]] = {
     "runtime": ("eager", "compile"),

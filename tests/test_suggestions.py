@@ -14,7 +14,7 @@ from suite_registry import REGISTRY
 from seqbench.devices.registry import unknown_device
 from seqbench.errors import SuiteError, UsageError
 from seqbench.plan.of_suite import as_overrides
-from seqbench.report.terminal.confusion import confusions
+from seqbench.report.views.confusion import confusions
 from seqbench.store.find import find_run
 from seqbench.suggest import suggested
 from seqbench.suite.selection import Selection
