@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 from conftest import install_encoder
+from made_documents import shown
 
 from seqbench.measure.latency.comparisons import compare_cases
 from seqbench.measure.latency.figures import Samples
+from seqbench.report.exports.csv import to_csv
+from seqbench.report.exports.latex import to_latex
+from seqbench.report.exports.markdown import to_markdown
 from seqbench.stats.growth import growth_interval
 from seqbench.stats.paired import holm
 
@@ -222,11 +226,10 @@ def test_a_length_that_is_not_the_datasets_own_is_labeled(
     for case in document["cases"]:
         assert case["length"] == 6
         assert [entry["length"] for entry in case["latency"]] == [3]
-    words = " ".join(seqbench_cli("show").stdout.split())
-    assert "batch 1, length 3" in words
-    for form in ("csv", "markdown", "latex"):
-        shown = seqbench_cli("show", "--format", form).stdout
-        assert "batch 1, length 3" in shown or "latency_batch_1_length_3_s" in shown
+    assert "batch 1, length 3" in " ".join(shown(document, 100).split())
+    assert "latency_batch_1_length_3_s" in to_csv(document)
+    assert "batch 1, length 3" in to_markdown(document)
+    assert "batch 1, length 3" in to_latex(document)
 
 
 def test_the_exponent_is_that_of_the_medians_of_each_process() -> None:

@@ -72,17 +72,17 @@ DATA_DIR = click.option(
 
 
 def device_here(name: str) -> str:
-    """The full name of a device of this machine. Imports torch, except for ``cpu``.
+    """The full name of a device of this machine. Imports torch, except for the CPU.
 
     Raises:
         UsageError: the name is unknown, or this machine has no such device.
     """
     from seqbench.devices import registry
 
-    if name == "cpu":
-        return name
     if name != registry.AUTO and not registry.is_device_name(name):
         raise UsageError(f"--device {name}: {registry.unknown_device(name)}")
+    if name != registry.AUTO and registry.device_for(name).uses_host_memory:
+        return name  # every machine has it
     available = registry.available_devices()
     full = registry.resolve_device(name, available)
     if full not in available:
