@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
 class Place(click.Path):
     """A file or folder to use; ``~`` is expanded, as a shell does not do in ``--out=~/results``."""
 
