@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from seqbench.quantities import QUANTITIES, deciding
+from seqbench.suggest import available
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +54,11 @@ class Task:
     output_size: int
     length: int
     class_names: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """Input and target: one of :data:`TASK_KINDS`."""
+        return f"{self.input}/{self.target}"
 
     @property
     def metric(self) -> str:
@@ -117,6 +123,13 @@ def _unknown(what: str, names: Sequence[str]) -> str:
     return f"unknown {what} {', '.join(map(repr, names))}" if names else f"no {what} is given"
 
 
+def _require_tasks(kind: str, name: str, tasks: Sequence[str]) -> None:
+    unknown = [task for task in tasks if task not in TASK_KINDS]
+    if unknown:
+        what = _unknown("task", list(filter(None, unknown)))
+        raise ValueError(f"{kind} {name!r}: {what}; {available(TASK_KINDS)}")
+
+
 def _as_params(
     kind: str, name: str, parameters: Mapping[str, Any], reserved: Mapping[str, str]
 ) -> dict[str, Param]:
@@ -164,7 +177,8 @@ class ModelSpec:
         kind: ``"encoder"`` or ``"model"``.
         description: one line.
         tasks: the kinds of task that it supports, such as ``"features/label"`` (see
-            :data:`TASK_KINDS`); ``seqbench check`` checks it on these.
+            :data:`TASK_KINDS`); ``seqbench check`` checks it on these, and a run skips it on
+            datasets of another kind.
         lengths: the lengths of sequences that it accepts: ``"any"``; with ``kind="model"`` also
             ``"bounded"`` (up to ``task.length``) or ``"fixed"`` (``task.length`` only). Nothing is
             measured at other lengths.
@@ -184,6 +198,7 @@ class ModelSpec:
             raise ValueError(
                 f"model {self.name!r}: kind is {self.kind!r}, not 'encoder' or 'model'"
             )
+        _require_tasks("model", self.name, self.tasks or ("",))
         if self.lengths not in ("any", "bounded", "fixed"):
             raise ValueError(
                 f"model {self.name!r}: lengths is {self.lengths!r}, not 'any', 'bounded' or 'fixed'"
@@ -192,12 +207,6 @@ class ModelSpec:
             raise ValueError(
                 f"model {self.name!r}: an encoder with lengths={self.lengths!r} could not know the "
                 "length: declare kind='model', whose build receives the task"
-            )
-        unknown = [kind for kind in self.tasks if kind not in TASK_KINDS]
-        if unknown or not self.tasks:
-            raise ValueError(
-                f"model {self.name!r}: {_unknown('task', unknown)}; "
-                f"available: {', '.join(TASK_KINDS)}"
             )
         shared, reserved = ENCODER_PARAMETERS, {"input_size": _passed_first("the input size")}
         if self.kind == "model":
@@ -220,15 +229,20 @@ class DatasetSpec:
             parameters and plugin version.
         parameters: each parameter with its default, or a :class:`Param`.
         description: one line.
+        tasks: the kinds of task that it can have, usually one, such as ``"features/label"`` (see
+            :data:`TASK_KINDS`). With them, ``seqbench validate`` knows which models do not fit.
+            Empty: known once it is prepared.
     """
 
     name: str
     load: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
+    tasks: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         _require_valid("dataset", self.name, self.load)
+        _require_tasks("dataset", self.name, self.tasks)
         reserved = {"context": _passed_first("its DataContext")}
         own = _as_params("dataset", self.name, self.parameters, reserved)
         object.__setattr__(self, "parameters", own)
@@ -271,8 +285,7 @@ class MetricSpec:
         unknown = [target for target in self.targets if target not in TARGETS]
         if unknown or not self.targets:
             raise ValueError(
-                f"metric {self.name!r}: {_unknown('target', unknown)}; "
-                f"available: {', '.join(TARGETS)}"
+                f"metric {self.name!r}: {_unknown('target', unknown)}; {available(TARGETS)}"
             )
         reserved = {"task": _passed_first("the task")}
         own = _as_params("metric", self.name, self.parameters, reserved)

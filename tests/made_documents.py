@@ -16,6 +16,8 @@ from seqbench.records import Comparison, Status, TrialRecord
 from seqbench.report.columns.column import Column
 from seqbench.report.columns.table import result_tables
 from seqbench.report.terminal.report import print_report
+from seqbench.report.terminal.sheets import print_view
+from seqbench.report.views.pairs import pairs_view
 from seqbench.store.stored_plan import StoredPlan
 from seqbench.suite.validate import parse_suite
 from seqbench.summary.document import build_document
@@ -77,3 +79,7 @@ def shown(document: Document, width: int = 80, of: Callable[..., None] = print_r
 
 def column(document: Document, field: str) -> Column:
     return next(c for c in result_tables(document)[0].columns if c.field == field)
+
+
+def print_pairs(document: Document, console: Console) -> None:
+    print_view(pairs_view(document), console)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from made_documents import FIGURES, TINY, column, made, shown
+from made_documents import FIGURES, TINY, column, made, print_pairs, shown
 from torch import nn
 
 from seqbench.errors import UsageError
@@ -22,8 +22,9 @@ from seqbench.report.columns.table import result_tables
 from seqbench.report.exports.csv import to_csv
 from seqbench.report.exports.latex import to_latex
 from seqbench.report.exports.markdown import to_markdown
-from seqbench.report.terminal.confusion import confusions, print_confusion
-from seqbench.report.terminal.pairs import print_pairs, verdict_words
+from seqbench.report.terminal.confusion import print_confusion
+from seqbench.report.views.confusion import confusions
+from seqbench.report.views.pairs import verdict_words
 from seqbench.summary.metric_pairs import families
 from seqbench.summary.schema import Document
 from seqbench.training import loop
@@ -270,7 +271,7 @@ def test_classes_that_begin_alike_are_numbered() -> None:
 
 def test_missing_confusion_matrices_are_explained() -> None:
     for document, name, words in (
-        (classified(4), "lsmt", "unknown model 'lsmt' in this run; available: rnn, lstm, gru"),
+        (classified(4), "lsmt", "this run has no model 'lsmt'; did you mean 'lstm'?"),
         (made(FIGURES), "lstm", "lstm on parity: this run predates confusion matrices"),
         (made(FIGURES, dataset="adding"), "gru", "gru on adding: its targets are numbers (mse)"),
         (
@@ -354,7 +355,7 @@ def test_a_real_run_shows_pairs_confusions_and_its_target(
     assert "recall" in seqbench_cli("show", "--confusion", "gru").stdout
     wrong = seqbench_cli("show", "--confusion", "lstm")
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("error: unknown model 'lstm' in this run")
+    assert wrong.stderr.startswith("error: --confusion lstm: this run has no model 'lstm'")
 
 
 def test_datasets_with_the_same_name_from_two_packages_are_not_compared() -> None:

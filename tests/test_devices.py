@@ -41,7 +41,7 @@ def test_names_of_devices() -> None:
         assert re.fullmatch(names_pattern(), name)
     for name in NOT_GIVEN:
         assert not is_device_name(name)
-        with pytest.raises(DeviceError, match=r"unknown device .*; available: cpu, mps, cuda"):
+        with pytest.raises(DeviceError, match="unknown device "):
             device_for(name)
     assert re.fullmatch(names_pattern(), "auto")
     assert known_names() == "cpu, mps, cuda, cuda:0, cuda:1, …"

@@ -25,6 +25,7 @@ from seqbench.machine import cpu_time, linux, steadiness
 from seqbench.machine.cpu_time import CpuTime, ProcessTime
 from seqbench.machine.doctor import clock_resolution, examine_machine, steadiness_verdict
 from seqbench.report.caveats import caveats
+from seqbench.stats.rounding import percent_beside
 
 CPU = "sys/devices/system/cpu"
 
@@ -121,6 +122,32 @@ def test_the_verdict() -> None:
     assert steadiness_verdict(0.021).startswith("Not steady enough for ±2 %")
     assert "budget" in steadiness_verdict(0.021)
     assert steadiness_verdict(0.04, 0.05).startswith("Steady enough for ±5 %")
+
+
+@pytest.mark.parametrize(
+    ("noise", "shown"),
+    [(0.021, "2.1"), (0.0203, "2.03"), (0.02003, "2.003"), (0.0199, "1.99"), (0.02, "2.0")],
+)
+def test_a_figure_at_its_limit_has_the_digits_that_tell_them_apart(
+    noise: float, shown: str
+) -> None:
+    assert f"varied by ±{shown} %" in steadiness_verdict(noise)
+    document: Any = {
+        "status": "finished", "cases": [], "environment": {"doctor": {"noise": noise}},
+        "measure": {"latency": {"precision": 0.02}},
+    }  # fmt: skip
+    assert caveats(document) == ([] if noise <= 0.02 else [
+        "The machine was too noisy to measure latency to ±2 %: a repeated computation varied by "
+        f"±{shown} %. Remedies: `seqbench devices --check`"
+    ])  # fmt: skip
+
+
+@given(st.floats(1e-6, 1, allow_nan=False), st.sampled_from([0.01, 0.02, 0.05, 0.07, 0.29]))
+def test_a_figure_never_reads_like_a_limit_that_it_is_not(share: float, limit: float) -> None:
+    shown = percent_beside(share, limit)
+    if abs(share - limit) > 1e-12:
+        assert (float(shown) > 100 * limit + 1e-12) == (share > limit) or float(shown) < 100 * limit
+        assert float(shown) != float(f"{100 * limit:.10f}")
 
 
 def judged(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, str]]:
@@ -224,6 +251,8 @@ def test_a_run_records_the_check_and_cost_at_each_length(
     assert {"name", "value", "level", "remedy"} == set(check["findings"][0])
     (case,) = document["cases"]
     assert [entry["length"] for entry in case["lengths"]] == [2, 4, 8]
+    assert [entry["length"] for entry in case["latency"]] == [4, 2, 8]
+    assert case["throughput"][0]["length"] == 4
     own = case["lengths"][1]
     assert own["macs"] == case["macs"]
     assert own["inference_bytes"] == case["memory"]["inference_bytes"]

@@ -28,7 +28,7 @@ ORDER = (
     "suite",
     "plugins devices runtimes",
     "types errors",
-    "records quantities stats version docstrings",
+    "records quantities stats suggest version docstrings",
 )
 LEVEL = {part: level for level, line in enumerate(ORDER) for part in line.split()}
 

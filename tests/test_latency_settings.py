@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from test_suite import TINY, parse
 
 from seqbench.errors import SuiteError
+from seqbench.measure.payloads import TimingSettings
+from seqbench.suite.keys import Lengths
 
 
 @pytest.mark.parametrize(
@@ -18,8 +21,12 @@ from seqbench.errors import SuiteError
         ("threads: 2", "threads", (2,)),
         ("threads: [1, all]", "threads", (1, "all")),
         ("threads: all", "threads", ("all",)),
-        ("seq_lens: [16, 64]", "seq_lens", (16, 64)),
-        ("seq_lens: 20", "seq_lens", (20,)),
+        ("seq_lens: [16, 64]", "seq_lens", Lengths(also=(16, 64))),
+        ("seq_lens: 20", "seq_lens", Lengths(also=(20,))),
+        ("seq_lens: {also: [20]}", "seq_lens", Lengths(also=(20,))),
+        ("seq_lens: {only: [16, 64]}", "seq_lens", Lengths(only=(16, 64))),
+        ("seq_lens: {only: 20}", "seq_lens", Lengths(only=(20,))),
+        ("budget: 1s", "seq_lens", Lengths()),
         ("batch_sizes: 8", "batch_sizes", (8,)),
         ("runtimes: [eager, compile]", "runtimes", ("eager", "compile")),
     ],
@@ -39,11 +46,16 @@ def test_settings_of_latency(given: str, key: str, found: Any) -> None:
         ("threads: some", "or all, not"),
         ("threads: [1, 1]", "duplicate value 1"),
         ("threads: 0", "from 1 to 1,024, or all"),
-        ("seq_lens: [0]", "at least 1"),
+        ("seq_lens: [0]", "seq_lens.0: must be at least 1"),
+        ("seq_lens: {only: [3, 0]}", "seq_lens.only.1: must be at least 1"),
+        ("seq_lens: {only: []}", "as in {only: [5]}"),
+        ("seq_lens: {onyl: [5]}", "unknown key 'onyl'; did you mean 'only'?"),
+        ("seq_lens: {only: [5], also: [6]}", "a list of lengths, or a mapping with the key only"),
+        ("seq_lens: long", "must be a whole number"),
         ("batch_sizes: []", "must not be empty"),
         ("batch_sizes: 0", "at least 1"),
         ("runtimes: [jit]", "unknown runtime 'jit'; available: compile, eager"),
-        ("runtimes: [compiled]", "did you mean 'compile'? (available: compile, eager)"),
+        ("runtimes: [compiled]", "unknown runtime 'compiled'; did you mean 'compile'?"),
         ("runtimes: [eager, seqbench:eager]", "duplicate value 'eager'"),
     ],
 )
@@ -52,3 +64,24 @@ def test_wrong_settings_of_latency_are_named(given: str, word: str) -> None:
         parse(f"{TINY}measure: {{latency: {{{given}}}}}")
     assert given.partition(":")[0] in str(raised.value)
     assert word in str(raised.value)
+
+
+def test_lengths_are_stored_as_they_are_given() -> None:
+    for given, stored in (
+        ("[5, 7]", [5, 7]), ("5", [5]), ("{only: [5]}", {"only": [5]}), ("[]", []),
+    ):  # fmt: skip
+        latency = parse(f"{TINY}measure: {{latency: {{seq_lens: {given}}}}}").measure.latency
+        assert latency is not None
+        assert latency.model_dump(mode="json")["seq_lens"] == stored
+
+
+def test_a_resume_recognizes_latencies_from_before_own_lengths_were_added() -> None:
+    """With ``seq_lens`` alone, the own length used not to be timed: that has to be done again."""
+    settings = TimingSettings(
+        budget=1.0, batch_sizes=(1,), seq_lens=(5,), threads=(1,), runtimes=("eager",),
+        processes=2, warm_up=0.1, precision=0.02, training_step=False, own_length=False,
+    )  # fmt: skip
+    assert "own_length" not in settings.identity()
+    assert replace(settings, own_length=True).identity() != settings.identity()
+    plain = replace(settings, seq_lens=(), own_length=True)
+    assert "own_length" not in plain.identity()

@@ -22,7 +22,8 @@ from seqbench.measure.memory import measure_memory, memory_figures
 from seqbench.measure.payloads import MemoryPayload, TrainedModel
 from seqbench.plugins.choice import Choice
 from seqbench.records import CaseRecord, Measurement
-from seqbench.report.terminal.memory import print_memory
+from seqbench.report.terminal.sheets import print_view
+from seqbench.report.views.memory import memory_view
 from seqbench.summary import lengths
 from seqbench.summary.document import build_document
 from seqbench.training.data import prepare_dataset
@@ -250,7 +251,7 @@ def shown(measurements: list[Measurement], width: int = 80, device: str = "cpu")
         cases=[CaseRecord("lstm-0", tuple(measurements))],
     )
     file = io.StringIO()
-    print_memory(made, Console(width=width, file=file))
+    print_view(memory_view(made), Console(width=width, file=file))
     text = file.getvalue()
     assert max(map(len, text.splitlines())) <= width
     return text

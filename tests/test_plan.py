@@ -377,6 +377,15 @@ class TestSchema:
         assert set(model["properties"]) == set(MODELS[0].parameters)
         assert model["properties"]["hidden_size"]["default"] == 128
 
+    @pytest.mark.parametrize(
+        ("given", "valid"),
+        [([5], True), (5, True), ({"only": [5]}, True), ({"only": 5}, True), ({"only": []}, False),
+         ({"onyl": [5]}, False), ("5", False)],
+    )  # fmt: skip
+    def test_lengths(self, given: Any, valid: bool) -> None:
+        lengths = self.SCHEMA["$defs"]["Latency"]["properties"]["seq_lens"]
+        assert fits(given, lengths, self.SCHEMA) == valid
+
     def test_every_key_is_described(self) -> None:
         assert all(
             "description" in key or "$ref" in key for key in self.SCHEMA["properties"].values()

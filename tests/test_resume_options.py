@@ -27,8 +27,11 @@ from small_runs import (
 )
 
 from seqbench import Run
+from seqbench.errors import UsageError
 from seqbench.machine.other_runs import timing
+from seqbench.runner.resume.suite import suite_of
 from seqbench.store.run_folder import RunFolder
+from seqbench.suite.shipped import find_suite
 from seqbench.training.data import cache_dir
 
 
@@ -532,3 +535,54 @@ def test_a_malformed_run_json_is_harmless(
         done = seqbench_cli(*command)
         assert "Traceback" not in done.stderr
         assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_run_knows_its_suite(finished: Path, seqbench_cli: Callable[..., Any]) -> None:
+    done = seqbench_cli("run", "--resume", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["run"] == f"results/small/{finished.name}"
+    done = seqbench_cli("run", "--resume", "small.yaml", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert f"resuming results/small/{finished.name}: 6 of 6 trials already" in done.stdout
+
+
+def test_a_run_knows_its_suite_from_another_folder(
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seqbench_cli: Callable[..., Any],
+) -> None:
+    """``finished`` is a copy: neither that, nor a suite of the same name here, misleads it."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "small.yaml").write_text("name: small\nmodels: [nonsense]\n")
+    command = ("run", "--resume", "--out", "../results", "--dry-run")
+    done = seqbench_cli(*command, cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert "0 of 6 trials would run" in done.stdout
+    monkeypatch.chdir(elsewhere)
+    folder = RunFolder.open(finished)
+    assert suite_of(folder).path == Path("../small.yaml")
+    (tmp_path / "small.yaml").unlink()
+    with pytest.warns(UserWarning, match="../small.yaml is gone: the run continues with the suite"):
+        stored = suite_of(folder)
+    assert (stored.path, stored.stem) == (Path("../small.yaml"), "small")
+    assert stored.text == (finished / "suite.yaml").read_text()
+    (finished / "suite.yaml").unlink()
+    with pytest.raises(UsageError, match="name the suite: seqbench run SUITE --resume"):
+        suite_of(folder)
+
+
+def test_a_run_of_a_shipped_suite_knows_it(finished: Path) -> None:
+    state = json.loads((finished / "run.json").read_text())
+    (finished / "run.json").write_text(json.dumps({**state, "file": "quick"}))
+    assert suite_of(RunFolder.open(finished)).path == find_suite("quick")
+
+
+def test_a_run_needs_a_suite_or_a_run_to_resume(seqbench_cli: Callable[..., Any]) -> None:
+    done = seqbench_cli("run")
+    assert (done.returncode, "Missing argument 'SUITE'" in done.stderr) == (2, True)
+    done = seqbench_cli("run", "--resume")
+    assert (done.returncode, "no runs under" in done.stderr) == (2, True)
+    done = seqbench_cli("run", "--resume", "nowhere.yaml")
+    assert done.returncode == 2

@@ -158,9 +158,6 @@ def test_show_and_list_find_the_run(
     assert "4 of 4 ok" in listed.stdout
     for form in ("markdown", "csv", "latex"):
         assert "rnn" in seqbench_cli("show", "--format", form, cwd=tiny_run).stdout
-    both = seqbench_cli("show", "--pairs", "--format", "csv", cwd=tiny_run)
-    assert both.returncode == 2
-    assert "--format csv and --pairs cannot be combined" in both.stderr
     missing = seqbench_cli("show", "nothing", cwd=tiny_run)
     assert missing.returncode == 2
     assert "unknown run 'nothing'" in missing.stderr
@@ -231,14 +228,41 @@ def test_a_case_that_crashes_while_it_is_timed_is_dropped(
     assert f" {line}: crashed: the process exited with code 9" in log.read_text()
 
 
-def test_an_absent_device_is_skipped_with_the_reason(
+def test_an_absent_device_is_refused_before_anything_is_made(
+    write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    for suite, given, named in (
+        (TINY, ("--device", "cuda:7"), "--device cuda:7: this machine has no device 'cuda:7'"),
+        (
+            TINY.replace("seeds: 2", "devices: [cuda:8, cuda:9]"),
+            (),
+            "devices: this machine has no device ",
+        ),
+    ):
+        done = seqbench_cli("run", write_suite(suite), *given)
+        assert done.returncode == 2
+        assert f"error: {named}" in done.stderr
+        assert "; available: cpu" in done.stderr
+        assert done.stdout == ""
+        assert not list(tmp_path.glob("results/*"))
+
+
+def test_an_absent_device_beside_an_available_one_is_skipped_with_the_reason(
     write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
 ) -> None:
-    done = seqbench_cli("run", write_suite(TINY), "--device", "cuda:7", "--json")
+    options = ("--seeds", "1", "--set", "train.epochs=1", "--set", "measure=[accuracy]")
+    devices = ("--device", "cpu", "--device", "cuda:7")
+    done = seqbench_cli("run", write_suite(TINY), *devices, *options, "--json")
     assert done.returncode == 1
-    for trial in json.loads(done.stdout)["trials"]:
-        assert trial["status"] == "skipped"
-        assert "no device 'cuda:7'; available: cpu" in trial["reason"]
+    trials = json.loads(done.stdout)["trials"]
+    assert {(one["device"], one["status"]) for one in trials} == {
+        ("cpu", "ok"), ("cuda:7", "skipped")
+    }  # fmt: skip
+    absent = [one for one in trials if one["device"] == "cuda:7"]
+    reason = "this machine has no device 'cuda:7'; available: cpu"
+    assert all(one["reason"].startswith(reason) for one in absent)
+    assert f"warning: {reason}" in done.stderr
+    assert f"; skipped: {len(absent)} trial" in done.stderr
 
 
 def restore_signals() -> None:

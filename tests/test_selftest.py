@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from seqbench.cli.options import device_here
 from seqbench.cli.selftest import selftest
-from seqbench.errors import WorkerError
+from seqbench.devices.registry import available_devices
+from seqbench.errors import UsageError, WorkerError
 from seqbench.records import Comparison
 from seqbench.testing.selftest import verifications
 from seqbench.testing.selftest.verifications import (
@@ -68,9 +70,10 @@ def test_a_wrong_time_may_be_the_machine(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_unavailable_device_is_reported() -> None:
-    done = CliRunner().invoke(selftest, ["--quick", "--device", "nonsense"])
-    assert done.exit_code == 2
-    assert "this machine has no device 'nonsense'; available: cpu" in done.output
+    options = ["--quick", "--device", "cuda:99"]
+    with pytest.raises(UsageError, match="--device cuda:99: this machine has no device 'cuda:99'"):
+        CliRunner().invoke(selftest, options, catch_exceptions=False)
+    assert device_here("auto") in available_devices()
 
 
 def test_an_unavailable_figure_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from typing import Any
 
 import pytest
-from made_documents import FIGURES, made, shown
+from made_documents import FIGURES, made, print_pairs, shown
 
 from seqbench.records import Comparison, Verdict
 from seqbench.report.exports.csv import to_csv
 from seqbench.report.exports.latex import to_latex
-from seqbench.report.terminal.pairs import print_pairs
 
 AXES: dict[str, tuple[Any, ...]] = {
     "runtime": ("eager", "compile"),
@@ -86,6 +86,22 @@ def test_few_settings_have_columns_and_no_rows(document: Any) -> None:
     for case in document["cases"]:
         case["latency"] = case["latency"][:4]
     assert "latency at each setting" not in shown(document)
+
+
+@pytest.mark.parametrize("settings", [2, 8])
+def test_another_length_is_named_even_if_it_is_the_only_one(document: Any, settings: int) -> None:
+    for case in document["cases"]:
+        case["latency"] = [e for e in case["latency"] if e["length"] == 20][:settings]
+        case["length"] = 20
+    own, document = shown(document), copy.deepcopy(document)
+    assert "length 20" not in own
+    assert "batch  length" not in own
+    for case in document["cases"]:
+        case["length"] = 40
+    other = shown(document).partition("models:")[0]
+    assert "batch 1, length 20" in " ".join(other.split())
+    assert settings < 7 or "batch  length" in other
+    assert "latency_batch_1_length_20" in to_csv(document)
 
 
 def test_an_imprecise_figure_is_marked(document: Any) -> None:

@@ -61,7 +61,7 @@ def test_an_unknown_name_is_refused_in_one_line(
     assert done.returncode == 2
     assert done.stderr == (
         "error: unknown suite 'Fashon'; did you mean 'fashion'? "
-        "A file's path needs a slash or .yaml, as in mine.yaml\n"
+        "(a file's path needs a slash or .yaml, as in mine.yaml)\n"
     )
     monkeypatch.chdir(tmp_path)
     Path("mine").touch()

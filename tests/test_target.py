@@ -51,7 +51,7 @@ def test_a_target_is_a_metric_and_a_bound(text: str, metric: str, value: float) 
         ("0.85", "must be a metric and a bound, not the number 0.85 (as in accuracy >= 0.85"),
         ("[a]", "must be a metric and a bound, not a list"),
         ("accuracy", "must be a metric and a bound, not text 'accuracy'"),
-        ("acuracy >= 0.85", "unknown metric 'acuracy' (did you mean 'accuracy'?)"),
+        ("acuracy >= 0.85", "unknown metric 'acuracy'; did you mean 'accuracy'?"),
         (
             "accuracy > 0.85",
             "accuracy needs >=, not '>': higher is better (write accuracy >= 0.85)",

@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 from conftest import install_encoder
+from made_documents import shown
 
 from seqbench.measure.latency.comparisons import compare_cases
 from seqbench.measure.latency.figures import Samples
+from seqbench.report.exports.csv import to_csv
+from seqbench.report.exports.latex import to_latex
+from seqbench.report.exports.markdown import to_markdown
 from seqbench.stats.growth import growth_interval
 from seqbench.stats.paired import holm
 
@@ -212,6 +216,22 @@ def test_every_setting_is_timed(
     assert lstm["step"] == []  # bidirectional
 
 
+def test_a_length_that_is_not_the_datasets_own_is_labeled(
+    write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
+) -> None:
+    text = SUITE.format(settings="batch_sizes: [1], seq_lens: {only: [3]}, processes: 2")
+    done = seqbench_cli("run", write_suite(text), "--json")
+    document = json.loads(done.stdout)
+    assert document["measure"]["latency"]["seq_lens"] == {"only": [3]}
+    for case in document["cases"]:
+        assert case["length"] == 6
+        assert [entry["length"] for entry in case["latency"]] == [3]
+    assert "batch 1, length 3" in " ".join(shown(document, 100).split())
+    assert "latency_batch_1_length_3_s" in to_csv(document)
+    assert "batch 1, length 3" in to_markdown(document)
+    assert "batch 1, length 3" in to_latex(document)
+
+
 def test_the_exponent_is_that_of_the_medians_of_each_process() -> None:
     # t = 2 n in one process and n² / 8 in the other: exponents 1 and 2.
     found = growth_interval([4, 16, 64], [[8, 32, 128], [2, 32, 512]])
@@ -241,4 +261,4 @@ def test_an_unsupported_length_fails_alone(
     assert [entry["length"] for entry in fixed["latency"]] == [6]
     assert fixed["cold"]["first_call_s"] > 0
     assert {one["length"] for one in fixed["unmeasured"] if one["quantity"] == "latency"} == {12}
-    assert [entry["length"] for entry in lstm["latency"]] == [12, 6]
+    assert [entry["length"] for entry in lstm["latency"]] == [6, 12]

@@ -125,6 +125,11 @@ def test_shipped_suites_run_from_an_empty_folder(
     assert "fashion-2020-control" in seqbench("suites")
     for name in ("fashion", "fashion-2020", "fashion-2020-control", "quick"):
         assert seqbench("validate", name).startswith(f"{name}: valid: ")
+    program = "from seqbench.plugins.zoo import install_command as of; print(of('seqbench-tcn'))"
+    assert call(installed / "python", "-c", program, cwd=tmp_path) == (
+        "python -m pip install 'seqbench-tcn @ git+https://github.com/seqbench/seqbench"
+        "#subdirectory=plugins/zoo/seqbench-tcn'\n"
+    )
     quickly = "measure.latency={budget: 100ms, processes: 2, warm_up: 50ms}"
     assert "lstm" in seqbench("run", "quick", "--set", quickly, *BRIEF)
     (run,) = (tmp_path / "results" / "quick").glob("2*")

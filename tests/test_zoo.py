@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, pip_install
+from conftest import ROOT, install, pip_install
 
+from seqbench.errors import UnknownName
+from seqbench.plugins import zoo
 from seqbench.plugins.discovery import load_plugins
+from seqbench.plugins.registry import KINDS, Registry
 from seqbench.suite.validate import load_suite
 
 ZOO = sorted(path.parent for path in (ROOT / "plugins" / "zoo").glob("*/pyproject.toml"))
@@ -38,6 +43,54 @@ def test_a_package_is_small_and_says_what_it_is(package: Path) -> None:
     page = (ROOT / "docs" / "zoo.md").read_text("utf-8")
     assert f"(../plugins/zoo/{package.name})" in page
     assert (package / "README.md").read_text("utf-8").startswith(f"# {package.name}\n")
+
+
+def test_what_messages_say_of_the_zoo_is_what_it_offers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The packages only declare: their hooks run without what the models are made of."""
+    offered: dict[str, dict[str, tuple[str, ...]]] = {}
+    for package in ZOO:
+        monkeypatch.syspath_prepend(str(package))
+        module = importlib.import_module(package.name.replace("-", "_"))
+        found = {
+            kind: tuple(sorted(spec.name for spec in getattr(module, f"seqbench_{kind}s")()))
+            for kind in KINDS
+            if hasattr(module, f"seqbench_{kind}s")
+        }
+        offered[package.name] = found
+        sys.modules.pop(module.__name__)
+    assert offered == zoo.PACKAGES
+
+
+def test_a_model_of_the_zoo_is_named_with_its_package(
+    seqbench_cli: Callable[..., Any], site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = seqbench_cli("validate", "zoo")
+    lines = done.stderr.splitlines()
+    models = ("mingru", "cfc", "ltc", "mamba", "s5", "xlstm", "tcn", "transformer")
+    for line, model in zip(lines, models, strict=True):
+        package = zoo.package_with("model", model)
+        assert line.endswith(
+            f"unknown model {model!r}: it is in the package {package}; "
+            f"install it with: python -m pip install {ROOT / 'plugins' / 'zoo' / package}"
+        )
+    empty = Registry()
+    with pytest.raises(UnknownName, match="in the package seqbench-torchmetrics; install it with"):
+        empty.look_up("metric", "macro_f1")
+    with pytest.raises(UnknownName, match="unknown model 'transfomer'; did you mean 'transformer'"):
+        empty.model("transfomer")
+    install(site, "seqbench-ncps", {"seqbench_ncps": "1 / 0"}, "ncps = seqbench_ncps")
+    with pytest.raises(UnknownName, match=r"'cfc' \(plugin seqbench-ncps 1.0 is broken: ZeroDiv"):
+        load_plugins().model("cfc")
+    monkeypatch.setenv("SEQBENCH_DISABLE_PLUGINS", "ncps")
+    with pytest.raises(UnknownName, match="in the package seqbench-ncps, which is disabled"):
+        load_plugins().model("cfc")
+
+
+def test_the_command_that_a_message_names_installs_the_package(site: Path) -> None:
+    command = shlex.split(zoo.install_command("seqbench-tcn"))
+    assert command[:4] == ["python", "-m", "pip", "install"]
+    pip_install(site, Path(command[4]))
+    assert load_plugins().model("tcn").origin.distribution == "seqbench-tcn"
 
 
 @pytest.mark.slow

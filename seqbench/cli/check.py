@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqbench.cli import complete
-from seqbench.cli.options import DATA_DIR
+from seqbench.cli.options import DATA_DIR, device_here
 from seqbench.cli.terminal import console
 from seqbench.errors import UsageError
 
@@ -59,13 +59,11 @@ def check(
 
     Exit code: 0 all checks passed, 1 a check failed.
     """
-    from seqbench.devices.registry import is_device_name, known_names
     from seqbench.plugins.discovery import load_plugins
     from seqbench.report.text import counted
     from seqbench.testing.plugin_checks.job import check_payload
 
-    if not is_device_name(device):
-        raise UsageError(f"--device: unknown device {device!r}; available: {known_names()}")
+    device = device_here(device)
     registry = load_plugins()
     offer = registry.look_up(kind, name) if kind else registry.offer(name)
     payload = check_payload(offer, _parameters(given), device)

@@ -16,13 +16,18 @@ def latency_words(latency: Latency) -> str:
     parts = [
         f"{latency.budget:g} s per case",
         f"batch {_list(latency.batch_sizes)}",
-        f"length {_list(latency.seq_lens) if latency.seq_lens else 'of the dataset'}",
+        f"length {_list(_lengths(latency))}",
         f"threads {_list(latency.threads)}",
         _list(latency.runtimes),
         f"{latency.processes} processes, {latency.warm_up:g} s of warm-up each",
         f"until ±{100 * latency.precision:g} %",
     ]
     return "; ".join(parts)
+
+
+def _lengths(latency: Latency) -> Sequence[object]:
+    own = [] if latency.seq_lens.only else ["of the dataset"]
+    return [*own, *latency.seq_lens.given]
 
 
 def _list(values: Sequence[object]) -> str:
@@ -37,7 +42,7 @@ def least_seconds(latency: Latency, cases: int, *, training_step: bool = False) 
     Args:
         training_step: whether a training step is timed, too, in a contest of its own.
     """
-    settings = len(latency.batch_sizes) * max(1, len(latency.seq_lens))
+    settings = len(latency.batch_sizes) * len(_lengths(latency))
     settings *= len(latency.threads) * len(latency.runtimes)
     contests = [settings, 1] if training_step else [settings]
     return cases * sum(_least_seconds(latency, each) for each in contests)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +14,8 @@ from seqbench.errors import UsageError
 
 if TYPE_CHECKING:
     from seqbench.suite.selection import Selection
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Place(click.Path):
@@ -44,7 +46,14 @@ def _suite_file(context: click.Context, parameter: click.Parameter, given: str |
     return FILE.convert(path, parameter, context)
 
 
-SUITE = click.argument("suite", callback=_suite_file, shell_complete=complete.suite)
+def suite_argument(*, required: bool = True) -> Callable[[Command], Command]:
+    """The argument SUITE: the path of a file or the name of a shipped suite."""
+    return click.argument(
+        "suite", required=required, callback=_suite_file, shell_complete=complete.suite
+    )
+
+
+SUITE = suite_argument()
 
 OUT = click.option(
     "--out",
@@ -61,6 +70,25 @@ DATA_DIR = click.option(
     show_envvar=True,
     help="Folder that already has the datasets.",
 )
+
+
+def device_here(name: str) -> str:
+    """The full name of a device of this machine. Imports torch, except for the CPU.
+
+    Raises:
+        UsageError: the name is unknown, or this machine has no such device.
+    """
+    from seqbench.devices import registry
+
+    if name != registry.AUTO and not registry.is_device_name(name):
+        raise UsageError(f"--device {name}: {registry.unknown_device(name)}")
+    if name != registry.AUTO and registry.device_for(name).uses_host_memory:
+        return name  # every machine has it
+    available = registry.available_devices()
+    full = registry.resolve_device(name, available)
+    if full not in available:
+        raise UsageError(f"--device {name}: {registry.no_device(full, available)}")
+    return full
 
 
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -36,14 +36,15 @@ def print_preview(found: Preview) -> None:
     from seqbench.report.text import clean, counted
 
     click.echo(f"{found.resumed}\n")
-    decisions = found.decisions
+    decisions, skipped = found.decisions, found.skipped
     titles = [clean(f"{one.trial.case.name}, seed {one.trial.seed}") for one in decisions]
     width = max(map(cell_len, titles), default=0)
     # Plain lines: laying out a table of ten thousand rows takes longer than deciding them.
     for one, title in zip(decisions, titles, strict=True):
         what = "keep" if one.record is not None else "run "
-        click.echo(f"{title}{' ' * (width - cell_len(title))}  {what}  {clean(one.why)}")
-    runs = sum(one.record is None for one in decisions)
+        what, why = ("skip", skipped[one.trial.id]) if one.trial.id in skipped else (what, one.why)
+        click.echo(f"{title}{' ' * (width - cell_len(title))}  {what}  {clean(why)}")
+    runs = sum(one.record is None for one in decisions) - len(skipped)
     memory, latency = found.memory, found.latency
     click.echo(f"\n{runs} of {counted(len(decisions), 'trial')} would run")
     click.echo(f"cost and memory: {len(memory.missing)} of {memory.requested} would be measured")
@@ -90,7 +91,36 @@ def print_plan(plan: Plan) -> None:
     terminal.print(_case_table(plan))
     for line in (*_measure_lines(plan), *_other_lines(plan)):
         terminal.print(Text(line))
+    for line in skipped_lines(plan):
+        terminal.print(Text(line))
     terminal.print(Text(f"\n{plan_size(plan)}; nothing was run"))
+
+
+def skipped_cases(plan: Plan) -> dict[str, str]:
+    """Why cases will be skipped, by id, as far as known before the run. Imports no torch."""
+    from seqbench.training.data import cache_dir, prepared_kind
+
+    cache = cache_dir()
+    found = {case.id: case.misfit(prepared_kind(case.dataset, cache)) for case in plan.cases}
+    return {case: reason for case, reason in found.items() if reason}
+
+
+def skipped_lines(plan: Plan) -> list[str]:
+    """One line for each case that will be skipped."""
+    from seqbench.report.text import clean
+
+    reasons = skipped_cases(plan)
+    names = {case.id: case.name for case in plan.cases}
+    lines = [f"{names[case]} is skipped: {reason}" for case, reason in reasons.items()]
+    for metric in plan.metrics:
+        for case in plan.cases:
+            targets = {kind.partition("/")[2] for kind in case.declares}
+            if targets and targets.isdisjoint(metric.targets):
+                lines.append(
+                    f"metric {metric.label} is skipped on {case.dataset_label}: it supports "
+                    f"{', '.join(metric.targets)}, not {' or '.join(sorted(targets))}"
+                )
+    return [clean(line) for line in dict.fromkeys(lines)]
 
 
 def _case_table(plan: Plan) -> Table:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqbench.cli import complete
-from seqbench.cli.options import DATA_DIR, OUT, SUITE, selection_from, selection_options
-from seqbench.cli.plan import planned, previewed, print_plan, print_preview
+from seqbench.cli.options import DATA_DIR, OUT, selection_from, selection_options, suite_argument
+from seqbench.cli.plan import planned, previewed, print_plan, print_preview, skipped_cases
 from seqbench.cli.show import print_document
 from seqbench.cli.terminal import console
 from seqbench.errors import StoreError, UsageError
@@ -29,7 +29,7 @@ LATEST = ""
 
 
 @click.command()
-@SUITE
+@suite_argument(required=False)
 @selection_options
 @OUT
 @DATA_DIR
@@ -45,14 +45,15 @@ LATEST = ""
     is_flag=False,
     flag_value=LATEST,
     shell_complete=complete.run,
-    help="Resume a run: only what is missing is run. Default: the suite's latest run.",
+    help="Resume a run: only what is missing is run. Default: the suite's latest run, or, "
+    "without SUITE, the latest run of all.",
 )
 @click.option("--retry-failed", is_flag=True, help="With --resume: also retry failures.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def run(
     *,
-    suite: Path,
+    suite: Path | None,
     out: Path,
     data_dir: Path | None,
     jobs: int | None,
@@ -64,18 +65,18 @@ def run(
 ) -> None:
     """Run SUITE: train every trial, measure every case, show the tables.
 
+    With --resume, SUITE can be omitted: a run knows its suite.
+
     Exit code: 0 success, 1 a trial or measurement failed, 2 invalid suite or usage, 130
     interrupted.
     """
     from seqbench.runner.resume.earlier import Resume
     from seqbench.runner.start import Request
-    from seqbench.suite.files import read_suite
 
     if retry_failed and resume is None:
         raise UsageError("--retry-failed needs --resume")
     selection = selection_from(**chosen)
-    file = read_suite(suite)
-    named = None if resume is None else _named_run(file, selection, out, resume)
+    file, named = _suite_and_run(suite, selection, out, resume)
     request = Request(file, selection, None if named is None else Resume(named, retry_failed))
     if dry_run:
         _dry_run(request, as_json)
@@ -131,28 +132,50 @@ def _dry_run(request: Request, as_json: bool) -> None:
         return
     plan = planned(request.suite, request.selection)
     if as_json:
-        click.echo(json.dumps(plan.to_dict(), indent=1))
+        skipped = [{"case": case, "reason": why} for case, why in skipped_cases(plan).items()]
+        click.echo(json.dumps({**plan.to_dict(), "skipped": skipped}, indent=1))
     else:
         print_plan(plan)
 
 
-def _named_run(suite: SuiteFile, selection: Selection, out: Path, resume: str) -> RunFolder:
-    """The run that ``--resume`` names."""
+def _suite_and_run(
+    suite: Path | None, selection: Selection, out: Path, resume: str | None
+) -> tuple[SuiteFile, RunFolder | None]:
+    """The suite, and the run that ``--resume`` names. Either of them identifies the other.
+
+    ``--resume tiny.yaml`` without a suite means the latest run of that suite.
+    """
     from seqbench.plan.of_suite import as_overrides
     from seqbench.store.find import find_run, latest_run
     from seqbench.store.run_folder import RunFolder
+    from seqbench.suite.files import read_suite
+    from seqbench.suite.shipped import SUFFIXES
     from seqbench.suite.validate import suite_name
 
+    if suite is None and resume is None:
+        context = click.get_current_context()
+        raise click.MissingParameter(ctx=context, param_hint="'SUITE'", param_type="argument")
+    if suite is None and resume and resume.endswith(SUFFIXES) and Path(resume).is_file():
+        suite, resume = Path(resume), LATEST
+    if suite is None:
+        from seqbench.runner.resume.suite import suite_of
+
+        folder = RunFolder.open(find_run(out, resume or None))
+        return suite_of(folder), folder
+    file = read_suite(suite)
+    if resume is None:
+        return file, None
     if resume == LATEST:
-        path = latest_run(out, suite_name(suite, as_overrides(selection)))
+        path = latest_run(out, suite_name(file, as_overrides(selection)))
     else:
         path = find_run(out, resume)
-    return RunFolder.open(path)
+    return file, RunFolder.open(path)
 
 
 def _command(folder: Path, *more: str) -> str:
     """The command line of this process, with the run to resume."""
     given = [word for word in sys.argv[1:] if word not in more]
+    given = [word for word in given if not word.startswith("--resume=")]
     if "--resume" in given:
         place = given.index("--resume")
         named = given[place + 1 : place + 2]

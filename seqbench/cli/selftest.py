@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from seqbench.cli.options import device_here
 from seqbench.cli.terminal import console
 
 if TYPE_CHECKING:
@@ -30,14 +31,10 @@ def selftest(quick: bool, device: str, as_json: bool) -> None:
     from tempfile import TemporaryDirectory
 
     Path.cwd()  # libraries of torch end a process whose working folder was deleted
-    from seqbench.devices.registry import available_devices
     from seqbench.errors import WorkerError
     from seqbench.plugins.discovery import load_plugins
 
-    available = available_devices()
-    if device not in available:
-        names = ", ".join(available)
-        raise click.BadParameter(f"this machine has no device {device!r}; available: {names}")
+    device = device_here(device)
     start = time.monotonic()
     registry = load_plugins()
     found: list[Verification] = []

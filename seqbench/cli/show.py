@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,17 @@ from seqbench.cli import complete
 from seqbench.cli.options import OUT, Place
 from seqbench.cli.terminal import console
 from seqbench.errors import UnknownName, UsageError
+from seqbench.suggest import did_you_mean, nearest
 from seqbench.types import FORMATS
 
 if TYPE_CHECKING:
     from seqbench.plugins.choice import Choice
+    from seqbench.report.views.sheet import View
     from seqbench.summary.schema import Document
+
+
+#: The formats of the views besides the result tables.
+RENDERED = ("json", "markdown", "csv", "latex")
 
 
 @click.command()
@@ -57,42 +64,59 @@ def show(
     from seqbench.store.find import find_run
     from seqbench.summary.run import Run
 
-    views = {
-        f"--format {form}": form != "table", "--svg": svg is not None, "--memory": memory,
-        "--pairs": pairs, "--confusion": confusion is not None,
-    }  # fmt: skip
+    views = {"--memory": memory, "--pairs": pairs, "--confusion": confusion is not None}
     chosen = [name for name, given in views.items() if given]
-    if len(chosen) > 1:
-        raise UsageError(
-            f"{' and '.join(chosen)} cannot be combined: choose one view; "
-            "--format json has everything"
-        )
     if svg is not None:
         _check_svg(svg)
     report = None if form in FORMATS else _report(form)
+    _check_options(chosen, form, svg)
     document = Run.open(find_run(out, run)).document
     if svg:
         from seqbench.report.terminal.svg import save_svg
 
         save_svg(document, svg)
-    elif memory:
-        from seqbench.report.terminal.memory import print_memory
+    elif chosen and form != "table":
+        from seqbench.report.views.export import RENDERERS
 
-        print_memory(document, console())
-    elif pairs:
-        from seqbench.report.terminal.pairs import print_pairs
-
-        print_pairs(document, console())
+        click.echo(RENDERERS[form](_view(document, chosen[0], confusion)), nl=False)
     elif confusion is not None:
         from seqbench.report.terminal.confusion import print_confusion
 
         print_confusion(document, confusion, console())
+    elif chosen:
+        from seqbench.report.terminal.sheets import print_view
+
+        print_view(_view(document, chosen[0]), console())
     elif report is not None:
         from seqbench.report.render import render_report
 
         click.echo(render_report(report, document), nl=False)
     else:
         print_document(document, as_json=form == "json")
+
+
+def _check_options(chosen: Sequence[str], form: str, svg: Path | None) -> None:
+    """Check that one view is chosen, in a format that it has. Raises UsageError."""
+    drawn = {"--svg": svg is not None, f"--format {form}": svg is not None and form != "table"}
+    options = [*chosen, *(name for name, given in drawn.items() if given)]
+    if len(chosen) > 1 or (svg and len(options) > 1):
+        raise UsageError(f"{' and '.join(options)} cannot be combined: choose one view")
+    if chosen and form not in ("table", *RENDERED):
+        formats = ", ".join(("table", *RENDERED))
+        raise UsageError(
+            f"--format {form} renders whole runs, not {chosen[0]}; available: {formats}"
+        )
+
+
+def _view(document: Document, option: str, model: str | None = None) -> View:
+    """The view that an option names, as data. ``model``: that of ``--confusion``."""
+    from seqbench.report.views.confusion import confusion_view
+    from seqbench.report.views.memory import memory_view
+    from seqbench.report.views.pairs import pairs_view
+
+    if model is not None:
+        return confusion_view(document, model)
+    return memory_view(document) if option == "--memory" else pairs_view(document)
 
 
 def print_document(document: Document, *, as_json: bool, resume: bool = True) -> None:
@@ -128,7 +152,8 @@ def _report(form: str) -> Choice:
     try:
         offer = load_plugins().look_up("report", form)
     except UnknownName as error:
-        near = parameters.nearest(form, FORMATS)
-        more = near if near.startswith("did") else f"{error}; built in: {', '.join(FORMATS)}"
+        near = nearest(form, FORMATS)
+        named = f"unknown report {form!r}; {did_you_mean(near)}"
+        more = named if near else f"{error}; built in: {', '.join(FORMATS)}"
         raise UsageError(f"--format {form}: {more}") from error
     return Choice.of(offer, parameters.completed({}, offer.spec.parameters))

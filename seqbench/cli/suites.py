@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from seqbench.cli.options import SUITE, selection_from, selection_options
-from seqbench.cli.plan import plan_size, planned
+from seqbench.cli.plan import plan_size, planned, skipped_lines
 from seqbench.cli.terminal import console
 
 
@@ -23,6 +23,8 @@ def validate(suite: Path, **chosen: Any) -> None:
 
     plan = planned(read_suite(suite), selection_from(**chosen))
     click.echo(f"{as_given(suite)}: valid: {plan_size(plan)}")
+    for line in skipped_lines(plan):
+        click.echo(line)
 
 
 @click.command()

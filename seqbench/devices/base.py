@@ -67,6 +67,8 @@ class Device(ABC):
     names: ClassVar[str]
     #: Example names, for messages.
     examples: ClassVar[str]
+    #: Names that users give to this kind of device elsewhere; messages suggest ``examples``' first.
+    aliases: ClassVar[Sequence[str]] = ()
     #: Whether jobs compute on CPU cores, so that as many run in parallel as there are cores.
     #: Otherwise each device runs one job at a time, which takes one core.
     shares_cores: ClassVar[bool] = False

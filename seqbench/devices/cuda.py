@@ -31,6 +31,7 @@ class Cuda(Device):
 
     names = "cuda(:(0|[1-9][0-9]{0,2}))?"
     examples = "cuda, cuda:0, cuda:1, …"
+    aliases = ("gpu", "nvidia", "rocm", "hip")
 
     def available(self) -> dict[str, str]:
         import torch

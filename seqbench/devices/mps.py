@@ -15,6 +15,7 @@ class Mps(Device):
     """The Apple GPU: at most one, without an index."""
 
     names = examples = "mps"
+    aliases = ("metal", "apple")
 
     def available(self) -> dict[str, str]:
         import torch

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from seqbench.devices.base import Device
 from seqbench.errors import DeviceError
+from seqbench.suggest import did_you_mean, nearest
 
 #: Every kind of device and its class. ``auto`` selects the first kind that is available.
 DEVICES = {
@@ -36,13 +37,32 @@ def device_for(name: str) -> Device:
     """
     kind = _kind_of(name)
     if kind is None:
-        raise DeviceError(f"unknown device {name!r}; available: {known_names()}")
+        raise DeviceError(unknown_device(name))
     return kind
 
 
 def known_names() -> str:
     """The supported names, for messages: ``cpu, mps, cuda, cuda:0, cuda:1, …``."""
     return ", ".join(kind.examples for kind in reversed(_kinds()))
+
+
+def unknown_device(name: str) -> str:
+    """The message for a name that no device has: ``unknown device 'gpu'; did you mean 'cuda'?``"""
+    message = f"unknown device {name[:60]!r}"
+    family, _, index = name.strip().lower().partition(":")
+    for kind in _kinds():
+        first = kind.examples.partition(",")[0]
+        if family in (first, *kind.aliases):
+            indexed = f"{first}:{index}"
+            return f"{message}; {did_you_mean(indexed if is_device_name(indexed) else first)}"
+    known = [name for kind in _kinds() for name in kind.examples.split(", ") if name != "…"]
+    near = nearest(name, [AUTO, *known], cutoff=0.7)  # a tpu is no cpu
+    return f"{message}; {did_you_mean(near) if near else f'available: {AUTO}, {known_names()}'}"
+
+
+def no_device(name: str, available: Iterable[str]) -> str:
+    """The message for a device, or several, that this machine does not have."""
+    return f"this machine has no device {name!r}; available: {', '.join(available)}"
 
 
 def names_pattern() -> str:

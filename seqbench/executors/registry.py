@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from seqbench.errors import UsageError
 from seqbench.plugins.loading import import_object
+from seqbench.suggest import suggested
 
 if TYPE_CHECKING:
     from seqbench.executors.base import Executor
@@ -29,7 +30,7 @@ def make_executor(name: str = DEFAULT, *, cores: int | None = None) -> Executor:
         UsageError: the executor is unknown.
     """
     if name not in EXECUTORS:
-        raise UsageError(f"unknown executor {name!r}; available: {', '.join(EXECUTORS)}")
+        raise UsageError(suggested(f"unknown executor {name!r}", name, EXECUTORS))
     if cores is not None and cores < 1:
         raise UsageError(f"jobs is {cores}, but at least one CPU core is needed")
     executor: Executor = import_object(EXECUTORS[name])(cores=cores)

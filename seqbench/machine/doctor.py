@@ -17,6 +17,7 @@ from seqbench.errors import DeviceError
 from seqbench.machine import cpu_time, linux
 from seqbench.machine.cpu_time import CpuTime
 from seqbench.machine.limits import Limits, limits, quota_waits
+from seqbench.stats.rounding import beside, percent_beside
 from seqbench.workers.context import JobContext
 
 #: The default precision of latency.
@@ -114,11 +115,11 @@ def examine_machine(
 
 def steadiness_verdict(noise: float, precision: float = PRECISION) -> str:
     """One line: whether the machine is steady enough, and what to do if not."""
-    asked = f"±{100 * precision:g} %"
+    asked, varied = f"±{100 * precision:g} %", f"±{percent_beside(noise, precision)} %"
     if noise <= precision:
-        return f"Steady enough for {asked} (the same computation varied by ±{100 * noise:.1f} %)."
+        return f"Steady enough for {asked} (the same computation varied by {varied})."
     return (
-        f"Not steady enough for {asked}: the same computation varied by ±{100 * noise:.1f} %. "
+        f"Not steady enough for {asked}: the same computation varied by {varied}. "
         "Apply the remedies above and diagnose again, or raise measure.latency.budget."
     )
 
@@ -133,24 +134,26 @@ def clock_resolution() -> tuple[int, float]:
 
 def _steadiness(steady: Mapping[str, Any], precision: float) -> Iterator[Finding]:
     half, drift, slowest = steady["spread"] / 2, steady["drift"], steady["slowest"]
-    name = "repeatability"
+    name, sign = "repeatability", "-" if drift < 0 else "+"
     wide, drifts, late = half > precision, abs(drift) > precision, slowest > SLOWEST
+    varied, moved = (percent_beside(each, precision) for each in (half, abs(drift)))
     yield _judged(
-        name, f"middle half of {steady['n']:,} blocks within ±{100 * half:.1f} %", wide,
+        name, f"middle half of {steady['n']:,} blocks within ±{varied} %", wide,
         "close other programs; on a shared machine, run when it is idle, or raise the budget",
     )  # fmt: skip
     yield _judged(
-        "drift", f"{100 * drift:+.1f} % from the first third to the last", drifts,
+        "drift", f"{sign}{moved} % from the first third to the last", drifts,
         "let the machine cool down; use mains power instead of battery; fix the CPU frequency",
     )  # fmt: skip
     yield _judged(
-        "slowest block", f"{slowest:.2f}× the median", late,
+        "slowest block", f"{beside(slowest, SLOWEST, 2)}× the median", late,
         "look for interruptions: scheduled jobs, backups, automatic updates",
     )  # fmt: skip
 
 
 def _load(load: float, cores: int) -> Finding:
-    value = f"{load:.2f} over the last minute, on {cores} {'core' if cores == 1 else 'cores'}"
+    shown = beside(load, cores / 2, 2)
+    value = f"{shown} over the last minute, on {cores} {'core' if cores == 1 else 'cores'}"
     return _judged("load", value, load > cores / 2, "wait a minute, or stop busy programs")
 
 
@@ -161,7 +164,9 @@ def _others(before: CpuTime, after: CpuTime, seconds: float) -> Finding:
         for name, used in cpu_time.busiest(before, after, seconds, os.getpid())[:2]
         if 0.02 <= used <= cores + 0.005  # never more than the total
     ]
-    value = f"{cores:.2f} cores busy" + (f": {', '.join(named)}" if named else "")
+    value = f"{beside(cores, OTHERS_CORES, 2)} cores busy" + (
+        f": {', '.join(named)}" if named else ""
+    )
     return _judged(
         "other processes", value, cores > OTHERS_CORES, "stop them, or wait until they end"
     )
@@ -171,8 +176,9 @@ def _steal(before: CpuTime, after: CpuTime) -> Finding:
     share = cpu_time.stolen(before, after)
     if share is None:
         return Finding("stolen time", "not available on this system", "n/a")
+    stolen = f"{percent_beside(share, STEAL)} % taken by other virtual machines"
     return _judged(
-        "stolen time", f"{100 * share:.1f} % taken by other virtual machines", share > STEAL,
+        "stolen time", stolen, share > STEAL,
         "use a machine with dedicated cores, or run when it is idle",
     )  # fmt: skip
 

@@ -67,7 +67,7 @@ def memory_requests(measure: Measure, subject: TrainedModel) -> dict[str, Memory
 
 
 def _lengths(measure: Measure) -> tuple[int, ...]:
-    return measure.latency.seq_lens if measure.latency is not None else ()
+    return measure.latency.seq_lens.given if measure.latency is not None else ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ class TimingSettings:
 
     Args:
         budget: seconds per case.
-        seq_lens: numbers of steps; if empty, the dataset's own length.
+        seq_lens: numbers of steps, beside the dataset's own.
+        own_length: whether the dataset's own length is measured, too.
         threads: numbers of CPU threads.
         processes: maximum number per case.
         warm_up: minimum seconds per process.
@@ -103,6 +104,7 @@ class TimingSettings:
     warm_up: float
     precision: float
     training_step: bool
+    own_length: bool = True
     plugin_runtimes: Mapping[str, Choice] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
@@ -113,7 +115,10 @@ class TimingSettings:
         identity = to_json(self)
         if not self.plugin_runtimes:
             del identity["plugin_runtimes"]  # runs from before this key existed can be resumed
-        return identity
+        # Before own_length existed, it was timed only without seq_lens.
+        if not (identity.pop("own_length") and self.seq_lens):
+            return identity
+        return {**identity, "own_length": True}
 
 
 @dataclass(frozen=True)

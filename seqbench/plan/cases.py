@@ -10,10 +10,15 @@ from typing import Any
 
 from seqbench.plugins.choice import Choice, to_json
 from seqbench.records import fingerprint
+from seqbench.types import TASK_KINDS
 
 #: Version of the way seqbench trains and measures. Part of every case's id, so that figures of
 #: different protocols are never mixed.
 PROTOCOL = 3
+
+
+#: Fields of a case that its plugins declare anew each time: they are not stored.
+DECLARED = ("supports", "declares")
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,12 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Case:
-    """One model with its parameters × one dataset × one training setting × one device."""
+    """One model with its parameters × one dataset × one training setting × one device.
+
+    Args:
+        supports: the kinds of task that the model supports.
+        declares: those that the dataset declares; empty if they are known only once it is prepared.
+    """
 
     label: str
     model: Choice
@@ -72,6 +82,27 @@ class Case:
     reference: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
     dataset_label: str = ""
+    supports: tuple[str, ...] = TASK_KINDS
+    declares: tuple[str, ...] = ()
+
+    def misfit(self, kind: str = "") -> str:
+        """Why the model cannot be trained on the dataset, or ``""``.
+
+        Args:
+            kind: the dataset's kind of task; by default the kinds that it declares.
+        """
+        kinds = (kind,) if kind else self.declares
+        if not kinds or not set(kinds).isdisjoint(self.supports):
+            return ""
+        return (
+            f"model {self.model.name} supports {', '.join(self.supports)}, "
+            f"but dataset {self.dataset.name} is {' or '.join(kinds)}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, as in ``plan.json``."""
+        found = {"id": self.id, **to_json(self)}
+        return {name: value for name, value in found.items() if name not in DECLARED}
 
     @property
     def name(self) -> str:

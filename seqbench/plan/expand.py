@@ -13,9 +13,9 @@ from seqbench.plan.cases import Case, Metric, Report, Runtime, Trial
 from seqbench.plan.labels import ModelLabel, as_text, entry_labels, model_labels, numbered
 from seqbench.plugins import provenance
 from seqbench.plugins.choice import Choice, to_json
-from seqbench.plugins.parameters import nearest
 from seqbench.plugins.registry import Offer, Registry
 from seqbench.records import FORMAT
+from seqbench.suggest import suggested
 from seqbench.suite import grids
 from seqbench.suite.keys import Entry, ModelEntry, Suite
 from seqbench.suite.runtimes import is_own, recorded_runtime
@@ -26,9 +26,6 @@ MAX_TRIALS = 1_000
 
 #: The limit with ``allow_many``: a plan is kept in memory and written as one file.
 MOST_TRIALS = 1_000_000
-
-#: Maximum number of names in a message.
-MAX_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ class Plan:
             "reports": [to_json(report) for report in self.reports],
             **({"runtimes": runtimes} if runtimes else {}),
             "limits": suite.limits.model_dump(mode="json"),
-            "cases": [{"id": case.id, **to_json(case)} for case in self.cases],
+            "cases": [case.to_dict() for case in self.cases],
             "trials": [
                 {"id": trial.id, "case": trial.case.id, "seed": trial.seed} for trial in self.trials
             ],
@@ -132,6 +129,8 @@ def make_plan(
         every_name,
     )
     cases = tuple(case for _, case in matching)
+    if cases and all(case.misfit() for case in cases):
+        raise UsageError(f"no model of this suite fits its datasets: {cases[0].misfit()}")
     return Plan(
         suite,
         cases,
@@ -209,6 +208,8 @@ def _expanded(
                         reference=entry.reference,
                         note=entry.note,
                         dataset_label=label_dataset(dataset_entry.name, dataset.params),
+                        supports=tuple(registry.model(entry.name).spec.tasks),
+                        declares=tuple(registry.dataset(dataset_entry.name).spec.tasks),
                     )
                     yield entry, case
 
@@ -257,11 +258,8 @@ def _matching(
     for name in wanted:
         if name not in known:
             available = [str(one) for one in dict.fromkeys([*other_names, *known])]
-            hint = nearest(name, available)
-            if not hint.startswith("did"):
-                more = ", …" if len(available) > MAX_NAMED else ""
-                hint = nearest(name, available[:MAX_NAMED]) + more
-            raise UsageError(f"this suite has no {kind} {str(name)!r}; {hint}")
+            message = f"this suite has no {kind} {str(name)!r}"
+            raise UsageError(suggested(message, name, available))
     return tuple(item for item in items if not set(wanted).isdisjoint(names(item)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from seqbench.plan.expand import Plan, make_plan
 from seqbench.plugins.registry import Registry
 from seqbench.suite.files import SuiteFile
+from seqbench.suite.overrides import Option, Override
 from seqbench.suite.selection import Selection
 from seqbench.suite.validate import validated
 
@@ -24,11 +25,11 @@ def plan_suite(suite: SuiteFile, selection: Selection, registry: Registry) -> Pl
     )
 
 
-def as_overrides(selection: Selection) -> list[str]:
+def as_overrides(selection: Selection) -> list[Override]:
     """The selection as overrides of suite keys; devices and seeds are keys like any other."""
     extra = []
     if selection.devices:
-        extra.append(f"devices=[{', '.join(selection.devices)}]")
+        extra.append(Option("devices", "--device", tuple(selection.devices)))
     if selection.seeds is not None:
-        extra.append(f"seeds={selection.seeds}")
+        extra.append(Option("seeds", "--seeds", (selection.seeds,), several=False))
     return [*selection.overrides, *extra]

@@ -7,7 +7,6 @@ fails to import, or whose hook raises, affects no other.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib.metadata
 import inspect
 import os
@@ -25,6 +24,7 @@ from seqbench.errors import PluginError, UsageError
 from seqbench.plugins import hookspecs
 from seqbench.plugins.metadata import entry_points_of
 from seqbench.plugins.registry import GROUP, KINDS, Offer, Origin, Plugin, Registry, normal_name
+from seqbench.suggest import suggested
 
 #: Environment variables, set by --no-plugin and --strict for this process and its workers.
 DISABLE, STRICT = "SEQBENCH_DISABLE_PLUGINS", "SEQBENCH_STRICT_PLUGINS"
@@ -61,9 +61,8 @@ def _disabled(origins: Sequence[Origin]) -> set[Origin]:
         named = {o for o in origins if name == o.entry_point or normal_name(name) == o.normal_name}
         if not named:
             known = [name for o in origins for name in (o.entry_point, o.distribution)]
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "see `seqbench plugins`"
-            raise UsageError(f"cannot disable unknown plugin {name!r}; {hint}")
+            message = f"cannot disable unknown plugin {name!r}"
+            raise UsageError(suggested(message, name, known, "(see `seqbench plugins`)"))
         disabled |= named
     return disabled
 
@@ -165,9 +164,7 @@ def _refuse_misspelled_hooks(manager: pluggy.PluginManager, module: object) -> N
 
 
 def _unknown_hook(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"available: {', '.join(known)}"
-    return f"unknown hook {name!r}; {hint}"
+    return suggested(f"unknown hook {name!r}", name, known)
 
 
 def _collect(manager: pluggy.PluginManager, kind: str) -> list[Any]:

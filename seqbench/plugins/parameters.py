@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from seqbench.types import Param
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``"did you mean 'epochs'?"``, or the available names, or ``""`` if there are none."""
-    known = list(known)
-    near = [other for other in known if other.lower() == str(name).lower()]
-    near += difflib.get_close_matches(str(name), known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"available: {', '.join(known)}" if known else ""
 
 
 def problem_with(value: Any, declared: Param) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from seqbench.errors import UnknownName
+from seqbench.plugins import zoo
+from seqbench.suggest import available, did_you_mean, nearest
 from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, RuntimeSpec
 
 Spec = TypeVar("Spec", bound="ModelSpec | DatasetSpec | MetricSpec | ReportSpec | RuntimeSpec")
@@ -191,13 +192,14 @@ class Registry:
                 names & {name, short} or re.search(rf"\b{re.escape(short)}\b", plugin.error)
             ):
                 return f" (plugin {plugin.origin} is broken: {plugin.error})"
-        near = [other for other in table if other.lower() == short.lower()]
-        near += difflib.get_close_matches(short, table, n=1)
+        if found := zoo.package_with(kind, short):
+            return self._in_zoo(found)
+        near = nearest(short, [*table, *zoo.names(kind)])
         if near:
-            return f"; did you mean {near[0]!r}?"
+            return f"; {did_you_mean(near)}"
         broken = [str(plugin.origin) for plugin in self.plugins if plugin.error]
         disabled = [str(plugin.origin) for plugin in self.plugins if plugin.disabled]
-        hint = f"; available: {', '.join(sorted(table)) or 'none'} (see `seqbench {kind}s`)"
+        hint = f"; {available(sorted(table)) or 'available: none'} (see `seqbench {kind}s`)"
         if broken:
             hint += f"; broken plugins: {', '.join(broken)} (see `seqbench plugins`)"
         if self.unreadable:
@@ -205,6 +207,15 @@ class Registry:
         if disabled:
             hint += f"; disabled plugins: {', '.join(disabled)}"
         return hint
+
+    def _in_zoo(self, package: str) -> str:
+        """Where an offer of the zoo is, and why it cannot be used."""
+        for plugin in self.plugins:
+            if plugin.origin.normal_name == package and plugin.error:
+                return f" (plugin {plugin.origin} is broken: {plugin.error})"
+            if plugin.origin.normal_name == package and plugin.disabled:
+                return f": it is in the package {package}, which is disabled"
+        return f": it is in the package {package}; install it with: {zoo.install_command(package)}"
 
 
 def normal_name(distribution: str) -> str:

@@ -7,9 +7,15 @@ from typing import Any
 
 from seqbench.devices.registry import device_for, is_device_name
 from seqbench.report.columns.column import Case, Document
-from seqbench.report.columns.speed import latency_settings, measurement_settings, setting_words
+from seqbench.report.columns.speed import (
+    latency_settings,
+    measurement_settings,
+    named_settings,
+    setting_words,
+)
 from seqbench.report.names import case_name, some
 from seqbench.report.text import clean, command_line, counted
+from seqbench.stats.rounding import percent_beside
 from seqbench.stats.timing import UNSTABLE_SPREAD
 
 #: How a run with that status is described.
@@ -164,7 +170,8 @@ def _timed_with(document: Document, condition: Callable[[Mapping[str, Any]], boo
 
 def _place(entry: Mapping[str, Any], case: Case) -> str:
     """Where a latency was measured: ``batch 64, 2 threads``."""
-    return setting_words(measurement_settings(entry), latency_settings([case]))
+    named = named_settings([case], latency_settings([case]))
+    return setting_words(measurement_settings(entry), named)
 
 
 def _imprecise(document: Document) -> list[str]:
@@ -181,7 +188,8 @@ def _imprecise(document: Document) -> list[str]:
         if widths:
             place = max(widths, key=widths.__getitem__)
             most = "up to " if len(widths) > 1 else ""
-            width = f"{most}±{100 * widths[place]:.1f} % at {place}"
+            shown = percent_beside(widths[place], precision or 0.0)
+            width = f"{most}±{shown} % at {place}"
             worst[f"{case_name(case, document)} ({width})"] = widths[place]
     if not worst or precision is None:
         return []
@@ -233,7 +241,8 @@ def _noisy_machine(document: Document) -> list[str]:
         return []
     return [
         f"The machine was too noisy to measure latency to ±{100 * precision:g} %: a repeated "
-        f"computation varied by ±{100 * noise:.1f} %. Remedies: `seqbench devices --check`"
+        f"computation varied by ±{percent_beside(noise, precision)} %. "
+        "Remedies: `seqbench devices --check`"
     ]
 
 

@@ -11,7 +11,12 @@ from seqbench.quantities import find, functions
 from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.letters import at_settings
-from seqbench.report.columns.speed import latency_settings, measurement_settings, setting_words
+from seqbench.report.columns.speed import (
+    latency_settings,
+    measurement_settings,
+    named_settings,
+    setting_words,
+)
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.names import case_name, some, status_words
 from seqbench.report.text import clean, counted, label, lines_of, settings, target_words
@@ -56,12 +61,12 @@ def _unmeasured(case: Case) -> list[str]:
     found: dict[str, dict[str, list[str]]] = {}
     entries = case.get("unmeasured", ())
     timed = [measurement_settings(one) for one in entries if "threads" in one]
-    others = [*latency_settings([case]), *timed]
+    named = named_settings([case], [*latency_settings([case]), *timed])
     for one in entries:
         why = f"{status_words(one['status'])}: {clean(one['reason'])}"
         places = found.setdefault(why, {}).setdefault(clean(one["quantity"]), [])
         if "threads" in one:
-            places.append(setting_words(measurement_settings(one), others))
+            places.append(setting_words(measurement_settings(one), named))
     lines = []
     for why, quantities in found.items():
         names = [f"{q} ({some(places)})" if places else q for q, places in quantities.items()]

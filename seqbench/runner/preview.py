@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,11 @@ from seqbench.plugins.discovery import load_plugins
 from seqbench.records import TrialRecord
 from seqbench.runner.context import Progress, RunContext, local_workspace
 from seqbench.runner.phases.contests import titled
-from seqbench.runner.phases.machine import machine_environment
+from seqbench.runner.phases.machine import machine_environment, require_device
 from seqbench.runner.phases.measure import Requested
+from seqbench.runner.phases.prepare import Datasets
 from seqbench.runner.phases.score import to_score
-from seqbench.runner.phases.train import weights_file
+from seqbench.runner.phases.train import weights_file, why_not_run
 from seqbench.runner.resume.can_resume import as_before
 from seqbench.runner.resume.decide_measurements import Missing
 from seqbench.runner.resume.decide_trials import Decision
@@ -37,11 +38,13 @@ class Preview:
     """What resuming a run would do with each trial, and what it would measure.
 
     Args:
+        skipped: why trials would be skipped, by id.
         scores: number of metrics that would be computed, out of ``scores_requested``.
     """
 
     resumed: Resumed
     decisions: Sequence[Decision]
+    skipped: Mapping[str, str]
     memory: Part
     latency: Part
     scores: int
@@ -51,7 +54,7 @@ class Preview:
         """As plain data."""
         trials = [
             {"id": one.trial.id, "case": one.trial.case.id, "seed": one.trial.seed,
-             "keep": one.record is not None, "why": one.why}
+             "keep": one.record is not None, "why": self.skipped.get(one.trial.id, one.why)}
             for one in self.decisions
         ]  # fmt: skip
         measured = {
@@ -73,6 +76,7 @@ def preview(suite: SuiteFile, selection: Selection, resume: Resume, progress: Pr
     folder.require_free()
     environment = machine_environment(executor, progress)
     plan = plan.on(environment["devices"])
+    require_device(plan, selection, environment)
     earlier = read_earlier(resume, plan, selection, environment)
     run = RunContext(
         plan=plan,
@@ -84,12 +88,16 @@ def preview(suite: SuiteFile, selection: Selection, resume: Resume, progress: Pr
         earlier=earlier,
         retry_failed=resume.retry_failed,
     )
-    trained = _trained(run, earlier.decisions)
+    datasets = Datasets.of(run)
+    problems = [why_not_run(d.trial, run, datasets) for d in earlier.decisions if d.record is None]
+    skipped = {one.id: one.reason for one in problems if one is not None}
+    trained = _trained(run, earlier.decisions, skipped)
     requested = Requested.of(run, trained)
     contests = [Missing(titled(c, why), why) for c, why in requested.missing_contests()]
     return Preview(
         resumed=Resumed(folder.path, len(earlier.kept), len(plan.trials), selection),
         decisions=earlier.decisions,
+        skipped=skipped,
         memory=Part(requested.missing_static(), len(requested.static)),
         latency=Part(contests, len(requested.contests)),
         scores=len(to_score(run, trained)),
@@ -97,12 +105,14 @@ def preview(suite: SuiteFile, selection: Selection, resume: Resume, progress: Pr
     )
 
 
-def _trained(run: RunContext, decisions: Iterable[Decision]) -> list[TrialRecord]:
-    """Records of all successful trials, as if every remaining trial had succeeded."""
+def _trained(
+    run: RunContext, decisions: Iterable[Decision], skipped: Mapping[str, str]
+) -> list[TrialRecord]:
+    """Records of all successful trials, as if every remaining one that can run had succeeded."""
     trained = [record for record in run.earlier.kept.values() if record.status == "ok"]
     for decision in decisions:
         trial = decision.trial
-        if trial.id not in run.earlier.kept and trial.case.device in run.available:
+        if trial.id not in run.earlier.kept and trial.id not in skipped:
             trained.append(
                 TrialRecord(
                     trial.id, trial.case.id, trial.seed, "ok", weights=weights_file(trial.id),

@@ -16,7 +16,7 @@ from seqbench.executors.registry import make_executor
 from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.runner.context import Progress, RunContext, local_workspace
-from seqbench.runner.phases.machine import machine_environment
+from seqbench.runner.phases.machine import machine_environment, require_device
 from seqbench.runner.phases.measure import measure_cases
 from seqbench.runner.phases.prepare import prepare_datasets
 from seqbench.runner.phases.score import score_trials
@@ -24,6 +24,7 @@ from seqbench.runner.phases.train import train_trials
 from seqbench.runner.resume.can_resume import as_before
 from seqbench.runner.resume.earlier import Earlier, Resume, Resumed, read_earlier
 from seqbench.runner.resume.moved import compare_weights
+from seqbench.runner.resume.suite import place_of
 from seqbench.store.places import require_usable
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.files import SuiteFile
@@ -135,6 +136,7 @@ class _Opening:
 
     def open(self) -> tuple[RunFolder, Earlier, Resumed | None]:
         """The folder, the earlier results in it, and, for a resumed run, a summary of them."""
+        require_device(self.plan, self.selection, self.environment)
         text = self.request.suite.text
         # Stored in the plan, too: if one of the files is damaged, the other has the selection.
         planned = {**self.plan.to_dict(), "selection": asdict(self.selection)}
@@ -153,7 +155,9 @@ class _Opening:
     def begin(self, folder: RunFolder, earlier: Earlier, resumed: Resumed | None) -> None:
         """Record in the folder that the run starts, or that it is resumed."""
         selection = asdict(self.selection)
-        folder.begin(earlier.seconds, file=as_given(self.request.suite.path), selection=selection)
+        path = self.request.suite.path
+        named = {"file": as_given(path), "place": place_of(path, folder.path)}
+        folder.begin(earlier.seconds, **named, selection=selection)
         folder.log(str(resumed or "started"))
         folder.write_environment({**earlier.noted, **self.environment})
 

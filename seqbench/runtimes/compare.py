@@ -40,8 +40,14 @@ def check_equal(found: Tensor, expected: Tensor, what: str) -> None:
     if not error <= allowed:  # false for NaN
         raise PluginError(
             f"{what}: the answer differs from that of the whole sequence in eager mode by "
-            f"{error:.2g} times the largest value; allowed: {allowed:.0e}"
+            f"{_beside(error, allowed)} times the largest value; allowed: {allowed:.0e}"
         )
+
+
+def _beside(error: float, allowed: float) -> str:
+    """The error with two significant digits, or as many as it takes to differ from the limit."""
+    texts = (f"{error:.{digits}g}" for digits in range(2, 17))
+    return next((text for text in texts if float(text) != allowed), f"{error:.17g}")
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from seqbench.errors import UsageError
 from seqbench.store.run_folder import is_run
+from seqbench.suggest import did_you_mean, nearest
 
 
 def latest_run(results: Path, suite: str) -> Path:
     """The latest run of a suite. Raises UsageError if it has none."""
     of_suite = [run for run in find_runs(results) if run.parent.name == suite]
     if not of_suite:
-        raise UsageError(f"no run of {suite!r} under {results}/ (see `seqbench list`)")
+        raise UsageError(_unknown(f"no run of {suite!r} under {results}/", suite, results))
     return of_suite[-1]
 
 
@@ -55,4 +56,12 @@ def find_run(results: Path, which: str | None) -> Path:
         raise UsageError(
             f"{which!r} is ambiguous: it matches {len(named)} runs: {', '.join(map(str, named))}"
         )
-    raise UsageError(f"unknown run {which!r} under {results}/ (see `seqbench list`)")
+    raise UsageError(_unknown(f"unknown run {which!r} under {results}/", which, results))
+
+
+def _unknown(message: str, name: str, results: Path) -> str:
+    """The message with the nearest suite or run, or where to find all."""
+    runs = find_runs(results)
+    suites = dict.fromkeys(run.parent.name for run in runs)
+    near = nearest(name, [*suites, *(f"{run.parent.name}/{run.name}" for run in runs)])
+    return f"{message}; {did_you_mean(near)}" if near else f"{message} (see `seqbench list`)"

@@ -174,7 +174,7 @@ class RunFolder:
             return read_plan(self.path / PLAN_FILE)
         except Damaged as error:
             raise Damaged(
-                f"{error}; restore it with `seqbench run SUITE --resume {self.path}`"
+                f"{error}; restore it with `seqbench run --resume {self.path}`"
             ) from error
 
     def plan_or_empty(self) -> StoredPlan:

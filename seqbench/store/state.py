@@ -20,7 +20,7 @@ LOG_FILE = "run.log"
 #: The type of each entry of run.json.
 KINDS: Mapping[str, Any] = {
     "format": int, "suite": str, "status": str, "started": str, "seconds": (int, float),
-    "leg": str, "file": str, "selection": dict,
+    "leg": str, "file": str, "place": str, "selection": dict,
 }  # fmt: skip
 
 

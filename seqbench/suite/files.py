@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqbench.suite.overrides import with_overrides
-from seqbench.suite.shipped import find_suite, shipped_names
+from seqbench.suggest import suggested
+from seqbench.suite.overrides import Override, with_overrides
+from seqbench.suite.shipped import find_suite, is_path, shipped_names
 from seqbench.suite.strict_yaml import (
     Mark,
     Node,
@@ -52,7 +54,7 @@ class SuiteFile:
         """The file's name without its suffix: the name of a suite that gives none."""
         return self.path.stem
 
-    def tree(self, overrides: Sequence[str] = ()) -> tuple[Node, Problems]:
+    def tree(self, overrides: Sequence[Override] = ()) -> tuple[Node, Problems]:
         """The tree with ``overrides`` (``"train.epochs=2"``) set in order, and all problems."""
         problems = self.problems.copy()
         return with_overrides(self.root, overrides, problems, self.files), problems
@@ -69,13 +71,18 @@ def read_suite(path: Path) -> SuiteFile:
     return SuiteFile(path, reader.texts[path.resolve()], root, reader.order, reader.problems)
 
 
-def suite_from_text(text: str, name: str) -> SuiteFile:
-    """Like :func:`read_suite`, from text; ``name`` is used as file name in messages, and includes
-    are relative to the working directory.
+def suite_from_text(text: str, name: str, path: Path | None = None) -> SuiteFile:
+    """Like :func:`read_suite`, from text.
+
+    Args:
+        name: used as file name in messages.
+        path: the file that had this text; default: ``name`` in the working directory. Includes are
+            relative to its folder.
     """
     reader = _Reader()
-    root = reader.document(text, name, Path(), ())
-    return SuiteFile(Path(name), text, root, reader.order, reader.problems)
+    folder = Path() if path is None else path.parent
+    root = reader.document(text, name, folder, ())
+    return SuiteFile(path or Path(name), text, root, reader.order, reader.problems)
 
 
 def _without(node: Node, *keys: str) -> Node:
@@ -151,8 +158,14 @@ class _Reader:
                     f"include must be a file name or a list of file names, not {described(item)}"
                 )
                 self.problems.stop(item.mark, message)
-            known = item.value in shipped
-            yield find_suite(item.value) if known else folder / item.value, item.mark
+            path = folder / item.value
+            if item.value in shipped:
+                path = find_suite(item.value)
+            elif not is_path(item.value) and not os.path.lexists(path):
+                message = suggested(f"unknown suite {shown(item.value)}", item.value, shipped)
+                hint = f"for a file, write its name, as in {shown(f'{item.value}.yaml')}"
+                self.problems.stop(item.mark, message, hint)
+            yield path, item.mark
 
     def _text(self, path: Path, name: str, asked: Mark) -> str:
         try:

@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     InstanceOf,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
@@ -20,6 +21,7 @@ from seqbench.docstrings import docstring_of
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Method, resolved
 from seqbench.suite.strict_yaml import described
 from seqbench.suite.values import (
+    LENGTHS,
     Devices,
     Duration,
     Line,
@@ -97,14 +99,44 @@ class Accuracy(Keys):
     """Accuracy, or mean squared error for numeric targets; it has no settings."""
 
 
+class Lengths(Keys):
+    """Sequence lengths to measure at: a list, or a mapping with ``only``."""
+
+    also: Sizes = Field(default=(), description="beside the dataset's own length")
+    only: Sizes = Field(default=(), description="instead of the dataset's own length")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mapping(cls, value: Any) -> Any:
+        """A list, or a single length, is measured beside the dataset's own."""
+        if not isinstance(value, dict):
+            return {"also": value}
+        if len(value) > 1 or value.get("only") in ([], ()):
+            refuse("must be a list of lengths, or a mapping with the key only", "as in {only: [5]}")
+        return value
+
+    @model_serializer
+    def _as_given(self) -> Any:
+        return {"only": self.only} if self.only else self.also
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """The lengths that the suite names."""
+        return self.only or self.also
+
+
+LengthsField = Annotated[Lengths, WithJsonSchema(LENGTHS)]
+
+
 class Latency(Keys):
     """Time of a forward pass."""
 
     budget: Duration = Field(default=10.0, description="time for each case")
     batch_sizes: Sizes = Field(default=(1, 64), min_length=1, description="sequences per call")
-    seq_lens: Sizes = Field(
-        default=(),
-        description="sequence lengths to cut or repeat to; default: the dataset's length",
+    seq_lens: LengthsField = Field(
+        default_factory=Lengths,
+        description="lengths to cut or repeat sequences to, beside the dataset's own; "
+        "`only`: instead of it",
     )
     threads: Threads = Field(default=(1,), description="CPU threads; `all` means all cores")
     runtimes: Runtimes = Field(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from seqbench.errors import UnknownName
-from seqbench.plugins.parameters import nearest
+from seqbench.suggest import did_you_mean, nearest, suggested
+from seqbench.suite.optimizers import OPTIMIZERS
 from seqbench.suite.strict_yaml import described, shown
 
 WANTED = {
@@ -41,9 +42,7 @@ def in_words(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     if kind == "missing":
         return "this key is missing", ""
     if kind == "extra_forbidden":
-        return f"unknown key {shown(location[-1])}", nearest(
-            str(location[-1]), keys_at(model, location[:-1])
-        )
+        return unknown_key(model, location), ""
     if kind in WANTED:
         quotes = kind == "string_type" and isinstance(value, (int, float))
         hint = f'for text, write "{value}"' if quotes else ""
@@ -64,13 +63,47 @@ def in_words(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     return f"{described(value)} is not valid here", ""
 
 
-def keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys allowed in the mapping at ``location`` below ``model``."""
-    for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        choices = (annotation, *get_args(annotation))
-        model = next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(model.model_fields)
+def unknown_key(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """What to say of a key that does not exist at ``location`` below ``model``.
+
+    A key that exists in another mapping is named with its path there: ``train.epochs``.
+    """
+    *above, name = map(str, location)
+    parent: type[BaseModel] | None = model
+    for part in above:
+        field = parent.model_fields.get(part) if parent else None
+        parent = _mapping(field.annotation) if field else None
+    siblings = list(parent.model_fields) if parent else []
+    message = f"unknown key {shown(name)}"
+    if name.lower() not in siblings:
+        elsewhere = [path for path in _paths(model) if path.rpartition(".")[2] == name.lower()]
+        if elsewhere:
+            return f"{message}; {did_you_mean(*elsewhere)}"
+    if not nearest(name, siblings):
+        last = {path.rpartition(".")[2]: path for path in reversed(list(_paths(model)))}
+        if near := nearest(name, last):
+            return f"{message}; {did_you_mean(last[near])}"
+    return suggested(message, name, siblings)
+
+
+def _paths(model: type[BaseModel], above: str = "") -> Iterator[str]:
+    """The dotted paths of all keys below ``model``, upper ones first."""
+    below = []
+    for name, field in model.model_fields.items():
+        yield f"{above}{name}"
+        if (inner := _mapping(field.annotation)) is not None:
+            below.append((inner, f"{above}{name}."))
+    for inner, path in below:
+        yield from _paths(inner, path)
+    if "optimizer" in model.model_fields:
+        yield from (f"{above}optimizer.adam.{name}" for name in OPTIMIZERS["adam"].parameters)
+
+
+def _mapping(annotation: Any) -> type[BaseModel] | None:
+    """The mapping with fixed keys that a field holds, or None."""
+    choices = (annotation, *get_args(annotation))
+    found = (c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
+    return next(found, None)
 
 
 def _number(limit: float) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from seqbench.suite.strict_yaml import (
     MAX_DEPTH,
@@ -19,8 +21,29 @@ from seqbench.suite.strict_yaml import (
 )
 
 
-def with_overrides(root: Node, overrides: Sequence[str], problems: Problems, order: int) -> Node:
-    """``root`` with each ``KEY=VALUE`` set, in order.
+@dataclass(frozen=True)
+class Option:
+    """A key that an option of the command line sets, other than ``--set``.
+
+    Args:
+        values: one for each time that the option was given; each is named in messages as
+            ``--device gpu``.
+        several: whether the key takes a list.
+    """
+
+    key: str
+    option: str
+    values: tuple[str | int, ...]
+    several: bool = True
+
+
+Override: TypeAlias = "str | Option"
+
+
+def with_overrides(
+    root: Node, overrides: Sequence[Override], problems: Problems, order: int
+) -> Node:
+    """``root`` with each ``KEY=VALUE`` and each option set, in order.
 
     Args:
         problems: collects the problems of the overrides.
@@ -30,6 +53,9 @@ def with_overrides(root: Node, overrides: Sequence[str], problems: Problems, ord
         SuiteError: a value is invalid YAML.
     """
     for number, override in enumerate(overrides, order):
+        if isinstance(override, Option):
+            root = _with(root, (override.key,), _node(override, number), (), problems)
+            continue
         mark = Mark(printable(f"--set {override}"), 0, 1, number)
         keys, equals, text = override.partition("=")
         path = tuple(keys.strip().split("."))
@@ -39,6 +65,18 @@ def with_overrides(root: Node, overrides: Sequence[str], problems: Problems, ord
         value = compose(text, mark, problems) or Node(None, mark)
         root = _with(root, path, dataclasses.replace(value, key=mark), (), problems)
     return root
+
+
+def _node(option: Option, order: int) -> Node:
+    """The value of an option; each item is marked with the words that set it."""
+    items = [
+        Node(value, Mark(printable(f"{option.option} {value}"), 0, place, order))
+        for place, value in enumerate(option.values, 1)
+    ]
+    if not option.several:
+        return dataclasses.replace(items[0], key=items[0].mark)
+    mark = Mark(option.option, 0, 1, order)
+    return Node(items, mark, mark)
 
 
 def _with(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import seqbench
 from seqbench.errors import UsageError
+from seqbench.suggest import suggestion
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -57,16 +57,15 @@ def find_suite(given: str | Path) -> Path:
     Raises:
         UsageError: no shipped suite has that name.
     """
-    if isinstance(given, Path) or _is_path(given):
+    if isinstance(given, Path) or is_path(given):
         return Path(given)
     names = shipped_names()
     if given in names:
         return shipped_folder() / f"{given}.yaml"
-    near = difflib.get_close_matches(given.lower(), names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"available: {', '.join(names)}."
     example = f"./{given}" if Path(given).is_file() else "mine.yaml"
     raise UsageError(
-        f"unknown suite {given!r}; {hint} A file's path needs a slash or .yaml, as in {example}"
+        f"unknown suite {given!r}; {suggestion(given, names)} "
+        f"(a file's path needs a slash or .yaml, as in {example})"
     )
 
 
@@ -74,10 +73,11 @@ def as_given(path: Path) -> str:
     """A suite's file as an argument of the command line; a shipped one by its name."""
     if path.parent == shipped_folder() and path.stem in shipped_names():
         return path.stem
-    return str(path) if _is_path(str(path)) else f".{os.sep}{path}"
+    return str(path) if is_path(str(path)) else f".{os.sep}{path}"
 
 
-def _is_path(text: str) -> bool:
+def is_path(text: str) -> bool:
+    """Whether a suite given as ``text`` is a file's path, and not a shipped suite's name."""
     return "/" in text or os.sep in text or text.endswith(SUFFIXES)
 
 

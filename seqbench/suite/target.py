@@ -6,8 +6,8 @@ import math
 import re
 from dataclasses import dataclass
 
-from seqbench.plugins.parameters import nearest
 from seqbench.quantities import deciding, find
+from seqbench.suggest import suggested
 from seqbench.suite.strict_yaml import described, shown
 
 BLANKS = r"\s*"
@@ -46,7 +46,7 @@ class Target:
             raise ValueError(f"must be a metric and a bound, not {described(given)}", FORM)
         metric, sign, number = words.groups()
         if metric not in SIGNS:
-            raise ValueError(f"unknown metric {shown(metric)}", nearest(metric, SIGNS))
+            raise ValueError(suggested(f"unknown metric {shown(metric)}", metric, SIGNS), "")
         if not re.fullmatch(NUMBER, number):
             raise ValueError(f"the bound must be a number, not {shown(number)}", FORM)
         if sign != SIGNS[metric]:

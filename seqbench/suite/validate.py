@@ -13,11 +13,13 @@ from pydantic import BaseModel, ValidationError
 from seqbench.errors import UnknownName
 from seqbench.plugins import parameters
 from seqbench.plugins.registry import Offer, Registry
+from seqbench.suggest import suggested
 from seqbench.suite import grids, optimizers
 from seqbench.suite.files import ALTERNATIVES, SuiteFile, read_suite, suite_from_text
 from seqbench.suite.keys import MAX_ENTRIES, Entry, EntryKeys, ModelEntry, Suite, Training
-from seqbench.suite.messages import in_words, unknown_name
+from seqbench.suite.messages import in_words, unknown_key, unknown_name
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Kind, Method
+from seqbench.suite.overrides import Override
 from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
 from seqbench.types import Param
 
@@ -27,7 +29,7 @@ PLAIN = ("dataset", "metric", "report")
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def validated(file: SuiteFile, *, overrides: Sequence[str] = (), registry: Registry) -> Suite:
+def validated(file: SuiteFile, *, overrides: Sequence[Override] = (), registry: Registry) -> Suite:
     """Validate a suite's file.
 
     Args:
@@ -41,7 +43,7 @@ def validated(file: SuiteFile, *, overrides: Sequence[str] = (), registry: Regis
     return _Validator(root, problems, registry).suite(file.stem)
 
 
-def load_suite(path: Path, *, overrides: Sequence[str] = (), registry: Registry) -> Suite:
+def load_suite(path: Path, *, overrides: Sequence[Override] = (), registry: Registry) -> Suite:
     """Read and validate a suite's file: :func:`.read_suite` and :func:`validated`.
 
     Raises:
@@ -51,13 +53,13 @@ def load_suite(path: Path, *, overrides: Sequence[str] = (), registry: Registry)
 
 
 def parse_suite(
-    text: str, name: str = "suite.yaml", *, overrides: Sequence[str] = (), registry: Registry
+    text: str, name: str = "suite.yaml", *, overrides: Sequence[Override] = (), registry: Registry
 ) -> Suite:
     """Like :func:`load_suite`, from text; ``name`` is used as file name in messages."""
     return validated(suite_from_text(text, name), overrides=overrides, registry=registry)
 
 
-def suite_name(file: SuiteFile, overrides: Sequence[str] = ()) -> str:
+def suite_name(file: SuiteFile, overrides: Sequence[Override] = ()) -> str:
     """The name of a suite, whether the rest of it is valid or not."""
     name = file.tree(overrides)[0].plain().get("name")
     return name if isinstance(name, str) else _as_name(file.stem)
@@ -111,7 +113,9 @@ class _Validator:
             for details in error.errors(include_url=False):
                 message, hint = in_words(details, model)
                 unknown = details["type"] == "extra_forbidden"
-                self.problem((*path, *details["loc"]), message, hint, at_key=unknown)
+                # A list of lengths has no key `also`, which stands for it.
+                loc = [part for part in details["loc"] if part != "also"]
+                self.problem((*path, *loc), message, hint, at_key=unknown)
             return None
 
     def entries(self, key: str) -> Iterator[tuple[KeyPath, Node]]:
@@ -197,10 +201,11 @@ class _Validator:
         declared = self.registry.model(known[0]).spec.parameters
         for name in names:
             if name not in known:
-                hint = parameters.nearest(name, EntryKeys.model_fields)
+                message, hint = unknown_key(EntryKeys, (name,)), ""
                 if name in declared:
+                    message = f"unknown key {shown(name)}"
                     hint = f"a parameter of {known[0]}: indent it below, or write {known[0]}: {{…}}"
-                self.problem((*path, name), f"unknown key {shown(name)}", hint, at_key=True)
+                self.problem((*path, name), message, hint, at_key=True)
         return known[0]
 
     def not_an_entry(
@@ -263,10 +268,12 @@ class _Validator:
             if name in declared:
                 yield name, child.plain(), path
             else:
-                hint = parameters.nearest(name, declared) or "no parameters are allowed"
+                message = f"unknown parameter {shown(name)}"
+                hint = "" if declared else "no parameters are allowed"
                 if name in EntryKeys.model_fields:
                     hint = "write it beside the name, not among its parameters"
-                self.problem(path, f"unknown parameter {shown(name)}", hint, at_key=True)
+                message = message if hint else suggested(message, name, declared)
+                self.problem(path, message, hint, at_key=True)
 
     def value_fits(self, path: KeyPath, value: Any, param: Param, hint: str = "") -> bool:
         message = optimizers.problem_with(value, param)
@@ -303,8 +310,8 @@ class _Validator:
             return None
         kind = kinds.get(name.lower())
         if kind is None:
-            hint = parameters.nearest(name.lower(), kinds)
-            self.problem(at, f"unknown {what} {shown(name)}", hint, at_key=True)
+            message = suggested(f"unknown {what} {shown(name)}", name, kinds)
+            self.problem(at, message, at_key=True)
             return None
         given = {}
         for key, value, where in self.known_params(at, params, kind.parameters):

@@ -15,12 +15,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from seqbench.devices.registry import AUTO, is_device_name, known_names, names_pattern
+from seqbench.devices.registry import AUTO, is_device_name, names_pattern, unknown_device
 from seqbench.errors import UnknownName
 from seqbench.plugins.registry import Registry
 from seqbench.suite.messages import unknown_name
 from seqbench.suite.optimizers import Method
-from seqbench.suite.runtimes import name_in_records, recorded_runtime, runtime_names
+from seqbench.suite.runtimes import name_in_records, recorded_runtime
 from seqbench.suite.strict_yaml import described, shown
 from seqbench.suite.target import PATTERN, Target
 from seqbench.types import NAME
@@ -107,7 +107,7 @@ def _seeds(value: Any) -> Any:
 
 def _device(value: str) -> str:
     if value != AUTO and not is_device_name(value):
-        refuse(f"unknown device {shown(value)}", f"available: {AUTO}, {known_names()}")
+        refuse(unknown_device(value))
     return value
 
 
@@ -131,9 +131,7 @@ def _runtime(value: str, info: ValidationInfo) -> str:
     try:
         return name_in_records(value, registry)
     except UnknownName as error:
-        message = unknown_name(error, value)
-        hint = f"available: {', '.join(runtime_names(registry))}"
-        refuse(message, "" if hint in message else hint)
+        refuse(unknown_name(error, value))
 
 
 def _distinct_runtimes(values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
@@ -220,6 +218,26 @@ Sizes = Annotated[
     Field(max_length=20),
     _any_of(_SIZE, {"type": "array", "items": _SIZE, "maxItems": 20, "uniqueItems": True}),
 ]
+
+#: Sequence lengths: a list, or ``{only: [5]}``.
+LENGTHS = {
+    "anyOf": [
+        _SIZE,
+        {"type": "array", "items": _SIZE, "maxItems": 20, "uniqueItems": True},
+        {
+            "type": "object",
+            "properties": {
+                name: {
+                    "anyOf": [_SIZE, {"type": "array", "items": _SIZE, "maxItems": 20,
+                                      "minItems": least, "uniqueItems": True}],
+                }
+                for name, least in (("also", 0), ("only", 1))
+            },
+            "additionalProperties": False,
+            "maxProperties": 1,
+        },
+    ]
+}  # fmt: skip
 
 _THREADS = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_THREADS}, {"const": "all"}]}
 

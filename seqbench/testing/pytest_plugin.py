@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from seqbench.errors import UsageError
+from seqbench.suggest import suggestion
 from seqbench.types import TASK_KINDS
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class _Setting:
         ):
             if given not in known:
                 raise UsageError(
-                    f"unknown {name} {given!r}; available: {', '.join(known)} (if the model has a "
+                    f"unknown {name} {given!r}; {suggestion(given, known)} (if the model has a "
                     f"parameter {name!r}, pass it in params={{...}})"
                 )
 

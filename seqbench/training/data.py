@@ -35,6 +35,9 @@ DATA_FORMAT = 1
 #: The limit of safetensors itself, in bytes.
 MAX_HEADER = 100_000_000
 
+#: What reading the header of a damaged or missing file raises.
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, struct.error)
+
 
 def cache_dir() -> Path:
     """The cache folder: ``SEQBENCH_CACHE``, or the user's cache. Its contents can be recreated.
@@ -84,8 +87,19 @@ def is_prepared(choice: Choice, cache: Path) -> bool:
     """Whether the prepared file exists and is complete. Imports no torch."""
     try:
         return _is_whole(prepared_path(choice, cache))
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, struct.error):
+    except UNREADABLE:
         return False
+
+
+def prepared_kind(choice: Choice, cache: Path) -> str:
+    """The kind of task of a prepared dataset, as ``features/label``; ``""`` if it is not prepared.
+
+    Imports no torch.
+    """
+    try:
+        return _task_of(_header(prepared_path(choice, cache))[1]["__metadata__"]).kind
+    except UNREADABLE:
+        return ""
 
 
 def prepare_dataset(
@@ -178,13 +192,18 @@ def open_splits(path: Path) -> Splits:
 
 def _is_whole(path: Path) -> bool:
     """Whether a safetensors file is as long as its header says."""
-    with path.open("rb") as file:
-        (header_length,) = struct.unpack("<Q", file.read(8))
-        if header_length > MAX_HEADER:
-            return False
-        header = json.loads(file.read(header_length))
+    length, header = _header(path)
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return bool(path.stat().st_size == 8 + header_length + max(ends))
+    return bool(path.stat().st_size == 8 + length + max(ends))
+
+
+def _header(path: Path) -> tuple[int, dict[str, Any]]:
+    """The length and content of the header of a safetensors file. Raises ValueError, OSError, …"""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > MAX_HEADER:
+            raise ValueError(f"a header of {length} bytes")
+        return length, json.loads(file.read(length))
 
 
 def _set_aside(path: Path) -> str:

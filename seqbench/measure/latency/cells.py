@@ -62,7 +62,8 @@ def cells_of(subject: Subject, settings: TimingSettings, train: Mapping[str, Any
     """
     if settings.training_step:
         return [_training_step(subject, train)]
-    lengths = settings.seq_lens or [subject.splits.task.length]
+    own = [subject.splits.task.length] if settings.own_length else []
+    lengths = list(dict.fromkeys([*own, *settings.seq_lens]))
     plugins = settings.plugin_runtimes
     runtimes = [_Runtime.named(name, plugins.get(name)) for name in settings.runtimes]
     axes = (runtimes, settings.threads, lengths, settings.batch_sizes)

@@ -41,8 +41,13 @@ def latency_settings(cases: Sequence[Case]) -> list[Settings]:
     """
     found = [measurement_settings(entry) for case in cases for entry in case["latency"]]
     distinct = [at for number, at in enumerate(found) if at not in found[:number]]
-    own = {None, *(case.get("length") for case in cases)}
+    own = own_lengths(cases)
     return sorted(distinct, key=lambda at: (at["batch_size"], at["length"] not in own))
+
+
+def own_lengths(cases: Sequence[Case]) -> set[int | None]:
+    """The datasets' own lengths, and None, which stands for them in runs that did not record it."""
+    return {None, *(case.get("length") for case in cases)}
 
 
 def measurement_settings(entry: Entry) -> dict[str, Any]:
@@ -55,20 +60,32 @@ def latency_at(case: Case, at: Settings) -> Entry:
     return next((entry for entry in case["latency"] if measurement_settings(entry) == at), {})
 
 
-def setting_words(at: Settings, others: Sequence[Settings]) -> str:
-    """``batch 1``, plus the settings that vary among ``others``: ``batch 1, length 32``."""
-    several = [name for name in SETTINGS if len({other[name] for other in others}) > 1]
+def named_settings(cases: Sequence[Case], found: Sequence[Settings]) -> list[str]:
+    """The settings to name beside the batch size: those that vary among ``found``, and the length
+    if it is not the dataset's own.
+    """
+    own = own_lengths(cases)
+    other_length = own != {None} and any(at["length"] not in own for at in found)
+    return [
+        name
+        for name in SETTINGS
+        if len({at[name] for at in found}) > 1 or (name == "length" and other_length)
+    ]
+
+
+def setting_words(at: Settings, named: Sequence[str]) -> str:
+    """``batch 1``, plus the settings in ``named``: ``batch 1, length 32``."""
     words = {
         "batch_size": f"batch {at['batch_size']}",
         "length": f"length {at['length']}",
         "threads": counted(at["threads"], "thread"),
         "runtime": clean(at["runtime"]),
     }
-    return ", ".join(words[name] for name in words if name == "batch_size" or name in several)
+    return ", ".join(words[name] for name in words if name == "batch_size" or name in named)
 
 
-def _field(prefix: str, at: Settings, others: Sequence[Settings]) -> str:
-    return f"{prefix}_" + setting_words(at, others).replace(", ", "_").replace(" ", "_")
+def _field(prefix: str, at: Settings, named: Sequence[str]) -> str:
+    return f"{prefix}_" + setting_words(at, named).replace(", ", "_").replace(" ", "_")
 
 
 def _rank(at: Settings, found: Sequence[Settings]) -> int:
@@ -86,8 +103,10 @@ def _latency(
     entries = [latency_at(case, at) for case in cases]
     medians = [median_of(entry) for entry in entries]
     unit = numbers.common_unit([e.value for e in medians if e], numbers.TIME)
-    field, words = _field("latency", at, found), setting_words(at, found)
-    given = [exact(case["reference"].get("latency_s")) if first else None for case in cases]
+    named = named_settings(cases, found)
+    field, words = _field("latency", at, named), setting_words(at, named)
+    published = first and (at["length"] in own_lengths(cases) or "length" not in named)
+    given = [exact(case["reference"].get("latency_s")) if published else None for case in cases]
     tails = {p: [exact(entry.get(f"{p}_s")) for entry in entries] for p in ("p90", "p99")}
     calls = tuple(exact(entry.get("n")) for entry in entries)
     about = find("latency")
@@ -137,9 +156,10 @@ def _exponents(cases: Sequence[Case], found: Sequence[Settings]) -> Iterable[Col
     for at in distinct:
         fits = [_fit(case, at) for case in cases]
         estimates = tuple(interval(fit, "exponent") for fit in fits)
-        words = setting_words(at, distinct)
+        named = named_settings(cases, distinct)
+        words = setting_words(at, named)
         yield Column(
-            field=_field("latency_exponent", at, distinct), si="",
+            field=_field("latency_exponent", at, named), si="",
             header=("exponent", f"latency, {words}", ""), group="speed", estimates=estimates,
             texts=tuple(numbers.figures_with_interval(estimates)), interval=True,
             rank=EXPORT_ONLY if len(found) > FEW else _rank(at, distinct), at=at,
@@ -153,7 +173,7 @@ def _fit(case: Case, at: Settings) -> Entry:
 
 def throughput_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
     """Sequences per second, at the largest batch of each case."""
-    several = len({at["length"] for at in latency_settings(cases)}) > 1
+    several = "length" in named_settings(cases, latency_settings(cases))
     sizes = sorted({e["batch_size"] for case in cases for e in case.get("throughput") or ()})
     for size in sizes:
         entries: list[Entry] = [

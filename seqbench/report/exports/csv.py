@@ -50,10 +50,11 @@ def _identity(case: Case, table: ResultTable, document: Document) -> dict[str, o
         "metric": table.metric,
     }
     seeds = {f"seeds_{status}": n for status, n in case["seeds"].items() if status != "ok"}
-    return {**{name: _defused(clean(text)) for name, text in texts.items()}, **seeds}
+    return {**{name: defused(clean(text)) for name, text in texts.items()}, **seeds}
 
 
-def _defused(text: str) -> str:
+def defused(text: str) -> str:
+    """Text that a spreadsheet does not read as a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 

@@ -26,31 +26,32 @@ def to_latex(document: Document) -> str:
 
 def _latex_table(document: Document, table: ResultTable) -> Iterator[str]:
     texts, columns = shown_columns(document, table)
-    yield from (r"\begin{table}", r"\centering", rf"\caption{{{_latex(table_title(table))}}}")
+    yield from (r"\begin{table}", r"\centering", rf"\caption{{{latex(table_title(table))}}}")
     yield rf"\begin{{tabular}}{{{'l' * len(texts)}{'r' * len(columns)}}}"
     yield r"\toprule"
     for level in range(3):
         heads = [name if level == 0 else "" for name, _ in texts]
-        yield _latex_row(heads + [_latex(column.header[level]) for column in columns])
+        yield latex_row(heads + [latex(column.header[level]) for column in columns])
     yield r"\midrule"
     for number in range(len(table.cases)):
-        row = [_latex(cells[number]) for _, cells in texts]
-        yield _latex_row(row + [_latex_figure(column, number) for column in columns])
+        row = [latex(cells[number]) for _, cells in texts]
+        yield latex_row(row + [_latex_figure(column, number) for column in columns])
     yield from (r"\bottomrule", r"\end{tabular}")
     for line in notes.failures(document, table):
-        yield rf"\par\small {_latex(line)}"
+        yield rf"\par\small {latex(line)}"
     yield r"\end{table}"
 
 
-def _latex_row(cells: Iterable[str]) -> str:
+def latex_row(cells: Iterable[str]) -> str:
+    """A row of escaped cells."""
     return " & ".join(cells) + r" \\"
 
 
 def _latex_figure(column: Column, number: int) -> str:
-    return exact_figure(column, number, r"\textbf{{{}}}", r"\textsuperscript{{{}}}", _latex)
+    return exact_figure(column, number, r"\textbf{{{}}}", r"\textsuperscript{{{}}}", latex)
 
 
-def _latex(text: str) -> str:
+def latex(text: str) -> str:
     """Escape everything that is special in LaTeX."""
     escaped = "".join(LATEX.get(character, character) for character in text)
     return re.sub(r"^-(?=[\d.])", "$-$", escaped)

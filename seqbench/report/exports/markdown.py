@@ -24,37 +24,39 @@ def to_markdown(document: Document) -> str:
     tables = result_tables(document)
     lines: list[str] = []
     for table in tables:
-        lines += [f"### {_markdown(table_title(table))}", "", *_markdown_table(document, table), ""]
+        lines += [f"### {markdown(table_title(table))}", "", *_markdown_table(document, table), ""]
         failed = notes.failures(document, table)
-        lines += [*_markdown_list(failed), ""] if failed else []
+        lines += [*markdown_list(failed), ""] if failed else []
     noted = notes.user_notes(document)
-    lines += [*(_markdown(line) for line in noted), ""] if noted else []
+    lines += [*(markdown(line) for line in noted), ""] if noted else []
     below = [*caveats(document), *export_notes(document, tables)]
     below.append(f"results: {clean(document['run'])}")
-    return "\n".join([*lines, *_markdown_list(below)]) + "\n"
+    return "\n".join([*lines, *markdown_list(below)]) + "\n"
 
 
 def _markdown_table(document: Document, table: ResultTable) -> Iterator[str]:
     texts, columns = shown_columns(document, table)
-    heads = [name for name, _ in texts] + [table_head(column, _markdown) for column in columns]
-    yield _markdown_row(heads)
-    yield _markdown_row(["---"] * len(texts) + ["---:"] * len(columns))
+    heads = [name for name, _ in texts] + [table_head(column, markdown) for column in columns]
+    yield markdown_row(heads)
+    yield markdown_row(["---"] * len(texts) + ["---:"] * len(columns))
     for number in range(len(table.cases)):
-        row = [_markdown(cells[number]) for _, cells in texts]
-        yield _markdown_row(
+        row = [markdown(cells[number]) for _, cells in texts]
+        yield markdown_row(
             row + [exact_figure(column, number, "**{}**", " {}") for column in columns]
         )
 
 
-def _markdown_row(cells: Iterable[str]) -> str:
+def markdown_row(cells: Iterable[str]) -> str:
+    """A row of escaped cells."""
     return f"| {' | '.join(cells)} |"
 
 
-def _markdown_list(lines: Iterable[str]) -> list[str]:
-    return [f"- {_markdown(line)}" for line in lines]
+def markdown_list(lines: Iterable[str]) -> list[str]:
+    """Lines, to be escaped, as items of a list."""
+    return [f"- {markdown(line)}" for line in lines]
 
 
-def _markdown(text: str) -> str:
+def markdown(text: str) -> str:
     """Escape everything that is special in Markdown, or in HTML inside it."""
     escaped = re.sub(r"([\\`*_\[\]<>|~&#!$])", r"\\\1", text)
     # These would start a list, a heading or a rule at the beginning of a line.

@@ -31,11 +31,27 @@ def export_notes(document: Document, tables: Iterable[ResultTable]) -> list[str]
     """The explanations of the columns shown, and where to find other settings."""
     tables = list(tables)
     columns = [column for table in tables for column in shown_columns(document, table)[1]]
-    lines = notes.explanations(document, columns, "bold")
+    lines = [*notes.explanations(document, columns, "bold"), *_not_shown(tables, columns)]
     settings = [len(latency_settings(table.cases)) for table in tables]
     if max(settings, default=0) > FEW:
         lines.append(f"latency was measured at {max(settings)} settings; all of them: --format csv")
     return lines
+
+
+def _not_shown(tables: Iterable[ResultTable], columns: Iterable[Column]) -> list[str]:
+    """What is measured but has no column here, and how to see it."""
+    every = dict.fromkeys(_words(column) for table in tables for column in table.columns)
+    rest = [words for words in every if words not in {_words(column) for column in columns}]
+    return [f"not shown: {', '.join(rest)}; all columns: --format csv or json"] if rest else []
+
+
+def _words(column: Column) -> str:
+    """The quantity of a column; without the setting, of which there may be hundreds."""
+    return (
+        column.header[0]
+        if column.at or column.group == "speed"
+        else " ".join(filter(None, column.header[:2]))
+    )
 
 
 def table_title(table: ResultTable) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seqbench.report.columns.column import Column
-from seqbench.report.columns.speed import FEW
+from seqbench.report.columns.speed import FEW, own_lengths
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.numbers import MISSING
 from seqbench.report.terminal.style import GAP, empty_table
@@ -39,7 +39,7 @@ def settings_table(
     rows = rows_of(table)
     if not rows:
         return
-    lead = _lead(rows)
+    lead = _lead(rows, own_lengths(table.cases))
     room = width - sum(_width(text) + GAP for text in lead)
     heads = ["\n".join(text) for text in zip(labels, devices, strict=True)] if devices else labels
     pieces = list(_pieces([_case_width(rows, n, head) for n, head in enumerate(heads)], room))
@@ -78,12 +78,16 @@ def _at(row: Column) -> dict[str, Any]:
     return dict(row.at)
 
 
-def _lead(rows: Sequence[Column]) -> list[list[str]]:
-    """The leading columns, headers first: the settings that vary, and the unit."""
+def _lead(rows: Sequence[Column], own: set[Any]) -> list[list[str]]:
+    """The leading columns, headers first: the settings that vary, and the unit.
+
+    Args:
+        own: the datasets' own lengths; any other is shown even if it does not vary.
+    """
     found = []
     for name, header in SETTINGS.items():
         values = [_at(row)[name] for row in rows]
-        if len(set(values)) > 1:
+        if len(set(values)) > 1 or (name == "length" and not own >= set(values)):
             found.append([header, *(EXPONENT if v is None else clean(str(v)) for v in values)])
     return [*found, ["", *(row.header[2] for row in rows)]]
 

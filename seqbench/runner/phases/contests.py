@@ -69,7 +69,8 @@ def _settings(latency: Latency, run: RunContext) -> TimingSettings:
     return TimingSettings(
         budget=latency.budget,
         batch_sizes=latency.batch_sizes,
-        seq_lens=latency.seq_lens,
+        seq_lens=latency.seq_lens.given,
+        own_length=not latency.seq_lens.only,
         threads=tuple(dict.fromkeys(threads)),
         runtimes=latency.runtimes,
         processes=latency.processes,

@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from seqbench.executors.base import Job, Outcome
 from seqbench.plan.cases import Case
 from seqbench.plugins.choice import Choice
 from seqbench.runner.context import Progress, RunContext
-from seqbench.training.data import is_prepared, prepared_file
+from seqbench.training.data import is_prepared, prepared_file, prepared_kind
 from seqbench.training.job import PreparePayload
 
 #: Time limit in seconds; preparing a dataset may include a download.
@@ -20,9 +21,34 @@ PREPARE_LIMIT = 3600.0
 
 @dataclass(frozen=True)
 class Datasets:
-    """Why datasets could not be prepared, by the name of the prepared file."""
+    """The prepared datasets, by the name of the prepared file.
+
+    Args:
+        problems: why datasets could not be prepared.
+        kinds: the kind of task of the others.
+    """
 
     problems: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run: RunContext, problems: Mapping[str, str] = MappingProxyType({})) -> Datasets:
+        """The datasets of a run's plan that are prepared by now."""
+        datasets = {prepared_file(case.dataset): case.dataset for case in run.plan.cases}
+        kinds = {file: prepared_kind(one, run.workspace.cache) for file, one in datasets.items()}
+        return cls(problems, kinds)
+
+    def misfit(self, case: Case) -> str:
+        """Why the case's model cannot be trained on its dataset, or ``""``."""
+        return case.misfit(self.kinds.get(prepared_file(case.dataset), ""))
+
+    def wrong_declaration(self, case: Case) -> str:
+        """How the case's dataset differs from what it declares, or ``""``."""
+        kind = self.kinds.get(prepared_file(case.dataset), "")
+        if not kind or not case.declares or kind in case.declares:
+            return ""
+        declared = ", ".join(case.declares)
+        return f"dataset {case.dataset.name!r}: it is {kind}, but its plugin declares {declared}"
 
     def problem(self, dataset: Choice) -> str:
         """Why a dataset is unavailable; "" if it is available."""
@@ -30,8 +56,8 @@ class Datasets:
 
 
 def prepare_datasets(run: RunContext) -> Datasets:
-    """Prepare every dataset of the plan that is not in the cache yet."""
-    return _prepare(run, run.plan.cases)
+    """Prepare every dataset of the plan that is not in the cache yet, if any model fits it."""
+    return _prepare(run, [case for case in run.plan.cases if not case.misfit()])
 
 
 def do_with_datasets(run: RunContext, phase: str, jobs: Sequence[Job]) -> Iterable[Outcome]:
@@ -87,7 +113,7 @@ def _prepare(run: RunContext, cases: Iterable[Case]) -> Datasets:
         for outcome in run.do("prepare", jobs)
         if outcome.status != "ok"
     }
-    return Datasets(failed)
+    return Datasets.of(run, failed)
 
 
 def _reason(outcome: Outcome, dataset: Choice) -> str:

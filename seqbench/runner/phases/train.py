@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, cast
 
+from seqbench.devices.registry import no_device
 from seqbench.errors import StoreError
 from seqbench.executors.base import Job, Outcome
 from seqbench.plan.cases import Trial
@@ -44,10 +45,12 @@ def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecor
     """The record of a trial that cannot run; None if it can."""
     device = trial.case.device
     if device not in run.available:
-        names = ", ".join(run.available)
-        reason = f"this machine has no device {device!r}; available: {names}"
+        reason = no_device(device, run.available)
         return TrialRecord(trial.id, trial.case.id, trial.seed, "skipped", reason)
-    problem = datasets.problem(trial.case.dataset)
+    misfit = datasets.misfit(trial.case)
+    problem = datasets.problem(trial.case.dataset) or datasets.wrong_declaration(trial.case)
+    if misfit and not problem:
+        return TrialRecord(trial.id, trial.case.id, trial.seed, "skipped", misfit)
     if problem:
         before = _attempts(run.earlier.replaced.get(trial.id))
         return TrialRecord(trial.id, trial.case.id, trial.seed, "failed", problem, attempts=before)

@@ -50,11 +50,13 @@ class DatasetCandidate:
         choice: the dataset with all its parameters.
         context: passed to its ``load``.
         other_seed: another valid value of its parameter ``seed``; None if it has none.
+        tasks: the kinds of task that it declares, if any.
     """
 
     choice: Choice
     context: DataContext
     other_seed: int | None = None
+    tasks: tuple[str, ...] = ()
 
     @cached_property
     def loaded(self) -> Loaded:
@@ -73,8 +75,10 @@ def _imports_no_torch(candidate: DatasetCandidate) -> None:
 def _loads(candidate: DatasetCandidate) -> str:
     """Loading validates shapes, types, ranges and finite values against the task."""
     task, tensors = candidate.loaded
+    if candidate.tasks and task.kind not in candidate.tasks:
+        raise Violation(f"a task that it declares: {', '.join(candidate.tasks)}", task.kind)
     sizes = [f"{name[:-2]} {len(x):,}" for name, x in tensors.items() if name.endswith("_x")]
-    return f"{task.input}/{task.target}, length {task.length}; {', '.join(sizes)}"
+    return f"{task.kind}, length {task.length}; {', '.join(sizes)}"
 
 
 def _disjoint(candidate: DatasetCandidate) -> str:

@@ -10,6 +10,7 @@ from seqbench.errors import DeviceError, UsageError
 from seqbench.plugins import parameters
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import Offer
+from seqbench.suggest import suggestion
 from seqbench.testing.plugin_checks.results import Check, CheckResult, check_results
 from seqbench.types import DataContext, Param
 from seqbench.workers.context import JobContext, Workspace
@@ -57,7 +58,7 @@ def check_payload(
     declared = getattr(spec, "parameters", {})  # a runtime has none
     for name, value in params.items():
         if name not in declared:
-            hint = parameters.nearest(name, declared) or "it has no parameters"
+            hint = suggestion(name, declared) or "it has no parameters"
             raise UsageError(f"{spec.name} has no parameter {name!r}; {hint}")
         if problem := parameters.problem_with(value, declared[name]):
             raise UsageError(f"{spec.name}, {name}: {problem}")
@@ -135,7 +136,8 @@ def _dataset(payload: CheckPayload, workspace: Workspace) -> tuple[Any, tuple[Ch
     downloads = workspace.cache / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     context = DataContext(workspace.data_dir, downloads, lambda text: None)
-    return DatasetCandidate(payload.choice, context, payload.other_seed), DATASET_CHECKS
+    seed, tasks = payload.other_seed, payload.tasks
+    return DatasetCandidate(payload.choice, context, seed, tasks), DATASET_CHECKS
 
 
 def _metric(payload: CheckPayload, workspace: Workspace) -> tuple[Any, tuple[Check, ...]]:

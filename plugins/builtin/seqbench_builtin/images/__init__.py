@@ -23,7 +23,13 @@ PARAMETERS = {
 @seqbench.hookimpl
 def seqbench_datasets() -> list[DatasetSpec]:
     return [
-        DatasetSpec(name, f"seqbench_builtin.images.load:{name}", PARAMETERS, description)
+        DatasetSpec(
+            name,
+            load=f"seqbench_builtin.images.load:{name}",
+            parameters=PARAMETERS,
+            description=description,
+            tasks=["features/label"],
+        )
         for name, description in (
             ("fashion_mnist", "Fashion-MNIST: 70,000 images of clothes, 10 classes"),
             ("mnist", "MNIST: 70,000 handwritten digits, 10 classes"),

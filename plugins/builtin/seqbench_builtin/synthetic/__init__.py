@@ -21,11 +21,13 @@ def seqbench_datasets() -> list[DatasetSpec]:
             load="seqbench_builtin.synthetic.tasks:adding",
             parameters={"length": Param(50, minimum=2, help="steps per sequence"), **SIZES},
             description="Adding problem: the sum of the two marked numbers (regression)",
+            tasks=["features/value"],
         ),
         DatasetSpec(
             "parity",
             load="seqbench_builtin.synthetic.tasks:parity",
             parameters={"length": Param(8, minimum=1, help="steps per sequence"), **SIZES},
             description="Parity: whether a sequence of zeros and ones has an odd number of ones",
+            tasks=["tokens/label"],
         ),
     ]

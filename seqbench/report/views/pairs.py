@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from seqbench.quantities import find
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.table import result_tables
 from seqbench.report.numbers import figure, signed
-from seqbench.report.terminal.style import empty_table
 from seqbench.report.text import clean, label, settings
+from seqbench.report.views.sheet import Sheet, View
 from seqbench.stats.timing import INDIFFERENCE, UNSTABLE_SPREAD
 
 Found = Mapping[str, Any]
@@ -26,35 +22,25 @@ DECIDED = ("better", "worse")
 UNSTABLE = "unstable"
 
 
-def print_pairs(document: Document, console: Console) -> None:
-    """Print the tables, or one line if no pair was compared."""
-    parts = list(pair_tables(document))
-    for part in parts:
-        console.print(part)
-        console.print()
-    if parts:
-        console.print(Text("\n".join(_legend(document)), "dim"))
-    else:
-        console.print(
-            Text("No cases were compared: this needs two cases of the same dataset and device.")
-        )
-
-
-def pair_tables(document: Document) -> Iterator[RenderableType]:
-    """A title and a table for each dataset, device, quantity and setting."""
+def pairs_view(document: Document) -> View:
+    """A table for each dataset, device, quantity and setting."""
+    sheets = []
     for table in result_tables(document):
         cases = {case["id"]: case for case in table.cases}
         kinds: dict[str, list[Found]] = {}
         for found in document.get("comparisons") or ():
             if found["a"] in cases and found["b"] in cases:
                 kinds.setdefault(_title(found, cases[found["a"]]), []).append(found)
-        for title, some in kinds.items():
-            yield Group(Text(title, "bold"), Text(), _table(some, cases))
+        sheets += [_sheet(title, some, cases) for title, some in kinds.items()]
+    none = "No cases were compared: this needs two cases of the same dataset and device."
+    return View("pairs", document["run"], tuple(sheets), tuple(_legend(document) or [none]))
 
 
 def _legend(document: Document) -> list[str]:
     """How to read the tables."""
     found = document.get("comparisons") or ()
+    if not found:
+        return []
     scales = {each["scale"] for each in found}
     lines = [
         "p: Holm-corrected for all pairs of a table; the 95 % intervals are not corrected. A "
@@ -87,27 +73,47 @@ def _title(found: Found, case: Case) -> str:
     return f"{quantity} on {dataset}, {clean(case['device'])}" + (f": {at}" if at else "")
 
 
-def _table(some: Sequence[Found], cases: Mapping[str, Case]) -> Table:
-    result = empty_table()
+def _sheet(title: str, some: Sequence[Found], cases: Mapping[str, Case]) -> Sheet:
     share = find(some[0]["quantity"], cases[some[0]["a"]].get("scores")).share
     scale = "a ÷ b" if some[0]["scale"] == "ratio" else "a - b, points" if share else "a - b"
-    for header in ("a", "b"):
-        result.add_column(Text(header, "bold"), overflow="fold")
-    for header in (scale, "95 %", "p"):
-        result.add_column(Text(header, "bold"), justify="right", no_wrap=True)
-    result.add_column(Text("verdict", "bold"), overflow="fold")
-    for found in some:
-        style = "" if found["verdict"] in DECIDED else "dim"
-        a, b = (cases[found[name]] for name in ("a", "b"))
-        verdict = verdict_words(found)
-        if _is_unstable(found, (a, b)):
-            verdict += f" ({UNSTABLE})"
-        cells = (
-            label(a), label(b), _effect(found, found["effect"], share),
-            _interval(found, share), p_text(found["p"]), verdict,
-        )  # fmt: skip
-        result.add_row(*(Text(cell, style) for cell in cells))
-    return result
+    return Sheet(
+        title=title,
+        headers=("a", "b", scale, "95 %", "p", "verdict"),
+        texts=tuple(_texts(found, cases, share) for found in some),
+        records=tuple(_record(found, cases) for found in some),
+        sides="llrrrl",
+        weak=frozenset(n for n, found in enumerate(some) if found["verdict"] not in DECIDED),
+    )
+
+
+def _texts(found: Found, cases: Mapping[str, Case], share: bool) -> tuple[str, ...]:
+    a, b = (cases[found[name]] for name in ("a", "b"))
+    verdict = verdict_words(found)
+    if _is_unstable(found, (a, b)):
+        verdict += f" ({UNSTABLE})"
+    return (
+        label(a), label(b), _effect(found, found["effect"], share),
+        _interval(found, share), p_text(found["p"]), verdict,
+    )  # fmt: skip
+
+
+def _record(found: Found, cases: Mapping[str, Case]) -> dict[str, Any]:
+    a, b = (cases[found[name]] for name in ("a", "b"))
+    return {
+        "quantity": found["quantity"],
+        "dataset": a["dataset"],
+        "dataset_params": settings(a["dataset_params"]),
+        "device": a["device"],
+        **found["settings"],
+        "a": a["label"],
+        "b": b["label"],
+        "case_a": a["id"],
+        "case_b": b["id"],
+        **{name: found[name] for name in ("scale", "effect", "low", "high", "p", "verdict")},
+        "n": found["n"],
+        "needed": found.get("needed"),
+        "unstable": _is_unstable(found, (a, b)),
+    }
 
 
 def _is_unstable(found: Found, cases: Iterable[Case]) -> bool:

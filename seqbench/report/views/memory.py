@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
-
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.names import case_name
 from seqbench.report.numbers import NOT_AVAILABLE
-from seqbench.report.terminal.style import empty_table
-from seqbench.report.text import clean
+from seqbench.report.text import clean, settings
+from seqbench.report.views.sheet import Sheet, View
 
 MODES = ("inference", "training")
 
@@ -52,6 +48,9 @@ class Row:
     values: Mapping[str, Any]
     missing: Mapping[str, str]
     counted: bool
+    _: KW_ONLY
+    case: Case
+    mode: str
 
     def cell(self, key: str) -> str:
         """The figure in MiB, or ``n/a``."""
@@ -65,31 +64,22 @@ class Row:
         return self.missing.get(key, self.missing.get("", NOT_RECORDED))
 
 
-def print_memory(document: Document, console: Console) -> None:
-    """Print the breakdown for each mode, the system's readings, and the growth with length."""
-    for part in memory_report(document):
-        console.print(part)
-
-
-def memory_report(document: Document) -> Iterator[RenderableType]:
-    """The tables, one after the other; lines below them say why figures are unavailable."""
+def memory_view(document: Document) -> View:
+    """The breakdown for each mode, the system's readings, and the growth with length."""
     rows = {mode: _rows(document, mode) for mode in MODES}
     if not any(row.values for found in rows.values() for row in found):
         reasons = {reason for found in rows.values() for row in found if (reason := row.reason(""))}
-        yield Text(f"No memory figures in this run: {'; '.join(sorted(reasons))}.")
-        return
-    for mode in MODES:
-        title = f"memory in {mode}{_batch(document)}, MiB"
-        yield from _table(title, rows[mode], BREAKDOWN[mode])
-    read = [
-        Row(f"{row.name}, {mode}", row.values, row.missing, row.counted)
-        for mode in MODES
-        for row in rows[mode]
+        none = f"No memory figures in this run: {'; '.join(sorted(reasons))}."
+        return View("memory", document["run"], (), (none,))
+    sheets = [
+        _sheet(f"memory in {mode}{_batch(document)}", rows[mode], BREAKDOWN[mode]) for mode in MODES
     ]
+    read = [replace(row, name=f"{row.name}, {row.mode}") for mode in MODES for row in rows[mode]]
     extra = DEVICE_READINGS if any(row.counted for row in read) else {}
-    yield from _table("as reported by the system, MiB", read, READINGS, extra)
-    yield Text(EXPLANATION + (DEVICE_EXPLANATION if extra else ""), "dim")
-    yield from _growth(document)
+    sheets.append(_sheet("as reported by the system", read, READINGS, extra))
+    grown = _growth(document)
+    notes = [EXPLANATION + (DEVICE_EXPLANATION if extra else ""), *([GROWING] if grown else [])]
+    return View("memory", document["run"], (*sheets, *grown), tuple(notes))
 
 
 EXPLANATION = (
@@ -113,7 +103,8 @@ def _row(case: Case, document: Document, mode: str) -> Row:
     missing = dict(values.get("missing") or {})
     if not values:
         missing[""] = _why(case, mode)
-    return Row(case_name(case, document), values, missing, case["device"] in _counting(document))
+    name, counted = case_name(case, document), case["device"] in _counting(document)
+    return Row(name, values, missing, counted, case=case, mode=mode)
 
 
 def _counting(document: Document) -> set[str]:
@@ -144,20 +135,50 @@ def _batch(document: Document) -> str:
     return f" at batch {', '.join(map(str, sorted(sizes)))}" if sizes else ""
 
 
-def _table(
+def _sheet(
     title: str,
     rows: Sequence[Row],
     columns: Mapping[str, str],
     extra: Mapping[str, str] | None = None,
-) -> Iterator[RenderableType]:
+) -> Sheet:
     """A table, and why figures are missing. ``extra``: columns that only some devices have."""
     extra = extra or {}
     names = {**columns, **extra}
-    cells = {key: numbers.aligned([_cell(row, key, extra) for row in rows]) for key in names}
-    table = _empty_table(names.values())
-    for number, row in enumerate(rows):
-        table.add_row(row.name, *(cells[key][number] for key in names))
-    yield Group(Text(title, "bold"), Text(), table, *_reasons(rows, columns, extra), Text())
+    return Sheet(
+        title=title,
+        headers=("case", *names.values()),
+        texts=tuple((row.name, *(_cell(row, key, extra) for key in names)) for row in rows),
+        records=tuple(_record(row, names, extra) for row in rows),
+        sides="l" + "r" * len(names),
+        unit=", MiB",
+        decimal=True,
+        notes=tuple(_reasons(rows, columns, extra)),
+    )
+
+
+def _record(row: Row, names: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, Any]:
+    """The figures in bytes, and the reasons for missing ones."""
+    case = row.case
+    keys = [key for key in names if row.counted or key not in extra]
+    missing = [f"{key}: {row.reason(key)}" for key in keys if row.values.get(key) is None]
+    memory = case["memory"] or {}
+    return {
+        **_identity(case),
+        "mode": row.mode,
+        "batch_size": memory.get("batch_size"),
+        **{f"{key}_bytes": row.values.get(key) for key in names},
+        "missing": "; ".join(missing),
+    }
+
+
+def _identity(case: Case) -> dict[str, Any]:
+    return {
+        "case": case["id"],
+        "label": case["label"],
+        "dataset": case["dataset"],
+        "dataset_params": settings(case["dataset_params"]),
+        "device": case["device"],
+    }
 
 
 def _cell(row: Row, key: str, extra: Mapping[str, str]) -> str:
@@ -166,7 +187,7 @@ def _cell(row: Row, key: str, extra: Mapping[str, str]) -> str:
 
 def _reasons(
     rows: Sequence[Row], columns: Mapping[str, str], extra: Mapping[str, str]
-) -> list[Text]:
+) -> list[str]:
     """Why figures are missing; those with the same reason share a line."""
     found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for row in rows:
@@ -175,43 +196,50 @@ def _reasons(
                 names, headers = found.setdefault(row.reason(key), ({}, {}))
                 names[row.name], headers[header] = None, None
     return [
-        Text(f"{NOT_AVAILABLE}: {', '.join(names)}: {', '.join(headers)}: {reason}")
+        f"{NOT_AVAILABLE}: {', '.join(names)}: {', '.join(headers)}: {reason}"
         for reason, (names, headers) in found.items()
     ]
-
-
-def _empty_table(headers: Iterable[str]) -> Table:
-    table = empty_table()
-    table.add_column(Text("case", "bold"), overflow="fold", vertical="top")
-    for header in headers:
-        table.add_column(Text(header, "bold"), justify="right", overflow="fold")
-    return table
 
 
 GROWTH = {"macs": "MACs", "memory_inference": "inference", "memory_training": "training"}
 
 
-def _growth(document: Document) -> Iterator[RenderableType]:
+GROWING = (
+    "exponent: 1 is linear in the length, 2 is quadratic; n/a if memory differs by more than a "
+    "quarter between passes, or if a figure is missing."
+)
+
+
+def _growth(document: Document) -> list[Sheet]:
     """For cases measured at several lengths: the figures at each length, and the exponents."""
     cases = [case for case in document["cases"] if len(case.get("lengths", ())) > 1]
     if not cases:
-        return
-    table = _empty_table(["steps", *GROWTH.values()])
+        return []
+    texts: list[tuple[str, ...]] = []
+    records: list[dict[str, Any]] = []
     for case in cases:
         for number, entry in enumerate(case["lengths"]):
             name = case_name(case, document) if number == 0 else ""
-            table.add_row(name, f"{entry['length']:,}", *_growth_cells(entry))
-        powers = [case["exponents"].get(key) for key in GROWTH]
-        table.add_row(
-            "", "exponent", *("n/a" if p is None else f"{p:.2f}" for p in powers), style="bold"
+            texts.append((name, f"{entry['length']:,}", *_growth_cells(entry)))
+            records.append({**_identity(case), "length": entry["length"], **_growth_figures(entry)})
+        powers = {key: case["exponents"].get(key) for key in GROWTH}
+        shown = ["n/a" if p is None else f"{p:.2f}" for p in powers.values()]
+        texts.append(("", "exponent", *shown))
+        powers = {f"{key}_exponent": power for key, power in powers.items()}
+        records.append({**_identity(case), **powers})
+    title, unit = "growth with length", ": MACs; working memory (peak - before), MiB"
+    headers = ("case", "steps", *GROWTH.values())
+    return [
+        Sheet(
+            title=title, headers=headers, texts=tuple(texts), records=tuple(records),
+            sides="lrrrr", unit=unit,
         )
-    title = "growth with length: MACs; working memory (peak - before), MiB"
-    yield Group(Text(), Text(title, "bold"), Text(), table)
-    yield Text(
-        "exponent: 1 is linear in the length, 2 is quadratic; n/a if memory differs by more than a "
-        "quarter between passes, or if a figure is missing.",
-        "dim",
-    )
+    ]  # fmt: skip
+
+
+def _growth_figures(entry: Mapping[str, Any]) -> dict[str, Any]:
+    working = {name: entry[name] for name in (f"{mode}_working_bytes" for mode in MODES)}
+    return {"macs": entry["macs"], **working}
 
 
 def _growth_cells(entry: Mapping[str, Any]) -> Iterator[str]:

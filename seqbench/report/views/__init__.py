@@ -1,0 +1,1 @@
+"""Views of a run besides its result tables: pairs, memory, confusion matrices; as data."""
