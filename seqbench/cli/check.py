@@ -33,7 +33,7 @@ STYLES = {
 }  # fmt: skip
 
 
-@click.command("check")
+@click.command("check", short_help="Check a model, dataset, metric, report or runtime.")
 @click.argument("name", shell_complete=complete.offer)
 @click.option(
     "--param",
@@ -60,7 +60,6 @@ def check(
     Exit code: 0 all checks passed, 1 a check failed.
     """
     from seqbench.plugins.discovery import load_plugins
-    from seqbench.report.text import counted
     from seqbench.testing.plugin_checks.job import check_payload
 
     device = device_here(device)
@@ -76,12 +75,27 @@ def check(
         terminal.print(_failure(one))
     if problem:
         terminal.print(_plain(f"\n{problem}", "bold red"))
-    warned = sum(one.result == "warning" for one in found)
-    total = warned + sum(one.result in ("ok", "failed") for one in found)
-    more = f", {counted(warned, 'warning')}" if warned else ""
-    click.echo(f"\n{total - len(failed)} of {total} required checks passed{more}")
+    click.echo(f"\n{_counts(found)}")
     if failed or problem:
         sys.exit(1)
+
+
+def _counts(found: Sequence[CheckResult]) -> str:
+    """``1 failed, 15 passed, 1 skipped; optional: 1 of 2 passed``."""
+    from seqbench.report.text import counted
+
+    required = [one.result for one in found if not one.optional]
+    optional = [one.result for one in found if one.optional]
+    numbers = {
+        "failed": required.count("failed"),
+        "passed": required.count("ok") + required.count("warning"),
+        "skipped": required.count("skipped"),
+    }
+    parts = [f"{number} {what}" for what, number in numbers.items() if number or what == "passed"]
+    if warnings := required.count("warning"):
+        parts.append(counted(warnings, "warning"))
+    more = f"; optional: {optional.count('ok')} of {len(optional)} passed" if optional else ""
+    return ", ".join(parts) + more
 
 
 def _parameters(given: Sequence[str]) -> dict[str, Any]:

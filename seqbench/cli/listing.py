@@ -40,7 +40,7 @@ def reports() -> None:
     _print_kind("report")
 
 
-@click.command()
+@click.command(short_help="List the runtimes: ways to run a trained model.")
 def runtimes() -> None:
     """List the runtimes that `measure.latency.runtimes` of a suite can name."""
     _print_kind("runtime")
@@ -69,7 +69,7 @@ def devices(check: bool) -> None:
         click.echo(f"{name:<8} {description}{mark}")
 
 
-@click.command("plugins")
+@click.command("plugins", short_help="List the installed plugin packages.")
 def plugins() -> None:
     """List the installed plugin packages; for a broken one, the reason."""
     from rich.table import Table

@@ -21,7 +21,7 @@ OUT = click.option(
 )
 
 
-@click.group()
+@click.group(short_help="Create a starter plugin package or a starter suite.")
 def new() -> None:
     """Create a starter plugin package (code, tests, suite, CI) or a starter suite."""
 

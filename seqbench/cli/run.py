@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LATEST = ""
 
 
-@click.command()
+@click.command(short_help="Run SUITE: train, measure, show the tables.")
 @suite_argument(required=False)
 @selection_options
 @OUT

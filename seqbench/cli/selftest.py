@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seqbench.testing.selftest.verifications import Verification
 
 
-@click.command()
+@click.command(short_help="Verify on known models that seqbench measures correctly.")
 @click.option("--quick", is_flag=True, help="Faster (under a minute): skips the 2 % case.")
 @click.option("--device", default="cpu", show_default=True, help="Device that the models run on.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")

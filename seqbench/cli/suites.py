@@ -27,7 +27,7 @@ def validate(suite: Path, **chosen: Any) -> None:
         click.echo(line)
 
 
-@click.command()
+@click.command(short_help="List the suites that ship with seqbench.")
 def suites() -> None:
     """List the suites that ship with seqbench: what each shows and what it needs."""
     from rich.table import Table

@@ -410,8 +410,8 @@ MODEL_CHECKS = (
 
 #: Reported, but not required.
 OPTIONAL_CHECKS = (
-    Check("compiles", "torch.compile compiles it without graph breaks", _compiles),
-    Check("exports", "torch.export exports it", _exports),
+    Check("compiles", "torch.compile compiles it without graph breaks", _compiles, optional=True),
+    Check("exports", "torch.export exports it", _exports, optional=True),
 )
 
 

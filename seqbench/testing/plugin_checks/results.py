@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from seqbench.errors import reason_of
@@ -22,6 +22,7 @@ class CheckResult:
         expected, got, example: if it failed, what was expected, what it got, and the smallest input
             found that fails.
         note: a remark, or the reason for ``warning``, ``skipped`` or ``no``.
+        optional: whether the plugin need not pass it.
     """
 
     check: str
@@ -31,6 +32,7 @@ class CheckResult:
     got: str = ""
     example: str = ""
     note: str = ""
+    optional: bool = False
 
 
 class Violation(Exception):
@@ -63,6 +65,7 @@ class Check:
         needed: whether all later checks are skipped if this one fails.
         after: names of checks that this one presupposes: it is skipped if one of them failed, so
             that one cause gives one failure.
+        optional: whether a plugin need not pass it.
     """
 
     name: str
@@ -70,9 +73,13 @@ class Check:
     function: Callable[[Any], str | None]
     needed: bool = False
     after: tuple[str, ...] = ()
+    optional: bool = False
 
     def __call__(self, subject: Any) -> CheckResult:
         """Run the check; any error of the plugin's own code is a failure, too."""
+        return replace(self._result(subject), optional=self.optional)
+
+    def _result(self, subject: Any) -> CheckResult:
         try:
             note = self.function(subject) or ""
         except Violation as error:
@@ -120,7 +127,9 @@ def check_results(
     failed = FailedChecks()
     for check in checks:
         if reason := failed.reason_to_skip(check):
-            yield CheckResult(check.name, check.asks, "skipped", note=reason)
+            yield CheckResult(
+                check.name, check.asks, "skipped", note=reason, optional=check.optional
+            )
             continue
         notify(check.name)
         result = check(subject)
