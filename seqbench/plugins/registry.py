@@ -194,7 +194,7 @@ class Registry:
                 return f" (plugin {plugin.origin} is broken: {plugin.error})"
         if found := zoo.package_with(kind, short):
             return self._in_zoo(found)
-        near = nearest(short, [*table, *zoo.names(kind)])
+        near = nearest(short, table) or nearest(short, zoo.names(kind), cutoff=0.75)
         if near:
             return f"; {did_you_mean(near)}"
         broken = [str(plugin.origin) for plugin in self.plugins if plugin.error]
