@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import install_encoder, lay, runner_environment
+from conftest import ROOT, install_encoder, lay, runner_environment
 
 from seqbench.devices.allocator import GLIBC, allocator, why_unmeasurable
 from seqbench.machine.environment import git_state
+from seqbench.summary.run import Run
 from seqbench.workers.variables import ignored_variables, recorded_variables, worker_variables
 
 SUITE = """
@@ -162,6 +163,19 @@ def test_the_path_of_a_worker_is_that_of_its_runner(tmp_path: Path) -> None:
     seen, own = done.stdout.splitlines()
     path = [str(tmp_path / entry) if entry in ("", "relative") else entry for entry in eval(own)]
     assert json.loads(seen)["path"] == path
+
+
+def test_the_results_of_a_run_do_not_depend_on_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "results" / "reference" / "fashion", tmp_path / "results" / "one")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run = Run.open("results/one")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run.path == tmp_path / "results" / "one"
+    assert len(run.records) == len(run.document["trials"]) == 12
+    assert len(run.cases) == 4
 
 
 # ---------------------------------------------------------------------------------- allocators

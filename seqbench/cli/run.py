@@ -84,7 +84,10 @@ def run(
     result = _run(request, as_json, out=out, data_dir=data_dir, jobs=jobs)
     print_document(result.document, as_json=as_json)
     if not result.ok:
-        click.echo(f"retry failures with: {_command(result.path, '--retry-failed')}", err=True)
+        click.echo(
+            f"retry failures with: {_command(Path(result.document['run']), '--retry-failed')}",
+            err=True,
+        )
         sys.exit(1)
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Run:
     """A run and its results.
 
-    ``path`` is its folder; ``records`` its trials; ``cases`` the measurements of each case;
-    ``document`` everything as one JSON document (docs/results.md).
+    ``path`` is the absolute path of its folder; ``records`` its trials; ``cases`` the measurements
+    of each case; ``document`` everything as one JSON document (docs/results.md).
     """
 
     path: Path
@@ -43,7 +43,7 @@ class Run:
             cases=folder.cases(),
             comparisons=folder.comparisons(),
         )
-        return cls(folder.path, found)
+        return cls(folder.path.absolute(), found)  # the working folder may change
 
     @property
     def records(self) -> list[TrialRecord]:
