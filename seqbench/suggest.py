@@ -6,7 +6,6 @@ Every "did you mean" of seqbench is made here. A message reads
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 #: Maximum number of names in a message.
@@ -19,6 +18,8 @@ def nearest(name: object, known: Iterable[str], cutoff: float = 0.6) -> str:
     Args:
         cutoff: how similar it must be, from 0 to 1; short names need more than the default.
     """
+    import difflib  # only messages need it
+
     names, text = list(dict.fromkeys(known)), str(name)
     same = [other for other in names if other.casefold() == text.casefold()]
     lower = {other.casefold(): other for other in reversed(names)}

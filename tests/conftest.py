@@ -15,6 +15,9 @@ import pytest
 
 from seqbench.plugins.discovery import load_plugins
 
+# Before torch is imported: on small inputs, several threads mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 pytest_plugins = ["small_runs"]
 
 ROOT = Path(__file__).parent.parent

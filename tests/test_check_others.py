@@ -142,6 +142,7 @@ TWINS = """
     """
 
 
+@pytest.mark.slow
 def test_the_command_checks_every_kind_and_names_it(
     site: Path, seqbench_cli: Callable[..., Any]
 ) -> None:

@@ -399,6 +399,7 @@ def any_file(folder: Path, pattern: str) -> bool:
     return any(folder.glob(pattern))
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_deleted_during_a_run_is_prepared_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -418,6 +419,6 @@ def test_a_cache_that_is_deleted_during_a_run_is_prepared_again(
     assert [trial["status"] for trial in document["trials"]] == ["ok"] * 6
     assert document["cases"][0]["reason"] == ""
     assert document["cases"][0]["latency"]
-    again = f"{cache}: the prepared data of parity disappeared during the run; preparing it again"
+    again = f"{cache}: the prepared data of parity are missing or damaged; preparing them again"
     assert stderr.count(again) == 2
     assert "no such file" not in stderr

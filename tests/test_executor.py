@@ -66,7 +66,8 @@ def test_a_fork_without_a_runner_prints_nothing(tmp_path: Path) -> None:
         from seqbench.workers.variables import worker_variables
 
         process._context()
-        process._SERVER.start(worker_variables())
+        with process._SERVER.lock:
+            process._SERVER.start(worker_variables())
         status, to_child = forkserver.connect_to_new_process([])
         os.close(to_child)
         forkserver.read_signed(status)  # process id

@@ -81,6 +81,7 @@ def test_an_executor_is_one_class_and_one_line(
     monkeypatch.setattr(
         registry, "EXECUTORS", {**registry.EXECUTORS, "elsewhere": f"{__name__}:Elsewhere"}
     )
+    monkeypatch.setenv("SEQBENCH_CACHE", str(tmp_path / "cache"))  # nothing is prepared yet
     request = Request(read_suite(write_suite(SUITE)), Selection())
     executor = make_executor("elsewhere", cores=1)
     remote = start_run(request, out=tmp_path / "remote", executor=executor)

@@ -172,6 +172,7 @@ def test_extra_state_that_is_no_tensor_is_refused_before_training(run: Mapping[s
     assert "epoch" not in "".join(trial["lines"])
 
 
+@pytest.mark.slow
 def test_a_run_without_recorded_answers_can_be_resumed(
     run: Mapping[str, Any], folder: Path
 ) -> None:
@@ -211,7 +212,7 @@ def test_other_test_data_are_not_blamed_on_the_model() -> None:
     model = Flat()
     recorded = record_answers(model, splits(), CPU)
     check_answers(model, splits(), CPU, recorded, choice=CHOICE)
-    with pytest.raises(PluginError, match="its dataset was prepared again and gave other data"):
+    with pytest.raises(PluginError, match="prepared again and now has other test data"):
         check_answers(model, splits(seed=8), CPU, recorded, choice=CHOICE)
 
 

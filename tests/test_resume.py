@@ -353,6 +353,7 @@ def test_a_run_with_torn_files_can_be_resumed(
     assert begun(finished) == begun(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_results_folder_that_disappears_during_timing_is_not_blamed_on_a_model(
     timed: Path, tmp_path: Path
 ) -> None:
@@ -371,6 +372,7 @@ def test_a_results_folder_that_disappears_during_timing_is_not_blamed_on_a_model
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_protocol_is_retrained_and_this_is_reported(
     finished: Path, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from conftest import install, processes_of, runner_environment
 from small_runs import (
     FLAKY,
     FLAKY_SPEC,
+    SUITE,
     TIMED_SUITE,
     begun,
     finish,
@@ -29,9 +30,14 @@ from small_runs import (
 from seqbench import Run
 from seqbench.errors import UsageError
 from seqbench.machine.other_runs import timing
+from seqbench.plan.expand import make_plan
+from seqbench.plugins.discovery import load_plugins
+from seqbench.runner.resume.can_resume import check_resumable
 from seqbench.runner.resume.suite import suite_of
 from seqbench.store.run_folder import RunFolder
+from seqbench.suite.selection import Selection
 from seqbench.suite.shipped import find_suite
+from seqbench.suite.validate import parse_suite
 from seqbench.training.data import cache_dir
 
 
@@ -146,13 +152,19 @@ def test_a_resume_requires_the_same_suite_models_and_machine(
     )
     assert before == {path: path.read_bytes() for path in finished.glob("*.json")}
     environment = json.loads((finished / "environment.json").read_text())
+    folder, plan = (
+        RunFolder(finished),
+        make_plan(parse_suite(textwrap.dedent(SUITE), registry=load_plugins()), load_plugins()),
+    )
     for changed, words in (
         ({"cpu": "Other 9000"}, "was run with cpu Other 9000, now with "),
         ({"devices": {"cpu": "Other GPU"}}, "was run with Other GPU as cpu, now with "),
         ({"variables": {"MKL_CBWR": "AVX2"}}, "was run with MKL_CBWR AVX2, now with unset: "),
     ):
         (finished / "environment.json").write_text(json.dumps({**environment, **changed}))
-        assert words in refused()
+        with pytest.raises(UsageError, match=words):
+            check_resumable(folder, plan.on({"cpu": ""}), Selection(), environment)
+    assert "was run with MKL_CBWR AVX2, now with unset: " in refused()
 
 
 @pytest.mark.usefixtures("finished")
@@ -258,6 +270,7 @@ def test_no_resume_command_is_shown_for_a_running_run(
     assert "--resume" not in shown
 
 
+@pytest.mark.slow
 def test_the_log_records_the_course_of_a_run(
     slow_run: subprocess.Popen[str], tmp_path: Path
 ) -> None:

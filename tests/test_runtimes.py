@@ -208,10 +208,7 @@ def test_runtimes_are_listed_and_in_the_schema(
     schema = json_schema(load_plugins())
     asked = schema["$defs"]["Latency"]["properties"]["runtimes"]["anyOf"][0]["enum"]
     assert {"eager", "compile", "exported", "acme:exported"} <= set(asked)
-    assert (
-        "'exported' is a runtime: only models and datasets"
-        in seqbench_cli("check", "exported").stderr
-    )
+    assert seqbench_cli("check", "exported").returncode == 0
 
 
 def test_what_a_runtime_declares_and_returns_is_checked() -> None:

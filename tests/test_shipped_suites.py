@@ -71,6 +71,7 @@ def test_an_unknown_name_is_refused_in_one_line(
         seqbench.run("")
 
 
+@pytest.mark.slow
 def test_a_run_of_a_shipped_suite_is_resumed_by_its_name(
     seqbench_cli: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -197,6 +197,7 @@ def test_a_contest_ends_early_when_it_is_precise_enough(
     assert told == (processes == 6)
 
 
+@pytest.mark.slow
 def test_every_setting_is_timed(
     write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
 ) -> None:
@@ -216,6 +217,7 @@ def test_every_setting_is_timed(
     assert lstm["step"] == []  # bidirectional
 
 
+@pytest.mark.slow
 def test_a_length_that_is_not_the_datasets_own_is_labeled(
     write_suite: Callable[..., Path], seqbench_cli: Callable[..., Any]
 ) -> None:

@@ -72,6 +72,11 @@ def _memory_limit() -> str | None:
     return None if found is None else str(found.memory_bytes or "max")
 
 
+#: Runs no hook, no monitor and nothing of submodules, and does not write to the index.
+GIT = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
+       "-c", "diff.ignoreSubmodules=all")  # fmt: skip
+
+
 def git_state() -> str | None:
     """The commit of the working folder, with ``+`` if it has changes, and ``?`` if that is unknown.
 
@@ -91,7 +96,7 @@ def _git(*arguments: str) -> str | None:
     """What git prints, without white space at the ends; None if there is no git."""
     try:
         done = subprocess.run(
-            ["git", "-c", "core.fsmonitor=false", *arguments],
+            [*GIT, *arguments],
             capture_output=True,
             encoding="utf-8",
             errors="replace",

@@ -34,10 +34,10 @@ def measure_memory(payload: MemoryPayload, context: JobContext) -> dict[str, Any
         :func:`memory_figures`; an unavailable one has a ``reason``.
     """
     device_for(payload.subject.device).settle_allocator()
-    # Training changes the weights. Before inference, an earlier peak would hide that of a pass on
-    # systems that only report the highest peak so far.
+    # Checked after inference: an earlier peak would hide that of a pass on systems that only report
+    # the highest peak so far. Training changes the weights, which are those of inference.
     trains = payload.mode == "training"
-    subject = Subject(payload.subject, context.workspace, check=trains)
+    subject = Subject(payload.subject, context.workspace, check=False)
     prepare_for = _training if trains else _inference
     prepare = prepare_for(subject, payload)
     own = subject.splits.task.length

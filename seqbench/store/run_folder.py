@@ -40,9 +40,8 @@ FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs", "repo
 UNFINISHED = ".unfinished.json.gz"
 
 #: Partial files that a killed runner may leave behind. safetensors uses its own temporary file,
-#: ``.tmp…``; compilers cache in folders while cases are timed.
-LEFTOVERS = (f".*{PARTIAL}", *(f"{name}/*{PARTIAL}" for name in FOLDERS), "weights/.tmp*",
-             "samples/.compiled-*")  # fmt: skip
+#: ``.tmp…``.
+LEFTOVERS = (f".*{PARTIAL}", *(f"{name}/*{PARTIAL}" for name in FOLDERS), "weights/.tmp*")
 
 
 class RunFolder:
@@ -150,7 +149,7 @@ class RunFolder:
     def _clear_leftovers(self) -> None:
         for path in (path for pattern in LEFTOVERS for path in self.path.glob(pattern)):
             try:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                path.unlink()
             except OSError as error:
                 raise StoreError(f"cannot remove {path}: {error.strerror}") from error
 

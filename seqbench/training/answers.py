@@ -84,8 +84,8 @@ def check_answers(
     who = f"{choice.name!r} of {choice.distribution} {choice.version}"
     if _fingerprint(inputs) != recorded["inputs"]:
         raise PluginError(
-            f"the test split is not the one that {who} was tested on: its dataset was prepared "
-            "again and gave other data; make it deterministic, and start a new run"
+            f"the dataset was prepared again and now has other test data than {who} was tested on: "
+            "make its plugin deterministic, and start a new run"
         )
     expected = torch.tensor(recorded["values"], dtype=torch.float64)
     found = _answers(model, inputs, device)

@@ -61,8 +61,8 @@ class DecidingFigure:
 class MeanLoss:
     """The mean of the training loss over all sequences (or steps); a :class:`Meter`.
 
-    In double precision, which does not overflow, on the CPU, since not every device supports it,
-    and in small parts, since all answers to a batch may take much memory.
+    In small parts, since all answers to a batch may take much memory. Parts are added in double
+    precision.
     """
 
     def __init__(self, task: Task):
@@ -76,9 +76,6 @@ class MeanLoss:
         rows = max(1, LOSS_PART // answers.shape[-1])
         pairs = zip(torch.split(answers, rows), torch.split(targets, rows), strict=True)
         for part, wanted in pairs:
-            part, wanted = part.cpu().double(), wanted.cpu()
-            if wanted.is_floating_point():
-                wanted = wanted.double()
             self._total += loss_of(part, wanted, self._task).item() * len(wanted)
         self._count += len(targets)
 

@@ -20,6 +20,9 @@ from seqbench.plugins.choice import Choice
 #: Maximum number of names in a message.
 MOST_NAMED = 4
 
+#: How deeply nested containers are searched for tensors.
+MOST_NESTED = 4
+
 
 def check_savable(model: nn.Module, choice: Choice) -> None:
     """Check, before training, that the weights file can hold the model's whole state dict.
@@ -167,13 +170,15 @@ def state_outside(model: nn.Module) -> dict[str, str]:
     return {name: _digest(parts) for name, parts in found.items()}
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    """The tensors, arrays and modules in nested lists, tuples and dictionaries."""
+def _parts(value: Any, depth: int = 0) -> Iterator[Any]:
+    """The tensors, arrays and modules in nested lists, tuples and dictionaries, which may contain
+    themselves.
+    """
     if isinstance(value, Mapping):
         value = list(value.values())
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)) and depth < MOST_NESTED:
         for one in value:
-            yield from _parts(one)
+            yield from _parts(one, depth + 1)
     elif isinstance(value, (Tensor, nn.Module)) or type(value).__name__ == "ndarray":
         yield value
 

@@ -47,10 +47,15 @@ class Workspace:
 
 @dataclass(frozen=True)
 class JobContext:
-    """What a job function receives besides its payload."""
+    """What a job function receives besides its payload.
+
+    Args:
+        shared: a temporary folder that all workers of a runner share; removed with the runner.
+    """
 
     workspace: Workspace
     channel: Channel
+    shared: Path | None = None
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a message to the runner (see :mod:`seqbench.workers.messages`)."""

@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from seqbench.devices.registry import use_full_precision
@@ -55,7 +56,9 @@ def _call(assignment: Assignment, channel: Channel) -> dict[str, Any]:
         use_full_precision()
         function = import_object(assignment.function)
         payload = payload_from_json(function, assignment.payload)
-        result = function(payload, JobContext(assignment.workspace, channel))
+        result = function(
+            payload, JobContext(assignment.workspace, channel, Path(assignment.folder).parent)
+        )
         return {"status": "ok", "reason": "", "result": result}
     except Diverged as error:
         result = {"diverged_step": error.step, "diverged_value": error.value}

@@ -16,10 +16,8 @@ import threading
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
@@ -30,9 +28,10 @@ from seqbench.workers.channel import CORRUPTED, Channel
 from seqbench.workers.logs import Capture
 from seqbench.workers.main import worker_main
 from seqbench.workers.messages import Assignment, is_valid_message
+from seqbench.workers.server import ForkServer
 from seqbench.workers.streams import open_closed_streams
 from seqbench.workers.temporary import temporary_folder, use_for_multiprocessing
-from seqbench.workers.variables import import_variables, worker_variables
+from seqbench.workers.variables import worker_variables
 
 #: torch imports ``torch._dynamo`` itself when the first optimizer is created.
 PRELOAD = [
@@ -65,7 +64,6 @@ class WorkerProcess:
     def __init__(self, assignment: Assignment, log: Path):
         context = _context()
         open_closed_streams()
-        variables = {**worker_variables(), orphans.RUNNER: orphans.mark()}
         try:
             folder = _WORKERS_FOLDER.path()
             self.folder = TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
@@ -74,15 +72,17 @@ class WorkerProcess:
         except (OSError, RuntimeError) as error:  # no more threads, too
             raise WorkerError(f"cannot start a worker process: {error}") from error
         self.channel, theirs = Channel(pipe[0]), pipe[1]
-        assignment = replace(
-            assignment, folder=self.folder.name, variables=variables, cores=_cores()
-        )
-        arguments = (theirs, self.capture.writer, assignment.to_json())
-        process = context.Process(target=worker_main, args=arguments)
-        with _no_main_module():
+        with _SERVER.lock, _no_main_module():
+            variables = {**worker_variables(), orphans.RUNNER: orphans.mark()}
+            assignment = replace(
+                assignment, folder=self.folder.name, variables=variables, cores=_cores()
+            )
+            arguments = (theirs, self.capture.writer, assignment.to_json())
+            process = context.Process(target=worker_main, args=arguments)
             try:
                 _SERVER.start(variables)
                 process.start()
+                _SERVER.workers += 1
             except (EOFError, OSError) as error:
                 self.capture.close()
                 self.folder.cleanup()
@@ -93,7 +93,6 @@ class WorkerProcess:
         theirs.close()
         self.capture.writer.close()
         self.process: BaseProcess = process
-        _SERVER.workers += 1
         self.closed = False
         #: Its exit code, if it ended by itself.
         self.ended_as: int | None = None
@@ -148,7 +147,6 @@ class WorkerProcess:
 
     def _close(self) -> None:
         self.closed = True
-        _SERVER.workers -= 1
         self.process.join(END_SECONDS)
         self.ended_as = self.process.exitcode
         self._signal_group(signal.SIGKILL)  # processes it left running, or itself
@@ -157,6 +155,8 @@ class WorkerProcess:
         self.channel.close()
         self.capture.close()
         self.folder.cleanup()
+        with _SERVER.lock:
+            _SERVER.workers -= 1
 
     def last_lines(self) -> list[str]:
         """The last lines that the worker printed."""
@@ -203,12 +203,12 @@ class _WorkersFolder:
 
     def path(self) -> str:
         """The folder, created at the first call. Raises OSError."""
-        with self._lock:
+        with _SERVER.lock, self._lock:
             if self._made is None:
                 _require_working_folder()
                 place = temporary_folder()
                 theirs = use_for_multiprocessing(place)
-                _start_tracker()  # first: it must not count as a worker's process
+                _SERVER.start_tracker()  # first: it must not count as a worker's process
                 folder = mkdtemp(prefix="seqbench-", dir=place)
                 # Also remove multiprocessing's own, which stays if this process is killed; a fork
                 # shares that of its parent.
@@ -271,81 +271,11 @@ def interrupts_wait() -> Iterator[None]:
                 handler(number, frame)
 
 
-class _Server:
-    """The fork server. It has loaded torch, which reads some environment variables only then, so it
-    is replaced when a variable has changed, unless there are workers, which would end with it.
-    """
-
-    def __init__(self) -> None:
-        self.workers = 0
-        self._variables: Mapping[str, str] | None = None
-        os.register_at_fork(after_in_child=self._forget)
-
-    def start(self, variables: Mapping[str, str]) -> None:
-        """Start it if it is not running. It ignores Ctrl-C even while it loads torch: interrupted
-        there, it would print a traceback.
-        """
-        _start_tracker()  # first: starting it unblocks Ctrl-C
-        if self._variables not in (None, variables) and not self.workers:
-            forkserver._forkserver._stop()  # type: ignore[attr-defined]
-        self._variables = variables
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the server inherits it
-        try:
-            with _started_with(variables):
-                forkserver.ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def _forget(self) -> None:
-        """In a fork: leave the server to the parent. Only a parent can wait for its processes."""
-        self.workers, self._variables = 0, None
-        server: Any = getattr(forkserver, "_forkserver")  # noqa: B009 - typeshed hides it
-        if server._forkserver_pid is not None:
-            os.close(server._forkserver_alive_fd)
-            server._forkserver_pid = server._forkserver_alive_fd = None
-            server._forkserver_address = None
-
-
-_SERVER = _Server()
-
-
-def _start_tracker() -> None:
-    """Start multiprocessing's resource tracker if it is not running.
-
-    When all workers have ended, it removes the semaphores of those that were killed, such as timing
-    workers. It would print a warning about that to the user's terminal.
-    """
-    with _started_with({**os.environ, "PYTHONWARNINGS": "ignore"}):
-        resource_tracker.ensure_running()
+_SERVER = ForkServer()
 
 
 def _cores() -> tuple[int, ...]:
     return tuple(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else ()
-
-
-@contextlib.contextmanager
-def _started_with(variables: Mapping[str, str]) -> Iterator[None]:
-    """Give the Python processes that multiprocessing starts in this block their variables, and
-    import nothing from the working folder in them.
-    """
-    before = dict(os.environ)
-    directory = None if sys.version_info >= (3, 11) else Path.cwd()
-    _replace_environment({**variables, **import_variables()})
-    try:
-        if directory is not None:  # PYTHONSAFEPATH is unknown: the folder must have no modules
-            os.chdir(get_temp_dir())
-        yield
-    finally:
-        if directory is not None:
-            os.chdir(directory)
-        _replace_environment(before)
-
-
-def _replace_environment(variables: Mapping[str, str]) -> None:
-    """Change only what differs: another thread may read ``os.environ`` meanwhile."""
-    for name in os.environ.keys() - variables.keys():
-        del os.environ[name]
-    os.environ.update({n: v for n, v in variables.items() if os.environ.get(n) != v})
 
 
 @contextlib.contextmanager

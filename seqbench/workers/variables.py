@@ -38,8 +38,14 @@ RECORDED = (
 )  # fmt: skip
 
 #: Of these, the ones that only name folders or say what is logged.
-UNRECORDED = ("TORCH_HOME", "TORCH_LOGS", "TORCH_TRACE", "TORCHINDUCTOR_CACHE_DIR", "CUDA_HOME",
-              "CUDA_PATH", "CUDA_CACHE_PATH", "CUDA_VERSION")  # fmt: skip
+UNRECORDED = (
+    "CUDA_CACHE_PATH", "CUDA_HOME", "CUDA_PATH", "CUDA_VERSION", "TORCHELASTIC_",
+    "TORCHINDUCTOR_CACHE_DIR", "TORCH_CPP_LOG_LEVEL", "TORCH_EXTENSIONS_DIR", "TORCH_HOME",
+    "TORCH_LOGS", "TORCH_SHOW_CPP_STACKTRACES", "TORCH_TRACE",
+)  # fmt: skip
+
+#: They choose devices, whose names are compared: schedulers set them differently for each job.
+DEVICES = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES")
 
 
 def worker_variables() -> dict[str, str]:
@@ -70,5 +76,6 @@ def import_variables() -> dict[str, str]:
     else: not from the working folder, which ``python -c`` would search first.
     """
     path = [ORIGINAL_DIR if entry == "" else entry for entry in sys.path]
-    absolute = [str(Path(entry).absolute()) for entry in path]
+    # An entry with a colon has no place in PYTHONPATH; workers get it later, with the whole path.
+    absolute = [str(Path(entry).absolute()) for entry in path if os.pathsep not in entry]
     return {"PYTHONPATH": os.pathsep.join(absolute), "PYTHONSAFEPATH": "1"}

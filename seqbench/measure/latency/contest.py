@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,9 +27,6 @@ from seqbench.records import Comparison, Measurement
 from seqbench.workers.channel import CORRUPTED
 from seqbench.workers.conversation import Conversation
 from seqbench.workers.process import interrupts_wait
-
-#: The start of the name of the folder in which compilers cache, relative to the run's folder.
-COMPILED = "samples/.compiled-"
 
 Notify = Callable[[Mapping[str, Any]], None]
 
@@ -143,7 +139,6 @@ def run_contest(
     finally:
         for entrant in entrants:
             entrant.end()
-        shutil.rmtree(contest.folder / f"{COMPILED}{met}", ignore_errors=True)
     measurements = {e.case.id: _measurements(e, met) for e in entrants}
     timed = {e.case.id: e.samples for e in entrants if e.failure is None}
     rivals = {e.case.id: e.case.subjects[0].data for e in entrants}
@@ -173,7 +168,7 @@ class _Entrant:
     def enter(self, number: int, place: float | None) -> None:
         """Start the next process and load the case in it."""
         subject = self.case.subjects[number % len(self.case.subjects)]
-        compiled = f"{COMPILED}{self.met}/{self.case.id}"
+        compiled = f"compiled-{self.met}/{self.case.id}"
         payload = TimingPayload(subject, self.contest.settings, place, compiled)
         try:
             loaded = self._load(payload)

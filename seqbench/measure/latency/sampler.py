@@ -7,9 +7,11 @@ import gc
 import math
 import os
 import random
+import re
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -34,9 +36,6 @@ from seqbench.measure.subject import Subject
 from seqbench.training.job import start_training_process
 from seqbench.workers.context import JobContext
 
-#: The cores that this process may use; empty if the system has no CPU affinity.
-ANYWHERE = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-
 
 def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, Any]:
     """Load the case, then answer requests until ``stop``.
@@ -55,15 +54,15 @@ def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, An
     settings = payload.settings
     if settings.training_step:
         start_training_process(device_for(payload.subject.device))
-    if payload.compiled:
-        _cache_compiled(context.workspace.run / payload.compiled)
     subject = Subject(payload.subject, context.workspace, check=False)
     gc.collect()
     gc.freeze()
     gc.disable()
     cells = cells_of(subject, settings, payload.subject.train)
-    core = _core(payload.place)
-    timers = [_Timer(subject, cell, core) for cell in cells]
+    # Read now: the fork server, in which this module was imported, may have had other ones.
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    places = _Places(cores, _core(payload.place, cores), _compiled(payload, context))
+    timers = [_Timer(subject, cell, number, places) for number, cell in enumerate(cells)]
     cold: dict[str, float] = {}
     if not settings.training_step:
         cold = {**subject.cold, **_first_call(subject, min(settings.batch_sizes))}
@@ -81,19 +80,38 @@ def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, An
     return {}
 
 
-def _cache_compiled(folder: Path) -> None:
-    """Make torch's compiler cache in a folder, so that a case's first process compiles everything,
-    and the next ones nothing. By default it finds what earlier runs have compiled.
+def _compiled(payload: TimingPayload, context: JobContext) -> Path | None:
+    """The folder in which compilers cache, so that a case's first process compiles everything, and
+    the next ones nothing: by default they find what earlier runs have compiled.
+
+    None, which leaves the choice to them, if its path has characters that they cannot handle.
     """
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "inductor")
-    os.environ["TRITON_CACHE_DIR"] = str(folder / "triton")
-
-
-def _core(place: float | None) -> int | None:
-    """The CPU core at a place in the list of those that this process may use."""
-    if place is None or not ANYWHERE:
+    if context.shared is None or not payload.compiled:
         return None
-    return sorted(ANYWHERE)[int(place * len(ANYWHERE))]
+    folder = context.shared / payload.compiled
+    return folder if re.fullmatch(r"[\w./+-]+", str(folder), re.ASCII) else None
+
+
+def _core(place: float | None, cores: Collection[int]) -> int | None:
+    """The CPU core at a place in the list of those that this process may use."""
+    if place is None or not cores:
+        return None
+    return sorted(cores)[int(place * len(cores))]
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where cells are timed.
+
+    Args:
+        cores: the CPU cores that this process may use; empty if the system has no CPU affinity.
+        core: the one for blocks with one thread; None leaves the choice to the system.
+        compiled: where compilers cache, in a folder for each cell; None for their own.
+    """
+
+    cores: Collection[int]
+    core: int | None
+    compiled: Path | None
 
 
 def _reply(context: JobContext, **parts: Any) -> None:
@@ -112,10 +130,9 @@ def _ballast() -> list[bytearray]:
 class _Timer:
     """Times one cell."""
 
-    def __init__(self, subject: Subject, cell: Cell, core: int | None):
+    def __init__(self, subject: Subject, cell: Cell, number: int, places: _Places):
         self.synchronize = partial(subject.kind.synchronize, subject.device)
-        self.cell = cell
-        self.core = core if cell.settings["threads"] == 1 else None
+        self.cell, self.number, self.places = cell, number, places
         self.call: Callable[[], object] | None = None
         self.facts: dict[str, Any] = {}
 
@@ -173,13 +190,18 @@ class _Timer:
     def _prepare(self) -> Callable[[], object]:
         torch.set_num_threads(self.cell.settings["threads"])
         if self.call is None:
+            if self.places.compiled is not None:
+                folder = self.places.compiled / str(self.number)
+                os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "inductor")
+                os.environ["TRITON_CACHE_DIR"] = str(folder / "triton")
             self.call, self.facts = self.cell.prepare()
         return self.call
 
     def _pin(self) -> None:
         """Pin this thread to its core, or remove the pinning."""
-        if ANYWHERE:
-            os.sched_setaffinity(0, ANYWHERE if self.core is None else {self.core})
+        core = self.places.core if self.cell.settings["threads"] == 1 else None
+        if self.places.cores:
+            os.sched_setaffinity(0, self.places.cores if core is None else {core})
 
     def _once(self, call: Callable[[], object]) -> int:
         with self.cell.mode():

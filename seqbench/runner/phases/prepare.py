@@ -83,8 +83,8 @@ def prepare_again(run: RunContext, cases: Collection[str]) -> None:
     lost = {c.dataset_label for c in found if not is_prepared(c.dataset, run.workspace.cache)}
     if lost:
         line = (
-            f"{run.workspace.cache}: the prepared data of {', '.join(sorted(lost))} disappeared "
-            "during the run; preparing it again"
+            f"{run.workspace.cache}: the prepared data of {', '.join(sorted(lost))} are missing or "
+            "damaged; preparing them again"
         )
         run.folder.log(line)
         warnings.warn(line, stacklevel=2)

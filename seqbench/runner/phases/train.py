@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from seqbench.devices.registry import no_device
@@ -38,7 +39,28 @@ def train_trials(run: RunContext, datasets: Datasets) -> list[TrialRecord]:
         run.folder.write_trial(record)
         if record.status == "ok":
             good.append(record)
+    _warn_of_other_data(good, run)
     return good
+
+
+def _warn_of_other_data(trained: Sequence[TrialRecord], run: RunContext) -> None:
+    """Warn if trials of one dataset had different test data: it was prepared more than once, and
+    its plugin does not give the same data every time.
+    """
+    datasets = {trial.id: trial.case.dataset for trial in run.plan.trials}
+    inputs: dict[str, set[str]] = {}
+    for record in trained:
+        if record.answers is not None and record.id in datasets:
+            file = prepared_file(datasets[record.id])
+            inputs.setdefault(file, set()).add(record.answers["inputs"])
+    names = {prepared_file(choice): choice.name for choice in datasets.values()}
+    for name in sorted(names[file] for file, found in inputs.items() if len(found) > 1):
+        line = (
+            f"trials of dataset {name!r} had different data: it was prepared more than once, and "
+            "its plugin gave other data each time; their figures are not comparable"
+        )
+        run.folder.log(line)
+        warnings.warn(line, stacklevel=2)
 
 
 def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecord | None:

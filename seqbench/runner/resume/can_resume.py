@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from seqbench.errors import UsageError
 from seqbench.plan.expand import Plan
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.selection import LISTS, Selection, override_key
+from seqbench.workers.variables import DEVICES
 
 #: What must not change when a run is resumed: figures of two machines are never mixed.
 MACHINE = (
@@ -45,21 +46,25 @@ def check_resumable(
                 "where it was started, or start a new run"
             )
     for name in MACHINE:
-        if name in before and before[name] != environment.get(name):
-            what, earlier, now = _difference(name, before[name], environment.get(name))
+        if name not in before:
+            continue
+        changed = list(_differences(name, before[name], environment.get(name)))
+        if changed:
             raise UsageError(
-                f"{folder.path} was run with {what} {earlier}, now with {now}: resume it as it was "
-                "started, or start a new run"
+                f"{folder.path} was run with {'; '.join(changed)}: resume it as it was started, "
+                "or start a new run"
             )
 
 
-def _difference(name: str, before: Any, now: Any) -> tuple[str, str, str]:
-    """What differs, and its values; of several variables, the first."""
+def _differences(name: str, before: Any, now: Any) -> Iterator[str]:
+    """``cores 4, now with 2``; one for each variable that differs."""
     if not isinstance(before, dict) or not isinstance(now, dict):
-        return name.replace("_", " "), str(before), str(now)
-    changed = (one for one in sorted({*before, *now}) if before.get(one) != now.get(one))
-    variable = next(changed)
-    return variable, before.get(variable, "unset"), now.get(variable, "unset")
+        if before != now:
+            yield f"{name.replace('_', ' ')} {before}, now with {now}"
+        return
+    for one in sorted({*before, *now} - set(DEVICES)):
+        if before.get(one) != now.get(one):
+            yield f"{one} {before.get(one, 'unset')}, now with {now.get(one, 'unset')}"
 
 
 def _check_selection(folder: RunFolder, before: Selection, now: Selection) -> None:
