@@ -76,7 +76,7 @@ def test_lengths_are_stored_as_they_are_given() -> None:
 
 
 def test_a_resume_recognizes_latencies_from_before_own_lengths_were_added() -> None:
-    """With ``seq_lens`` alone, the own length used not to be timed: that has to be done again."""
+    """With ``seq_lens`` alone, the own length used not to be timed: it is timed again."""
     settings = TimingSettings(
         budget=1.0, batch_sizes=(1,), seq_lens=(5,), threads=(1,), runtimes=("eager",),
         processes=2, warm_up=0.1, precision=0.02, training_step=False, own_length=False,

@@ -17,7 +17,7 @@ from seqbench.types import TASK_KINDS
 PROTOCOL = 3
 
 
-#: Fields of a case that its plugins declare anew each time: they are not stored.
+#: Fields of a case that come from the declarations of plugins each time: they are not stored.
 DECLARED = ("supports", "declares")
 
 
