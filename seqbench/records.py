@@ -103,6 +103,7 @@ class Answers(Keys):
     values: list[Number]
     outside: dict[str, str]
     reason: str
+    random: NotRequired[bool]
 
 
 class Attempt(Keys):

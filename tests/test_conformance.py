@@ -248,6 +248,7 @@ CRASHING = EAGER.replace("        pass", """        def forward(self, x):
             return super().forward(x)""")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_crash_during_a_check_is_reported_with_the_check(
     site: Path, seqbench_cli: Callable[..., Any]
 ) -> None:

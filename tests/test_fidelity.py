@@ -12,12 +12,17 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import install, runner_environment
+from conftest import install, install_encoder, runner_environment
 from torch import Tensor, nn
 
 from seqbench.errors import PluginError
 from seqbench.plugins.choice import Choice
+from seqbench.plugins.discovery import load_plugins
+from seqbench.plugins.parameters import completed
+from seqbench.testing.selftest.rig import TRAIN, Rig
 from seqbench.training.answers import VARY, check_answers, record_answers
+from seqbench.training.evaluation import evaluate
+from seqbench.training.job import TrainPayload
 from seqbench.training.loop import train_model
 from seqbench.training.weights import check_savable, load_weights, save_weights
 from seqbench.types import Splits, Task
@@ -303,3 +308,57 @@ def test_state_that_no_weights_file_holds_is_refused(buffer: Tensor, words: str)
         check_savable(model, CHOICE)
     assert str(caught.value).startswith("'mine' of my-models 1.0: ")
     assert "\n" not in str(caught.value)
+
+
+DRAWN = """
+    import random, numpy, torch
+
+    class Drawn(torch.nn.Linear):
+        def __init__(self, input_size, out_features):
+            super().__init__(input_size, out_features)
+            torch.set_float32_matmul_precision("medium")
+            drawn = numpy.random.rand(*self.weight.shape) + random.random()
+            self.weight.data = torch.tensor(drawn, dtype=torch.float32)
+
+        def forward(self, x):
+            probed = len(x) == 1  # by seqbench, before it restores the setting
+            assert probed or torch.get_float32_matmul_precision() == "highest"
+            return super().forward(x)
+    """
+
+
+def test_every_generator_is_seeded_and_precision_is_kept(site: Path, tmp_path: Path) -> None:
+    """Plugins may draw weights from numpy's or Python's generator, and change torch's settings."""
+    install_encoder(site, "drawn", "Drawn", DRAWN)
+    offer = load_plugins().model("drawn")
+    rig = Rig(tmp_path)
+    model = Choice.of(offer, completed({}, offer.spec.parameters))
+    payloads = [
+        TrainPayload(
+            model=model, data=rig.data, train={**TRAIN, "epochs": 1}, device="cpu", seed=seed,
+            weights=f"{number}.safetensors",
+        )
+        for number, seed in enumerate((0, 0, 1))
+    ]  # fmt: skip
+    first, second, other = rig.run_jobs("seqbench.training.job:train", *payloads)
+    assert first["weights_sha256"] == second["weights_sha256"] != other["weights_sha256"]
+
+
+def test_a_model_that_changes_its_input_is_refused() -> None:
+    """It would change the test split for whatever is computed next."""
+
+    class Scaling(Flat):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.mul_(1.5))
+
+    with pytest.raises(PluginError, match="changes its input in place"):
+        evaluate(Scaling(), splits().test, task=TASK, device=CPU)
+
+
+def test_randomness_in_evaluation_mode_is_recorded() -> None:
+    class Noisy(Flat):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(nn.functional.dropout(x, 0.5, training=True))
+
+    assert record_answers(Noisy(), splits(), CPU)["random"] is True
+    assert record_answers(Flat(), splits(), CPU)["random"] is False

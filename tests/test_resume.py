@@ -326,6 +326,12 @@ def test_a_clock_that_is_set_back_loses_no_run(
     made = [RunFolder.create(results, "small", "", plan).path for _ in range(3)]
     assert len({*made, finished}) == 4
     assert set(find_runs(results)) == {*made, finished}
+    # Copies have no time in their names, and links are not further runs.
+    shutil.copytree(finished, finished.parent / "old-baseline")
+    (finished.parent / "latest").symlink_to(made[0].name)
+    (results / "link").symlink_to("small")
+    assert set(find_runs(results)) == {*made, finished, finished.parent / "old-baseline"}
+    assert find_runs(results)[0].name == "old-baseline"
     assert find_run(results, "small") == finished
 
 

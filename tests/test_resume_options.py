@@ -71,6 +71,7 @@ def test_only_new_or_changed_trials_are_run(finished: Path, suite: Path, tmp_pat
     assert [case["model"]["name"] for case in plan["cases"]] == ["rnn", "gru", "lstm"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("suite")
 def test_failed_trials_are_kept_without_retry_failed(
     site: Path, suite: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
@@ -227,6 +228,7 @@ def latency_preview(folder: Path) -> str:
     return next(line for line in stdout.splitlines() if line.startswith("latency"))
 
 
+@pytest.mark.slow
 def test_latency_is_measured_again_only_if_cases_were_timed_apart(
     timed: Path, tmp_path: Path
 ) -> None:
@@ -300,6 +302,7 @@ def test_the_seconds_of_a_killed_runner_count(
     assert json.loads((run / "run.json").read_text())["seconds"] > before
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_torch_loads_prints_no_traceback(suite: Path, tmp_path: Path) -> None:
     """As a terminal sends it: to the whole process group."""
     for seconds in (0.4, 1.2):

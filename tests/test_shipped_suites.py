@@ -95,7 +95,7 @@ def test_a_shipped_suite_is_run_from_python(
     overrides = ["train.epochs=1", "measure=[accuracy]"]
     run = seqbench.run("quick", overrides=overrides, models="rnn", datasets="parity", seeds=1)
     assert run.ok
-    assert run.path.parent == Path("results/quick")
+    assert run.path.parent == tmp_path / "results" / "quick"
 
 
 def test_a_suite_includes_a_shipped_one_by_name(write_suite: Callable[[str], Path]) -> None:

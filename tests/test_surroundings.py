@@ -197,6 +197,42 @@ def test_what_a_killed_worker_leaves_is_removed_without_a_word(
     assert "semaphore" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("flags", [["-E"], ["-I"]])
+def test_flags_of_python_do_not_open_the_working_folder(flags: list[str], tmp_path: Path) -> None:
+    lay(tmp_path, {f"{name}.py": "raise SystemExit(1)" for name in ("types", "torch")})
+    (tmp_path / "tiny.yaml").write_text(textwrap.dedent(SUITE))
+    program = Path(sys.executable).parent / "seqbench"
+    environment = {**runner_environment(tmp_path), "PYTHONPATH": ""}
+    done = subprocess.run(
+        [sys.executable, *flags, program, "run", "tiny.yaml", "--set", "measure=[accuracy]"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_daemonic_process_gets_an_error_that_says_what_works(tmp_path: Path) -> None:
+    script = f"""
+        import multiprocessing, seqbench
+
+        def run():
+            try:
+                seqbench.run({str(tmp_path / "tiny.yaml")!r}, out={str(tmp_path / "out")!r})
+            except seqbench.SeqbenchError as error:
+                print(error, flush=True)
+
+        process = multiprocessing.get_context("fork").Process(target=run, daemon=True)
+        process.start()
+        process.join()
+        """
+    (tmp_path / "tiny.yaml").write_text(textwrap.dedent(SUITE))
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], env=runner_environment(tmp_path),
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "use concurrent.futures.ProcessPoolExecutor" in done.stdout, done.stderr
+    assert not list((tmp_path / "out").rglob("run.json"))
+
+
 def test_the_path_of_a_worker_is_that_of_its_runner(tmp_path: Path) -> None:
     (tmp_path / "relative").mkdir()
     script = f"import sys; sys.path[1:1] = ['relative']\n{textwrap.dedent(PROBE)}print(sys.path)"
@@ -319,6 +355,14 @@ def test_the_commit_of_the_folder_one_runs_in(repository: Path) -> None:
     (repository / "sub").mkdir()
     os.chdir(repository / "sub")
     assert git_state() == f"{commit}+"
+
+
+def test_the_repository_of_a_hook_is_not_that_of_the_folder(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = git_state()
+    monkeypatch.setenv("GIT_DIR", str(repository / "nowhere"))
+    assert git_state() == commit
 
 
 def test_a_tag_that_is_not_text(repository: Path) -> None:

@@ -88,6 +88,8 @@ if sys.flags.optimize > 1:  # python -OO
 def main() -> None:
     """Run the command line and exit: 0 success, 1 failure, 2 usage error, 130 interrupted."""
     set_up_streams()
+    if os.environ.get("COLUMNS") == "0":  # unknown; nothing would be printed
+        del os.environ["COLUMNS"]
     gc.set_threshold(50_000)  # ten thousand records have no cycles: collect rarely
     warnings.showwarning = _print_warning  # type: ignore[assignment]
     for name in ("SIGTERM", "SIGHUP"):

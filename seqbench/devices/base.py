@@ -99,7 +99,9 @@ class Device(ABC):
         """Wait until the device has finished all submitted work. Part of each timed call."""
 
     def use_full_precision(self) -> None:  # noqa: B027 - most kinds need nothing
-        """Make torch compute float32 as float32. Called at the start of every worker."""
+        """Make torch compute float32 as float32. Called at the start of every worker, and again
+        after a plugin has built a model, since plugins may change these settings.
+        """
 
     def make_deterministic(self) -> None:  # noqa: B027 - most kinds need nothing
         """Make torch use deterministic kernels where they exist. Called before training."""

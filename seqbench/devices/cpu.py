@@ -43,6 +43,12 @@ class Cpu(Device):
     def synchronize(self, device: torch.device) -> None:
         """Do nothing: calls on the CPU are synchronous."""
 
+    def use_full_precision(self) -> None:
+        import torch
+
+        torch.set_float32_matmul_precision("highest")
+        torch.set_flush_denormal(False)
+
     def settle_allocator(self) -> None:
         """Fix the C library's mmap threshold, which otherwise adapts to earlier frees."""
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only

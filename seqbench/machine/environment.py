@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -77,6 +78,10 @@ GIT = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.h
        "-c", "diff.ignoreSubmodules=all")  # fmt: skip
 
 
+GIT_VARIABLES = ("GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY",
+                 "GIT_WORK_TREE")  # fmt: skip
+
+
 def git_state() -> str | None:
     """The commit of the working folder, with ``+`` if it has changes, and ``?`` if that is unknown.
 
@@ -101,6 +106,8 @@ def _git(*arguments: str) -> str | None:
             encoding="utf-8",
             errors="replace",
             timeout=5,
+            # In a hook of git, they name the repository of the hook.
+            env={n: v for n, v in os.environ.items() if n not in GIT_VARIABLES},
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

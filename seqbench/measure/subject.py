@@ -7,7 +7,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from seqbench.devices.registry import device_for
+from seqbench.devices.registry import device_for, use_full_precision
 from seqbench.errors import NotApplicable
 from seqbench.measure.payloads import TrainedModel
 from seqbench.plugins.provenance import check_unchanged
@@ -45,6 +45,7 @@ class Subject:
         clock = time.perf_counter()
         self.model: nn.Module = build_model(trained.model, self.splits.task)
         built = time.perf_counter()
+        use_full_precision()
         load_weights(self.model, workspace.run / trained.weights)
         self.model.to(self.device).eval()
         self.synchronize()

@@ -46,6 +46,7 @@ def caveats(document: Document, *, resume: bool = True) -> list[str]:
         *_edited(document),
         *_versions(document),
         *_unchecked(document),
+        *_random(document),
         *_unstable(document),
         *_imprecise(document),
         *_too_many_threads(document),
@@ -132,6 +133,19 @@ def _unchecked(document: Document) -> list[str]:
         f"Not checked whether {some(names)} still answers as trained when its weights are loaded "
         f"to be measured: {why}."
         for why, names in found.items()
+    ]
+
+
+def _random(document: Document) -> list[str]:
+    """Models that are random in evaluation mode."""
+    cases = {case["id"]: case for case in document["cases"]}
+    trials = [trial for trial in document.get("trials") or () if trial.get("random")]
+    names = [case_name(cases[one["case"]], document) for one in trials if one["case"] in cases]
+    if not names:
+        return []
+    return [
+        f"Random in evaluation mode: {some(list(dict.fromkeys(names)))}. Each evaluation gives "
+        "other answers, so figures of the same model differ."
     ]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from seqbench.errors import UsageError
-from seqbench.store.run_folder import is_run
+from seqbench.store.run_folder import RUN_NAME, is_run
 from seqbench.suggest import did_you_mean, nearest
 
 
@@ -18,10 +19,20 @@ def latest_run(results: Path, suite: str) -> Path:
 
 
 def find_runs(results: Path) -> list[Path]:
-    """Every run folder under ``results``, oldest first, without reference results."""
+    """Every run folder under ``results``, oldest first, without reference results.
+
+    Copies and other folders that were named by hand come first, since their names have no time.
+    A link to a run that is listed anyway is left out.
+    """
     runs = [path for path in results.glob("*/*") if is_run(path)]
     runs = [path for path in runs if path.parent.name != "reference"]
-    return sorted(runs, key=lambda path: (path.name, str(path)))
+    distinct: dict[Path, Path] = {}
+    for path in sorted(runs, key=lambda path: path.is_symlink() or path.parent.is_symlink()):
+        distinct.setdefault(path.resolve(), path)
+    named = re.compile(RUN_NAME)
+    return sorted(
+        distinct.values(), key=lambda path: (bool(named.fullmatch(path.name)), path.name, str(path))
+    )
 
 
 def find_run(results: Path, which: str | None) -> Path:

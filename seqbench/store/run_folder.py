@@ -37,6 +37,9 @@ SUITE_FILE, PLAN_FILE, ENVIRONMENT_FILE = "suite.yaml", "plan.json", "environmen
 
 FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs", "reports")
 
+#: The names of runs: time (UTC) and id.
+RUN_NAME = r"\d{8}T\d{6}(\.\d+)?Z-[0-9a-f]+"
+
 UNFINISHED = ".unfinished.json.gz"
 
 #: Partial files that a killed runner may leave behind. safetensors uses its own temporary file,
@@ -254,7 +257,8 @@ class RunFolder:
         return None if found is None else found.get("met", "")
 
     def _files(self, folder: str) -> list[Path]:
-        return sorted((self.path / folder).glob("*.json"))
+        found = (self.path / folder).glob("*.json")
+        return sorted(path for path in found if path.name[0] != "." and not path.is_dir())
 
     def _sound(self, read: Callable[[Path], Record], path: Path) -> Record | None:
         """Read a record; None if it is damaged. A runner that holds the lock then renames the file,

@@ -115,6 +115,7 @@ def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric
         },
         "version": record.version,
         "unchecked": record.answers["reason"] if record.answers else "",
+        "random": bool(record.answers and record.answers.get("random")),
         "seconds": record.seconds,
         "log": record.log,
         "lines": list(record.lines),

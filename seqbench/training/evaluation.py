@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from seqbench.errors import PluginError
 from seqbench.training.step import check_shape, loss_of
 from seqbench.types import Task
 
@@ -101,9 +102,10 @@ def evaluate(
         meters: further figures to compute in the same pass.
 
     Raises:
-        PluginError: the model's answer has the wrong shape.
+        PluginError: the model's answer has the wrong shape, or it changes its input.
     """
     inputs, targets = split
+    version = inputs._version
     figure = DecidingFigure(task)
     training = model.training
     model.eval()
@@ -117,4 +119,6 @@ def evaluate(
         for meter in meters:
             meter.update(answers, expected)
     model.train(training)
+    if inputs._version != version:
+        raise PluginError("the model changes its input in place, which is the dataset's own")
     return figure.value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.devices.base import Device
-from seqbench.devices.registry import device_for
+from seqbench.devices.registry import device_for, use_full_precision
 from seqbench.errors import StoreError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.provenance import check_unchanged, source_of, version_of
@@ -107,7 +108,6 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         Diverged: the training diverged.
         StoreError: the weights cannot be written, for a reason unrelated to the model.
     """
-    import torch
 
     from seqbench.training.answers import record_answers
     from seqbench.training.loop import train_model
@@ -118,10 +118,11 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     start_training_process(kind)
     splits = open_splits(context.workspace.cache / payload.data)
     device = kind.torch_device(payload.device)
-    torch.manual_seed(payload.seed)
+    _seed_all(payload.seed)
     source = source_of(payload.model.import_path, payload.model.distribution)
     version = version_of(payload.model.distribution)
     model = build_model(payload.model, splits.task).to(device)
+    use_full_precision()
     check_savable(model, payload.model)
     trained = train_model(
         model, splits, payload.train, device=device, seed=payload.seed, notify=context.send
@@ -138,6 +139,16 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         "source": source,
         "version": version,
     }
+
+
+def _seed_all(seed: int) -> None:
+    """Seed every generator that a model may draw its weights from."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
 
 
 def _save(model: Any, path: Path) -> str:

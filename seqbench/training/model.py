@@ -119,4 +119,9 @@ def _hidden_size(encoder: nn.Module, width: int) -> int:
             f"the encoder {type(encoder).__name__} returned {got} for an input of shape "
             f"(1, 2, {width}), not (1, 2, hidden)"
         )
+    if hidden.dtype != torch.get_default_dtype():
+        raise PluginError(
+            f"the encoder {type(encoder).__name__} returned {hidden.dtype}, not "
+            f"{torch.get_default_dtype()}"
+        )
     return hidden.shape[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.metadata
 import io
 import multiprocessing
 import os
@@ -65,6 +66,7 @@ def _log_stream(number: int) -> io.TextIOWrapper:
 
 def _close_files(kept: Collection[int]) -> None:
     """Close inherited files of the fork server, which a plugin could corrupt."""
+    importlib.metadata.MetadataPathFinder().invalidate_caches()  # they hold open archives
     parent = multiprocessing.parent_process()
     own = {*kept, resource_tracker.getfd(), parent.sentinel if parent else None}
     ends = sorted(number for number in own if number is not None)

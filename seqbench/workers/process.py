@@ -62,6 +62,11 @@ class WorkerProcess:
     """
 
     def __init__(self, assignment: Assignment, log: Path):
+        if multiprocessing.current_process().daemon:
+            raise WorkerError(
+                "workers cannot be started in a daemonic process, such as one of "
+                "multiprocessing.Pool; use concurrent.futures.ProcessPoolExecutor"
+            )
         context = _context()
         open_closed_streams()
         try:

@@ -95,10 +95,11 @@ def _started_with(variables: Mapping[str, str]) -> Iterator[None]:
     import nothing from the working folder in them.
     """
     before = dict(os.environ)
-    directory = None if sys.version_info >= (3, 11) else Path.cwd()
+    unknown = sys.version_info < (3, 11) or sys.flags.ignore_environment  # PYTHONSAFEPATH
+    directory = Path.cwd() if unknown else None
     _replace_environment({**variables, **import_variables()})
     try:
-        if directory is not None:  # PYTHONSAFEPATH is unknown: the folder must have no modules
+        if directory is not None:  # it is searched for modules, so it must have none
             os.chdir(get_temp_dir())
         yield
     finally:

@@ -19,33 +19,35 @@ SET: Mapping[str, str] = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 
-#: They place or limit threads. OpenMP would bind the fork server, and with it every worker, to one
-#: core; and the suite sets the number of threads.
+#: They place or limit threads: OpenMP would bind the fork server, and with it every worker, to one
+#: core, and the suite sets the number of threads. Or they make Python slow, for debugging.
 REMOVED = frozenset({
     "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_ALL_THREADS", "KMP_DEVICE_THREAD_LIMIT",
     "KMP_HW_SUBSET", "KMP_TEAMS_THREAD_LIMIT", "MKL_DOMAIN_NUM_THREADS", "MKL_DYNAMIC",
     "NUMEXPR_NUM_THREADS", "OMP_DYNAMIC", "OMP_MAX_ACTIVE_LEVELS", "OMP_NESTED", "OMP_PLACES",
-    "OMP_PROC_BIND", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+    "OMP_PROC_BIND", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "PYTHONPROFILEIMPORTTIME",
+    "PYTHONTRACEMALLOC", "PYTHONVERBOSE", "VECLIB_MAXIMUM_THREADS",
 })  # fmt: skip
 
 #: Variables that can change a figure: they select instructions, kernels, precision, an allocator,
 #: or how threads wait.
 RECORDED = (
     "ATEN_", "BLIS_", "CUBLAS_", "CUBLASLT_", "CUDA_", "CUDNN_", "DNNL_", "DYLD_INSERT_LIBRARIES",
-    "GLIBC_TUNABLES", "GOMP_", "KMP_", "LD_PRELOAD", "MALLOC_", "MIMALLOC_", "MKL_", "NPY_",
-    "NVIDIA_TF32_OVERRIDE", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHONMALLOC", "PYTORCH_",
-    "TCMALLOC_", "TORCH",
+    "CXX", "DISABLE_ADDMM_CUDA_LT", "GLIBC_TUNABLES", "GOMP_", "HIP_", "HSA_", "KMP_", "LD_AUDIT",
+    "LD_PRELOAD", "LRU_CACHE_CAPACITY", "MALLOC_", "MIMALLOC_", "MIOPEN_", "MKL_", "NPY_",
+    "NVIDIA_TF32_OVERRIDE", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHONDEVMODE", "PYTHONMALLOC",
+    "PYTORCH_", "ROCBLAS_", "TCMALLOC_", "TORCH", "TRITON_",
 )  # fmt: skip
 
 #: Of these, the ones that only name folders or say what is logged.
 UNRECORDED = (
     "CUDA_CACHE_PATH", "CUDA_HOME", "CUDA_PATH", "CUDA_VERSION", "TORCHELASTIC_",
     "TORCHINDUCTOR_CACHE_DIR", "TORCH_CPP_LOG_LEVEL", "TORCH_EXTENSIONS_DIR", "TORCH_HOME",
-    "TORCH_LOGS", "TORCH_SHOW_CPP_STACKTRACES", "TORCH_TRACE",
+    "TORCH_LOGS", "TORCH_SHOW_CPP_STACKTRACES", "TORCH_TRACE", "TRITON_CACHE_DIR", "TRITON_HOME",
 )  # fmt: skip
 
 #: They choose devices, whose names are compared: schedulers set them differently for each job.
-DEVICES = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES")
+DEVICES = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 
 
 def worker_variables() -> dict[str, str]:
