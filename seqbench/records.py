@@ -148,6 +148,7 @@ class TrialRecord:
         curve: one entry per epoch: ``epoch``, ``train_loss``, ``validation``,
             ``validation_loss``, ``seconds``, ``steps`` (the total so far).
         started: UTC time, ISO 8601. seconds: wall time, not corrected for other load.
+        initial: hash of the initial weights.
         weights, log: files inside the run folder. weights_sha256: hash of the weights file.
         weights_stamp: size in bytes and modification time (ns) of the file with that hash.
         lines: the last lines of its log, unless ``status`` is ``ok``.
@@ -175,6 +176,7 @@ class TrialRecord:
     seconds: Number = 0.0
     weights: str = ""
     weights_sha256: str = ""
+    initial: str = ""
     weights_stamp: tuple[int, ...] = ()
     answers: Answers | None = None
     log: str = ""

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -362,3 +362,28 @@ def test_randomness_in_evaluation_mode_is_recorded() -> None:
 
     assert record_answers(Noisy(), splits(), CPU)["random"] is True
     assert record_answers(Flat(), splits(), CPU)["random"] is False
+
+
+def test_seeds_that_start_from_the_same_weights_are_reported(
+    site: Path, write_suite: Callable[[str], Path], seqbench_cli: Callable[..., Any]
+) -> None:
+    code = """
+        import torch
+
+        class Fixed(torch.nn.Linear):
+            def __init__(self, input_size, out_features):
+                torch.manual_seed(0)
+                super().__init__(input_size, out_features)
+        """
+    install_encoder(site, "fixed", "Fixed", code)
+    write_suite(
+        """
+        datasets: [{parity: {length: 4, train_size: 40, validation_size: 20, test_size: 20}}]
+        models: [fixed, {rnn: {hidden_size: 4}}]
+        train: {epochs: 1, batch_size: 20}
+        seeds: 2
+        measure: [accuracy]
+        """
+    )
+    shown = " ".join(seqbench_cli("run", "tiny.yaml").stdout.split())
+    assert "Seeds started from the same weights: fixed." in shown

@@ -47,6 +47,7 @@ def caveats(document: Document, *, resume: bool = True) -> list[str]:
         *_versions(document),
         *_unchecked(document),
         *_random(document),
+        *_same_start(document),
         *_unstable(document),
         *_imprecise(document),
         *_too_many_threads(document),
@@ -146,6 +147,26 @@ def _random(document: Document) -> list[str]:
     return [
         f"Random in evaluation mode: {some(list(dict.fromkeys(names)))}. Each evaluation gives "
         "other answers, so figures of the same model differ."
+    ]
+
+
+def _same_start(document: Document) -> list[str]:
+    """Models whose initial weights do not depend on the seed."""
+    cases = {case["id"]: case for case in document["cases"]}
+    starts: dict[str, list[str]] = {}
+    for trial in document.get("trials") or ():
+        if trial.get("initial") and trial["case"] in cases:
+            starts.setdefault(trial["case"], []).append(trial["initial"])
+    names = [
+        case_name(cases[case], document)
+        for case, found in starts.items()
+        if len(set(found)) < len(found)
+    ]
+    if not names:
+        return []
+    return [
+        f"Seeds started from the same weights: {some(names)}. The model does not draw its weights "
+        "from torch's generator, so its seeds are not independent and its interval is too narrow."
     ]
 
 

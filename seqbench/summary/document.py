@@ -114,6 +114,7 @@ def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric
             if metric["id"] in record.scores
         },
         "version": record.version,
+        "initial": record.initial,
         "unchecked": record.answers["reason"] if record.answers else "",
         "random": bool(record.answers and record.answers.get("random")),
         "seconds": record.seconds,

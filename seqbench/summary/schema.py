@@ -126,6 +126,7 @@ class Trial(Keys):
         dict[str, Number | None], About("value of each of the suite's metrics, by its label")
     ]
     version: Annotated[str, About("version of the model's package when it was trained")]
+    initial: Annotated[str, About("hash of the initial weights")]
     random: Annotated[bool, About("whether its answers are random in evaluation mode")]
     unchecked: Annotated[
         str, About("why its loaded weights cannot be compared with the trained model, if so")

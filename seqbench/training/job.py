@@ -100,8 +100,8 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
 
     Returns:
         the fields of :class:`seqbench.records.TrialRecord` that training determines: ``metric``,
-        ``metrics``, ``curve``, ``weights_sha256``, ``weights_stamp``, ``answers``, ``source``,
-        ``version``.
+        ``metrics``, ``curve``, ``initial``, ``weights_sha256``, ``weights_stamp``, ``answers``,
+        ``source``, ``version``.
 
     Raises:
         PluginError: the weights file cannot hold the model's state dict.
@@ -112,7 +112,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     from seqbench.training.answers import record_answers
     from seqbench.training.loop import train_model
     from seqbench.training.model import build_model
-    from seqbench.training.weights import check_savable
+    from seqbench.training.weights import check_savable, initial_digest
 
     kind = device_for(payload.device)
     start_training_process(kind)
@@ -124,6 +124,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     model = build_model(payload.model, splits.task).to(device)
     use_full_precision()
     check_savable(model, payload.model)
+    initial = initial_digest(model)
     trained = train_model(
         model, splits, payload.train, device=device, seed=payload.seed, notify=context.send
     )
@@ -133,6 +134,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         "metric": splits.task.metric,
         "metrics": trained.metrics,
         "curve": trained.curve,
+        "initial": initial,
         "weights_sha256": digest,
         "weights_stamp": stamp(weights),
         "answers": record_answers(model, splits, device),

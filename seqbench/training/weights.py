@@ -71,6 +71,12 @@ def _described(value: Tensor) -> str:
     return "a tensor on 'meta'" if value.is_meta else f"a tensor of layout {value.layout}"
 
 
+def initial_digest(model: nn.Module) -> str:
+    """Hash of the initial values of a model's parameters; "" if it has none that are known yet."""
+    known = [parameter for parameter in model.parameters() if not is_lazy(parameter)]
+    return _digest(known) if known else ""
+
+
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write the state dict of a model that passes :func:`check_savable`.
 

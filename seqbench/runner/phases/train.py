@@ -140,6 +140,7 @@ def _record(trial: Trial, outcome: Outcome, replaced: Mapping[str, TrialRecord])
         started=outcome.started,
         seconds=outcome.seconds,
         weights=weights_file(trial.id) if ok else "",
+        initial=result.get("initial", "") if ok else "",
         weights_sha256=result.get("weights_sha256", "") if ok else "",
         weights_stamp=tuple(result.get("weights_stamp", ())) if ok else (),
         answers=result.get("answers") if ok else None,
