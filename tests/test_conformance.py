@@ -40,7 +40,7 @@ BUGS = {
     "NeverDrops": ("dropout", "two calls give the same answer"),
     "UnusedParameter": ("gradients", "no gradient for encoder.spare.weight, encoder.spare.bias"),
     "Unstable": ("gradients", "NaN or infinite gradients of encoder.inner.weight"),
-    "DoublePrecision": ("answer", "Double"),
+    "DoublePrecision": ("build", "returned torch.float64, not torch.float32"),
     "NoShortSequences": ("sizes", "Invalid computed output size"),
     "NoBatchOfOne": ("build", "for an input of shape (1, 2, "),
     "NoLengthOfOne": ("sizes", "shape"),
@@ -228,6 +228,7 @@ EAGER = """
     """
 
 
+@pytest.mark.slow
 def test_check_reports_and_exits_1_where_something_failed(
     site: Path, seqbench_cli: Callable[..., Any]
 ) -> None:

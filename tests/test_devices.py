@@ -185,6 +185,7 @@ def test_a_device_from_outside_is_known_everywhere(
         load_suite(write_suite(SUITE.replace("[xpu]", "[tpu]")), registry=plugins)
 
 
+@pytest.mark.slow
 def test_a_device_from_outside_runs_a_suite(
     site: Path,
     seqbench_cli: Callable[..., CompletedProcess[str]],

@@ -76,6 +76,7 @@ def test_suites_in_the_docs_are_valid(tmp_path: Path) -> None:
     assert count
 
 
+@pytest.mark.slow
 def test_the_plugin_tutorial_works_from_its_text_alone(
     tmp_path: Path, site: Path, seqbench_cli: Callable[..., Any]
 ) -> None:

@@ -75,6 +75,7 @@ def weights(run: Path) -> dict[str, str]:
     return {trial["id"]: trial["weights_sha256"] for trial in trials}
 
 
+@pytest.mark.slow
 def test_an_executor_is_one_class_and_one_line(
     monkeypatch: pytest.MonkeyPatch, write_suite: Callable[[str], Path], tmp_path: Path
 ) -> None:

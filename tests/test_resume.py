@@ -221,6 +221,7 @@ def move_packages(run: Path) -> None:
     (run / "plan.json").write_text(json.dumps(moved))
 
 
+@pytest.mark.slow
 def test_a_run_whose_packages_have_moved_is_retrained_and_this_is_reported(
     finished: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -179,6 +179,7 @@ SUITE = """
     """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "processes"), [("90%", 5), ("0.0001%", 6)])
 def test_a_contest_ends_early_when_it_is_precise_enough(
     precision: str,
