@@ -403,7 +403,10 @@ def test_a_trial_with_other_settings_has_not_moved(undisturbed: Path) -> None:
     before = folder.plan()
     plan = make_plan(parse_suite(textwrap.dedent(SUITE), registry=load_plugins()), load_plugins())
     plan = plan.on({"cpu": ""})
+    for trial in before["trials"]:
+        trial["case"] += "-old"
     for case in before["cases"]:
+        case["id"] += "-old"
         case["model"]["source"] = "0123456789"
     assert len(moved_trials(plan, before)) == len(plan.trials)
     for case in before["cases"]:

@@ -51,12 +51,15 @@ def _recognized(
 ) -> dict[str, str]:
     cases = {_name(case): case for case in before["cases"]}
     ids = {(one["case"], one["seed"]): one["id"] for one in before["trials"]}
+    changed: dict[str, StoredCase] = {}
+    for case in plan.cases:
+        earlier = cases.get((case.label, case.dataset_label or case.dataset.name, case.device))
+        if earlier is not None and earlier["id"] != case.id and differs(case, earlier):
+            changed[case.id] = earlier
     found = dict(known)
     for trial in plan.trials:
-        case = trial.case
-        earlier = cases.get((case.label, case.dataset_label or case.dataset.name, case.device))
-        if earlier is not None and differs(case, earlier):
-            same = ids.get((earlier["id"], trial.seed))
+        if trial.case.id in changed:
+            same = ids.get((changed[trial.case.id]["id"], trial.seed))
             found |= {trial.id: same} if same else {}
     planned = {trial.id for trial in plan.trials}
     return {now: old for now, old in found.items() if now in planned}
@@ -72,9 +75,8 @@ def _has_moved(case: Case, before: StoredCase) -> bool:
 
 
 def _is_outdated(case: Case, before: StoredCase) -> bool:
-    """Whether a case has another id than an earlier one, but differs in nothing that it names."""
-    same = _same_settings(case, before) and _same_origins(case, before)
-    return same and case.id != before["id"]
+    """Whether a case, whose id differs from an earlier one's, differs in nothing that it names."""
+    return _same_settings(case, before) and _same_origins(case, before)
 
 
 def _same_settings(case: Case, before: StoredCase) -> bool:
