@@ -124,7 +124,7 @@ def verify_memory(rig: Rig, registry: Registry, effort: Effort) -> Iterator[Veri
         for size in (64, 512)
         for to_the_end in (True, False)
     ]
-    models.append({"mebibytes": 64, "to_the_end": True, "blocks": 4096})
+    models.append({"mebibytes": 64, "to_the_end": True, "blocks": 2048})
     for mode in MODES:
         for model in models:
             payload = MemoryPayload(rig.subject(choice("Allocating", **model)), mode, batch_size=1)
