@@ -44,8 +44,9 @@ def conformance(
         name: the model, dataset, …, by its name in suites; its package must be installed.
         kind: ``"model"``, ``"dataset"``, …, if several kinds have that name.
         device: the device to check a model or runtime on.
-        params, more: parameters that differ from their defaults; ``params`` is for those that are
-            called ``kind``, ``device`` or ``params``.
+        params: parameters that differ from their defaults.
+        **more: the same by keyword, for those that are not called ``kind``, ``device`` or
+            ``params``.
 
     Raises:
         UnknownName: no working plugin offers the name.
