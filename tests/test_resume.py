@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import re
 import shutil
@@ -149,11 +150,20 @@ def test_an_interrupted_contest_loses_no_samples(timed: Path, tmp_path: Path) ->
     assert measured(run) == measured(timed)
 
 
+def environment_of(process: Path) -> bytes:
+    """The environment of a process, given its folder in /proc; empty if it has ended."""
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:
+        return b""
+
+
 @pytest.mark.slow
-def test_a_trial_that_ended_while_its_runner_was_stopped_is_kept(
-    site: Path, suite: Path, tmp_path: Path
+@pytest.mark.parametrize("everything", [False, True], ids=["runner", "everything"])
+def test_a_stop_does_not_count_as_time_of_a_trial(
+    everything: bool, site: Path, suite: Path, tmp_path: Path
 ) -> None:
-    """Stopped (Ctrl-Z) for longer than the trial's time limit."""
+    """The runner alone (Ctrl-Z) or all processes (``docker pause``), for longer than the limit."""
     slow = FLAKY.replace('raise ValueError("bad weather")', "import time; time.sleep(0.1)")
     install(site, "flaky", {"flaky": FLAKY_SPEC, "flaky_layer": slow}, "flaky = flaky")
     (tmp_path / "bad").touch()
@@ -163,9 +173,15 @@ def test_a_trial_that_ended_while_its_runner_was_stopped_is_kept(
     process = start(tmp_path, *options)
     logs = tmp_path.rglob
     wait_for(lambda: any("train: 1" in log.read_text() for log in logs("run.log")), process)
-    process.send_signal(signal.SIGSTOP)
-    time.sleep(9)
-    process.send_signal(signal.SIGCONT)
+    own = f"SEQBENCH_TEST={tmp_path}".encode()
+    found = [path for path in Path("/proc").glob("[0-9]*") if own in environment_of(path)]
+    stopped = [int(path.name) for path in found] if everything else [process.pid]
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        for pid in stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        if number == signal.SIGSTOP:
+            time.sleep(9)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert json.loads(stdout)["trials"][0]["status"] == "ok"

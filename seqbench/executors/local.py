@@ -26,6 +26,8 @@ from seqbench.workers.process import WorkerProcess, interrupts_wait
 
 #: Seconds that a job past its time limit has to exit by itself.
 GRACE = 1.0
+#: Seconds between two looks at the time limits.
+WAIT = 1.0
 #: Memory limit of a process if the suite sets none, as a fraction of the machine's memory.
 MEMORY_FRACTION = 0.9
 
@@ -194,11 +196,22 @@ class _Running:
 
 
 def _wait_for_messages(running: Sequence[_Running]) -> None:
-    """Wait until a worker sends a message or ends, or the next time limit is reached."""
+    """Wait until a worker sends a message or ends, or the next time limit is reached, for at most
+    ``WAIT`` seconds.
+
+    If it took much longer, everything was stopped (Ctrl-Z, ``docker pause``): time limits do not
+    include that.
+    """
+    clock = time.monotonic()
     deadlines = [one.deadline for one in running if one.deadline is not None]
-    seconds = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+    seconds = min([WAIT, *(max(0.0, each - clock) for each in deadlines)])
     handles: list[Any] = [one.worker.channel for one in running]
     wait(handles + [one.worker.sentinel for one in running], timeout=seconds)
+    stopped = time.monotonic() - clock - seconds
+    if stopped > WAIT:
+        for one in running:
+            if one.deadline is not None:
+                one.deadline += stopped
 
 
 def _ended(running: Sequence[_Running], listener: Listener) -> Iterator[tuple[_Running, Outcome]]:
