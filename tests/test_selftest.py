@@ -92,5 +92,5 @@ def test_the_whole_selftest_passes(seqbench_cli: Callable[..., Any]) -> None:
     done = seqbench_cli("selftest", "--quick", "--json", timeout=240)
     found = json.loads(done.stdout)
     assert [check for check in found if not check["passed"]] == []
-    assert len(found) == 23
+    assert len(found) == 25
     assert done.returncode == 0

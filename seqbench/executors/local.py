@@ -51,6 +51,7 @@ class LocalExecutor:
         waiting = Queue(jobs)
         running: list[_Running] = []
         killed: dict[str, list[Outcome]] = {}
+        seen = time.monotonic()
         try:
             while waiting.jobs or running:
                 for job in self._that_fit(waiting.jobs, running):
@@ -66,7 +67,7 @@ class LocalExecutor:
                     else:
                         listener.started(job)
                 if running:
-                    _wait_for_messages(running)
+                    seen = _wait_for_messages(running, seen)
                 for one, outcome in _ended(running, listener):
                     running.remove(one)
                     waiting.learn(outcome)
@@ -195,23 +196,28 @@ class _Running:
         )
 
 
-def _wait_for_messages(running: Sequence[_Running]) -> None:
+def _wait_for_messages(running: Sequence[_Running], before: float) -> float:
     """Wait until a worker sends a message or ends, or the next time limit is reached, for at most
-    ``WAIT`` seconds.
+    ``WAIT`` seconds; returns the time.
 
-    If it took much longer, everything was stopped (Ctrl-Z, ``docker pause``): time limits do not
-    include that.
+    If much more time has passed since the last call ended, everything was stopped (Ctrl-Z, ``docker
+    pause``): time limits do not include that.
+
+    Args:
+        before: when the last call ended.
     """
     clock = time.monotonic()
     deadlines = [one.deadline for one in running if one.deadline is not None]
     seconds = min([WAIT, *(max(0.0, each - clock) for each in deadlines)])
     handles: list[Any] = [one.worker.channel for one in running]
     wait(handles + [one.worker.sentinel for one in running], timeout=seconds)
-    stopped = time.monotonic() - clock - seconds
+    now = time.monotonic()
+    stopped = now - before - seconds
     if stopped > WAIT:
         for one in running:
             if one.deadline is not None:
                 one.deadline += stopped
+    return now
 
 
 def _ended(running: Sequence[_Running], listener: Listener) -> Iterator[tuple[_Running, Outcome]]:
