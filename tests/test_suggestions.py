@@ -1,4 +1,4 @@
-"""An unknown name is answered with the one that was probably meant, or with those that exist."""
+"""The answer to an unknown name: the name that was probably meant, or those that exist."""
 
 from __future__ import annotations
 

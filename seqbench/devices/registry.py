@@ -73,7 +73,7 @@ def names_pattern() -> str:
 def available_devices() -> dict[str, str]:
     """The devices on this machine: name in a suite → description. Imports torch.
 
-    The one that ``auto`` selects is first.
+    ``auto`` selects the first.
     """
     return {name: text for kind in _kinds() for name, text in kind.available().items()}
 

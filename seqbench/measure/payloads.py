@@ -129,7 +129,7 @@ class TimingPayload:
         place: where in the list of the worker's CPU cores the core is on which it times blocks with
             one thread: a fraction from 0 to below 1, the same for all workers of a round, so that
             they share that core. None leaves the choice to the system.
-        compiled: folder for what compilers cache, relative to the one that workers share; "" for
+        compiled: cache folder of compilers, relative to the folder that workers share; "" for
             their own.
     """
 

@@ -166,7 +166,7 @@ def _same_start(document: Document) -> list[str]:
         return []
     return [
         f"Seeds started from the same weights: {some(names)}. The model does not draw its weights "
-        "from torch's generator, so its seeds are not independent and its interval is too narrow."
+        "from torch's generator, so its seeds are not independent: its interval may be too narrow."
     ]
 
 

@@ -1,4 +1,4 @@
-"""Find saved runs, and the one that a user names."""
+"""Find saved runs, by what a user names."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 OTHERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 #: A name like those of multiprocessing's sockets, whose folder (``pymp-…``) has a shorter name than
-#: the one that is tried here.
+#: this one, which is tried here.
 NAME = "listener-xxxxxxxx"
 
 
