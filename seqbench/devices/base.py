@@ -74,7 +74,7 @@ class Device(ABC):
     shares_cores: ClassVar[bool] = False
     #: Whether tensors are in host memory, so that a worker's memory limit covers them.
     uses_host_memory: ClassVar[bool] = False
-    #: Whether a timed block on one thread can be pinned to a CPU core.
+    #: Whether the thread of a timed block is pinned to a CPU core: it computes or launches kernels.
     pins_to_core: ClassVar[bool] = False
 
     @abstractmethod

@@ -32,6 +32,9 @@ class Cuda(Device):
     names = "cuda(:(0|[1-9][0-9]{0,2}))?"
     examples = "cuda, cuda:0, cuda:1, …"
     aliases = ("gpu", "nvidia", "rocm", "hip")
+    #: Small models wait for the thread that launches kernels, and its core decides how fast it is:
+    #: on an H200, intervals of the ratio of two equal models were ±1.4 % pinned and ±8 % free.
+    pins_to_core = True
 
     def available(self) -> dict[str, str]:
         import torch

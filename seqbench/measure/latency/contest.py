@@ -293,8 +293,12 @@ def _compete(entrants: Sequence[_Entrant], number: int, contest: Contest, notify
 
 
 def _warm_up(entrants: Sequence[_Entrant], contest: Contest) -> None:
-    """Warm up as many cases at a time as there are cores."""
-    at_once = max(1, contest.cores // max(contest.settings.threads))
+    """Warm up as many cases at a time as there are cores; on a device that cases do not share by
+    cores, one at a time.
+    """
+    at_once = 1
+    if device_for(contest.device).shares_cores:
+        at_once = max(1, contest.cores // max(contest.settings.threads))
     open_entrants = [entrant for entrant in entrants if entrant.failure is None]
     for first in range(0, len(open_entrants), at_once):
         group = open_entrants[first : first + at_once]
