@@ -22,13 +22,13 @@ from typing import Any, Literal
 Better = Literal["higher", "lower"]
 
 #: How two cases are compared: by the ratio of their timings in the rounds that both took part in,
-#: or by the difference of their figures for each seed.
+#: or by their figures over the seeds.
 Compared = Literal["rounds", "seeds"]
 
 #: The statistical test used for each, as text.
 TESTS: Mapping[Compared, str] = {
     "rounds": "t test of paired rounds",
-    "seeds": "sign-flip test of paired seeds",
+    "seeds": "Welch's t test over seeds",
 }
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args
 from typing_extensions import NotRequired, TypedDict  # pydantic refuses typing's before 3.12
 
 #: Version of the record format; its history is in docs/results.md.
-FORMAT = 1
+FORMAT = 2
 
 Status = Literal["ok", "diverged", "failed", "timeout", "out_of_memory", "crashed", "skipped"]
 
@@ -305,7 +305,7 @@ class Measurement:
     method: str = ""
 
 
-Verdict = Literal["better", "worse", "no difference", "too few seeds"]
+Verdict = Literal["better", "worse", "equivalent", "no difference", "too few seeds"]
 
 
 @dataclass(frozen=True)
@@ -317,9 +317,16 @@ class Comparison:
         a, b: ids of the two cases.
         scale: ``"ratio"``: ``effect`` is a ÷ b; ``"difference"``: it is a - b.
         effect, low, high: the estimate and its 95 % interval (None if unavailable).
-        p: two-sided, corrected for the number of pairs (Holm).
+        p: two-sided, of the test that the interval is from; None if the two were not tested.
         verdict: what ``a`` is, compared with ``b``.
-        n: number of independent pairs (processes, seeds).
+        n: number of independent figures of each (processes, seeds).
+        p_corrected: ``p`` corrected for the number of pairs (Holm); the verdict is from it.
+        df: degrees of freedom of the t test, on the logarithm of a ratio.
+        beats: probability that ``a`` is better than ``b`` at a new seed, if known.
+        margin: differences up to this are irrelevant (the suite's ``margin``), on ``scale``: 0.005
+            for half a point, 1.03 for a factor.
+        p_equivalent: of the test for a difference within ``margin``, corrected for the number of
+            pairs.
         needed: number of seeds that would probably show a difference, if known.
         met: the contest in which the two were timed, interleaved.
     """
@@ -331,10 +338,15 @@ class Comparison:
     effect: Number
     low: Number | None
     high: Number | None
-    p: Number
+    p: Number | None
     verdict: Verdict
     n: int
+    p_corrected: Number | None = None
+    df: Number | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    beats: Number | None = None
+    margin: Number | None = None
+    p_equivalent: Number | None = None
     needed: int | None = None
     met: str = ""
 

@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqbench.stats.distributions import t_quantile
+from seqbench.stats.distributions import t_quantile, t_tail
 from seqbench.stats.growth import growth_exponent
 from seqbench.stats.intervals import mean_interval, quantile, ratio_interval
 from seqbench.stats.timing import (
@@ -240,7 +240,19 @@ def test_exponent_is_the_slope_that_numpy_fits(figures: dict[int, float]) -> Non
     assert growth_exponent(lengths, values) == pytest.approx(slope, rel=1e-6, abs=1e-6)
 
 
-@given(st.integers(1, 2000), st.floats(0.5, 1 - 1e-5))
-def test_the_t_quantile_equals_scipys(df: int, share: float) -> None:
+@given(st.floats(1, 2000), st.floats(0.5, 1 - 1e-5))
+def test_the_t_quantile_equals_scipys(df: float, share: float) -> None:
     expected = scipy.stats.t.isf(1 - share, df)
-    assert t_quantile(df, share) == pytest.approx(expected, rel=1e-10, abs=1e-10)
+    assert t_quantile(df, share) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@given(st.floats(1, 1e6), st.floats(-50, 50))
+def test_the_tail_of_t_equals_scipys(df: float, t: float) -> None:
+    assert t_tail(df, t) == pytest.approx(scipy.stats.t.sf(t, df), rel=1e-7)
+
+
+def test_the_t_distribution_at_its_ends() -> None:
+    assert t_tail(3.5, 0.0) == t_tail(1e20, 0.0) == 0.5
+    assert t_tail(1e20, 1.96) == pytest.approx(scipy.stats.norm.sf(1.96))
+    assert t_quantile(1e20, 0.975) == pytest.approx(scipy.stats.norm.ppf(0.975))
+    assert t_tail(2.0, 1e300) == pytest.approx(0.0)

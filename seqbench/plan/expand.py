@@ -66,6 +66,7 @@ class Plan:
         """The plan as plain data, as in ``plan.json``."""
         suite = self.suite
         runtimes = [to_json(runtime) for runtime in self.runtimes]
+        margin = suite.margin.by_quantity()
         return {
             "format": FORMAT,
             "suite": suite.name,
@@ -75,6 +76,7 @@ class Plan:
             "metrics": [{"id": m.id, **to_json(m)} for m in self.metrics],
             "reports": [to_json(report) for report in self.reports],
             **({"runtimes": runtimes} if runtimes else {}),
+            **({"margin": margin} if margin else {}),
             "limits": suite.limits.model_dump(mode="json"),
             "cases": [case.to_dict() for case in self.cases],
             "trials": [

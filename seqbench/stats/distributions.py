@@ -10,33 +10,72 @@ import math
 from functools import lru_cache
 from statistics import NormalDist
 
+#: Relative accuracy of the continued fraction, and the most terms it may take.
+ACCURACY, MOST_TERMS = 1e-15, 10_000
+
+#: With more degrees of freedom than this, the distribution is normal to twelve digits.
+AS_NORMAL = 1e13
+
 
 @lru_cache(maxsize=4096)
-def t_quantile(df: int, share: float) -> float:
+def t_quantile(df: float, share: float) -> float:
     """Quantile of Student's t distribution at ``share``, which must be at least one half.
 
     Newton's method, starting from the normal quantile, which is never above it.
+
+    Args:
+        df: degrees of freedom, which need not be whole.
     """
     t = NormalDist().inv_cdf(share)
+    if df > AS_NORMAL:
+        return t
     log_peak = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2
     step = math.inf
     while step > 1e-7 * t:  # the remaining error is about its square
         density = math.exp(log_peak - (df + 1) / 2 * math.log1p(t * t / df))
-        step = (share - 0.5 - _t_share(df, t) / 2) / density
+        step = (t_tail(df, t) - (1 - share)) / density
         t += step
     return t
 
 
-def _t_share(df: int, t: float) -> float:
-    """Probability of Student's t distribution between -t and t.
+def t_tail(df: float, t: float) -> float:
+    """Probability that a variable with Student's t distribution exceeds ``t``.
 
-    Abramowitz and Stegun 26.7.3–4, a finite sum for integer degrees of freedom.
+    Half the regularized incomplete beta function I(df / 2, 1 / 2) at df / (df + t²)
+    (Abramowitz and Stegun 26.7.1, 26.5.27).
     """
-    angle = math.atan(t / math.sqrt(df))
-    odd, cosine = df % 2, math.cos(angle)
-    term, total = (cosine if odd else 1.0), 0.0
-    for k in range(1 + odd, df, 2):
-        total += term
-        term *= cosine**2 * k / (k + 1)
-    total *= math.sin(angle)
-    return (angle + total) * 2 / math.pi if odd else total
+    if t < 0:
+        return 1 - t_tail(df, -t)
+    if df > AS_NORMAL:
+        return math.erfc(t / math.sqrt(2)) / 2
+    return _incomplete_beta(df / 2, 0.5, t * t / df) / 2
+
+
+def _incomplete_beta(a: float, b: float, ratio: float) -> float:
+    """The regularized incomplete beta function I(a, b) at x = 1 / (1 + ``ratio``).
+
+    By its continued fraction (DLMF 8.17.22) with Lentz's method, on the side on which it converges
+    fast. Given (1 - x) / x, neither x nor 1 - x loses digits.
+    """
+    log_x, log_y = -math.log1p(ratio), -math.log1p(1 / ratio) if ratio else -math.inf
+    if ratio == 0:
+        return 1.0
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * log_x + b * log_y)
+    if math.exp(log_x) < (a + 1) / (a + b + 2):
+        return front * _fraction(a, b, math.exp(log_x)) / a
+    return 1 - front * _fraction(b, a, math.exp(log_y)) / b
+
+
+def _fraction(a: float, b: float, x: float) -> float:
+    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
+    value = d
+    for m in range(1, MOST_TERMS):
+        for factor in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            c, d = 1 + factor / c, 1 / (1 + factor * d)
+            value *= c * d
+        if abs(c * d - 1) < ACCURACY:
+            break
+    return value

@@ -69,6 +69,7 @@ class StoredPlan(Keys):
     notes: NotRequired[str]
     measure: NotRequired[dict[str, Any]]
     target: NotRequired[Target | None]
+    margin: NotRequired[dict[str, dict[str, Number]]]
     selection: NotRequired[dict[str, Any]]
     moved: NotRequired[dict[str, str]]
     outdated: NotRequired[dict[str, str]]

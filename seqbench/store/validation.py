@@ -15,6 +15,7 @@ from typing_extensions import NotRequired
 from seqbench.plugins.loading import import_object
 from seqbench.quantities import find
 from seqbench.records import CaseRecord, Comparison, Keys, Measurement, TrialRecord
+from seqbench.store.format_1 import from_format_1
 from seqbench.store.json_files import Damaged, read_bytes
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ TRAINED = ("value", "last", "best")
 class Compared(Keys):
     """The comparisons of one contest: ``comparisons/*.json``."""
 
+    format: NotRequired[int]
     met: NotRequired[str]
     comparisons: list[Comparison]
 
@@ -59,6 +61,8 @@ def read_case(path: Path) -> CaseRecord:
 def read_compared(path: Path) -> Compared:
     """Read the comparisons of one contest. Raises Damaged, or StoreError if unreadable."""
     found: Compared = read_valid(Compared, path)
+    if found.get("format", 1) < 2:
+        found["comparisons"] = [from_format_1(each) for each in found["comparisons"]]
     return found
 
 

@@ -27,6 +27,7 @@ from seqbench.suite.values import (
     Line,
     MethodField,
     Number,
+    Points,
     Positive,
     Runtimes,
     Seeds,
@@ -178,6 +179,25 @@ class Measure(Keys):
         return {name: {} if settings is None else settings for name, settings in value.items()}
 
 
+class Margin(Keys):
+    """Differences up to which two cases are equivalent; default: none, and then no case is."""
+
+    accuracy: Points | None = Field(default=None, description="in percentage points, as in 0.5pp")
+    mse: Share | None = Field(default=None, description="of the error, as in 5%")
+    latency: Share | None = Field(default=None, description="of the time, as in 3%")
+    step: Share | None = Field(default=None, description="of the time of one step, as in 3%")
+
+    def by_quantity(self) -> dict[str, dict[str, float]]:
+        """For each quantity with a margin its scale, and the margin on it: a difference, or the
+        factor by which one case is larger.
+        """
+        relative = {"mse": self.mse, "latency": self.latency, "step": self.step}
+        margins = {name: {"ratio": 1 + share} for name, share in relative.items() if share}
+        if self.accuracy:
+            margins["accuracy"] = {"difference": self.accuracy}
+        return margins
+
+
 class Limits(Keys):
     """Limits at which a trial is stopped."""
 
@@ -259,6 +279,7 @@ class Suite(Keys):
         default=None, description="metric value to reach on validation, as in accuracy >= 0.85"
     )
     measure: Measure = Field(default_factory=lambda: Measure(latency=Latency(), memory=Memory()))
+    margin: Margin = Field(default_factory=Margin)
     limits: Limits = Field(default_factory=Limits)
 
     def train_for(self, entry: ModelEntry) -> dict[str, Any]:

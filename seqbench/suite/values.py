@@ -47,6 +47,8 @@ LEAST_MEMORY = 2**30
 
 PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*%")
 
+POINTS = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*pp")
+
 DURATION_UNITS = (3600.0, 60.0, 1.0, 0.001)
 
 
@@ -157,6 +159,18 @@ def _share(value: Any) -> Any:
     return float(value)
 
 
+def _points(value: Any) -> Any:
+    """A difference of fractions, from ``0.5pp`` (percentage points) or 0.005."""
+    hint = "as in 0.5pp (percentage points) or 0.005"
+    if isinstance(value, str) and (number := POINTS.fullmatch(value.strip())):
+        value = float(number[1]) / 100
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        refuse(f"must be a difference in percentage points, not {described(value)}", hint)
+    if not 0 < value < 1:
+        refuse(f"must be more than 0 and less than 1 (100pp), not {shown(value)}", hint)
+    return float(value)
+
+
 def _target(value: Any) -> Any:
     if value is None:
         return None
@@ -264,6 +278,12 @@ Share = Annotated[
     float,
     BeforeValidator(_share),
     _any_of({"type": "number"}, {"type": "string", "pattern": f"^{PERCENT.pattern}$"}),
+]
+
+Points = Annotated[
+    float,
+    BeforeValidator(_points),
+    _any_of({"type": "number"}, {"type": "string", "pattern": f"^{POINTS.pattern}$"}),
 ]
 
 Line = Annotated[str, AfterValidator(_one_line)]

@@ -10,6 +10,7 @@ from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, Target
 from seqbench.stats.intervals import mean_interval
 from seqbench.store.stored_plan import StoredCase, StoredMetric, StoredPlan
 from seqbench.summary import lengths
+from seqbench.summary.margins import with_margins
 from seqbench.summary.metric_pairs import metric_comparisons
 from seqbench.summary.steps_to_target import towards
 
@@ -27,7 +28,7 @@ def build_document(
     cases: Iterable[CaseRecord],
     comparisons: Iterable[Comparison] = (),
 ) -> schema.Document:
-    """Build the document of a run, format 1 (:mod:`seqbench.summary.schema`, docs/results.md).
+    """Build the document of a run, format 2 (:mod:`seqbench.summary.schema`, docs/results.md).
 
     Args:
         run: the run's folder.
@@ -44,7 +45,10 @@ def build_document(
         _case(case, own.get(case["id"], []), measured.get(case["id"]), plan.get("target"), metrics)
         for case in plan["cases"]
     ]
-    compared = (*metric_comparisons(found, ended, metrics), *comparisons)
+    compared = [
+        *metric_comparisons(found, ended, metrics),
+        *(each for each in comparisons if _current(each, planned, measured)),
+    ]
     return {
         "format": FORMAT,
         "suite": state["suite"],
@@ -63,8 +67,7 @@ def build_document(
         "cases": cast("list[schema.Case]", found),
         "comparisons": [
             cast("schema.Comparison", dict(vars(each)))
-            for each in compared
-            if _current(each, planned, measured)
+            for each in with_margins(compared, found, plan.get("margin", {}))
         ],
     }
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from statistics import fmean
+from typing import Any, Literal
 
+from seqbench.quantities import Quantity, find
 from seqbench.records import Comparison, TrialRecord, Verdict
-from seqbench.stats.intervals import mean_interval
-from seqbench.stats.paired import ALPHA, holm, least_p, sign_flip
+from seqbench.stats.holm import ALPHA, holm, holm_factors
 from seqbench.stats.power import seeds_needed
+from seqbench.stats.welch import LEAST_SEEDS, Difference, Sample, difference, samples_of
 
 Case = Mapping[str, Any]
+
+Figures = Mapping[str, Sequence[float]]
 
 #: With more cases of one dataset and device, none are compared: the number of pairs grows
 #: quadratically, and after the correction for it no difference would be found.
@@ -51,13 +57,10 @@ def metric_comparisons(
         compared = [case for case in family if case["metric"] and set(case["seeds"]) <= {"ok"}]
         if len(family) > MOST_CASES or not compared:
             continue
-        metric = compared[0]["metric"]
         figures = {
-            case["id"]: {trial.seed: trial.metrics["value"] for trial in ended[case["id"]]}
-            for case in compared
+            case["id"]: [trial.metrics["value"] for trial in ended[case["id"]]] for case in compared
         }
-        higher = metric["higher_is_better"]
-        found += paired_comparisons(figures, metric["name"], higher_is_better=higher)
+        found += compare_over_seeds(figures, find(compared[0]["metric"]["name"]))
         found += _score_comparisons(compared, ended, metrics)
     return found
 
@@ -70,71 +73,131 @@ def _score_comparisons(
     """Compare in the metrics of plugins; a case that lacks one for a seed is not compared in it."""
     found: list[Comparison] = []
     for metric in metrics:
-        figures: dict[str, dict[int, Any]] = {}
+        figures: dict[str, Sequence[float]] = {}
         for case in cases:
-            trials = ended[case["id"]]
-            found_for = [trial.scores.get(metric["id"]) for trial in trials]
-            scores = [score["value"] if score else None for score in found_for]
-            if None not in scores:
-                seeds = [trial.seed for trial in trials]
-                figures[case["id"]] = dict(zip(seeds, scores, strict=True))
-        higher = metric["higher_is_better"]
-        found += paired_comparisons(figures, metric["label"], higher_is_better=higher)
+            scores = [trial.scores.get(metric["id"]) for trial in ended[case["id"]]]
+            values = [score["value"] for score in scores if score]
+            if len(values) == len(scores) and None not in values:
+                figures[case["id"]] = [value for value in values if value is not None]
+        found += compare_over_seeds(figures, find(metric["label"], {metric["label"]: metric}))
     return found
 
 
-def paired_comparisons(
-    figures: Mapping[str, Mapping[int, float]], quantity: str, *, higher_is_better: bool
-) -> list[Comparison]:
-    """Compare all pairs of cases, each on the seeds that both have.
+def compare_over_seeds(figures: Figures, quantity: Quantity) -> list[Comparison]:
+    """Compare all pairs of cases by :func:`seqbench.stats.welch.difference`.
+
+    Errors, of which lower is better, are compared by their ratio: Welch's test of their logarithms.
+    All else, and errors of which one is 0 or less, is compared by difference.
 
     Args:
-        figures: for each case its figure at each seed.
-        quantity: the name of the quantity.
+        figures: of each case its figure at each seed.
+        quantity: what the figures are.
 
     Returns:
-        Differences a - b with Student's 95 % interval of the paired differences; p of
-        :func:`.sign_flip`, corrected for all these pairs (:func:`.holm`). ``too few seeds`` if not
-        even differences that all have the same sign could be significant. Pairs without a common
-        seed are omitted.
+        one comparison for each pair. ``too few seeds`` if one of the two has fewer than three. A
+        pair is ``better`` or ``worse`` by its corrected p, unless the means, which tables show,
+        have the opposite direction, which few figures of an error can.
     """
-    differences = {
-        (a, b): [figures[a][seed] - figures[b][seed] for seed in common]
-        for a, b in combinations(figures, 2)
-        if (common := sorted(figures[a].keys() & figures[b].keys()))
+    scale = _scale(figures, quantity)
+    taken = {
+        case: [math.log(value) for value in values] if scale == "ratio" else list(values)
+        for case, values in figures.items()
+        if len(values) >= LEAST_SEEDS
     }
-    found = list(differences.values())
-    ps = holm([sign_flip(one) for one in found])
-    best_case = holm([least_p(len(one)) for one in found])
+    samples = dict(zip(taken, samples_of(list(taken.values())), strict=True))
+    tested = {
+        (a, b): difference(samples[a], samples[b])
+        for a, b in combinations(figures, 2)
+        if a in samples and b in samples
+    }
+    ps = [each.p for each in tested.values()]
+    corrected = dict(zip(tested, zip(holm(ps), holm_factors(ps), strict=True), strict=True))
     return [
-        _comparison(
-            quantity, a, b, ours,
-            p=p, best_case=best, higher_is_better=higher_is_better, pairs=len(found),
-        )
-        for (a, b), ours, p, best in zip(differences, found, ps, best_case, strict=True)
-    ]  # fmt: skip
+        _tested(_Pair(a, b, figures, samples), tested[a, b], quantity, scale, *corrected[a, b])
+        if (a, b) in tested
+        else _untested(a, b, figures, quantity, scale)
+        for a, b in combinations(figures, 2)
+    ]
 
 
-def _comparison(
-    quantity: str,
+def _scale(figures: Figures, quantity: Quantity) -> Literal["ratio", "difference"]:
+    positive = all(value > 0 for values in figures.values() for value in values)
+    is_error = not quantity.higher_is_better and not quantity.share
+    return "ratio" if is_error and positive else "difference"
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two cases, and the figures and samples of all."""
+
+    a: str
+    b: str
+    figures: Figures
+    samples: Mapping[str, Sample]
+
+
+def _tested(
+    pair: _Pair,
+    found: Difference,
+    quantity: Quantity,
+    scale: Literal["ratio", "difference"],
+    p_corrected: float,
+    factor: int,
+) -> Comparison:
+    """The comparison of a pair. ``factor``: by what its p was multiplied to correct it."""
+    a, b = pair.a, pair.b
+    better = (found.effect > 0) == quantity.higher_is_better
+    apart = fmean(pair.figures[a]) - fmean(pair.figures[b])
+    verdict: Verdict = "no difference"
+    if p_corrected < ALPHA and apart * found.effect >= 0:
+        verdict = "better" if better else "worse"
+    needed = None
+    if verdict == "no difference":
+        needed = seeds_needed(pair.samples[a], pair.samples[b], ALPHA / factor)
+    shown = math.exp if scale == "ratio" else float
+    low, high = found.interval
+    above = found.above
+    return Comparison(
+        quantity.name,
+        a,
+        b,
+        scale=scale,
+        effect=shown(found.effect),
+        low=shown(low),
+        high=shown(high),
+        p=found.p,
+        p_corrected=p_corrected,
+        df=found.df,
+        verdict=verdict,
+        n=min(pair.samples[a].n, pair.samples[b].n),
+        beats=above if quantity.higher_is_better else 1 - above,
+        needed=needed,
+    )
+
+
+def _untested(
     a: str,
     b: str,
-    differences: Sequence[float],
-    *,
-    p: float,
-    best_case: float,
-    higher_is_better: bool,
-    pairs: int,
+    figures: Figures,
+    quantity: Quantity,
+    scale: Literal["ratio", "difference"],
 ) -> Comparison:
-    """The record of a pair. ``p`` and ``best_case``, the smallest possible p, are corrected."""
-    interval = mean_interval(differences)
-    verdict: Verdict = "no difference"
-    needed = None
-    if best_case > ALPHA:
-        verdict, needed = "too few seeds", seeds_needed(differences, ALPHA / pairs)
-    elif p <= ALPHA:
-        verdict = "better" if (interval["mean"] > 0) == higher_is_better else "worse"
+    """A pair of which one has fewer than three seeds."""
+    if scale == "ratio":
+        logs = [fmean(math.log(value) for value in figures[case]) for case in (a, b)]
+        effect = math.exp(logs[0] - logs[1])
+    else:
+        effect = fmean(figures[a]) - fmean(figures[b])
     return Comparison(
-        quantity, a, b, scale="difference", effect=interval["mean"], low=interval["low"],
-        high=interval["high"], p=p, verdict=verdict, n=interval["n"], needed=needed,
-    )  # fmt: skip
+        quantity.name,
+        a,
+        b,
+        scale=scale,
+        effect=effect,
+        low=None,
+        high=None,
+        p=None,
+        verdict="too few seeds",
+        n=min(len(figures[a]), len(figures[b])),
+        needed=LEAST_SEEDS,
+    )

@@ -2,7 +2,7 @@
 
 ``seqbench run --json``, ``seqbench show --format json`` and ``Run.document`` return a
 :class:`Document`. Units are SI; unavailable values are ``null``. Readers must accept unknown keys:
-a later version of seqbench may add some within format 1.
+a later version of seqbench may add some within format 2.
 """
 
 from __future__ import annotations
@@ -308,11 +308,18 @@ class Comparison(Keys):
     b: Annotated[str, About("id of the second case")]
     scale: Annotated[Literal["ratio", "difference"], About("ratio: a ÷ b; difference: a - b")]
     effect: Annotated[Number, About("the estimate")]
-    low: Annotated[Number | None, About("lower bound of its own 95 % interval")]
-    high: Annotated[Number | None, About("upper bound of its own 95 % interval")]
-    p: Annotated[Number, About("two-sided, corrected for all pairs (Holm)")]
+    low: Annotated[Number | None, About("lower bound of its 95 % interval")]
+    high: Annotated[Number | None, About("upper bound of its 95 % interval")]
+    p: Annotated[Number | None, About("two-sided, of the test that the interval is from")]
+    p_corrected: Annotated[Number | None, About("p corrected for all pairs (Holm)")]
+    df: Annotated[Number | None, About("degrees of freedom, on the logarithm of a ratio")]
     verdict: Annotated[Verdict, About("a compared with b")]
-    n: Annotated[int, About("number of independent pairs: seeds or processes")]
+    n: Annotated[int, About("number of independent figures of each: seeds or processes")]
+    beats: Annotated[Number | None, About("probability that a is better than b at a new seed")]
+    margin: Annotated[Number | None, About("differences up to this are irrelevant, on the scale")]
+    p_equivalent: Annotated[
+        Number | None, About("of the test for a difference within the margin, corrected (Holm)")
+    ]
     needed: Annotated[int | None, About("estimated number of seeds to show a difference")]
     met: Annotated[str, About("the contest in which latencies were compared")]
 
@@ -320,7 +327,7 @@ class Comparison(Keys):
 class Document(Keys):
     """A run of seqbench."""
 
-    format: Annotated[int, About("version of the document: 1")]
+    format: Annotated[int, About("version of the document: 2")]
     suite: Annotated[str, About("name of the suite")]
     file: Annotated[str | None, About("the suite's file")]
     run: Annotated[str, About("the run's folder")]

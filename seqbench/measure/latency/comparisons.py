@@ -9,7 +9,7 @@ from typing import Any
 
 from seqbench.measure.latency.figures import Samples, cell_settings
 from seqbench.records import Comparison, Verdict
-from seqbench.stats.paired import ALPHA, holm
+from seqbench.stats.holm import ALPHA, holm
 from seqbench.stats.timing import paired_ratio
 
 
@@ -36,7 +36,7 @@ def _family(cells: Mapping[str, int], timed: Mapping[str, Samples]) -> list[Comp
     corrected = holm([ratio["p"] for ratio in ratios])
     return [
         _comparison(
-            timed[a].cells[cells[a]], (a, b), ratio, p=p, of_medians=medians[a] / medians[b]
+            timed[a].cells[cells[a]], (a, b), ratio, corrected=p, of_medians=medians[a] / medians[b]
         )
         for (a, b), ratio, p in zip(pairs, ratios, corrected, strict=True)
     ]
@@ -47,7 +47,7 @@ def _comparison(
     pair: tuple[str, str],
     ratio: Mapping[str, Any],
     *,
-    p: float,
+    corrected: float,
     of_medians: float,
 ) -> Comparison:
     """The comparison of a pair, with its verdict.
@@ -57,12 +57,12 @@ def _comparison(
     alone.
 
     Args:
-        ratio: see :func:`seqbench.stats.timing.paired_ratio`. p: corrected.
+        ratio: see :func:`seqbench.stats.timing.paired_ratio`. corrected: its p, corrected.
     """
     settings = cell_settings(cell)
     quantity = settings.pop("quantity")
     verdict: Verdict = "no difference"
-    if p <= ALPHA and (ratio["ratio"] - 1) * (of_medians - 1) >= 0:
+    if corrected < ALPHA and (ratio["ratio"] - 1) * (of_medians - 1) >= 0:
         verdict = "better" if ratio["ratio"] < 1 else "worse"
     return Comparison(
         quantity,
@@ -71,7 +71,9 @@ def _comparison(
         effect=ratio["ratio"],
         low=ratio["low"],
         high=ratio["high"],
-        p=p,
+        p=ratio["p"],
+        p_corrected=corrected,
+        df=ratio["n"] - 1,
         verdict=verdict,
         n=ratio["n"],
         settings=settings,
