@@ -29,8 +29,8 @@ from typing import Any
 from seqbench.measure.latency.comparisons import compare_cases
 from seqbench.measure.latency.figures import Samples
 from seqbench.measure.payloads import TimingPayload, TrainedModel
+from seqbench.stats.holm import ALPHA
 from seqbench.stats.intervals import quantile
-from seqbench.stats.paired import ALPHA
 from seqbench.testing.selftest.rig import SETTINGS, Rig, choice
 
 STEPS = {"model": 100, "the same": 100, "2 % more": 102, "5 % more": 105}

@@ -15,7 +15,7 @@ from seqbench.plan.expand import make_plan
 from seqbench.records import Comparison, Status, TrialRecord
 from seqbench.report.columns.column import Column
 from seqbench.report.columns.table import result_tables
-from seqbench.report.terminal.report import print_report
+from seqbench.report.terminal.report import Options, print_report
 from seqbench.report.terminal.sheets import print_view
 from seqbench.report.views.pairs import pairs_view
 from seqbench.store.stored_plan import StoredPlan
@@ -69,7 +69,12 @@ def made(
     )
 
 
-def shown(document: Document, width: int = 80, of: Callable[..., None] = print_report) -> str:
+def print_everything(document: Document, console: Console) -> None:
+    """All rows and columns in the order of the suite, and all explanations."""
+    print_report(document, console, Options("suite", every=True, explain=True))
+
+
+def shown(document: Document, width: int = 80, of: Callable[..., None] = print_everything) -> str:
     file = io.StringIO()
     of(document, console=Console(file=file, width=width, highlight=False))
     text = file.getvalue()

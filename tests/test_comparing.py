@@ -215,7 +215,7 @@ def test_seeds_needed_by_hand() -> None:
     unit = Sample(0.0, 1.0, 3)
     assert seeds_needed(unit, Sample(0.5, 1.0, 3)) == 64
     assert seeds_needed(unit, Sample(50.0, 1.0, 3)) == 3
-    assert seeds_needed(unit, Sample(0.5, 1.0, 3), 0.05 / 6) > 64
+    assert (seeds_needed(unit, Sample(0.5, 1.0, 3), 0.05 / 6) or 0) > 64
     assert seeds_needed(Sample(0.5, 0.0, 3), Sample(0.4, 0.0, 3)) == 3  # no spread at all
 
 
@@ -297,7 +297,8 @@ def test_fewer_than_three_seeds_give_no_verdict(seeds: int) -> None:
     found = {(one.a, one.b): one for one in compare_over_seeds(some, ACCURACY)}
     few = found["a", "b"]
     assert (few.verdict, few.p, few.p_corrected, few.low) == ("too few seeds", None, None, None)
-    assert (few.effect, few.needed, few.n) == (pytest.approx(0.8), 3, seeds)
+    assert few.effect == pytest.approx(0.8)
+    assert (few.needed, few.n) == (3, seeds)
     assert found["a", "c"].verdict == "too few seeds"
     assert found["c", "d"].verdict == "better"
     assert found["c", "d"].p == found["c", "d"].p_corrected  # the only pair that was tested

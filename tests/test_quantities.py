@@ -105,7 +105,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def shown(*arguments: object, width: int = 230) -> str:
-    done = CliRunner(env={"COLUMNS": str(width)}).invoke(show, [*map(str, arguments)])
+    done = CliRunner(env={"COLUMNS": str(width)}).invoke(
+        show, [*map(str, arguments), "--all", "--explain"]
+    )
     assert done.exit_code == 0, done.output
     return done.output
 
@@ -126,9 +128,8 @@ def test_a_quantity_from_outside_is_in_the_table(run: Path) -> None:
     assert any("energy" in line and "latency" in line for line in lines)
     (units,) = (line for line in lines if " J " in f"{line} ")
     assert "µs" in units
-    assert "0.250 a" in text
-    assert "0.500 b" in text
-    assert "1.00 c" in " ".join(text.split())
+    assert "0.250*" in text
+    assert "0.500 " in text
     assert "measuring energy: failed: no meter" in text
     assert "energy: of one forward pass." in text
     assert "latency, step, energy: t test of paired rounds" in text
@@ -188,7 +189,7 @@ def test_a_metric_of_a_plugin_is_looked_up_alike() -> None:
     hinge, top = find("hinge", scores), find("top_k k=5", scores)
     assert (hinge.better, hinge.share) == ("lower", False)
     assert (top.better, top.share) == ("higher", True)
-    assert hinge.test == find("accuracy").test == "sign-flip test of paired seeds"
+    assert hinge.test == find("accuracy").test == "Welch's t test over seeds"
     assert hinge.verdict("better") == "better"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_documents import print_everything
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -27,7 +28,6 @@ from seqbench.report.exports.json import write_json
 from seqbench.report.exports.latex import to_latex
 from seqbench.report.exports.markdown import to_markdown
 from seqbench.report.numbers import Estimate
-from seqbench.report.terminal.report import print_report
 from seqbench.report.terminal.svg import save_svg
 
 SAMPLE = Path(__file__).parent / "data" / "document.json"
@@ -43,7 +43,7 @@ def document() -> Any:
 def rendered(document: Any, width: int = 80, **options: Any) -> str:
     file = io.StringIO()
     options = {"force_terminal": False, **options}
-    print_report(document, Console(file=file, width=width, highlight=False, **options))
+    print_everything(document, Console(file=file, width=width, highlight=False, **options))
     return file.getvalue()
 
 
@@ -259,7 +259,13 @@ def test_one_seed_proves_nothing(document: Any) -> None:
     lucky = with_intervals(document, (0.9, None, None), (0.87, 0.86, 0.88))
     assert column(lucky, "accuracy").best == (False, False)
     close = with_intervals(document, (0.875, None, None), (0.88, 0.87, 0.89))
-    assert column(close, "accuracy").best == (True, True)
+    assert column(close, "accuracy").best == (False, False)
+
+
+def test_nothing_is_marked_where_all_would_be(document: Any) -> None:
+    tied = with_intervals(document, (0.87, 0.86, 0.88), (0.86, 0.84, 0.875), (0.86, 0.85, 0.88))
+    assert column(tied, "accuracy").best == (False, False, False)
+    assert column(tied, "accuracy").top == (False, False, False)
 
 
 def test_a_single_row_has_no_marks(document: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,7 @@ from seqbench.types import FORMATS
 
 if TYPE_CHECKING:
     from seqbench.plugins.choice import Choice
+    from seqbench.report.terminal.rows import Sort
     from seqbench.report.views.sheet import View
     from seqbench.summary.schema import Document
 
@@ -42,6 +43,15 @@ RENDERED = ("json", "markdown", "csv", "latex")
     type=Place(path_type=Path, dir_okay=False),
     help="Write the tables as an SVG image instead.",
 )
+@click.option("--explain", is_flag=True, help="Add what each figure and sentence rests on.")
+@click.option("--all", "every", is_flag=True, help="Show all rows and columns.")
+@click.option(
+    "--sort",
+    type=click.Choice(["metric", "suite"]),
+    default="metric",
+    show_default=True,
+    help="Rows by the metric, best first, or in the order of the suite.",
+)
 @click.option("--memory", is_flag=True, help="Show the memory breakdown instead.")
 @click.option("--pairs", is_flag=True, help="Show all pairwise comparisons instead.")
 @click.option(
@@ -55,6 +65,9 @@ def show(
     run: str | None,
     form: str,
     svg: Path | None,
+    explain: bool,
+    every: bool,
+    sort: Sort,
     memory: bool,
     pairs: bool,
     confusion: str | None,
@@ -92,7 +105,8 @@ def show(
 
         click.echo(render_report(report, document), nl=False)
     else:
-        print_document(document, as_json=form == "json")
+        options = {"sort": sort, "every": every, "explain": explain}
+        print_document(document, as_json=form == "json", **options)
 
 
 def _check_options(chosen: Sequence[str], form: str, svg: Path | None) -> None:
@@ -119,20 +133,20 @@ def _view(document: Document, option: str, model: str | None = None) -> View:
     return memory_view(document) if option == "--memory" else pairs_view(document)
 
 
-def print_document(document: Document, *, as_json: bool, resume: bool = True) -> None:
-    """Print a run's tables, or its document as JSON.
+def print_document(document: Document, *, as_json: bool, **options: Any) -> None:
+    """Print a run's verdict and tables, or its document as JSON.
 
     Args:
-        resume: whether the tables show how to resume a run that did not finish.
+        options: of the tables (:class:`seqbench.report.terminal.report.Options`).
     """
     if as_json:
         from seqbench.report.exports.json import write_json
 
         write_json(document, sys.stdout)
         return
-    from seqbench.report.terminal.report import print_report
+    from seqbench.report.terminal.report import Options, print_report
 
-    print_report(document, console(), resume=resume)
+    print_report(document, console(), Options(**options))
 
 
 def _check_svg(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ from seqbench.plugins.loading import import_object
 from seqbench.quantities import find, functions
 from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Column, Document
-from seqbench.report.columns.letters import at_settings
 from seqbench.report.columns.speed import (
     latency_settings,
     measurement_settings,
@@ -112,92 +110,79 @@ def user_notes(document: Document) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def explanations(
-    document: Document, columns: Sequence[Column], best: str, tied: str = ""
-) -> list[str]:
-    """How to read the figures, and how they were obtained.
+def legend(columns: Sequence[Column], best: str, tied: str = "") -> list[str]:
+    """What the marks mean, in one line; nothing if there are none.
 
     Args:
         columns: the columns shown.
         best: the mark of the best figures.
         tied: the mark of figures that are not distinguishable from the best.
     """
-    lines = []
-    marked = [c for c in columns if any(c.best) and (c.letters is None or not tied)]
-    if marked:
-        lines.append(f"{best}: best in its column" + ("" if tied else "."))
-    if marked and tied:
-        resolution = max(column.resolution for column in marked) / 2**20
-        close = f"; memory: within {resolution:.1f} MiB" if resolution else ""
-        lines[-1] += f"; {tied}: not distinguishable from it (95 % intervals overlap{close})."
+    parts = []
+    if any(any(column.top) for column in columns):
+        parts.append(f"{best}: best in its column")
+    if tied and any(column.best != column.top for column in columns):
+        parts.append(f"{tied}: not distinguishable from the best")
     if any(text.endswith(numbers.DOUBTFUL) for column in columns for text in column.texts):
-        lines.append(f"{numbers.DOUBTFUL}: 95 % interval wider than ±{100 * numbers.DOUBT:g} %.")
-    lines += _letters_line(columns)
+        parts.append(f"{numbers.DOUBTFUL}: 95 % interval wider than ±{100 * numbers.DOUBT:g} %")
+    return [f"{'; '.join(parts)}."] if parts else []
+
+
+def explanations(document: Document, columns: Sequence[Column]) -> list[str]:
+    """How the figures were obtained and compared.
+
+    Args:
+        columns: the columns shown.
+    """
+    lines = _tests_line(columns)
     for name in functions("notes"):
         lines += import_object(name)(document, columns)
     return [*lines, *_models_line(document), *_training_line(document), *_machine_line(document)]
 
 
-def _letters_line(columns: Iterable[Column]) -> list[str]:
-    """What the letters mean, and the test used for each quantity."""
-    compared = [c.compared[0] for c in columns if c.compared and c.letters and any(c.letters)]
+def _tests_line(columns: Iterable[Column]) -> list[str]:
+    """The test used for each quantity that is compared in pairs."""
+    compared = dict.fromkeys(c.compared[0] for c in columns if c.compared and c.letters)
     if not compared:
         return []
     names: dict[str, list[str]] = {}
-    for name in dict.fromkeys(compared):
+    for name in compared:
         names.setdefault(find(name).test, []).append(clean(name))
     tests = "; ".join(f"{', '.join(quantities)}: {test}" for test, quantities in names.items())
-    return [
-        "a, b, …: cases that share a letter are not distinguishable; a marks the best group "
-        f"({tests}; 5 % family-wise error per column, dataset and device)."
+    lines = [
+        f"distinguishable: {tests}; p corrected for all pairs of a column, dataset and device "
+        "(Holm), so that any false difference among them has a probability of at most 5 %."
     ]
-
-
-def quality_notes(document: Document, columns: Sequence[Column]) -> list[str]:
-    """What the metric is, where seeds were too few to compare, and the steps to the target."""
-    return [*_metric_line(document), *_undecided_lines(document), *_target_lines(document)]
-
-
-def _undecided_lines(document: Document) -> list[str]:
-    """Datasets without a verdict on the metric, and how many seeds it would take."""
-    lines = []
-    for family in families(document["cases"]):
-        metric = next((case["metric"]["name"] for case in family if case["metric"]), "")
-        where = f"{clean(metric)}{_place(family[0], document)}"
-        if metric and len(family) > MOST_CASES:
-            lines.append(
-                f"{where}: {len(family)} cases are too many to compare in pairs "
-                f"(at most {MOST_CASES})."
-            )
-            continue
-        ids = {case["id"]: label(case) for case in family}
-        found = at_settings(document.get("comparisons") or (), metric, {})
-        found = [each for each in found if each["a"] in ids]
-        if found and all(each["verdict"] == "too few seeds" for each in found):
-            lines.append(f"{where}: {_too_few(found, ids)}")
+    close = max((c.resolution for c in columns if any(c.best)), default=0.0) / 2**20
+    if close:
+        lines.append(f"memory is not distinguishable within {close:.1f} MiB.")
     return lines
 
 
-def _place(case: Case, document: Document) -> str:
-    """The dataset and the device, if the document has several."""
-    return case_name(case, document).removeprefix(label(case))
+def letters_line(columns: Iterable[Column]) -> list[str]:
+    """What the letters of exports mean."""
+    if not any(column.letters and any(column.letters) for column in columns):
+        return []
+    return ["a, b, …: cases that share a letter are not distinguishable; a marks the best group."]
 
 
-def _too_few(found: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
-    """``3 seeds are too few to distinguish any two cases …``, and an estimate for one pair."""
-    seeds = _range(each["n"] for each in found)
-    seeds += " seed is" if seeds == "1" else " seeds are"
-    text = (
-        f"{seeds} too few to distinguish any two cases "
-        f"(sign-flip test, {counted(len(found), 'pair')})"
-    )
-    easiest = min(found, key=lambda each: (each["needed"] or math.inf, -abs(each["effect"])))
-    if easiest["needed"]:
-        text += (
-            f"; about {easiest['needed']} seeds would probably distinguish {names[easiest['a']]} "
-            f"from {names[easiest['b']]}"
-        )
-    return f"{text}."
+def quality_notes(document: Document, columns: Sequence[Column]) -> list[str]:
+    """What the metric is, where cases were too many to compare, and the steps to the target."""
+    return [*_metric_line(document), *_too_many_lines(document), *_target_lines(document)]
+
+
+def _too_many_lines(document: Document) -> list[str]:
+    """Datasets with too many cases to compare."""
+    lines = []
+    for family in families(document["cases"]):
+        metric = next((case["metric"]["name"] for case in family if case["metric"]), "")
+        if metric and len(family) > MOST_CASES:
+            place = case_name(family[0], document).removeprefix(label(family[0]))
+            lines.append(
+                f"{clean(metric)}{place}: {len(family)} cases are too many to compare in pairs "
+                f"(at most {MOST_CASES})."
+            )
+    return lines
 
 
 def _target_lines(document: Document) -> list[str]:

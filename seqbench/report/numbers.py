@@ -20,8 +20,11 @@ DOUBTFUL, DOUBT = "?", 0.10
 #: Shown for a target that was missed.
 INFINITE = "∞"
 
-#: A column whose largest figure would reach this uses the next larger unit.
+#: ``most`` of most scales …
 TOO_LARGE = 10_000
+
+#: … and that of rates, of which people know the thousands: ``24,500 seq/s``.
+TOO_FAST = 1_000_000
 
 #: Fixed-point notation is used for exponents in this range; outside it, ``1.23e-07``.
 FIXED_POINT = range(-5, 7)
@@ -57,10 +60,12 @@ class Scale:
 
     Args:
         least: the smallest figure to show in a unit.
+        most: a column whose largest figure would reach this uses the next larger unit.
     """
 
     units: tuple[Unit, ...]
     least: float = 1.0
+    most: float = TOO_LARGE
 
 
 TIME = Scale((Unit("ns", 1e-9), Unit("µs", 1e-6), Unit("ms", 1e-3), Unit("s", 1.0)))
@@ -69,7 +74,11 @@ SMALL_BYTES = Scale((Unit("B", 1.0), Unit("KiB", 2.0**10), Unit("MiB", 2.0**20))
 
 BYTES = Scale((Unit("MiB", 2.0**20), Unit("GiB", 2.0**30), Unit("TiB", 2.0**40)))
 
-RATE = Scale((Unit("1/s", 1.0), Unit("k/s", 1e3), Unit("M/s", 1e6), Unit("G/s", 1e9)))
+RATE = Scale(
+    (Unit("seq/s", 1.0), Unit("k seq/s", 1e3), Unit("M seq/s", 1e6), Unit("G seq/s", 1e9)),
+    least=1e3,
+    most=TOO_FAST,
+)
 
 COUNT = Scale(
     (Unit("", 1.0), Unit("k", 1e3), Unit("M", 1e6), Unit("G", 1e9), Unit("T", 1e12)), least=0.1
@@ -88,7 +97,7 @@ def common_unit(values: Iterable[float], scale: Scale) -> Unit:
     suitable = [u for u in scale.units if min(sizes) >= scale.least * u.factor]
     position = max(len(suitable) - 1, 0)
     while position + 1 < len(scale.units) and max(sizes) >= (
-        TOO_LARGE * scale.units[position].factor
+        scale.most * scale.units[position].factor
     ):
         position += 1
     return scale.units[position]

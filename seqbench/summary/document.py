@@ -45,10 +45,8 @@ def build_document(
         _case(case, own.get(case["id"], []), measured.get(case["id"]), plan.get("target"), metrics)
         for case in plan["cases"]
     ]
-    compared = [
-        *metric_comparisons(found, ended, metrics),
-        *(each for each in comparisons if _current(each, planned, measured)),
-    ]
+    timed = [each for each in comparisons if _current(each, planned, measured)]
+    compared = [*metric_comparisons(found, ended, metrics), *timed]
     return {
         "format": FORMAT,
         "suite": state["suite"],

@@ -20,6 +20,8 @@ Case = Mapping[str, Any]
 
 Figures = Mapping[str, Sequence[float]]
 
+Scale = Literal["ratio", "difference"]
+
 #: With more cases of one dataset and device, none are compared: the number of pairs grows
 #: quadratically, and after the correction for it no difference would be found.
 MOST_CASES = 60
@@ -113,14 +115,21 @@ def compare_over_seeds(figures: Figures, quantity: Quantity) -> list[Comparison]
     ps = [each.p for each in tested.values()]
     corrected = dict(zip(tested, zip(holm(ps), holm_factors(ps), strict=True), strict=True))
     return [
-        _tested(_Pair(a, b, figures, samples), tested[a, b], quantity, scale, *corrected[a, b])
+        _tested(
+            _Pair(a, b, figures, samples),
+            tested[a, b],
+            quantity,
+            scale=scale,
+            p_corrected=corrected[a, b][0],
+            factor=corrected[a, b][1],
+        )
         if (a, b) in tested
         else _untested(a, b, figures, quantity, scale)
         for a, b in combinations(figures, 2)
     ]
 
 
-def _scale(figures: Figures, quantity: Quantity) -> Literal["ratio", "difference"]:
+def _scale(figures: Figures, quantity: Quantity) -> Scale:
     positive = all(value > 0 for values in figures.values() for value in values)
     is_error = not quantity.higher_is_better and not quantity.share
     return "ratio" if is_error and positive else "difference"
@@ -140,7 +149,8 @@ def _tested(
     pair: _Pair,
     found: Difference,
     quantity: Quantity,
-    scale: Literal["ratio", "difference"],
+    *,
+    scale: Scale,
     p_corrected: float,
     factor: int,
 ) -> Comparison:
@@ -180,7 +190,7 @@ def _untested(
     b: str,
     figures: Figures,
     quantity: Quantity,
-    scale: Literal["ratio", "difference"],
+    scale: Scale,
 ) -> Comparison:
     """A pair of which one has fewer than three seeds."""
     if scale == "ratio":

@@ -45,6 +45,8 @@ class Column:
         letters: for each case its letters, ``""`` for none; None if the cases were not compared
             in pairs.
         rank: 0 is always shown; others only if there is room, the lowest first.
+        importance: the order in which a single table is filled; equal ones by rank. 0: what the
+            verdict is about; 1: usual; 2: all others.
     """
 
     field: str
@@ -56,6 +58,7 @@ class Column:
     better: Better | None = None
     interval: bool = False
     rank: int = 0
+    importance: int = 2
     resolution: float = 0.0
     rivals: tuple[str, ...] = ()
     at: Mapping[str, Any] | None = None
@@ -69,7 +72,7 @@ class Column:
         With pairwise comparisons: those that share a letter with the best. With intervals only:
         those whose interval overlaps that of the best; none if the best has no interval, since one
         seed proves nothing. Without intervals: those within ``resolution`` of the best. No figure
-        is marked if fewer than two rivals have one.
+        is marked if fewer than two rivals have one, or if all of them would be.
         """
         found = {row for rows in self._groups() for row in self._best_of(rows)}
         return tuple(row in found for row in range(len(self.estimates)))
@@ -92,6 +95,11 @@ class Column:
         return max(rows, key=lambda row: sign * self._estimate(row).value)
 
     def _best_of(self, rows: Sequence[int]) -> list[int]:
+        best = self._not_worse(rows)
+        return best if len(best) < len(rows) else []
+
+    def _not_worse(self, rows: Sequence[int]) -> list[int]:
+        """The best, and those not distinguishable from it, even if these are all."""
         if self.better is None or len(rows) < 2:
             return []
         if self.letters is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from seqbench.quantities import find
 from seqbench.report.columns.column import EXPORT_ONLY, Case, Column, Document
@@ -26,16 +27,18 @@ def parameters_columns(cases: Sequence[Case], document: Document) -> Iterable[Co
         if max((e.value for e in found if e), default=0) < MANY:
             yield Column(
                 field=field, si="", header=(*header, ""), group="cost",
-                estimates=tuple(found), texts=whole(found),
+                estimates=tuple(found), texts=whole(found), importance=2 if at else 1,
             )  # fmt: skip
         else:
-            yield quantity(field, header, found, si=find("parameters").unit, group="cost")
+            column = quantity(field, header, found, si=find("parameters").unit, group="cost")
+            yield replace(column, importance=2 if at else 1)
 
 
 def macs_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
     """Multiply-accumulates for one sequence of the dataset's own length."""
     found = [exact(case["macs"]) for case in cases]
-    yield quantity("macs", ("MACs", ""), found, si=find("macs").unit, group="cost")
+    column = quantity("macs", ("MACs", ""), found, si=find("macs").unit, group="cost")
+    yield replace(column, importance=1)
 
 
 def cost_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:

@@ -15,8 +15,8 @@ Found = Mapping[str, Any]
 class Grouping:
     """For each case of a table its letters, and the group of cases that it was compared with.
 
-    Both are ``""`` for a case that was not compared. No case has letters if no pair had enough
-    seeds.
+    Both are ``""`` for a case that was not compared, or that is not distinguishable from any case
+    of its group.
     """
 
     letters: tuple[str, ...]
@@ -64,6 +64,8 @@ def grouping(
         named = letter_display(len(members), different, range(len(members)))
         if not all(named):
             return None
+        if not different:  # all would share one
+            continue
         for row, text in zip(members, named, strict=True):
             letters[row], rivals[row] = text, f"compared with row {members[0]}"
     return Grouping(tuple(letters), tuple(rivals))

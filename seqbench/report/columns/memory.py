@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from seqbench.quantities import find
 from seqbench.report import numbers
@@ -24,7 +25,7 @@ def memory_columns(cases: Sequence[Case], document: Document) -> Iterable[Column
     unit = numbers.common_unit([e.value for es in found.values() for e in es if e], numbers.BYTES)
     spread = max((memory.get("spread_bytes", 0) for memory in memories), default=0)
     for mode, estimates in found.items():
-        yield quantity(
+        column = quantity(
             f"memory_{mode}", ("memory", mode), estimates, si=about.unit, group="memory",
             unit=unit, better=about.better,
             resolution=max(MEMORY_RESOLUTION, spread), finest=0.1,
@@ -33,6 +34,7 @@ def memory_columns(cases: Sequence[Case], document: Document) -> Iterable[Column
                 for case, memory in zip(cases, memories, strict=True)
             ),
         )  # fmt: skip
+        yield replace(column, importance=0 if mode == "inference" else 2)
 
 
 def growth_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:

@@ -42,7 +42,8 @@ def _metric(cases: Sequence[Case], about: Quantity) -> Iterable[Column]:
         return tuple(numbers.figures_with_interval(estimates))
 
     header = (f"test {about.name}", "", _unit(about))
-    yield _over_seeds(cases, about, header, measured, texts=texts(measured), field=about.name)
+    column = _over_seeds(cases, about, header, measured, texts=texts(measured), field=about.name)
+    yield replace(column, importance=0)
     yield from _reference(cases, about, "", measured, texts=texts)
     yield from _reference(cases, about, "last epoch", last, texts=texts)
     yield Column(
@@ -75,7 +76,7 @@ def _over_seeds(
 
 
 def _unit(about: Quantity) -> str:
-    return "% ± 95 %" if about.share else "± 95 %"
+    return "% (± 95 % CI)" if about.share else "(± 95 % CI)"
 
 
 def _scores(cases: Sequence[Case]) -> Iterable[Column]:
@@ -104,7 +105,7 @@ def _target(cases: Sequence[Case], target: Mapping[str, Any] | None) -> Iterable
     at = target_words(target)
     yield Column(
         field="steps_to_target", si="", header=("steps to target", at, ""), group="quality",
-        estimates=tuple(steps), texts=texts,
+        estimates=tuple(steps), texts=texts, importance=1,
     )  # fmt: skip
     times = [_or_infinite(one, "seconds", one.get("seconds_reason", "-")) for one in found]
     finite = [e if e and math.isfinite(e.value) else None for e in times]
@@ -116,7 +117,7 @@ def _target(cases: Sequence[Case], target: Mapping[str, Any] | None) -> Iterable
         INFINITE if e and not f else text
         for e, f, text in zip(times, finite, column.texts, strict=True)
     )
-    yield replace(column, estimates=tuple(times), texts=texts)
+    yield replace(column, estimates=tuple(times), texts=texts, importance=1)
 
 
 def _or_infinite(found: Mapping[str, Any], name: str, reason: str) -> Estimate | None:
@@ -157,11 +158,11 @@ def _reference(
     )
     yield Column(
         field=f"reference_{name}", si="", header=("reference", at, "%" if about.share else ""),
-        group="quality", estimates=given, texts=texts(given),
+        group="quality", estimates=given, texts=texts(given), importance=2 if at else 1,
     )  # fmt: skip
     signed = tuple(numbers.signed(e.value, about.share) if e else MISSING for e in apart)
     yield Column(
         field=f"difference_{name}", si="",
         header=("difference", at, "points" if about.share else ""),
-        group="quality", estimates=apart, texts=signed,
+        group="quality", estimates=apart, texts=signed, importance=2 if at else 1,
     )  # fmt: skip

@@ -118,7 +118,8 @@ def _latency(
         field, ("latency", words), medians,
         better=about.better, has_interval=True, rank=rank, rivals=rivals,
     )  # fmt: skip
-    yield replace(column, at=at, compared=(about.name, recorded(at)))
+    importance = 0 if first else 2
+    yield replace(column, at=at, compared=(about.name, recorded(at)), importance=importance)
     yield times(f"reference_{field}", ("reference", words), given, rank=rank)
     yield _bounds(medians, words, unit, extra)
     yield times(f"{field}_p90", ("p90", words), tails["p90"], rank=extra + 1)
@@ -180,12 +181,13 @@ def throughput_columns(cases: Sequence[Case], document: Document) -> Iterable[Co
             next((e for e in case.get("throughput") or () if e["batch_size"] == size), {})
             for case in cases
         ]
-        yield quantity(
+        column = quantity(
             f"throughput_batch_{size}", ("throughput", _throughput_words(size, entries, several)),
             [interval(entry, "per_s", "low_per_s", "high_per_s") for entry in entries],
             si=find("throughput").unit, group="speed", has_interval=True,
             rank=0 if size == sizes[-1] else 10,
         )  # fmt: skip
+        yield replace(column, importance=1 if size == sizes[-1] else 2)
 
 
 def _throughput_words(size: int, entries: Sequence[Entry], several: bool) -> str:

@@ -31,7 +31,8 @@ def export_notes(document: Document, tables: Iterable[ResultTable]) -> list[str]
     """The explanations of the columns shown, and where to find other settings."""
     tables = list(tables)
     columns = [column for table in tables for column in shown_columns(document, table)[1]]
-    lines = [*notes.explanations(document, columns, "bold"), *_not_shown(tables, columns)]
+    lines = [*notes.legend(columns, "bold"), *notes.letters_line(columns)]
+    lines += [*notes.explanations(document, columns), *_not_shown(tables, columns)]
     settings = [len(latency_settings(table.cases)) for table in tables]
     if max(settings, default=0) > FEW:
         lines.append(f"latency was measured at {max(settings)} settings; all of them: --format csv")

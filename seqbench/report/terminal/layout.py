@@ -1,4 +1,4 @@
-"""Layout of a table: which columns fit side by side."""
+"""Layout of tables: which columns fit side by side, and which rows are shown."""
 
 from __future__ import annotations
 
@@ -78,6 +78,39 @@ def layout(table: ResultTable, width: int, frame: Frame) -> list[list[Column]]:
     return stacked + (_cut(wanted, others, others) if wanted else [])
 
 
+def one_table_each(
+    tables: Sequence[ResultTable], width: int, frames: Sequence[Frame]
+) -> list[list[list[Column]]]:
+    """One table for each dataset, all with the same columns: the most important ones that fit.
+
+    If not even those that the verdict is about fit, they are distributed over several tables.
+    """
+    room = width - max(frame.room(WIDE_LABEL, first=True) for frame in frames)
+    least = width - max(frame.room(NARROW_LABEL, first=True) for frame in frames)
+    by_header: dict[tuple[str, ...], list[Column]] = {}
+    for table in tables:
+        for column in table.columns:
+            if column.rank < EXPORT_ONLY:
+                by_header.setdefault(column.header[:2], []).append(column)
+    order = sorted(by_header, key=lambda key: _order(by_header[key]))
+    chosen: set[tuple[str, ...]] = set()
+    for key in order:
+        needed = max(map(column_width, by_header[key])) + GAP
+        important = _order(by_header[key])[0] == 0
+        if needed <= (least if important else room):
+            chosen.add(key)
+            room, least = room - needed, least - needed
+    shown = [[c for c in table.columns if c.header[:2] in chosen] for table in tables]
+    vital = [[c for c in table.columns if c.importance == 0] for table in tables]
+    if all(column.header[:2] in chosen for columns in vital for column in columns):
+        return [[columns] for columns in shown]
+    return [_cut(columns, least, least) for columns in vital]
+
+
+def _order(columns: Sequence[Column]) -> tuple[int, int]:
+    return min((column.importance, column.rank) for column in columns)
+
+
 def _fits(columns: Iterable[Column], room: int) -> bool:
     return sum(column_width(column) + GAP for column in columns) <= room
 
@@ -111,9 +144,7 @@ def cells(column: Column) -> list[str]:
 
 
 def _marks(column: Column) -> list[str]:
-    """What follows each figure: its letters, or a mark for the best."""
-    if column.letters is not None:
-        return [f" {letters}" if letters else "" for letters in column.letters]
+    """What follows each figure: a mark for the best, and for those that may be as good."""
     marked = zip(column.best, column.top, strict=True)
     return [BEST if top else TIED if best else "" for best, top in marked]
 

@@ -1,8 +1,9 @@
-"""The report in the terminal. Columns are added or stacked to fit its width, never cut."""
+"""The report in the terminal: the verdict, the tables, and what limits the figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -14,58 +15,134 @@ from seqbench.report.columns.column import EXPORT_ONLY, Column, Document
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.names import several_devices, status_lines
 from seqbench.report.numbers import MISSING
-from seqbench.report.terminal.layout import BEST, TIED, Frame, cells, column_width, layout
+from seqbench.report.terminal.layout import (
+    BEST,
+    TIED,
+    Frame,
+    cells,
+    column_width,
+    layout,
+    one_table_each,
+)
+from seqbench.report.terminal.rows import Rows, Sort, rows_of_table
 from seqbench.report.terminal.settings_table import rows_of, settings_table
 from seqbench.report.terminal.style import GAP, empty_table
+from seqbench.report.terminal.verdict import verdict_text
 from seqbench.report.text import clean, label, settings
 
+#: Lines of a terminal whose height is unknown.
+HEIGHT = 24
 
-def print_report(document: Document, console: Console, *, resume: bool = True) -> None:
-    """Print the tables of a run, with warnings and notes.
+#: More warnings, or lines of the suite's notes, are only shown on request.
+MOST_WARNINGS, MOST_NOTES = 5, 3
+
+MORE = "more: seqbench show --explain | --all | --pairs | --memory"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to show.
+
+    Args:
+        sort: the order of the rows.
+        every: all rows and columns, in as many tables as needed.
+        explain: what every figure and sentence rests on, and all warnings.
+        resume: how to resume a run that did not finish.
+    """
+
+    sort: Sort = "metric"
+    every: bool = False
+    explain: bool = False
+    resume: bool = True
+
+
+def print_report(document: Document, console: Console, options: Options = Options()) -> None:
+    """Print the verdict of a run, its tables, and warnings.
+
+    The verdict comes first; if not everything fits the screen, it comes last, so that it is in view
+    when the program ends.
 
     Args:
         document: the run, as ``seqbench run --json`` prints it.
-        console: where to print; its width determines the layout.
-        resume: whether to show how to resume a run that did not finish.
+        console: where to print; its size determines the layout.
     """
-    for part in report_text(document, console.width, resume=resume):
+    verdict = _spaced(verdict_text(document))
+    body = list(report_text(document, console.width, options))
+    ending = [] if options.explain or not document["trials"] else [Text(MORE, "dim")]
+    height = console.size.height if console.is_terminal else HEIGHT
+    lines = sum(len(console.render_lines(part, pad=False)) for part in (*verdict, *body, *ending))
+    fits = lines + 2 <= height  # the path, and the prompt
+    for part in (*verdict, *body) if fits else (*body, *verdict):
+        console.print(part)
+    for part in ending:
         console.print(part)
     # Not wrapped, so that it can be copied.
     console.print(Text(f"results: {clean(document['run'])}"), soft_wrap=True)
 
 
-def report_text(document: Document, width: int, *, resume: bool = True) -> Iterator[RenderableType]:
-    """The report for ``width`` characters, part by part, without its last line."""
+def report_text(
+    document: Document, width: int, options: Options = Options()
+) -> Iterator[RenderableType]:
+    """Tables, warnings and notes for ``width`` characters, part by part."""
     if not document["trials"]:
         yield Text("No trial has finished.")
-        yield from _with_space([Group(*_warned(document, resume))])
+        yield Text()
+        yield from _below(document, [], [], options, width)
         return
     tables = result_tables(document)
+    frames = [_frame(document, table) for table in tables]
+    if options.every:
+        stacks = [layout(table, width, f) for table, f in zip(tables, frames, strict=True)]
+    else:
+        stacks = one_table_each(tables, width, frames)
     shown: list[Column] = []
     left_out: list[Column] = []
-    for table in tables:
-        frame = _frame(document, table)
-        stacked = layout(table, width, frame)
-        yield from _with_space(_table_parts(document, table, frame, stacked, width))
+    for table, frame, stacked in zip(tables, frames, stacks, strict=True):
+        for part in _table_parts(document, table, frame, stacked, width=width, options=options):
+            yield part
+            yield Text()
         placed = [column for columns in stacked for column in columns]
-        shown += [*placed, *(row for row in rows_of(table) if row not in placed)]
-        left_out += [c for c in table.columns if c.rank < EXPORT_ONLY and c not in shown]
-    noted = [Text(line) for line in notes.user_notes(document)]
+        if options.every:
+            placed += [row for row in rows_of(table) if row not in placed]
+        shown += placed
+        left_out += [c for c in table.columns if c.rank < EXPORT_ONLY and c not in placed]
+    yield from _below(document, shown, left_out, options, width)
+
+
+def _below(
+    document: Document,
+    shown: Sequence[Column],
+    left_out: Sequence[Column],
+    options: Options,
+    width: int,
+) -> Iterator[RenderableType]:
+    """Notes of the suite, warnings, the legend and, on request, explanations."""
+    most = None if options.explain else MOST_NOTES
+    noted = [Text(line) for line in _first(notes.user_notes(document), most)]
     if noted:
-        yield from _with_space([Group(*noted)])
-    explained = [*notes.explanations(document, shown, BEST, TIED), *_left_out(left_out, width)]
-    dim = [Text(line, "dim") for line in explained]
-    yield from _with_space([Group(*_warned(document, resume), *dim)])
-
-
-def _warned(document: Document, resume: bool) -> list[RenderableType]:
-    return [_hanging("! ", line, "bold") for line in caveats(document, resume=resume)]
-
-
-def _with_space(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
-    for part in parts:
-        yield part
+        yield Group(*noted)
         yield Text()
+    most = None if options.explain else MOST_WARNINGS
+    warned = _first(caveats(document, resume=options.resume), most)
+    parts: list[RenderableType] = [_hanging("! ", line, "yellow") for line in warned]
+    lines = notes.legend(shown, BEST, TIED)
+    if options.explain:
+        lines += [*notes.explanations(document, shown), *_left_out(left_out, width)]
+    parts += [Text(line, "dim") for line in lines]
+    if parts:
+        yield Group(*parts)
+        yield Text()
+
+
+def _first(lines: Sequence[str], most: int | None) -> list[str]:
+    """The first lines, and how many more there are."""
+    if most is None or len(lines) <= most:
+        return list(lines)
+    return [*lines[:most], f"… and {len(lines) - most} more: seqbench show --explain"]
+
+
+def _spaced(parts: Iterable[RenderableType]) -> list[RenderableType]:
+    return [each for part in parts for each in (part, Text())]
 
 
 def _left_out(columns: Sequence[Column], width: int) -> list[str]:
@@ -73,7 +150,7 @@ def _left_out(columns: Sequence[Column], width: int) -> list[str]:
     if not columns:
         return []
     names = "; ".join(dict.fromkeys(" ".join(filter(None, c.header[:2])) for c in columns))
-    return [f"Not shown at {width} columns: {names}. Use a wider terminal or --format csv."]
+    return [f"Not shown at {width} columns: {names}. Use --all, or --format csv."]
 
 
 def _table_parts(
@@ -81,25 +158,36 @@ def _table_parts(
     table: ResultTable,
     frame: Frame,
     stacked: Sequence[Sequence[Column]],
+    *,
     width: int,
+    options: Options,
 ) -> Iterator[RenderableType]:
-    """The title, the table (or stacked tables) and the failures of one dataset."""
-    title = Text(clean(table.dataset), "bold")
-    params = settings(table.params)
-    if params:
-        title.append(f"  {params}", "not bold dim")
+    """The table of one dataset (or stacked tables), with its title if there are several datasets,
+    and its failures.
+    """
+    rows = rows_of_table(table, options.sort, every=options.every)
     first, *others = (
-        _rich_table(table, columns, frame, width, first=number == 0)
+        _rich_table(table, columns, frame, rows, width=width, first=number == 0)
         for number, columns in enumerate(stacked)
     )
-    yield Group(title, Text(), first)
+    several = len({case["dataset"] for case in document["cases"]}) > 1
+    yield Group(_title(table), Text(), first) if several or options.explain else first
     yield from others
-    yield from settings_table(table, frame.labels, frame.devices, width)
+    if options.every:
+        yield from settings_table(table, frame.labels, frame.devices, width)
     failed = notes.failures(document, table)
     if failed:
         if any(trial["status"] not in ("ok", "skipped") for trial in document["trials"]):
             failed.append(f"(logs with tracebacks: {clean(document['run'])}/logs/)")
         yield Group(*(_hanging("  ", line) for line in failed))
+
+
+def _title(table: ResultTable) -> Text:
+    title = Text(clean(table.dataset), "bold")
+    params = settings(table.params)
+    if params:
+        title.append(f"  {params}", "not bold dim")
+    return title
 
 
 def _hanging(lead: str, line: str, style: str = "") -> RenderableType:
@@ -122,23 +210,31 @@ def _frame(document: Document, table: ResultTable) -> Frame:
 
 
 def _rich_table(
-    table: ResultTable, columns: Sequence[Column], frame: Frame, width: int, *, first: bool
+    table: ResultTable,
+    columns: Sequence[Column],
+    frame: Frame,
+    rows: Rows,
+    *,
+    width: int,
+    first: bool,
 ) -> Table:
     room = width - sum(column_width(column) + GAP for column in columns)
     others = frame.room(0, first=first)
     label_width = frame.label_width(max(room - others, 1))
     result = empty_table()
     result.add_column(Text("case", "bold"), width=label_width, overflow="fold", vertical="top")
-    rows = [[Text(text)] for text in frame.labels]
+    lines = [[Text(frame.labels[row])] for row in rows.order]
     if frame.devices:
-        _add_texts(result, rows, "device", frame.devices)
+        _add_texts(result, lines, "device", [frame.devices[row] for row in rows.order])
     for column in columns:
-        _add_figures(result, rows, column)
+        _add_figures(result, lines, column, rows, deciding=column.field == table.metric)
     if first and frame.statuses:
-        _add_texts(result, rows, "status", frame.statuses)
+        _add_texts(result, lines, "status", [frame.statuses[row] for row in rows.order])
     _level_headers(result)
-    for row in rows:
-        result.add_row(*row)
+    for number, line in enumerate(lines):
+        if rows.left_out and number == rows.gap:
+            result.add_row(Text(f"… {rows.left_out} more", "dim"))
+        result.add_row(*line)
     return result
 
 
@@ -151,19 +247,28 @@ def _level_headers(result: Table) -> None:
         column.header = Text("\n" * missing).append_text(header)
 
 
-def _add_texts(result: Table, rows: list[list[Text]], header: str, texts: Sequence[str]) -> None:
+def _add_texts(result: Table, lines: list[list[Text]], header: str, texts: Sequence[str]) -> None:
     result.add_column(Text(header, "bold"), overflow="fold")
-    for row, text in zip(rows, texts, strict=True):
-        row.append(Text(text, "" if text in ("ok",) or header == "device" else "bold red"))
+    for line, text in zip(lines, texts, strict=True):
+        line.append(Text(text, "" if text in ("ok",) or header == "device" else "bold red"))
 
 
-def _add_figures(result: Table, rows: list[list[Text]], column: Column) -> None:
-    """Add a column of figures, padded by hand because rich strips trailing blanks."""
+def _add_figures(
+    result: Table, lines: list[list[Text]], column: Column, rows: Rows, *, deciding: bool
+) -> None:
+    """Add a column of figures, padded by hand because rich strips trailing blanks.
+
+    Only the metric of the dataset is colored: readers take green for praise.
+    """
     width = column_width(column)
     name, at, unit = (line and line.rjust(width) for line in column.header)
     header = [Text(name, "bold"), Text(at, "bold"), Text(unit, "dim")]
     result.add_column(Text("\n").join(line for line in header if line), width=width, no_wrap=True)
-    for row, text, best, top in zip(rows, cells(column), column.best, column.top, strict=True):
-        style = "bold green" if top else "green" if best else ""
-        style = "dim" if text.strip() == MISSING else style
-        row.append(Text(text.rjust(width), style))
+    texts, best, top = cells(column), column.best, column.top
+    for line, row in zip(lines, rows.order, strict=True):
+        style = "bold" if top[row] else ""
+        if deciding and best[row]:
+            style = "bold green" if top[row] else "green"
+        if texts[row].strip() == MISSING:
+            style = "dim"
+        line.append(Text(texts[row].rjust(width), style))

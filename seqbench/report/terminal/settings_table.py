@@ -14,6 +14,7 @@ from seqbench.report.columns.column import Column
 from seqbench.report.columns.speed import FEW, own_lengths
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.numbers import MISSING
+from seqbench.report.terminal.layout import BEST, TIED
 from seqbench.report.terminal.style import GAP, empty_table
 from seqbench.report.text import clean
 
@@ -96,20 +97,19 @@ def _width(texts: Sequence[str]) -> int:
     return max(cell_len(text) for text in texts)
 
 
-def _marks(row: Column, case: int) -> str:
-    return row.letters[case] if row.letters is not None else ""
+def _mark(row: Column, case: int) -> str:
+    return BEST if row.top[case] else TIED if row.best[case] else ""
 
 
 def _parts(rows: Sequence[Column], case: int) -> tuple[list[str], list[str]]:
-    """The figures of a case, and their letters."""
-    return [row.texts[case] for row in rows], [_marks(row, case) for row in rows]
+    """The figures of a case, and their marks."""
+    return [row.texts[case] for row in rows], [_mark(row, case) for row in rows]
 
 
 def _case_width(rows: Sequence[Column], case: int, head: str) -> int:
-    figures, letters = _parts(rows, case)
+    figures, marks = _parts(rows, case)
     longest = max(cell_len(line) for line in head.split("\n"))
-    after = _width(letters)
-    return max(min(longest, NARROW_LABEL), _width(figures) + after + (after > 0))
+    return max(min(longest, NARROW_LABEL), _width(figures) + _width(marks))
 
 
 def _pieces(widths: Sequence[int], room: int) -> Iterator[dict[int, int]]:
@@ -146,10 +146,10 @@ def _table(
 
 
 def _cells(rows: Sequence[Column], case: int, width: int) -> Iterator[Text]:
-    """The cells of a case, padded by hand so that letters are aligned."""
-    figures, letters = _parts(rows, case)
-    after = _width(letters)
-    for row, figure, letter in zip(rows, figures, letters, strict=True):
-        text = figure + (f" {letter:<{after}}" if after else "")
-        style = "bold green" if row.top[case] else "green" if row.best[case] else ""
-        yield Text(text.rjust(width), "dim" if figure == MISSING else style)
+    """The cells of a case, padded by hand so that marks are aligned."""
+    figures, marks = _parts(rows, case)
+    after = _width(marks)
+    for row, figure, mark in zip(rows, figures, marks, strict=True):
+        style = "bold" if row.top[case] else ""
+        text = f"{figure}{mark:<{after}}".rjust(width)
+        yield Text(text, "dim" if figure == MISSING else style)

@@ -24,8 +24,13 @@ def sheet_text(sheet: Sheet) -> RenderableType:
     table = empty_table()
     columns = [list(column) for column in zip(*sheet.texts, strict=True)]
     for number, (header, side) in enumerate(zip(sheet.headers, sheet.sides, strict=True)):
-        justify = "right" if side == "r" else "left"
-        table.add_column(Text(header, "bold"), justify=justify, overflow="fold")  # type: ignore[arg-type]
+        figures = side == "r"
+        table.add_column(
+            Text(header, "bold"),
+            justify="right" if figures else "left",
+            overflow="fold",
+            no_wrap=figures,
+        )
         if side == "r" and sheet.decimal:
             columns[number] = numbers.aligned(columns[number])
     for number, cells in enumerate(zip(*columns, strict=True)):

@@ -15,8 +15,12 @@ from seqbench.stats.timing import INDIFFERENCE, UNSTABLE_SPREAD
 
 Found = Mapping[str, Any]
 
-#: Verdicts that distinguish two cases.
-DECIDED = ("better", "worse")
+#: Verdicts that say how two cases compare.
+DECIDED = ("better", "worse", "equivalent")
+
+#: The keys of a comparison that exports have.
+FIGURES = ("scale", "effect", "low", "high", "p", "p_corrected", "verdict", "n", "beats", "margin",
+           "p_equivalent", "needed")  # fmt: skip
 
 #: Follows a verdict on unstable timings.
 UNSTABLE = "unstable"
@@ -41,21 +45,26 @@ def _legend(document: Document) -> list[str]:
     found = document.get("comparisons") or ()
     if not found:
         return []
-    scales = {each["scale"] for each in found}
     lines = [
-        "p: Holm-corrected for all pairs of a table; the 95 % intervals are not corrected. A "
-        "verdict needs p ≤ 0.05"
+        "p and the 95 % interval come from the same test; p corr.: corrected for all pairs of a "
+        "table (Holm). A difference needs a corrected p below 0.05."
     ]
-    lines[0] += " and medians that do not contradict it." if "ratio" in scales else "."
-    if "ratio" in scales:
+    tests = {find(each["quantity"]).compared or "seeds" for each in found}
+    if "rounds" in tests:
         lines.append(
-            f"a ÷ b: ratio of times in the same rounds; null hypothesis: they differ by at most "
-            f"{100 * INDIFFERENCE:g} %."
+            f"timings: ratio in the same rounds; null hypothesis: they differ by at most "
+            f"{100 * INDIFFERENCE:g} %, so p is below 0.05 where the interval is beyond that."
         )
-    if "difference" in scales:
+    if "seeds" in tests:
         lines.append(
-            "a - b: mean difference at equal seeds, with its t interval; p is from a sign-flip "
-            "test, which assumes less, so near 0.05 the two may disagree."
+            "metrics: Welch's t test over seeds, of logarithms for errors; a variance counts as at "
+            "least the median variance of the cases. beats: probability that a is better than b at "
+            "a new seed."
+        )
+    if any(each.get("margin") for each in found):
+        lines.append(
+            "equivalent: the difference is within the suite's margin (two one-sided tests at 5 %, "
+            "corrected)."
         )
     if any(_is_unstable(each, document["cases"]) for each in found):
         lines.append(
@@ -75,25 +84,27 @@ def _title(found: Found, case: Case) -> str:
 
 def _sheet(title: str, some: Sequence[Found], cases: Mapping[str, Case]) -> Sheet:
     share = find(some[0]["quantity"], cases[some[0]["a"]].get("scores")).share
+    beats = ("beats",) if any(found.get("beats") is not None for found in some) else ()
     scale = "a ÷ b" if some[0]["scale"] == "ratio" else "a - b, points" if share else "a - b"
     return Sheet(
         title=title,
-        headers=("a", "b", scale, "95 %", "p", "verdict"),
-        texts=tuple(_texts(found, cases, share) for found in some),
+        headers=("a", "b", scale, "95 % CI", "p", "p corr.", *beats, "verdict"),
+        texts=tuple(_texts(found, cases, share, beats=bool(beats)) for found in some),
         records=tuple(_record(found, cases) for found in some),
-        sides="llrrrl",
+        sides=f"llrrrr{'r' * len(beats)}l",
         weak=frozenset(n for n, found in enumerate(some) if found["verdict"] not in DECIDED),
     )
 
 
-def _texts(found: Found, cases: Mapping[str, Case], share: bool) -> tuple[str, ...]:
+def _texts(found: Found, cases: Mapping[str, Case], share: bool, *, beats: bool) -> tuple[str, ...]:
     a, b = (cases[found[name]] for name in ("a", "b"))
     verdict = verdict_words(found)
     if _is_unstable(found, (a, b)):
         verdict += f" ({UNSTABLE})"
+    chance = (_chance(found.get("beats")),) if beats else ()
     return (
-        label(a), label(b), _effect(found, found["effect"], share),
-        _interval(found, share), p_text(found["p"]), verdict,
+        label(a), label(b), _effect(found, found["effect"], share), _interval(found, share),
+        p_text(found["p"]), p_text(found.get("p_corrected")), *chance, verdict,
     )  # fmt: skip
 
 
@@ -109,9 +120,7 @@ def _record(found: Found, cases: Mapping[str, Case]) -> dict[str, Any]:
         "b": b["label"],
         "case_a": a["id"],
         "case_b": b["id"],
-        **{name: found[name] for name in ("scale", "effect", "low", "high", "p", "verdict")},
-        "n": found["n"],
-        "needed": found.get("needed"),
+        **{name: found.get(name) for name in FIGURES},
         "unstable": _is_unstable(found, (a, b)),
     }
 
@@ -144,17 +153,28 @@ def _interval(found: Found, share: bool) -> str:
     return " to ".join(_effect(found, found[end], share) for end in ("low", "high"))
 
 
-def p_text(p: float) -> str:
+def p_text(p: float | None) -> str:
     """``0.031``, or ``<0.001``."""
+    if p is None:
+        return "n/a"
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.9995 else "1"
 
 
+def _chance(share: float | None) -> str:
+    """``97 %``."""
+    if share is None:
+        return "n/a"
+    return ">99 %" if share > 0.995 else "<1 %" if share < 0.005 else f"{100 * share:.0f} %"
+
+
 def verdict_words(found: Found) -> str:
-    """``a is faster``, ``no difference found``, ``too few seeds (about 8 needed)``."""
+    """``a is faster``, ``cannot tell (9 seeds may)``, ``too few seeds (3 needed)``."""
     verdict = found["verdict"]
+    needed = found.get("needed")
     if verdict == "no difference":
-        return "no difference found"
-    if verdict in DECIDED:
-        return f"a is {find(found['quantity']).verdict(verdict)}"
-    needed = f" (about {found['needed']} needed)" if found.get("needed") else ""
-    return f"{clean(verdict)}{needed}"
+        return f"cannot tell ({needed} seeds may)" if needed else "cannot tell"
+    if verdict == "too few seeds":
+        return f"too few seeds ({needed} needed)" if needed else verdict
+    if verdict == "equivalent":
+        return "equivalent"
+    return f"a is {find(found['quantity']).verdict(verdict)}"

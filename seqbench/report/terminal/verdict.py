@@ -1,0 +1,43 @@
+"""The verdict in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from seqbench.report.columns.column import Document
+from seqbench.report.verdict.of_run import verdict_of
+from seqbench.report.verdict.statement import Kind, Statement
+
+#: Of the subject of a statement.
+STYLES: Mapping[Kind, str] = {
+    "failed": "bold red",
+    "certain": "bold green",
+    "uncertain": "bold yellow",
+    "plain": "bold",
+}
+
+
+def verdict_text(document: Document) -> Iterator[RenderableType]:
+    """One block for each dataset and device; nothing if no trial has finished."""
+    if not document["trials"]:
+        return
+    for part in verdict_of(document):
+        title = Text(part.dataset, "bold").append(f"  {part.about}", "not bold dim")
+        yield Group(title, *_lines(part.statements))
+
+
+def _lines(statements: tuple[Statement, ...]) -> Iterator[RenderableType]:
+    """Topics at the left, sentences beside them."""
+    if not statements:
+        return
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for each in statements:
+        sentence = Text(each.subject, STYLES[each.kind]).append(each.rest, "not bold default")
+        grid.add_row(Text(each.topic, "bold"), sentence)
+    yield grid

@@ -1,0 +1,66 @@
+"""The statements on what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seqbench.report.columns.column import Case, Document
+from seqbench.report.names import status_words
+from seqbench.report.text import clean, counted, label
+from seqbench.report.verdict.statement import Statement, listed
+
+#: More seeds of a case are not listed.
+MOST_SEEDS = 6
+
+
+def failure_statements(cases: Sequence[Case], document: Document) -> list[Statement]:
+    """What failed among these cases: a statement for each status of a trial, with the reason of the
+    first, and one for measurements.
+    """
+    names = {case["id"]: label(case) for case in cases}
+    trials = [trial for trial in document["trials"] if trial["case"] in names]
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for trial in trials:
+        if trial["status"] != "ok":
+            found.setdefault(trial["status"], []).append(trial)
+    statements = [_trials(failed, names, of=len(trials)) for failed in found.values()]
+    unmeasured = [(case, one) for case in cases for one in _unmeasured(case)]
+    return [*statements, _measurements(unmeasured)] if unmeasured else statements
+
+
+def _trials(failed: Sequence[Mapping[str, Any]], names: Mapping[str, str], *, of: int) -> Statement:
+    """Trials with the same status."""
+    seeds: dict[str, list[str]] = {}
+    for trial in failed:
+        seeds.setdefault(names[trial["case"]], []).append(str(trial["seed"]))
+    places = listed([f"{name} ({_seeds(some)})" for name, some in seeds.items()])
+    reason = clean(failed[0]["reason"])
+    status = status_words(failed[0]["status"])
+    what = status if status in ("diverged", "failed", "crashed") else f"ended: {status}"
+    text = f" {what}: {places}" + (f": {reason}" if reason else "")
+    return Statement("Failed", f"{len(failed)} of {counted(of, 'trial')}", _ended(text), "failed")
+
+
+def _seeds(numbers: Sequence[str]) -> str:
+    """``seed 0``, ``seeds 0, 2``."""
+    more = ", …" if len(numbers) > MOST_SEEDS else ""
+    return f"seed{'s' if len(numbers) > 1 else ''} {', '.join(numbers[:MOST_SEEDS])}{more}"
+
+
+def _unmeasured(case: Case) -> list[Mapping[str, Any]]:
+    return [one for one in case.get("unmeasured", ()) if one["status"] != "skipped"]
+
+
+def _measurements(failed: Sequence[tuple[Case, Mapping[str, Any]]]) -> Statement:
+    """All measurements that failed, with the reason of the first."""
+    names = listed(list(dict.fromkeys(label(case) for case, _ in failed)))
+    first = failed[0][1]
+    what = clean(first["quantity"]).replace("_", " ")
+    text = f" of {names}: {what}: {clean(first['reason'])}"
+    return Statement("Failed", "measurements", _ended(text), "failed")
+
+
+def _ended(text: str) -> str:
+    """``text`` with a full stop."""
+    return text if text.endswith((".", "!", "…")) else f"{text}."

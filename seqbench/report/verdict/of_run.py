@@ -1,0 +1,137 @@
+"""The verdict of a run, one part for each dataset and device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seqbench.quantities import find
+from seqbench.report.columns.column import Case, Column, Document
+from seqbench.report.columns.letters import at_settings
+from seqbench.report.columns.quality import metric_of
+from seqbench.report.columns.speed import named_settings, setting_words
+from seqbench.report.columns.table import ResultTable, result_tables
+from seqbench.report.names import several_devices
+from seqbench.report.numbers import Estimate
+from seqbench.report.text import clean, counted, settings
+from seqbench.report.verdict.failures import failure_statements
+from seqbench.report.verdict.memory import memory_statement
+from seqbench.report.verdict.quality import quality_statement
+from seqbench.report.verdict.settle import settled_by
+from seqbench.report.verdict.speed import speed_statement
+from seqbench.report.verdict.standing import Standing, standing
+from seqbench.report.verdict.statement import Statement
+from seqbench.summary.metric_pairs import MOST_CASES
+
+#: With more parts than this, each part has only its failures and its metric.
+MOST_COMPLETE = 2
+
+
+@dataclass(frozen=True)
+class Part:
+    """The verdict on the cases of one dataset and device.
+
+    Args:
+        dataset: its label. about: parameters of the dataset, numbers of models and seeds.
+    """
+
+    dataset: str
+    about: str
+    statements: tuple[Statement, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.dataset}  {self.about}", *map(str, self.statements)])
+
+
+def verdict_of(document: Document) -> list[Part]:
+    """The verdict of a run. Nothing in it is computed anew: sentences follow from comparisons."""
+    tables = [(table, rows) for table in result_tables(document) for rows in _by_device(table)]
+    complete = len(tables) <= MOST_COMPLETE
+    return [_part(table, rows, document, complete=complete) for table, rows in tables]
+
+
+def _by_device(table: ResultTable) -> list[list[int]]:
+    """The rows of each device."""
+    found: dict[str, list[int]] = {}
+    for row, case in enumerate(table.cases):
+        found.setdefault(case["device"], []).append(row)
+    return list(found.values())
+
+
+def _part(table: ResultTable, rows: list[int], document: Document, *, complete: bool) -> Part:
+    cases = [table.cases[row] for row in rows]
+    ids = {case["id"] for case in cases}
+    compared = [e for e in document.get("comparisons") or () if e["a"] in ids and e["b"] in ids]
+    statements = failure_statements(cases, document)
+    quality = _quality(cases, compared, document)
+    statements += [quality] if quality else []
+    if complete:
+        found = [_speed(table, rows, compared), _memory(table, rows)]
+        statements += [statement for statement in found if statement]
+    return Part(clean(table.dataset), _about(table, cases, document), tuple(statements))
+
+
+def _about(table: ResultTable, cases: Sequence[Case], document: Document) -> str:
+    """``view=rows · 4 cases × 3 seeds on cpu · all 12 trials succeeded``."""
+    seeds = sorted({sum(case["seeds"].values()) for case in cases})
+    number = str(seeds[0]) if seeds[0] == seeds[-1] else f"{seeds[0]} to {seeds[-1]}"
+    words = f"{number} seed{'' if number == '1' else 's'}"
+    on = f" on {clean(cases[0]['device'])}" if several_devices(document) else ""
+    size = f"{counted(len(cases), 'case')} × {words}{on}"
+    total = sum(sum(case["seeds"].values()) for case in cases)
+    good = sum(case["seeds"].get("ok", 0) for case in cases)
+    all_good = f"all {total} trials succeeded" if good == total > 1 else ""
+    return " · ".join(filter(None, [settings(table.params), size, all_good]))
+
+
+def _quality(
+    cases: Sequence[Case], compared: Sequence[Mapping[str, Any]], document: Document
+) -> Statement | None:
+    """The metric of the dataset, over the cases of which all seeds succeeded."""
+    about = metric_of(cases, document)
+    sound = [case for case in cases if case["metric"] and set(case["seeds"]) <= {"ok"}]
+    if len(sound) > MOST_CASES:
+        sound = []
+    figures = {
+        case["id"]: Estimate(case["metric"]["mean"], case["metric"]["low"], case["metric"]["high"])
+        for case in sound
+    }
+    of_metric = [each for each in compared if each["quantity"] == about.name]
+    found = standing(sound, figures, of_metric, higher_is_better=about.higher_is_better)
+    if found is None:
+        return None
+    seeds = min(case["metric"]["n"] for case in sound)
+    return quality_statement(found, about, seeds, settled_by(found, document))
+
+
+def _speed(
+    table: ResultTable, rows: Sequence[int], compared: Sequence[Mapping[str, Any]]
+) -> Statement | None:
+    """Latency at the first setting that is shown."""
+    column = next((c for c in table.columns if c.compared and c.compared[0] == "latency"), None)
+    if column is None or column.compared is None or column.at is None:
+        return None
+    found = _standing(table, column, rows, compared)
+    every = [c.at for c in table.columns if c.at and c.compared]
+    words = setting_words(column.at, named_settings(table.cases, every))
+    return speed_statement(found, words) if found else None
+
+
+def _standing(
+    table: ResultTable, column: Column, rows: Sequence[int], compared: Sequence[Mapping[str, Any]]
+) -> Standing | None:
+    assert column.compared is not None
+    quantity, at = column.compared
+    figures = {table.cases[row]["id"]: e for row in rows if (e := column.estimates[row])}
+    return standing(
+        [table.cases[row] for row in rows],
+        figures,
+        at_settings(compared, quantity, at),
+        higher_is_better=find(quantity).higher_is_better,
+    )
+
+
+def _memory(table: ResultTable, rows: list[int]) -> Statement | None:
+    column = next((c for c in table.columns if c.field == "memory_inference"), None)
+    return memory_statement(table, column, rows) if column else None

@@ -1,0 +1,79 @@
+"""What would settle a comparison: how many seeds, and how long they take."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from seqbench.devices.registry import device_for, is_device_name
+from seqbench.report import numbers
+from seqbench.report.columns.column import Document
+from seqbench.report.text import label
+from seqbench.report.verdict.standing import Standing
+from seqbench.stats.welch import LEAST_SEEDS
+
+#: More seeds than this are not proposed: such a difference rarely matters.
+MOST_SEEDS = 30
+
+#: Time of a contest for each second of its budget: processes start and warm up.
+AROUND_A_CONTEST = 1.3
+
+
+def settled_by(found: Standing, document: Document) -> str:
+    """A sentence on what would distinguish more cases from the leader; may be empty."""
+    few = found.those("too few")
+    if few:
+        return f"At least {LEAST_SEEDS} seeds are needed: {_option(LEAST_SEEDS, document)}."
+    undecided = found.those("undecided")
+    known = [rival for rival in undecided if rival.needed]
+    if not undecided:
+        return ""
+    easiest = min(known, key=lambda rival: rival.needed or 0, default=None)
+    if easiest is None or easiest.needed is None or easiest.needed > MOST_SEEDS:
+        about = f"about {easiest.needed:,}" if easiest and easiest.needed else "more than 1,000"
+        return f"It would take {about} seeds: treat them as equal."
+    told = f"would probably tell {label(found.leader)} from {label(easiest.case)}"
+    return f"{_option(easiest.needed, document)} {told}."
+
+
+def _option(seeds: int, document: Document) -> str:
+    """``--seeds 8 (about 9 min more)``."""
+    seconds = seconds_for(seeds, document)
+    more = f" (about {_rounded(seconds)} more)" if seconds else ""
+    return f"--seeds {seeds}{more}"
+
+
+def seconds_for(seeds: int, document: Document) -> float:
+    """Estimated time to train every case with so many seeds, given those that have been trained,
+    and to time all cases again.
+
+    Trials on a CPU run in parallel on as many cores as the machine has, and on other devices one
+    after the other.
+    """
+    latency = (document.get("measure") or {}).get("latency") or {}
+    total: float = AROUND_A_CONTEST * latency.get("budget", 0.0) * len(document["cases"])
+    cores = (document["environment"] or {}).get("cores") or 1
+    taken: dict[str, list[float]] = {}
+    for trial in document["trials"]:
+        if trial["seconds"] and trial["status"] == "ok":
+            taken.setdefault(trial["case"], []).append(trial["seconds"])
+    for case in document["cases"]:
+        times = taken.get(case["id"], [])
+        more = seeds - sum(case["seeds"].values())
+        if times and more > 0:
+            total += fmean(times) * more / _at_once(case["device"], cores, case["train"])
+    return total
+
+
+def _at_once(device: str, cores: int, train: object) -> int:
+    threads = train.get("threads", 1) if isinstance(train, dict) else 1
+    shared = is_device_name(device) and device_for(device).shares_cores
+    return max(1, cores // threads) if shared else 1
+
+
+def _rounded(seconds: float) -> str:
+    """A duration without false precision: ``40 s``, ``9 min``, ``2 h 5 min``."""
+    if seconds < 60:
+        return f"{max(10, 10 * round(seconds / 10))} s"
+    if seconds < 3600:
+        return f"{round(seconds / 60)} min"
+    return numbers.duration(60 * round(seconds / 60))
