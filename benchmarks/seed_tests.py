@@ -9,7 +9,12 @@ a family of models with equal means in which any pair is called different. *Powe
 of pairs with different means that are called different, in the right direction.
 
 - equal spreads: all models of a family are drawn from one pool;
-- unequal spreads: they are drawn from different pools of one task, moved to the same mean.
+- unequal spreads: they are drawn from two pools of one task, in turn, each tilted to the mean
+  halfway between them: figures are drawn with probabilities proportional to exp(k · figure), which
+  moves the mean but keeps every figure real. Pairs of pools that would have to be tilted so far
+  that fewer than ``LEAST_FIGURES`` of their 200 figures carry the weight are omitted.
+
+Errors are tested on the logarithmic scale (also tilted there), except by the tests marked "raw".
 """
 
 from __future__ import annotations
@@ -17,13 +22,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 Array = NDArray[np.float64]
 
@@ -35,44 +41,76 @@ REPEATS = 2000
 #: Sign-flip enumerates up to this many seeds; bootstrap draws so many samples.
 EXACT, DRAWS = 12, 1000
 
-#: p values, two-sided, of a difference of means: (…, n) and (…, n) → (…).
-Test = Callable[[Array, Array], Array]
+#: Effective number of figures (Kish) that a tilted pool must keep.
+LEAST_FIGURES = 60
+
+#: p values of all pairs of each family, two-sided: (families, models, seeds) → (families, pairs).
+Test = Callable[[Array], Array]
 
 
-def welch(a: Array, b: Array) -> Array:
-    """Welch's t test of two independent samples (Welch, 1947)."""
-    n = a.shape[-1]
-    va, vb = a.var(-1, ddof=1) / n, b.var(-1, ddof=1) / n
+@dataclass(frozen=True)
+class Task:
+    """The pools of one task, by model; ``is_error``: a positive figure of which less is better."""
+
+    name: str
+    is_error: bool
+    pools: Mapping[str, Array]
+
+
+def welch(drawn: Array, floor: bool = False) -> Array:
+    """Welch's t test (Welch, 1947).
+
+    Args:
+        floor: whether a variance counts as at least the median variance of its family.
+    """
+    n = drawn.shape[-1]
+    variances = drawn.var(-1, ddof=1)
+    if floor:
+        variances = np.maximum(variances, np.median(variances, axis=1, keepdims=True))
+    (a, b), (va, vb) = _pairs(drawn.mean(-1)), _pairs(variances / n)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = (a.mean(-1) - b.mean(-1)) / np.sqrt(va + vb)
+        t = (a - b) / np.sqrt(va + vb)
         df = (va + vb) ** 2 / (va**2 + vb**2) * (n - 1)
         p = 2 * stats.t.sf(np.abs(t), df)
-    return _same_is_one(p, a, b)
+    return _without_spread(p, a, b)
 
 
-def paired_t(a: Array, b: Array) -> Array:
-    """Student's t test of the differences at equal seeds."""
-    d = a - b
-    n = d.shape[-1]
+def welch_with_floor(drawn: Array) -> Array:
+    """The rule of seqbench (:mod:`seqbench.stats.welch`)."""
+    return welch(drawn, floor=True)
+
+
+def pooled_t(drawn: Array) -> Array:
+    """Student's t test with the variance of all models of the family."""
+    count, n = drawn.shape[1:]
+    variance = drawn.var(-1, ddof=1).mean(1, keepdims=True)
+    a, b = _pairs(drawn.mean(-1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = d.mean(-1) / np.sqrt(d.var(-1, ddof=1) / n)
-        p = 2 * stats.t.sf(np.abs(t), n - 1)
-    return _same_is_one(p, a, b)
+        p = 2 * stats.t.sf(np.abs(a - b) / np.sqrt(2 * variance / n), count * (n - 1))
+    return _without_spread(p, a, b)
 
 
-def correlated_t(a: Array, b: Array, rho: float = 0.1) -> Array:
-    """Bayesian correlated t test (Benavoli et al., 2017): twice the smaller posterior tail."""
-    d = a - b
+def paired_t(drawn: Array, rho: float = 0.0) -> Array:
+    """Student's t test of the differences at equal seeds.
+
+    With ``rho``, the variance is that of the Bayesian correlated t test (Benavoli et al., 2017),
+    and p is twice the smaller posterior tail.
+    """
+    d = np.subtract(*_pairs(drawn))
     n = d.shape[-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = np.sqrt((1 / n + rho / (1 - rho)) * d.var(-1, ddof=1))
         p = 2 * stats.t.sf(np.abs(d.mean(-1) / scale), n - 1)
-    return _same_is_one(p, a, b)
+    return _without_spread(p, d.mean(-1), np.zeros(1))
 
 
-def sign_flip(a: Array, b: Array) -> Array:
+def correlated_t(drawn: Array) -> Array:
+    return paired_t(drawn, rho=0.1)
+
+
+def sign_flip(drawn: Array) -> Array:
     """The paired permutation test that flips the signs of the differences."""
-    d = a - b
+    d = np.subtract(*_pairs(drawn))
     n = d.shape[-1]
     if n > EXACT:
         signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(4096, n))
@@ -80,60 +118,69 @@ def sign_flip(a: Array, b: Array) -> Array:
     else:
         bits = np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1
         signs = 1.0 - 2.0 * bits
-    means = np.abs(d @ signs.T)
-    p: Array = (means >= means[..., :1] - 1e-12).mean(-1)
-    return p
-
-
-def bootstrap(a: Array, b: Array) -> Array:
-    """Percentile bootstrap of the difference of means (Efron, 1979)."""
-    random, n = np.random.default_rng(0), a.shape[-1]
-    below = np.zeros(a.shape[:-1])
-    ties = np.zeros(a.shape[:-1])
-    for _ in range(DRAWS):
-        rows = random.integers(n, size=(2, n))
-        d = a[..., rows[0]].mean(-1) - b[..., rows[1]].mean(-1)
-        below += d < 0
-        ties += d == 0
-    share = (below + ties / 2) / DRAWS
-    return 2 * np.minimum(share, 1 - share)
-
-
-def _same_is_one(p: Array, a: Array, b: Array) -> Array:
-    """p without any spread: 1 for equal means, 0 for different ones."""
-    found: Array = np.where(np.isnan(p), np.where(a.mean(-1) == b.mean(-1), 1.0, 0.0), p)
+    found = np.empty(d.shape[:-1])
+    for part in range(0, len(d), 100):  # all at once would not fit into memory
+        means = np.abs(d[part : part + 100] @ signs.T)
+        found[part : part + 100] = (means >= means[..., :1] - 1e-12).mean(-1)
     return found
 
 
-def linked(test: Test, metric: str) -> Test:
-    """A test on the scale on which effects add up: the logit of a share, the logarithm of an error.
-
-    Shares of 0 and 1 are moved by half a test example.
-    """
-
-    def on_link(a: Array, b: Array) -> Array:
-        return test(link(a, metric), link(b, metric))
-
-    return on_link
-
-
-def link(values: Array, metric: str) -> Array:
-    if metric != "accuracy":
-        return np.log(values)
-    inside = np.clip(values, 0.5 / 2000, 1 - 0.5 / 2000)
-    return np.log(inside / (1 - inside))
+def bootstrap(drawn: Array) -> Array:
+    """Percentile bootstrap of the difference of means (Efron, 1979)."""
+    random, n = np.random.default_rng(0), drawn.shape[-1]
+    below: Any = 0.0
+    for _ in range(DRAWS):
+        rows = random.integers(n, size=(drawn.shape[1], n))
+        means = np.take_along_axis(drawn, rows[None], -1).mean(-1)
+        d = np.subtract(*_pairs(means))
+        below = below + (d < 0) + (d == 0) / 2
+    share: Array = below / DRAWS
+    return 2 * np.minimum(share, 1 - share)
 
 
-def tests_for(metric: str) -> dict[str, Test]:
-    return {
-        "sign-flip": sign_flip,
-        "paired t": paired_t,
-        "Welch's t": welch,
-        "paired t, link": linked(paired_t, metric),
-        "Welch's t, link": linked(welch, metric),
-        "correlated t": correlated_t,
-        "bootstrap": bootstrap,
-    }
+def logit(test: Test) -> Test:
+    """A test of shares on the logit scale; 0 and 1 are moved by half a test example."""
+
+    def on_logit(drawn: Array) -> Array:
+        inside = np.clip(drawn, 0.5 / 2000, 1 - 0.5 / 2000)
+        return test(np.log(inside / (1 - inside)))
+
+    return on_logit
+
+
+def raw(test: Test) -> Test:
+    """A test of errors themselves, given their logarithms."""
+    return lambda drawn: test(np.exp(drawn))
+
+
+TESTS: Mapping[str, Test] = {
+    "sign-flip": sign_flip,
+    "paired t": paired_t,
+    "Welch's t": welch,
+    "Welch's t, floor": welch_with_floor,
+    "pooled t": pooled_t,
+    "correlated t": correlated_t,
+    "bootstrap": bootstrap,
+}
+
+
+def tests_for(task: Task) -> dict[str, Test]:
+    """The tests of a task. Errors are given as logarithms, shares as they are."""
+    other = (lambda test: raw(test)) if task.is_error else logit
+    more = {"Welch's t, other scale": other(welch), "W. t, floor, other": other(welch_with_floor)}
+    return {**TESTS, **more}
+
+
+def _pairs(values: Array) -> tuple[Array, Array]:
+    """The first and the second of all pairs of models, along the second axis."""
+    first, second = zip(*combinations(range(values.shape[1]), 2), strict=True)
+    return values[:, list(first)], values[:, list(second)]
+
+
+def _without_spread(p: Array, a: Array, b: Array) -> Array:
+    """p without any spread: 1 for equal means, 0 for different ones."""
+    found: Array = np.where(np.isnan(p), np.where(a == b, 1.0, 0.0), p)
+    return found
 
 
 def holm(p: Array) -> Array:
@@ -147,78 +194,89 @@ def holm(p: Array) -> Array:
     return result
 
 
-def families(
-    pools: list[Array], models: int, n: int, random: np.random.Generator, repeats: int
-) -> Array:
-    """Random families: (repeats, models, n). Each model's pool is drawn, too; without repetition
-    within a model, as seeds are.
-    """
-    found = np.empty((repeats, models, n))
-    for family in found:
-        for row in range(models):
-            pool = pools[random.integers(len(pools))]
-            family[row] = random.choice(pool, n, replace=False)
-    return found
+def draw(pool: Array, size: tuple[int, int], random: np.random.Generator) -> Array:
+    """Rows of figures, each row without repetition, as seeds are."""
+    count, n = size
+    keys = random.random((count, len(pool)))
+    return pool[np.argpartition(keys, n, axis=1)[:, :n]]
 
 
-def corrected(drawn: Array, test: Test) -> Array:
-    """Corrected p values of all pairs: (repeats, pairs)."""
-    first, second = (
-        list(each) for each in zip(*combinations(range(drawn.shape[1]), 2), strict=True)
-    )
-    return holm(test(drawn[:, first], drawn[:, second]))
+def tilted(pool: Array, mean: float) -> Array | None:
+    """Probabilities with which the pool's figures have this mean; None if too few carry them."""
+    scaled = (pool - pool.mean()) / pool.std()
+
+    def weights(k: float) -> Array:
+        found = np.exp(k * scaled - (k * scaled).max())
+        shares: Array = found / found.sum()
+        return shares
+
+    if not pool.min() < mean < pool.max():
+        return None
+    try:
+        k = optimize.brentq(lambda k: float(weights(k) @ pool) - mean, -60, 60)
+    except ValueError:
+        return None
+    found = weights(float(k))
+    return found if 1 / (found**2).sum() >= LEAST_FIGURES else None
 
 
-def moved(pools: list[Array], metric: str) -> list[Array]:
-    """Pools moved to their common mean; without those that would leave the range of the metric."""
-    center = float(np.mean([pool.mean() for pool in pools]))
-    kept = [pool - pool.mean() + center for pool in pools]
-    low, high = (0.0, 1.0) if metric == "accuracy" else (0.0, np.inf)
-    return [pool for pool in kept if pool.min() > low and pool.max() < high]
+def equal_families(task: Task) -> Iterator[Callable[..., Array]]:
+    """Functions that draw families from one pool, for each pool."""
+    for pool in task.pools.values():
+        yield lambda models, n, repeats, random, pool=pool: np.stack(
+            [draw(pool, (repeats, n), random) for _ in range(models)], axis=1
+        )
+
+
+def unequal_families(task: Task) -> Iterator[Callable[..., Array]]:
+    """Functions that draw families from two pools with the same mean, for each two pools."""
+    for a, b in combinations(task.pools.values(), 2):
+        middle = (a.mean() + b.mean()) / 2
+        weights = [tilted(pool, middle) for pool in (a, b)]
+        if all(each is not None for each in weights):
+            yield lambda models, n, repeats, random, both=(a, b), w=weights: np.stack(
+                [random.choice(both[row % 2], (repeats, n), p=w[row % 2]) for row in range(models)],
+                axis=1,
+            )
 
 
 def false_alarms(
-    pools: list[Array], metric: str, models: int, n: int, repeats: int
-) -> Iterator[tuple[str, float]]:
+    family: Callable[..., Array], task: Task, models: int, n: int, repeats: int
+) -> dict[str, float]:
     """For each test the fraction of families with any false alarm."""
-    drawn = families(pools, models, n, np.random.default_rng([models, n]), repeats)
-    for name, test in tests_for(metric).items():
-        yield name, float((corrected(drawn, test) < ALPHA).any(-1).mean())
+    drawn = family(models, n, repeats, np.random.default_rng([models, n]))
+    return {
+        name: float((holm(test(drawn)) < ALPHA).any(-1).mean())
+        for name, test in tests_for(task).items()
+        if not (name == "bootstrap" and models > 4)  # slow, and far off with fewer models
+    }
 
 
-def power(
-    pools: Mapping[str, Array], metric: str, n: int, repeats: int
-) -> Iterator[tuple[str, str, float]]:
-    """For each pair of pools in a family of all, and each test: how often it is found."""
+def power(task: Task, n: int, repeats: int) -> dict[str, list[float]]:
+    """For each test how often each pair of models is found, in a family of all of them."""
     random = np.random.default_rng(n)
-    drawn = np.stack(
-        [
-            np.stack([random.choice(pool, n, replace=False) for _ in range(repeats)])
-            for pool in pools.values()
-        ],
-        axis=1,
-    )
-    names = list(combinations(pools, 2))
-    means = {name: pool.mean() for name, pool in pools.items()}
-    for name, test in tests_for(metric).items():
-        found = corrected(drawn, test) < ALPHA
-        for number, (a, b) in enumerate(names):
-            i, j = list(pools).index(a), list(pools).index(b)
-            right = np.sign(drawn[:, i].mean(-1) - drawn[:, j].mean(-1)) == np.sign(
-                means[a] - means[b]
-            )
-            yield name, f"{a} – {b}", float((found[:, number] & right).mean())
+    drawn = np.stack([draw(pool, (repeats, n), random) for pool in task.pools.values()], axis=1)
+    a, b = _pairs(np.array([[pool.mean() for pool in task.pools.values()]]))
+    ours, theirs = _pairs(drawn.mean(-1))
+    right = np.sign(ours - theirs) == np.sign(a - b)
+    return {
+        name: [float(share) for share in ((holm(test(drawn)) < ALPHA) & right).mean(0)]
+        for name, test in tests_for(task).items()
+    }
 
 
-def tasks_of(pools: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Array]]]:
-    """The metric and the pools by model, for each task. Pools without any spread are left out."""
-    found: dict[str, tuple[str, dict[str, Array]]] = {}
-    for name, pool in pools.items():
+def read_tasks(path: Path) -> list[Task]:
+    """The pools by task, errors as logarithms. Pools without any spread are left out."""
+    found: dict[str, Task] = {}
+    for name, pool in json.loads(path.read_text()).items():
         model, _, task = name.partition(" on ")
-        figures = np.array(pool["figures"])
+        is_error = pool["metric"] != "accuracy"
+        figures = np.log(pool["figures"]) if is_error else np.array(pool["figures"])
         if figures.std() > 0:
-            found.setdefault(task, (pool["metric"], {}))[1][model] = figures
-    return found
+            pools = found.setdefault(task, Task(task, is_error, {})).pools
+            assert isinstance(pools, dict)
+            pools[model] = figures
+    return list(found.values())
 
 
 def main() -> None:
@@ -227,37 +285,35 @@ def main() -> None:
     parser.add_argument("--answers", type=Path)
     parser.add_argument("--repeats", type=int, default=REPEATS)
     options = parser.parse_args()
-    tasks = tasks_of(json.loads(options.pools.read_text()))
-    print_false_alarms(tasks, options.repeats)
+    tasks = read_tasks(options.pools)
+    for kind, families in (("equal", equal_families), ("unequal", unequal_families)):
+        for models, pairs in FAMILIES.items():
+            worst: dict[str, dict[int, float]] = {}
+            for task in tasks:
+                for family in families(task):
+                    for n in SEEDS:
+                        repeats = options.repeats if models < 10 else options.repeats // 2
+                        for name, share in false_alarms(family, task, models, n, repeats).items():
+                            at = worst.setdefault(name, {})
+                            at[n] = max(at.get(n, 0.0), share)
+            print(f"\nfalse alarms, {kind} spreads, {pairs} pairs, worst pool (%)")
+            _print(worst)
     print_power(tasks, options.repeats)
     if options.answers is not None:
         print_examples(options.answers, options.repeats)
 
 
-def print_false_alarms(tasks: Mapping[str, Any], repeats: int) -> None:
-    """The worst pool, for each test and number of seeds, and family of models."""
-    for kind in ("equal", "unequal"):
-        for models, pairs in FAMILIES.items():
-            worst: dict[str, dict[int, float]] = {}
-            for metric, pools in tasks.values():
-                every = list(pools.values())
-                groups = [[pool] for pool in every] if kind == "equal" else [moved(every, metric)]
-                for group in (group for group in groups if len(group) > (kind == "unequal")):
-                    for n in SEEDS:
-                        for name, share in false_alarms(group, metric, models, n, repeats):
-                            at = worst.setdefault(name, {})
-                            at[n] = max(at.get(n, 0.0), share)
-            print(f"\nfalse alarms, {kind} spreads, {pairs} pairs, worst pool (%)")
-            _print(worst)
-
-
-def print_power(tasks: Mapping[str, Any], repeats: int) -> None:
-    """The mean over all pairs of different models of a task."""
+def print_power(tasks: list[Task], repeats: int) -> None:
+    """The mean over the pairs of all tasks, and over those of each task."""
     total: dict[str, dict[int, list[float]]] = {}
-    for metric, pools in tasks.values():
+    for task in tasks:
+        own: dict[str, dict[int, float]] = {}
         for n in SEEDS:
-            for name, _, share in power(pools, metric, n, repeats):
-                total.setdefault(name, {}).setdefault(n, []).append(share)
+            for name, shares in power(task, n, repeats).items():
+                own.setdefault(name, {})[n] = float(np.mean(shares))
+                total.setdefault(name, {}).setdefault(n, []).extend(shares)
+        print(f"\npower, {task.name}, mean over pairs (%)")
+        _print(own)
     print("\npower, mean over pairs (%)")
     _print({name: {n: float(np.mean(v)) for n, v in at.items()} for name, at in total.items()})
 
@@ -276,17 +332,17 @@ def print_examples(folder: Path, repeats: int) -> None:
         for a, b in combinations(answers.values(), 2):
             few = [random.choice(a.shape[1], 500, replace=False) for _ in range(40)]
             for n in SEEDS:
-                drawn = []
-                for examples in few:
-                    for _ in range(max(1, repeats // 40)):
-                        pair = [
-                            one[random.choice(len(one), n, replace=False)][:, examples].mean(1)
-                            - one.mean()
-                            for one in (a, b)
-                        ]
-                        drawn.append(pair)
-                for name, test in {"Welch's t": welch, "paired t": paired_t}.items():
-                    share = float((corrected(np.array(drawn), test) < ALPHA).mean())
+                drawn = [
+                    [
+                        one[random.choice(len(one), n, replace=False)][:, examples].mean(1)
+                        - one.mean()
+                        for one in (a, b)
+                    ]
+                    for examples in few
+                    for _ in range(max(1, repeats // 40))
+                ]
+                for name in ("paired t", "Welch's t", "Welch's t, floor"):
+                    share = float((TESTS[name](np.array(drawn)) < ALPHA).mean())
                     at = worst.setdefault(name, {})
                     at[n] = max(at.get(n, 0.0), share)
     print("\nfalse alarms about examples that were not in the test split, worst pair (%)")
@@ -294,9 +350,9 @@ def print_examples(folder: Path, repeats: int) -> None:
 
 
 def _print(table: Mapping[str, Mapping[int, float]]) -> None:
-    print(f"{'seeds':<18}" + "".join(f"{n:>7}" for n in SEEDS))
+    print(f"{'seeds':<24}" + "".join(f"{n:>7}" for n in SEEDS))
     for name, at in table.items():
-        print(f"{name:<18}" + "".join(f"{100 * at[n]:>7.1f}" for n in SEEDS))
+        print(f"{name:<24}" + "".join(f"{100 * at[n]:>7.1f}" for n in SEEDS))
 
 
 if __name__ == "__main__":
