@@ -68,7 +68,7 @@ def overview_of(folder: RunFolder, state: Mapping[str, Any]) -> Overview:
     return Overview(
         ended=len(trials),
         planned=len(planned),
-        failed=_failed(trials, folder.cases()),
+        failed=failures(trials, folder.cases()),
         devices=list(dict.fromkeys(case["device"] for case in plan["cases"])),
         seconds=_seconds(folder, state),
         leader=leader_of(plan, trials),
@@ -101,7 +101,8 @@ def leader_of(plan: StoredPlan, trials: Iterable[TrialRecord]) -> Leader:
     return Leader(cases[best]["label"], metric, fmean(good[best]))
 
 
-def _failed(trials: Iterable[TrialRecord], cases: Iterable[CaseRecord]) -> int:
+def failures(trials: Iterable[TrialRecord], cases: Iterable[CaseRecord]) -> int:
+    """The number of failed trials and measurements, metrics of plugins included."""
     trials = list(trials)
     statuses = [record.status for record in trials]
     statuses += [one.status for case in cases for one in case.measurements]

@@ -27,6 +27,9 @@ UNFINISHED = (f".*{PARTIAL}", ".tmp*")
 #: A file that is being written counts as in use for this many seconds after the last write.
 WRITING_SECONDS = 3600.0
 
+#: Maximum number of files that a run marks as in use: each needs an open file.
+MOST_MARKED = 100
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -68,7 +71,7 @@ def matching(entries: Iterable[Entry], name: str) -> list[Entry]:
 
 def in_use(entry: Entry) -> bool:
     """Whether a running run uses an entry, as far as that can be known: not for downloads, nor on
-    file systems without locks.
+    file systems without locks, nor beyond the first hundred datasets of a run.
     """
     if _is_unfinished(entry.path):
         return time.time() - entry.used < WRITING_SECONDS
@@ -103,11 +106,13 @@ def used(files: Iterable[str], cache: Path) -> Iterator[None]:
         files: relative to the cache.
     """
     with contextlib.ExitStack() as stack:
-        for name in files:
-            with contextlib.suppress(OSError):  # missing, of another user, or a lack of locks
-                file = stack.enter_context((cache / name).open("rb"))
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        for number, name in enumerate(files):
+            with contextlib.suppress(OSError):  # missing, or of another user
                 os.utime(cache / name)
+            if number < MOST_MARKED:
+                with contextlib.suppress(OSError):  # missing, or a file system without locks
+                    file = stack.enter_context((cache / name).open("rb"))
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from seqbench.quantities import find
-from seqbench.records import CaseRecord, TrialRecord
+from seqbench.records import TrialRecord
 from seqbench.runner.context import RunContext
 from seqbench.suite.keys import Keep
-
-NOT_FAILED = ("ok", "skipped")
+from seqbench.summary.overview import failures
 
 
 def remove_unkept(run: RunContext) -> None:
@@ -25,7 +24,7 @@ def remove_unkept(run: RunContext) -> None:
     trials = [record for record in run.folder.trials() if record.id in planned]
     ids = {case.id for case in run.plan.cases}
     cases = [record for record in run.folder.cases() if record.case in ids]
-    if len(trials) < len(planned) or not _succeeded(trials, cases):
+    if len(trials) < len(planned) or failures(trials, cases):
         line = (
             f"{run.folder.path}: not everything succeeded, so all weights and samples are kept; "
             "`seqbench rm` with --weights or --samples removes them"
@@ -39,13 +38,6 @@ def remove_unkept(run: RunContext) -> None:
     size = run.folder.removed.remove(files)
     if size:
         run.folder.log(f"removed what the suite does not keep: {size / 2**20:,.2f} MiB")
-
-
-def _succeeded(trials: Iterable[TrialRecord], cases: Iterable[CaseRecord]) -> bool:
-    statuses = [record.status for record in trials]
-    statuses += [score["status"] for record in trials for score in record.scores.values()]
-    statuses += [one.status for case in cases for one in case.measurements]
-    return all(status in NOT_FAILED for status in statuses)
 
 
 def _weights(trials: Sequence[TrialRecord], keep: Keep) -> Iterator[str]:
