@@ -126,8 +126,8 @@ def test_the_core_imports_nothing_under_plugins() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], ["plugins"], ["models"], ["datasets"], ["list"], ["schema"],
-     ["validate", str(ROOT / "suites" / "fashion.yaml")],
+    [["--help"], ["run", "--help"], ["plugins"], ["models"], ["datasets"], ["list"], ["cache"],
+     ["schema"], ["validate", str(ROOT / "suites" / "fashion.yaml")],
      ["run", "--dry-run", str(ROOT / "suites" / "fashion.yaml")]],
     ids=lambda arguments: " ".join(arguments[:2]),
 )  # fmt: skip

@@ -255,7 +255,7 @@ def test_a_run_with_a_missing_file_can_be_resumed(
 ) -> None:
     before = begun(finished)
     (finished / name).unlink()
-    assert finished.name in "".join(seqbench_cli("list").stdout.split())
+    assert finished.name[-4:] in seqbench_cli("list").stdout
     assert finish(tmp_path, "--resume") == finished
     assert begun(finished) == before
     assert (finished / name).exists()

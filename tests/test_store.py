@@ -205,7 +205,7 @@ def write_samples(path: Path) -> None:
 
 
 def write_prepared(path: Path) -> None:
-    _store(tensors(), TASK, path)
+    _store(tensors(), TASK, Choice("toy", {}, "t:t", "t", "1"), path)
 
 
 def write_weights(path: Path) -> None:
@@ -271,7 +271,7 @@ def test_what_a_killed_writer_left_is_cleared(tmp_path: Path) -> None:
 
 def store_often(path: Path) -> None:
     for _ in range(20):
-        _store(tensors(), TASK, path)
+        _store(tensors(), TASK, Choice("toy", {}, "t:t", "t", "1"), path)
 
 
 def test_processes_that_prepare_the_same_dataset_at_once_all_succeed(tmp_path: Path) -> None:

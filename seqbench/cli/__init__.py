@@ -13,9 +13,11 @@ from types import FrameType
 import click
 
 import seqbench
+from seqbench.cli.cache import cache
 from seqbench.cli.check import check
 from seqbench.cli.listing import datasets, devices, metrics, models, plugins, reports, runtimes
 from seqbench.cli.new import new
+from seqbench.cli.rm import rm
 from seqbench.cli.run import run
 from seqbench.cli.runs import list_runs
 from seqbench.cli.selftest import selftest
@@ -66,8 +68,8 @@ def cli(debug: bool, without: tuple[str, ...], strict: bool) -> None:
 
 
 COMMANDS = (
-    run, suites, validate, show, list_runs, models, datasets, metrics, reports, devices,
-    runtimes, plugins, check, new, schema, selftest,
+    run, suites, validate, show, list_runs, rm, models, datasets, metrics, reports, devices,
+    runtimes, plugins, check, new, cache, schema, selftest,
 )  # fmt: skip
 
 for command in COMMANDS:

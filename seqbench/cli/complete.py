@@ -43,10 +43,33 @@ def offer(context: click.Context, parameter: click.Parameter, text: str) -> list
 
 
 def run(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
+    """Runs by suite and name; by id once a part of it is typed."""
+    from seqbench.store.find import short_ids
+
+    runs = _runs(context)
+    ids = list(short_ids(runs).values()) if text else []
+    return _matching(text, [*(f"{path.parent.name}/{path.name}" for path in runs), *ids])
+
+
+def run_suite(
+    context: click.Context, parameter: click.Parameter, text: str
+) -> list[CompletionItem]:
+    """Suites that have runs."""
+    return _matching(text, [path.parent.name for path in _runs(context)])
+
+
+def cached(context: click.Context, parameter: click.Parameter, text: str) -> list[CompletionItem]:
+    """What the cache holds."""
+    from seqbench.training.cache import entries_of
+    from seqbench.training.data import cache_dir
+
+    return _matching(text, [entry.name for entry in entries_of(cache_dir())])
+
+
+def _runs(context: click.Context) -> list[Path]:
     from seqbench.store.find import find_runs
 
-    out = Path(context.params.get("out") or "results")
-    return _matching(text, [f"{path.parent.name}/{path.name}" for path in find_runs(out)])
+    return find_runs(Path(context.params.get("out") or "results"))
 
 
 def _matching(text: str, names: list[str]) -> list[CompletionItem]:

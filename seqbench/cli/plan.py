@@ -178,3 +178,7 @@ def _other_lines(plan: Plan) -> Iterator[str]:
         f"limits of a trial: {duration(limits.time)}, memory {memory}, "
         f"{retries} if killed by a signal"
     )
+    keep = plan.suite.keep
+    if keep != type(keep)():
+        weights = {"best": "those of the best trial of each case"}.get(keep.weights, keep.weights)
+        yield f"kept if everything succeeds: weights: {weights}; samples: {keep.samples}"

@@ -17,7 +17,7 @@ from seqbench.plugins.registry import Offer, Registry
 from seqbench.records import FORMAT
 from seqbench.suggest import suggested
 from seqbench.suite import grids
-from seqbench.suite.keys import Entry, ModelEntry, Suite
+from seqbench.suite.keys import Entry, Keep, ModelEntry, Suite
 from seqbench.suite.runtimes import is_own, recorded_runtime
 
 Item = TypeVar("Item")
@@ -78,6 +78,7 @@ class Plan:
             **({"runtimes": runtimes} if runtimes else {}),
             **({"margin": margin} if margin else {}),
             "limits": suite.limits.model_dump(mode="json"),
+            **({"keep": suite.keep.model_dump()} if suite.keep != Keep() else {}),
             "cases": [case.to_dict() for case in self.cases],
             "trials": [
                 {"id": trial.id, "case": trial.case.id, "seed": trial.seed} for trial in self.trials

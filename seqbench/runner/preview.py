@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seqbench.executors.registry import make_executor
@@ -15,6 +15,7 @@ from seqbench.runner.phases.contests import titled
 from seqbench.runner.phases.machine import machine_environment, require_device
 from seqbench.runner.phases.measure import Requested
 from seqbench.runner.phases.prepare import Datasets
+from seqbench.runner.phases.restore import RESTORED, to_restore
 from seqbench.runner.phases.score import to_score
 from seqbench.runner.phases.train import weights_file, why_not_run
 from seqbench.runner.resume.can_resume import as_before
@@ -93,10 +94,16 @@ def preview(suite: SuiteFile, selection: Selection, resume: Resume, progress: Pr
     skipped = {one.id: one.reason for one in problems if one is not None}
     trained = _trained(run, earlier.decisions, skipped)
     requested = Requested.of(run, trained)
+    restored = {record.id for record in to_restore(run, trained, requested)}
     contests = [Missing(titled(c, why), why) for c, why in requested.missing_contests()]
     return Preview(
-        resumed=Resumed(folder.path, len(earlier.kept), len(plan.trials), selection),
-        decisions=earlier.decisions,
+        resumed=Resumed(
+            folder.path, len(earlier.kept) - len(restored), len(plan.trials), selection
+        ),
+        decisions=[
+            replace(d, record=None, why=RESTORED) if d.trial.id in restored else d
+            for d in earlier.decisions
+        ],
         skipped=skipped,
         memory=Part(requested.missing_static(), len(requested.static)),
         latency=Part(contests, len(requested.contests)),

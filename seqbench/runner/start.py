@@ -16,9 +16,11 @@ from seqbench.executors.registry import make_executor
 from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.runner.context import Progress, RunContext, local_workspace
+from seqbench.runner.phases.keep import remove_unkept
 from seqbench.runner.phases.machine import machine_environment, require_device
 from seqbench.runner.phases.measure import measure_cases
 from seqbench.runner.phases.prepare import prepare_datasets
+from seqbench.runner.phases.restore import restore_weights
 from seqbench.runner.phases.score import score_trials
 from seqbench.runner.phases.train import train_trials
 from seqbench.runner.resume.can_resume import as_before
@@ -31,6 +33,7 @@ from seqbench.suite.files import SuiteFile
 from seqbench.suite.selection import Selection
 from seqbench.suite.shipped import as_given
 from seqbench.summary.run import Run
+from seqbench.training.cache import used
 from seqbench.training.data import cache_dir
 
 if TYPE_CHECKING:
@@ -194,9 +197,12 @@ def carry_out(run: RunContext) -> None:
     result, not an exception.
     """
     datasets = prepare_datasets(run)
-    trained = train_trials(run, datasets)
-    measure_cases(run, trained)
-    score_trials(run, trained, datasets)
+    with used(datasets.kinds, run.workspace.cache):
+        trained = train_trials(run, datasets)
+        trained = restore_weights(run, trained, datasets)
+        measure_cases(run, trained)
+        score_trials(run, trained, datasets)
+    remove_unkept(run)
 
 
 def _write_reports(run: RunContext, results: Run) -> None:

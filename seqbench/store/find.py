@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from seqbench.errors import UsageError
@@ -35,14 +37,18 @@ def find_runs(results: Path) -> list[Path]:
     )
 
 
-def find_run(results: Path, which: str | None) -> Path:
-    """The run that ``which`` names: a folder, ``suite/time-id``, ``time-id``, the id, or a suite
-    (its latest run); without it, the latest run of all.
+def find_run(results: Path, which: str | None, *, suites: bool = True) -> Path:
+    """The run that ``which`` names: a folder, ``suite/time-id``, ``time-id``, the id (with as much
+    of the time as it takes, see :func:`short_ids`), or a suite (its latest run); without it, the
+    latest run of all.
+
+    Args:
+        suites: whether a suite may be named.
 
     Raises:
         UsageError: no run matches, or more than one.
     """
-    if which is not None and is_run(Path(which)):
+    if which and is_run(Path(which)):
         return Path(which)
     runs = find_runs(results)
     if not runs:
@@ -54,13 +60,11 @@ def find_run(results: Path, which: str | None) -> Path:
         return runs[-1]
     suite = Path(which)
     of_suite = [run for run in runs if run.parent.name == which or run.parent == suite]
+    if of_suite and not suites:
+        raise UsageError(f"{which!r} is a suite; name a run (see `seqbench list --suite {which}`)")
     if of_suite:
         return of_suite[-1]
-    named = [
-        run
-        for run in runs
-        if which in (run.name, f"{run.parent.name}/{run.name}", run.name.rpartition("-")[2])
-    ]
+    named = [run for run in runs if which in _names(run)]
     if len(named) == 1:
         return named[0]
     if named:
@@ -68,6 +72,29 @@ def find_run(results: Path, which: str | None) -> Path:
             f"{which!r} is ambiguous: it matches {len(named)} runs: {', '.join(map(str, named))}"
         )
     raise UsageError(_unknown(f"unknown run {which!r} under {results}/", which, results))
+
+
+def short_ids(runs: Iterable[Path]) -> dict[Path, str]:
+    """The shortest name of each run by which :func:`find_run` finds it.
+
+    Args:
+        runs: all runs under one folder.
+    """
+    runs = list(runs)
+    count = Counter(name for run in runs for name in set(_names(run)))
+    count.update({run.parent.name for run in runs})  # the name of a suite means its latest run
+    return {run: next((name for name in _names(run) if count[name] == 1), str(run)) for run in runs}
+
+
+def _names(run: Path) -> tuple[str, ...]:
+    """The names of a run, shortest first: ``3f2a``, ``123Z-3f2a``, ``time-id``, ``suite/time-id``.
+
+    Nothing shorter than the id is accepted: it would soon be ambiguous.
+    """
+    name = run.name
+    return (
+        name.rpartition("-")[2], name.rpartition(".")[2], name, f"{run.parent.name}/{name}",
+    )  # fmt: skip
 
 
 def _unknown(message: str, name: str, results: Path) -> str:

@@ -27,6 +27,7 @@ from seqbench.store.json_files import (
     write_text,
 )
 from seqbench.store.lock import LOCK_FILE, RunLock
+from seqbench.store.removed import RemovedFiles
 from seqbench.store.state import LOG_FILE, RUN_FILE, RunState
 from seqbench.store.stored_plan import StoredPlan, empty_plan, read_plan
 from seqbench.store.validation import read_case, read_compared, read_trial
@@ -42,6 +43,9 @@ RUN_NAME = r"\d{8}T\d{6}(\.\d+)?Z-[0-9a-f]+"
 
 UNFINISHED = ".unfinished.json.gz"
 
+#: Suffix of the name of a run that is being deleted.
+DELETED = ".deleted"
+
 #: Partial files that a killed runner may leave behind. safetensors uses its own temporary file,
 #: ``.tmp…``.
 LEFTOVERS = (f".*{PARTIAL}", *(f"{name}/*{PARTIAL}" for name in FOLDERS), "weights/.tmp*")
@@ -54,6 +58,8 @@ class RunFolder:
         self.path = path
         self._lock = RunLock(path)
         self._state = RunState(path, self._lock)
+        #: The files that were removed on purpose.
+        self.removed = RemovedFiles(path)
 
     @classmethod
     def create(cls, results: Path, suite: str, text: str, plan: Mapping[str, Any]) -> RunFolder:
@@ -282,8 +288,12 @@ class RunFolder:
         return self.path / "samples" / f"{contest}{UNFINISHED}"
 
     def samples_are_sound(self, name: str, met: str) -> bool:
-        """Whether a file of samples is readable and from the contest ``met``; warns if not."""
+        """Whether a file of samples is readable and from the contest ``met``; warns if not. One
+        that was removed on purpose has served its purpose.
+        """
         path = self.path / name
+        if self.removed.is_gone(name):
+            return True
         try:
             with gzip.open(path) as file:
                 if not file.read(1 << 20).startswith(f'{{"met": "{met}", '.encode()):
@@ -307,5 +317,9 @@ class RunFolder:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder is that of a run, even if its ``run.json`` is missing."""
+    """Whether a folder is that of a run, even if its ``run.json`` is missing. One that is being
+    deleted is not.
+    """
+    if path.name.endswith(DELETED):
+        return False
     return (path / RUN_FILE).is_file() or (path / LOCK_FILE).is_file()

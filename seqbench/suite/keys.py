@@ -210,6 +210,17 @@ class Limits(Keys):
     )
 
 
+class Keep(Keys):
+    """Which files of a run are kept once everything in it has succeeded."""
+
+    weights: Literal["all", "best", "none"] = Field(
+        default="all", description="best: of each case, those of the trial with the best figure"
+    )
+    samples: Literal["all", "none"] = Field(
+        default="all", description="the time of every call of the latency measurements"
+    )
+
+
 class Reference(Keys):
     """Published figures, shown beside the measured ones."""
 
@@ -281,6 +292,7 @@ class Suite(Keys):
     measure: Measure = Field(default_factory=lambda: Measure(latency=Latency(), memory=Memory()))
     margin: Margin = Field(default_factory=Margin)
     limits: Limits = Field(default_factory=Limits)
+    keep: Keep = Field(default_factory=Keep)
 
     def train_for(self, entry: ModelEntry) -> dict[str, Any]:
         """The training settings of a model as plain data, with its overrides and all defaults."""

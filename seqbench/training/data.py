@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 #: are ignored.
 DATA_FORMAT = 1
 
+#: The folders of the cache.
+PREPARED, DOWNLOADS = "prepared", "downloads"
+
+#: The entry of a prepared file's metadata with the name and parameters of the dataset.
+DATASET_KEY = "dataset"
+
 #: The limit of safetensors itself, in bytes.
 MAX_HEADER = 100_000_000
 
@@ -75,7 +81,7 @@ def prepared_file(choice: Choice) -> str:
         "format": DATA_FORMAT,
     }
     name = re.sub(r"[^\w.-]", "_", choice.name)
-    return f"prepared/{name}-{fingerprint(identity)}.safetensors"
+    return f"{PREPARED}/{name}-{fingerprint(identity)}.safetensors"
 
 
 def prepared_path(choice: Choice, cache: Path) -> Path:
@@ -97,7 +103,7 @@ def prepared_kind(choice: Choice, cache: Path) -> str:
     Imports no torch.
     """
     try:
-        return _task_of(_header(prepared_path(choice, cache))[1]["__metadata__"]).kind
+        return _task_of(read_metadata(prepared_path(choice, cache))).kind
     except UNREADABLE:
         return ""
 
@@ -128,14 +134,14 @@ def prepare_dataset(
     if is_prepared(choice, cache):
         return path
     _require_readable(path)
-    downloads = cache / "downloads"
+    downloads = cache / DOWNLOADS
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         downloads.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _not_writable(cache, error) from error
     task, tensors = load_dataset(choice, DataContext(data_dir, downloads, say, progress))
-    _store(tensors, task, path)
+    _store(tensors, task, choice, path)
     return path
 
 
@@ -206,6 +212,12 @@ def _header(path: Path) -> tuple[int, dict[str, Any]]:
         return length, json.loads(file.read(length))
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a prepared file. Imports no torch. Raises one of ``UNREADABLE``."""
+    metadata: dict[str, str] = _header(path)[1]["__metadata__"]
+    return metadata
+
+
 def _set_aside(path: Path) -> str:
     """Rename a damaged file; returns the outcome in words."""
     aside = path.with_name(f"{path.name}.corrupt")
@@ -226,15 +238,18 @@ def _load(choice: Choice) -> Callable[..., Any]:
         ) from error
 
 
-def _store(tensors: Mapping[str, Tensor], task: Task, path: Path) -> None:
+def _store(tensors: Mapping[str, Tensor], task: Task, choice: Choice, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     # Through NumPy, since safetensors refuses torch tensors that share memory, as views may.
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    dataset = {"name": choice.name, "params": dict(choice.params)}
+    metadata = {"task": dataclasses.asdict(task), DATASET_KEY: dataset}
     try:
         with replace_file(path) as partial:
-            save_file(arrays, partial, metadata={"task": json.dumps(dataclasses.asdict(task))})
+            texts = {key: json.dumps(value) for key, value in metadata.items()}
+            save_file(arrays, partial, metadata=texts)
     except (OSError, SafetensorError) as error:
         raise _not_writable(path.parent, error) from error
 

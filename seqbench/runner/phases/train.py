@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from seqbench.devices.registry import no_device
@@ -20,8 +20,7 @@ from seqbench.training.job import TrainPayload
 
 def train_trials(run: RunContext, datasets: Datasets) -> list[TrialRecord]:
     """Train the trials that are not done yet; returns the records of all successful trials."""
-    jobs, trials = [], {}
-    good = [record for record in run.earlier.kept.values() if record.status == "ok"]
+    possible = []
     for trial in run.plan.trials:
         if trial.id in run.earlier.kept:
             continue
@@ -29,8 +28,18 @@ def train_trials(run: RunContext, datasets: Datasets) -> list[TrialRecord]:
         if problem is not None:
             run.folder.write_trial(problem)
             continue
-        trials[trial.id] = trial
-        jobs.append(training_job(trial, run))
+        possible.append(trial)
+    kept = [record for record in run.earlier.kept.values() if record.status == "ok"]
+    return train_these(possible, run, kept)
+
+
+def train_these(
+    possible: Iterable[Trial], run: RunContext, others: Iterable[TrialRecord]
+) -> list[TrialRecord]:
+    """Train some trials; returns the records of those that succeed, after ``others``."""
+    trials = {trial.id: trial for trial in possible}
+    jobs = [training_job(trial, run) for trial in trials.values()]
+    good = list(others)
     for outcome in do_with_datasets(run, "train", jobs):
         if outcome.result.get("unwritten"):  # the results folder is not writable
             raise StoreError(outcome.reason)

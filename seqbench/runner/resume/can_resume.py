@@ -73,7 +73,7 @@ def _check_selection(folder: RunFolder, before: Selection, now: Selection) -> No
         if sorted(given) != sorted(getattr(now, name)):
             how = f"with {option} {', '.join(given)}" if given else f"without {option}"
             raise UsageError(f"{folder.path} was run {how}: omit {option} to resume it")
-    sets = [" ".join(o for o in each.overrides if not _limits(o)) for each in (before, now)]
+    sets = [" ".join(o for o in each.overrides if _affects_figures(o)) for each in (before, now)]
     if sets[0] != sets[1]:
         warnings.warn(
             f"{folder.path} was last run with --set {sets[0] or NONE}, now with {sets[1] or NONE}: "
@@ -82,9 +82,9 @@ def _check_selection(folder: RunFolder, before: Selection, now: Selection) -> No
         )
 
 
-def _limits(override: str) -> bool:
-    """Whether an override only changes limits, which affect no figure."""
-    return override_key(override).partition(".")[0] == "limits"
+def _affects_figures(override: str) -> bool:
+    """Whether an override changes more than limits and which files are kept."""
+    return override_key(override).partition(".")[0] not in ("limits", "keep")
 
 
 def as_before(selection: Selection, folder: RunFolder) -> Selection:

@@ -46,8 +46,8 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
     """A decision for each trial of ``plan``, in its order.
 
     The id of a trial is a hash of everything that defines it, so a record with the same id is what
-    running the trial again would give. It is kept if it is readable and its weights match it. The
-    record of a failed trial is kept as well, unless ``retry_failed``.
+    running the trial again would give. It is kept if it is readable and its weights match it, or
+    were removed on purpose. The record of a failed trial is kept as well, unless ``retry_failed``.
     """
     known = {path.stem: path for path in folder.trial_files()}
     before = folder.plan_or_empty()
@@ -55,7 +55,7 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
     moved = {now: old for now, old in moved_trials(plan, before).items() if old in known}
     outdated = {now: old for now, old in outdated_trials(plan, before).items() if old in known}
     records = {t.id: folder.trial(known[t.id]) for t in plan.trials if t.id in known}
-    digests = _digests(folder.path, records.values())
+    digests = _digests(folder, records.values())
     for trial in plan.trials:
         if trial.id not in known:
             old = (moved.get(trial.id, ""), outdated.get(trial.id, ""))
@@ -71,6 +71,7 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
             why = f"its model was trained as version {record.version}"
         if record is not None and not why:
             hint = "" if record.status == "ok" else " (retry with --retry-failed)"
+            hint = " (weights removed)" if folder.removed.is_gone(record.weights) else hint
             done = f"{record.status.replace('_', ' ')}{hint}"
             old = (moved.get(trial.id, ""), outdated.get(trial.id, ""))
             yield Decision(trial, record, done, moved=old[0], outdated=old[1])
@@ -80,24 +81,27 @@ def decide(plan: Plan, folder: RunFolder, *, retry_failed: bool) -> Iterator[Dec
             yield Decision(trial, None, why, record if failed else None, sha256)
 
 
-def _digests(folder: Path, records: Iterable[TrialRecord | None]) -> dict[str, str | None]:
+def _digests(folder: RunFolder, records: Iterable[TrialRecord | None]) -> dict[str, str | None]:
     """SHA-256 of the weights of each successful trial; None if they cannot be read.
 
-    Taken from the record if the file is unchanged since; the others are computed in parallel, after
-    all records are read, because reading records would hold the lock that the threads need.
+    Taken from the record if the file is unchanged since or was removed on purpose; the others are
+    computed in parallel, after all records are read, because reading records would hold the lock
+    that the threads need.
     """
     good = [record for record in records if record is not None and record.status == "ok"]
     found = {record.id: _recorded_digest(record, folder) for record in good}
     rest = [record for record in good if found[record.id] is None]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        computed = pool.map(_digest_of, [folder / record.weights for record in rest])
+        computed = pool.map(_digest_of, [folder.path / record.weights for record in rest])
         return {**found, **dict(zip((record.id for record in rest), computed, strict=True))}
 
 
-def _recorded_digest(record: TrialRecord, folder: Path) -> str | None:
-    """The SHA-256 in the record, if the file is unchanged since; else None."""
+def _recorded_digest(record: TrialRecord, folder: RunFolder) -> str | None:
+    """The SHA-256 in the record, if the file is unchanged since or was removed; else None."""
+    if folder.removed.is_gone(record.weights):
+        return record.weights_sha256
     with contextlib.suppress(OSError):
-        if stamp(folder / record.weights) == tuple(record.weights_stamp):
+        if stamp(folder.path / record.weights) == tuple(record.weights_stamp):
             return record.weights_sha256
     return None
 

@@ -1,0 +1,60 @@
+"""Removes the weights and samples that the suite does not keep, at the end of a run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+from seqbench.quantities import find
+from seqbench.records import TrialRecord
+from seqbench.runner.context import RunContext
+from seqbench.suite.keys import Keep
+from seqbench.summary.overview import failures
+
+
+def remove_unkept(run: RunContext) -> None:
+    """Remove what the key ``keep`` of the suite does not keep, unless something failed: retrying
+    it needs the weights. The folder records what was removed.
+    """
+    run.folder.removed.forget_restored()
+    keep = run.plan.suite.keep
+    if keep == Keep():
+        return
+    planned = {trial.id for trial in run.plan.trials}
+    trials = [record for record in run.folder.trials() if record.id in planned]
+    ids = {case.id for case in run.plan.cases}
+    cases = [record for record in run.folder.cases() if record.case in ids]
+    if len(trials) < len(planned) or failures(trials, cases):
+        line = (
+            f"{run.folder.path}: not everything succeeded, so all weights and samples are kept; "
+            "`seqbench rm` with --weights or --samples removes them"
+        )
+        run.folder.log(line)
+        warnings.warn(line, stacklevel=2)
+        return
+    files = [*_weights(trials, keep)]
+    if keep.samples == "none":
+        files += {one.samples for case in cases for one in case.measurements if one.samples}
+    size = run.folder.removed.remove(files)
+    if size:
+        run.folder.log(f"removed what the suite does not keep: {size / 2**20:,.2f} MiB")
+
+
+def _weights(trials: Sequence[TrialRecord], keep: Keep) -> Iterator[str]:
+    """The weights to remove."""
+    if keep.weights == "all":
+        return
+    by_case: dict[str, list[TrialRecord]] = {}
+    for record in trials:
+        if record.status == "ok":
+            by_case.setdefault(record.case, []).append(record)
+    for records in by_case.values():
+        best = best_of(records) if keep.weights == "best" else None
+        yield from (record.weights for record in records if record is not best)
+
+
+def best_of(records: Sequence[TrialRecord]) -> TrialRecord:
+    """The trial with the best figure of its metric; of equal ones, that of the lowest seed."""
+    better = max if find(records[0].metric).higher_is_better else min
+    by_seed = sorted(records, key=lambda record: record.seed)
+    return better(by_seed, key=lambda record: record.metrics["value"])

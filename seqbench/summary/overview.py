@@ -1,0 +1,121 @@
+"""A run at a glance: what `seqbench list` shows of it.
+
+It reads the records of a run, but makes no comparisons, so that hundreds of runs can be listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from statistics import fmean
+from typing import Any
+
+from seqbench.quantities import find
+from seqbench.records import CaseRecord, TrialRecord
+from seqbench.store.run_folder import RunFolder
+from seqbench.store.stored_plan import StoredPlan
+
+#: Statuses of trials and measurements that are not failures.
+NOT_FAILED = ("ok", "skipped")
+
+
+@dataclass(frozen=True)
+class Leader:
+    """The leading case of a run on its first dataset.
+
+    Args:
+        value: mean of the metric over the seeds.
+        why: why it is unknown; "" if it is known.
+    """
+
+    label: str = ""
+    metric: str = ""
+    value: float = 0.0
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A run at a glance.
+
+    Args:
+        ended, planned: numbers of trials.
+        failed: number of failed trials and measurements, metrics of plugins included.
+        seconds: how long the run took so far; None if unknown.
+    """
+
+    ended: int
+    planned: int
+    failed: int
+    devices: Sequence[str]
+    seconds: float | None
+    leader: Leader
+
+
+def overview_of(folder: RunFolder, state: Mapping[str, Any]) -> Overview:
+    """A run at a glance.
+
+    Args:
+        state: of the folder (:meth:`.RunFolder.state`).
+
+    Raises:
+        StoreError: its plan cannot be read.
+    """
+    plan = folder.plan()
+    planned = {trial["id"] for trial in plan["trials"]}
+    trials = [record for record in folder.trials() if record.id in planned]
+    return Overview(
+        ended=len(trials),
+        planned=len(planned),
+        failed=failures(trials, folder.cases()),
+        devices=list(dict.fromkeys(case["device"] for case in plan["cases"])),
+        seconds=_seconds(folder, state),
+        leader=leader_of(plan, trials),
+    )
+
+
+def leader_of(plan: StoredPlan, trials: Iterable[TrialRecord]) -> Leader:
+    """The case with the best mean of its metric on the first dataset of a plan. A case with a
+    failed trial cannot lead: the mean of the others would be biased.
+    """
+    cases = {c["id"]: c for c in plan["cases"] if c["dataset"] == plan["cases"][0]["dataset"]}
+    found: dict[str, list[TrialRecord]] = {}
+    for record in trials:
+        if record.case in cases:
+            found.setdefault(record.case, []).append(record)
+    good = {
+        case: [record.metrics["value"] for record in records]
+        for case, records in found.items()
+        if all(record.status == "ok" for record in records)
+    }
+    if not good:
+        failed = any(one.status not in NOT_FAILED for records in found.values() for one in records)
+        return Leader(why="trials failed in every case" if failed else "no trials yet")
+    metric = next(iter(found[next(iter(good))])).metric
+    better = max if find(metric).higher_is_better else min
+    best = better(
+        (case for case in cases if case in good),  # in the order of the plan: the first of equals
+        key=lambda case: fmean(good[case]),
+    )
+    return Leader(cases[best]["label"], metric, fmean(good[best]))
+
+
+def failures(trials: Iterable[TrialRecord], cases: Iterable[CaseRecord]) -> int:
+    """The number of failed trials and measurements, metrics of plugins included."""
+    trials = list(trials)
+    statuses = [record.status for record in trials]
+    statuses += [one.status for case in cases for one in case.measurements]
+    statuses += [score["status"] for record in trials for score in record.scores.values()]
+    return sum(status not in NOT_FAILED for status in statuses)
+
+
+def _seconds(folder: RunFolder, state: Mapping[str, Any]) -> float | None:
+    """Seconds used so far, also by a run that is running or was killed."""
+    if state["status"] != "running":
+        return folder.seconds() or None
+    try:
+        leg = datetime.now(timezone.utc) - datetime.fromisoformat(state["leg"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    return max(0.0, float(state.get("seconds", 0.0)) + leg.total_seconds())
