@@ -45,14 +45,16 @@ def made(
     comparisons: Callable[[list[str]], list[Comparison]] = lambda ids: [],
     **metrics: Any,
 ) -> Document:
-    """The document of a run of that suite, with these figures for one dataset."""
+    """The document of a run of that suite on one dataset, with these figures by label or model."""
     suite = parse_suite(textwrap.dedent(text), registry=REGISTRY)
     seeds = max((len(some) for some in figures.values()), default=0)
     suite = suite.model_copy(update={"seeds": tuple(range(seeds))})
     planned = make_plan(suite, REGISTRY, datasets=[dataset]).on({"cpu": ""})
     trials = []
     for trial in planned.trials:
-        value = figures[trial.case.model.name][trial.seed]
+        case = trial.case
+        own = figures.get(case.label) or figures[case.model.name]
+        value = own[trial.seed]
         status: Status = "diverged" if trial.case.label in diverged and trial.seed == 0 else "ok"
         found: Any = {"value": value, "last": value, "best": value, **metrics}
         metric = "mse" if dataset == "adding" else "accuracy"

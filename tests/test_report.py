@@ -271,7 +271,8 @@ def test_nothing_is_marked_where_all_would_be(document: Any) -> None:
 def test_a_single_row_has_no_marks(document: Any) -> None:
     text = rendered(only(document, 0), 120)
     assert "*" not in text
-    assert "**" not in to_markdown(only(document, 0))
+    assert not any("**" in line for line in to_markdown(only(document, 0)).splitlines()
+                   if line.startswith("|"))  # fmt: skip
 
 
 def test_memory_is_not_distinguished_below_its_resolution(document: Any) -> None:

@@ -17,12 +17,15 @@ from seqbench.report.exports.shared import (
     table_title,
 )
 from seqbench.report.text import clean
+from seqbench.report.verdict.of_run import verdict_of
 
 
 def to_markdown(document: Document) -> str:
-    """A table for each dataset, rounded, with the best figures in bold; then failures and notes."""
+    """The verdict; a table for each dataset, rounded, with the best figures in bold; then failures
+    and notes.
+    """
     tables = result_tables(document)
-    lines: list[str] = []
+    lines = _verdict(document)
     for table in tables:
         lines += [f"### {markdown(table_title(table))}", "", *_markdown_table(document, table), ""]
         failed = notes.failures(document, table)
@@ -32,6 +35,19 @@ def to_markdown(document: Document) -> str:
     below = [*caveats(document), *export_notes(document, tables)]
     below.append(f"results: {clean(document['run'])}")
     return "\n".join([*lines, *markdown_list(below)]) + "\n"
+
+
+def _verdict(document: Document) -> list[str]:
+    """A list of statements for each dataset and device."""
+    lines = []
+    for part in verdict_of(document) if document["trials"] else ():
+        lines += [f"**{markdown(part.dataset)}** {markdown(part.about)}", ""]
+        lines += [
+            f"- {markdown(each.topic)}: **{markdown(each.subject)}**{markdown(each.rest)}"
+            for each in part.statements
+        ]
+        lines.append("")
+    return lines
 
 
 def _markdown_table(document: Document, table: ResultTable) -> Iterator[str]:

@@ -136,5 +136,5 @@ def _distance(found: Standing, rival: Rival, about: Quantity, *, unit: bool) -> 
 def _margin(rival: Rival, about: Quantity) -> str:
     margin = rival.margin or 0.0
     if about.share:
-        return f"{100 * margin:g} points"
+        return f"{100 * margin:g} point{'' if margin == 0.01 else 's'}"
     return f"{100 * (margin - 1):g} %" if margin > 1 else f"{margin:g}"

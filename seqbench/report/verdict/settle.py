@@ -49,8 +49,7 @@ def seconds_for(seeds: int, document: Document) -> float:
     Trials on a CPU run in parallel on as many cores as the machine has, and on other devices one
     after the other.
     """
-    latency = (document.get("measure") or {}).get("latency") or {}
-    total: float = AROUND_A_CONTEST * latency.get("budget", 0.0) * len(document["cases"])
+    total = 0.0
     cores = (document["environment"] or {}).get("cores") or 1
     taken: dict[str, list[float]] = {}
     for trial in document["trials"]:
@@ -61,7 +60,9 @@ def seconds_for(seeds: int, document: Document) -> float:
         more = seeds - sum(case["seeds"].values())
         if times and more > 0:
             total += fmean(times) * more / _at_once(case["device"], cores, case["train"])
-    return total
+    latency = (document.get("measure") or {}).get("latency") or {}
+    again = AROUND_A_CONTEST * latency.get("budget", 0.0) * len(document["cases"])
+    return total + again if total else 0.0
 
 
 def _at_once(device: str, cores: int, train: object) -> int:
