@@ -31,12 +31,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from seqbench.stats.welch import FLOOR
+
 Array = NDArray[np.float64]
 
 POOLS = Path(__file__).parent / "data" / "seed_pools.json"
 ALPHA = 0.05
 SEEDS = (2, 3, 4, 5, 6, 8, 10, 15, 20)
-FAMILIES = {2: 1, 3: 3, 4: 6, 6: 15, 10: 45}
+FAMILIES = {2: 1, 3: 3, 4: 6, 5: 10, 6: 15, 10: 45}
 REPEATS = 2000
 #: Sign-flip enumerates up to this many seeds; bootstrap draws so many samples.
 EXACT, DRAWS = 12, 1000
@@ -61,12 +63,12 @@ def welch(drawn: Array, floor: bool = False) -> Array:
     """Welch's t test (Welch, 1947).
 
     Args:
-        floor: whether a variance counts as at least the median variance of its family.
+        floor: whether a variance counts as at least the ``FLOOR`` quantile of its family's.
     """
     n = drawn.shape[-1]
     variances = drawn.var(-1, ddof=1)
     if floor:
-        variances = np.maximum(variances, np.median(variances, axis=1, keepdims=True))
+        variances = np.maximum(variances, np.quantile(variances, FLOOR, axis=1, keepdims=True))
     (a, b), (va, vb) = _pairs(drawn.mean(-1)), _pairs(variances / n)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = (a - b) / np.sqrt(va + vb)

@@ -1,8 +1,8 @@
 """Welch's t test of two models on a few seeds, and what follows from it.
 
 Which test keeps its promise on a few seeds was measured on real figures
-(``benchmarks/seed_tests.py``; docs/measuring.md has the table): Welch's test does, if no variance
-counts as less than the median variance of the models compared. Otherwise models that either learn
+(``benchmarks/seed_tests.py``; docs/measuring.md has the table): Welch's test does, if a small
+variance counts as at least that of most of the models compared. Otherwise models that either learn
 a task or do not are called different too often: three seeds that happen to agree show no spread.
 """
 
@@ -11,13 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import fmean
 
 from seqbench.stats.distributions import t_quantile, t_tail
-from seqbench.stats.intervals import stdev
+from seqbench.stats.intervals import quantile, stdev
 
 #: With fewer seeds, false alarms exceed 5 % where models either learn a task or do not.
 LEAST_SEEDS = 3
+
+#: A variance counts as at least this quantile of the variances of all models compared. A single
+#: model with a large variance among four or more does not raise it.
+FLOOR = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,13 @@ class Difference:
 def samples_of(figures: Sequence[Sequence[float]]) -> list[Sample]:
     """Mean and variance of each model, for :func:`difference`.
 
-    A variance smaller than the median variance of all counts as that median.
+    A variance smaller than the ``FLOOR`` quantile of all variances counts as that.
 
     Args:
         figures: of each model its figures, one per seed, at least two.
     """
     variances = [stdev(each) ** 2 for each in figures]
-    least = median(variances) if variances else 0.0
+    least = quantile(sorted(variances), FLOOR) if variances else 0.0
     return [
         Sample(fmean(each), max(variance, least), len(each))
         for each, variance in zip(figures, variances, strict=True)

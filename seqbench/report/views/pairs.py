@@ -57,9 +57,9 @@ def _legend(document: Document) -> list[str]:
         )
     if "seeds" in tests:
         lines.append(
-            "metrics: Welch's t test over seeds, of logarithms for errors; a variance counts as at "
-            "least the median variance of the cases. beats: probability that a is better than b at "
-            "a new seed."
+            "metrics: Welch's t test over seeds, of logarithms for errors; a variance below the "
+            "two-thirds quantile of those of all cases counts as that. beats: probability that a "
+            "is better than b at a new seed."
         )
     if any(each.get("margin") for each in found):
         lines.append(
