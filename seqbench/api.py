@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqbench.executors.registry import make_executor
+from seqbench.report.run import Run
 from seqbench.runner.start import Request, start_run
 from seqbench.store.places import expanded
 from seqbench.suite.files import read_suite
 from seqbench.suite.selection import Selection
 from seqbench.suite.shipped import find_suite
-from seqbench.summary.run import Run
 
 RESULTS = Path("results")
 

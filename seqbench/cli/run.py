@@ -18,11 +18,11 @@ from seqbench.errors import StoreError, UsageError
 from seqbench.report.text import command_line
 
 if TYPE_CHECKING:
+    from seqbench.report.run import Run
     from seqbench.runner.start import Request
     from seqbench.store.run_folder import RunFolder
     from seqbench.suite.files import SuiteFile
     from seqbench.suite.selection import Selection
-    from seqbench.summary.run import Run
 
 #: ``--resume`` without a value: the latest run of the suite.
 LATEST = ""
@@ -95,10 +95,10 @@ def _run(
     request: Request, as_json: bool, *, out: Path, data_dir: Path | None, jobs: int | None
 ) -> Run:
     """Run with a display. If interrupted, show the results so far and how to resume."""
-    from seqbench.cli.progress import Display
+    from seqbench.display.progress import Display
     from seqbench.executors.registry import make_executor
+    from seqbench.report.run import Run
     from seqbench.runner.start import start_run
-    from seqbench.summary.run import Run
 
     folders: list[RunFolder] = []
     try:

@@ -15,6 +15,7 @@ from seqbench.errors import PluginError, StoreError
 from seqbench.executors.registry import make_executor
 from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
+from seqbench.report.run import Run
 from seqbench.runner.context import Progress, RunContext, local_workspace
 from seqbench.runner.phases.keep import remove_unkept
 from seqbench.runner.phases.machine import machine_environment, require_device
@@ -32,7 +33,6 @@ from seqbench.store.run_folder import RunFolder
 from seqbench.suite.files import SuiteFile
 from seqbench.suite.selection import Selection
 from seqbench.suite.shipped import as_given
-from seqbench.summary.run import Run
 from seqbench.training.cache import used
 from seqbench.training.data import cache_dir
 
