@@ -158,8 +158,11 @@ class _Opening:
     def begin(self, folder: RunFolder, earlier: Earlier, resumed: Resumed | None) -> None:
         """Record in the folder that the run starts, or that it is resumed."""
         selection = asdict(self.selection)
-        path = self.request.suite.path
-        named = {"file": as_given(path), "place": place_of(path, folder.path)}
+        suite = self.request.suite
+        named = {
+            "file": as_given(suite.path) if suite.in_file else "",
+            "place": place_of(suite.path, folder.path),
+        }
         folder.begin(earlier.seconds, **named, selection=selection)
         folder.log(str(resumed or "started"))
         folder.write_environment({**earlier.noted, **self.environment})
