@@ -148,7 +148,7 @@ def _whole(value: Any, named: str) -> int | None:
     """A whole number of at least 1, or None. Raises UsageError."""
     if value is None:
         return None
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1:
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= 1:
         return int(value)
     raise UsageError(f"{named} must be a whole number of at least 1, not {value!r}")
 

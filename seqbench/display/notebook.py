@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +45,9 @@ class NotebookDisplay(Display):
         self.live.disable = True  # shown here, not by rich
         self.publish = publish
         self.id = f"seqbench-{secrets.token_hex(8)}"
-        self.said: deque[str] = deque(maxlen=LINES)
+        self.latest: deque[str] = deque(maxlen=LINES)
         self.updated = 0.0
-        self.shown = False
+        self.published = False
 
     def __enter__(self) -> NotebookDisplay:
         return self
@@ -57,7 +58,7 @@ class NotebookDisplay(Display):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.shown:
+        if self.published:
             self._show("")
 
     def progress(self) -> Listener:
@@ -81,20 +82,20 @@ class NotebookDisplay(Display):
             plain.ended(outcome)
             self._update()
 
-        return Listener(started=started, received=received, phase=phase, ended=ended)
+        return replace(plain, started=started, received=received, phase=phase, ended=ended)
 
     def _write(self, line: Text, *, soft_wrap: bool = True) -> None:
-        self.said.append(line.plain)
+        self.latest.append(line.plain)
 
     def _update(self) -> None:
         self.updated = time.monotonic()
         with self.console.capture() as capture:
             self.console.print(self.live.get_renderable())
-        lines = [*self.said, *(line.rstrip() for line in capture.get().splitlines())]
+        lines = [*self.latest, *(line.rstrip() for line in capture.get().splitlines())]
         self._show("\n".join(lines))
 
     def _show(self, text: str) -> None:
         markup = f'<pre style="white-space: pre-wrap">{html.escape(text)}</pre>'
         data = {"text/plain": text, "text/html": markup if text else ""}
-        self.publish(data, id=self.id, update=self.shown)
-        self.shown = True
+        self.publish(data, id=self.id, update=self.published)
+        self.published = True
