@@ -47,12 +47,13 @@ def run(
     """Run a suite and return its results, like ``seqbench run``. Failed trials are results.
 
     Args:
-        suite: path of a YAML file, name of a shipped suite, or a dictionary with the keys of the
-            YAML. Text is a name if it has no slash and no suffix ``.yaml``. With ``resume`` it can
-            be omitted.
+        suite: path of a YAML file, name of a shipped suite (text without slash and ``.yaml``), or
+            a dictionary with the keys of the YAML. With ``resume`` it can be omitted.
         overrides: settings to change, such as ``"train.epochs=2"``.
-        models, datasets: run only these.
-        devices, seeds: replace the suite's; ``seeds=3`` means 0, 1 and 2.
+        models: run only these.
+        datasets: run only these.
+        devices: replace the suite's devices.
+        seeds: replaces the suite's seeds: 0 to ``seeds`` - 1.
         allow_many: allow more than 1,000 trials.
         out: folder of all runs.
         data_dir: folder to search for datasets first; default: ``SEQBENCH_DATA``.
