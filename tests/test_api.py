@@ -272,7 +272,7 @@ def test_the_table_is_a_data_frame() -> None:
 def test_a_run_says_what_it_is_in_one_line(small: seqbench.Run) -> None:
     assert repr(small) == f"<Run of small: finished, 4 of 4 trials ok, {small.path}>"
     assert str(small) == repr(small)
-    document = copy.deepcopy(small.document)
+    document: Any = copy.deepcopy(small.document)
     document["trials"][0]["status"] = "diverged"
     document.update(missing=1, status="interrupted")
     shown = str(seqbench.Run(small.path, document))
@@ -347,7 +347,7 @@ def test_a_run_without_results_has_a_page() -> None:
 
 # Progress, and what a run leaves behind in its process.
 
-ONE = {"seeds": 1, "models": "rnn"}
+ONE: dict[str, Any] = {"seeds": 1, "models": "rnn"}
 
 
 def test_progress_is_plain_lines_without_a_terminal(
