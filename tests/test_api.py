@@ -310,6 +310,7 @@ def test_a_notebook_shows_a_table_for_each_dataset_in_its_own_colors() -> None:
     assert page.tags.count("table") == 1
     assert page.tags.count("tr") == 5
     assert "88.3 ± 1.0" in page.text
+    assert page.text.index("Accuracy: ") < page.text.index("88.3 ± 1.0")  # the verdict comes first
     assert {name for name, _ in page.attributes} == {"style"}
     styles = {value for _, value in page.attributes}
     assert styles == {"overflow-x: auto", "text-align: left", "text-align: right"}

@@ -98,7 +98,9 @@ class Run:
         return f"<Run of {self.document['suite']}: {state}, {self.path}>"
 
     def _repr_html_(self) -> str:
-        """The tables, for a notebook."""
+        """The verdict and the tables, for a notebook."""
         from seqbench.report.exports.html import to_html
+        from seqbench.report.verdict.of_run import verdict_of
 
-        return to_html(self.document)
+        parts = verdict_of(self.document) if self.document["trials"] else ()
+        return to_html(self.document, [str(part) for part in parts])

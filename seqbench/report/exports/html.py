@@ -20,17 +20,18 @@ def to_html(document: Document, sentences: Sequence[str] = ()) -> str:
     notes. How to read the figures is folded away.
 
     Args:
-        sentences: shown above the tables.
+        sentences: shown above the tables, each a paragraph.
     """
     tables = result_tables(document)
-    parts = [f"<p>{escape(sentence)}</p>" for sentence in sentences]
+    parts = [_list([sentence]) for sentence in sentences]
     if not document["trials"]:
         parts.append("<p>No trial has finished.</p>")
     for table in tables if document["trials"] else ():
         parts += [*_table(document, table), _list(notes.failures(document, table))]
     parts += [_list(notes.user_notes(document)), _list(caveats(document), "<b>!</b> ")]
     columns = [column for table in tables for column in shown_columns(document, table)[1]]
-    explained = notes.explanations(document, columns, "bold")
+    explained = [*notes.legend(columns, "bold"), *notes.letters_line(columns)]
+    explained += notes.explanations(document, columns)
     if explained and document["trials"]:
         parts.append(f"<details><summary>How to read this</summary>{_list(explained)}</details>")
     parts.append(f"<p>results: {escape(clean(document['run']))}</p>")
