@@ -24,8 +24,8 @@ from seqbench.version import __version__
 if TYPE_CHECKING:
     from seqbench.api import run
     from seqbench.plugins.hookspecs import hookimpl
+    from seqbench.report.run import Run
     from seqbench.runtimes.base import PreparedCall
-    from seqbench.summary.run import Run
 
 __all__ = [
     "DataContext",
@@ -47,9 +47,13 @@ __all__ = [
 
 # Loaded when first used, so that the command line starts at once.
 _LAZY = {
-    "Run": "seqbench.summary.run", "run": "seqbench.api",
+    "Run": "seqbench.report.run", "run": "seqbench.api",
     "hookimpl": "seqbench.plugins.hookspecs", "PreparedCall": "seqbench.runtimes.base",
 }  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, pip_install, runner_environment
 
+import seqbench
 from seqbench.cli import cli
 from seqbench.plugins import hookspecs
 from seqbench.plugins.discovery import load_plugins
@@ -74,6 +75,29 @@ def test_suites_in_the_docs_are_valid(tmp_path: Path) -> None:
             load_suite(path, registry=registry)
             count += 1
     assert count
+
+
+def test_the_snippets_of_the_page_on_python_run_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the keys of the table that the page lists are those of a run."""
+    page = ROOT / "docs" / "python.md"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # changed by every test: workers would start slower
+    names: dict[str, Any] = {}
+    for code in blocks(page, "python"):
+        exec(code, names)
+    assert names["run"].ok
+    printed = capsys.readouterr().out
+    assert "<Run of sizes: finished, 2 of 2 trials ok, " in printed
+    for comment in re.findall(r"print\(error\)  # (.*)", page.read_text("utf-8")):
+        assert comment in printed
+    rows = re.findall(r"^\| (`.*?) \|", page.read_text("utf-8").split("| key |")[1], re.MULTILINE)
+    listed = {key for row in rows for key in re.findall(r"`([\w.]+)`", row)}
+    fashion = seqbench.Run.open(ROOT / "results" / "reference" / "fashion").table()[0]
+    absent = {"seeds_failed", "steps_to_target", "time_to_target_s"}
+    assert len(listed) > 25
+    assert listed - absent <= set(fashion)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from test_plan import fits
 
 from seqbench.errors import StoreError
 from seqbench.records import Comparison as ComparisonRecord
-from seqbench.summary.run import Run
+from seqbench.report.run import Run
 from seqbench.summary.schema import Comparison, check_document, document_schema
 
 REFERENCE = sorted(path for path in (ROOT / "results" / "reference").iterdir() if path.is_dir())

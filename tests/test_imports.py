@@ -18,6 +18,7 @@ PACKAGE = ROOT / "seqbench"
 ORDER = (
     "cli",
     "api testing",
+    "display",
     "runner",
     "executors",
     "measure machine",

@@ -20,12 +20,12 @@ from seqbench.plugins.choice import Choice
 from seqbench.plugins.discovery import load_plugins
 from seqbench.plugins.parameters import completed
 from seqbench.records import TrialRecord
+from seqbench.report.run import Run
 from seqbench.store.deletion import delete_run
 from seqbench.store.find import find_run, find_runs, short_ids
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.validate import load_suite
 from seqbench.summary.overview import leader_of
-from seqbench.summary.run import Run
 from seqbench.training.cache import used
 from seqbench.training.data import prepare_dataset
 

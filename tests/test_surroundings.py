@@ -17,7 +17,7 @@ from conftest import ROOT, install_encoder, lay, runner_environment
 
 from seqbench.devices.allocator import GLIBC, allocator, why_unmeasurable
 from seqbench.machine.environment import git_state
-from seqbench.summary.run import Run
+from seqbench.report.run import Run
 from seqbench.workers.variables import ignored_variables, recorded_variables, worker_variables
 
 SUITE = """

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from seqbench.records import Comparison, Verdict
 from seqbench.report.exports.markdown import to_markdown
+from seqbench.report.run import Run
 from seqbench.report.terminal.report import Options, print_report
 from seqbench.report.verdict.of_run import verdict_of
-from seqbench.summary.run import Run
 from seqbench.summary.schema import Document
 
 REFERENCE = ROOT / "results" / "reference"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def previewed(suite: SuiteFile, selection: Selection, resume: Resume) -> Preview:
     """What resuming a run would do; shows progress while torch loads."""
-    from seqbench.cli.progress import Display
+    from seqbench.display.progress import Display
     from seqbench.runner.preview import preview
 
     with Display(console(stderr=True)) as display:

@@ -18,11 +18,11 @@ from seqbench.errors import StoreError, UsageError
 from seqbench.report.text import command_line
 
 if TYPE_CHECKING:
+    from seqbench.report.run import Run
     from seqbench.runner.start import Request
     from seqbench.store.run_folder import RunFolder
     from seqbench.suite.files import SuiteFile
     from seqbench.suite.selection import Selection
-    from seqbench.summary.run import Run
 
 #: ``--resume`` without a value: the latest run of the suite.
 LATEST = ""
@@ -95,10 +95,10 @@ def _run(
     request: Request, as_json: bool, *, out: Path, data_dir: Path | None, jobs: int | None
 ) -> Run:
     """Run with a display. If interrupted, show the results so far and how to resume."""
-    from seqbench.cli.progress import Display
+    from seqbench.display.progress import Display
     from seqbench.executors.registry import make_executor
+    from seqbench.report.run import Run
     from seqbench.runner.start import start_run
-    from seqbench.summary.run import Run
 
     folders: list[RunFolder] = []
     try:
@@ -148,31 +148,17 @@ def _suite_and_run(
 
     ``--resume tiny.yaml`` without a suite means the latest run of that suite.
     """
-    from seqbench.plan.of_suite import as_overrides
-    from seqbench.store.find import find_run, latest_run
-    from seqbench.store.run_folder import RunFolder
+    from seqbench.runner.resume.suite import suite_and_run
     from seqbench.suite.files import read_suite
     from seqbench.suite.shipped import SUFFIXES
-    from seqbench.suite.validate import suite_name
 
     if suite is None and resume is None:
         context = click.get_current_context()
         raise click.MissingParameter(ctx=context, param_hint="'SUITE'", param_type="argument")
     if suite is None and resume and resume.endswith(SUFFIXES) and Path(resume).is_file():
         suite, resume = Path(resume), LATEST
-    if suite is None:
-        from seqbench.runner.resume.suite import suite_of
-
-        folder = RunFolder.open(find_run(out, resume or None))
-        return suite_of(folder), folder
-    file = read_suite(suite)
-    if resume is None:
-        return file, None
-    if resume == LATEST:
-        path = latest_run(out, suite_name(file, as_overrides(selection)))
-    else:
-        path = find_run(out, resume)
-    return file, RunFolder.open(path)
+    file = None if suite is None else read_suite(suite)
+    return suite_and_run(file, selection, out, resume)
 
 
 def _command(folder: Path, *more: str) -> str:

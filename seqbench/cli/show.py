@@ -74,8 +74,8 @@ def show(
     out: Path,
 ) -> None:
     """Show the tables of RUN: a folder, its name, or a suite's latest. Default: the latest run."""
+    from seqbench.report.run import Run
     from seqbench.store.find import find_run
-    from seqbench.summary.run import Run
 
     views = {"--memory": memory, "--pairs": pairs, "--confusion": confusion is not None}
     chosen = [name for name, given in views.items() if given]

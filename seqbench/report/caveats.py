@@ -29,8 +29,10 @@ UNFINISHED = {
 
 def resume_command(document: Document) -> str:
     """The command that resumes the run; its selection of cases and seeds is kept."""
-    file = document.get("file") or "SUITE"
-    return command_line(["seqbench", "run", str(file), "--resume", str(document["run"])])
+    # Empty for a suite that was given as a dictionary: the run itself has its text.
+    file = document.get("file")
+    named = [] if file == "" else [str(file or "SUITE")]
+    return command_line(["seqbench", "run", *named, "--resume", str(document["run"])])
 
 
 def caveats(document: Document, *, resume: bool = True) -> list[str]:

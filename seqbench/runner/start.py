@@ -15,6 +15,7 @@ from seqbench.errors import PluginError, StoreError
 from seqbench.executors.registry import make_executor
 from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
+from seqbench.report.run import Run
 from seqbench.runner.context import Progress, RunContext, local_workspace
 from seqbench.runner.phases.keep import remove_unkept
 from seqbench.runner.phases.machine import machine_environment, require_device
@@ -32,7 +33,6 @@ from seqbench.store.run_folder import RunFolder
 from seqbench.suite.files import SuiteFile
 from seqbench.suite.selection import Selection
 from seqbench.suite.shipped import as_given
-from seqbench.summary.run import Run
 from seqbench.training.cache import used
 from seqbench.training.data import cache_dir
 
@@ -158,8 +158,11 @@ class _Opening:
     def begin(self, folder: RunFolder, earlier: Earlier, resumed: Resumed | None) -> None:
         """Record in the folder that the run starts, or that it is resumed."""
         selection = asdict(self.selection)
-        path = self.request.suite.path
-        named = {"file": as_given(path), "place": place_of(path, folder.path)}
+        suite = self.request.suite
+        named = {
+            "file": as_given(suite.path) if suite.in_file else "",
+            "place": place_of(suite.path, folder.path),
+        }
         folder.begin(earlier.seconds, **named, selection=selection)
         folder.log(str(resumed or "started"))
         folder.write_environment({**earlier.noted, **self.environment})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seqbench.suggest import suggested
+from seqbench.suite.from_dict import yaml_text
 from seqbench.suite.overrides import Override, with_overrides
 from seqbench.suite.shipped import find_suite, is_path, shipped_names
 from seqbench.suite.strict_yaml import (
@@ -31,16 +33,22 @@ MAX_FILES = 50
 ALTERNATIVES = ("optimizer", "schedule")
 
 
+#: Stands for the file of a suite that was given as a dictionary.
+NO_FILE = "suite"
+
+
 @dataclass(frozen=True)
 class SuiteFile:
     """A suite's file as it was read, once, so that a run stores the text that it was planned from.
 
     Args:
-        path: as given.
+        path: as given. Of a suite that was given as a dictionary: ``suite``, a name that no file
+            needs to have, in the folder that its includes are relative to.
         text: what the file contained.
         root: the tree of the file merged over the files it includes; a mapping.
         files: number of files that were read.
         problems: those found so far.
+        in_file: False if the suite was given as a dictionary.
     """
 
     path: Path
@@ -48,6 +56,7 @@ class SuiteFile:
     root: Node
     files: int
     problems: Problems
+    in_file: bool = True
 
     @property
     def stem(self) -> str:
@@ -81,8 +90,25 @@ def suite_from_text(text: str, name: str, path: Path | None = None) -> SuiteFile
     """
     reader = _Reader()
     folder = Path() if path is None else path.parent
-    root = reader.document(text, name, folder, ())
+    root = reader.document(text, reader.start(name), folder, ())
     return SuiteFile(path or Path(name), text, root, reader.order, reader.problems)
+
+
+def suite_from_dict(suite: Mapping[str, Any]) -> SuiteFile:
+    """Like :func:`read_suite`, from a dictionary with the same keys as the YAML.
+
+    Includes are relative to the working folder. Messages name keys instead of lines.
+
+    Raises:
+        SuiteError: it holds what a suite cannot hold, or includes an invalid file.
+    """
+    reader = _Reader()
+    mark = dataclasses.replace(reader.start(NO_FILE), line=0, column=0)
+    text = yaml_text(suite, mark)
+    if len(text.encode("utf-8", "replace")) > MAX_BYTES:
+        reader.problems.stop(mark, f"larger than {MAX_BYTES // 1024} KiB when written as YAML")
+    root = reader.document(text, mark, Path(), ())
+    return SuiteFile(Path(NO_FILE), text, root, reader.order, reader.problems, in_file=False)
 
 
 def _without(node: Node, *keys: str) -> Node:
@@ -113,12 +139,11 @@ class _Reader:
             if self.order >= MAX_FILES:
                 self.problems.stop(asked, f"more than {MAX_FILES} files are included")
             text = self.texts[real] = self._text(path, name, asked)
-            self.done[real] = self.document(text, name, path.parent, (*parents, real))
+            self.done[real] = self.document(text, self.start(name), path.parent, (*parents, real))
         return self.done[real]
 
-    def document(self, text: str, name: str, folder: Path, parents: tuple[Path, ...]) -> Node:
-        """The tree of a file's text, merged over the files it includes."""
-        start = self._start(name)
+    def document(self, text: str, start: Mark, folder: Path, parents: tuple[Path, ...]) -> Node:
+        """The tree of a file's text, merged over the files it includes; ``start`` names it."""
         root = compose(text, start, self.problems)
         if root is None or root.value is None:
             self.problems.stop(start, "the file is empty")
@@ -181,10 +206,11 @@ class _Reader:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             before = data[: error.start].decode("utf-8", "replace")
-            mark = place_after(self._start(name), before)
+            mark = place_after(self.start(name), before)
             self.problems.stop(mark, "the file is not UTF-8 text", "save it as UTF-8")
 
-    def _start(self, name: str) -> Mark:
+    def start(self, name: str) -> Mark:
+        """The first position of the next file."""
         mark = Mark(printable(name), 1, 1, self.order)
         self.order += 1
         return mark

@@ -23,6 +23,10 @@ MAX_DEPTH = 50
 
 MAX_SHOWN_PROBLEMS = 20
 
+#: Characters of a whole number, its sign included.
+LONGEST_INT = 19
+SMALLEST_INT, LARGEST_INT = -(10 ** (LONGEST_INT - 1)) + 1, 10**LONGEST_INT - 1
+
 Scalar: TypeAlias = "str | int | float | bool | None"
 
 KeyPath: TypeAlias = "tuple[str | int, ...]"
@@ -293,10 +297,10 @@ class _Composer:
         as_text = event.tag == f"{CORE}str" or (event.tag is None and not event.implicit[0])
         if as_text:
             value: Scalar = text
-        elif INT.fullmatch(text) and len(text) > 19:
+        elif INT.fullmatch(text) and len(text) > LONGEST_INT:
             return self._broken(mark, f"the whole number {shown(text)} is too large")
         else:
-            value = _resolved(text)
+            value = plain_scalar(text)
         if isinstance(value, float) and not math.isfinite(value):
             return self._broken(mark, f"{shown(text)} is not a finite number")
         if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
@@ -354,7 +358,7 @@ def described(value: Any) -> str:
     return "a mapping" if isinstance(value, dict) else "a list"
 
 
-def _resolved(text: str) -> Scalar:
+def plain_scalar(text: str) -> Scalar:
     """A plain scalar by the core schema of YAML 1.2, except that ``0o17`` and ``0x1f`` are text."""
     if text in WORDS:
         return WORDS[text]

@@ -329,7 +329,7 @@ class Document(Keys):
 
     format: Annotated[int, About("version of the document: 2")]
     suite: Annotated[str, About("name of the suite")]
-    file: Annotated[str | None, About("the suite's file")]
+    file: Annotated[str | None, About("the suite's file; empty if it was given as a dictionary")]
     run: Annotated[str, About("the run's folder")]
     status: Annotated[str, About("finished, running, interrupted, failed, killed or damaged")]
     started: Annotated[str | None, About("UTC time, ISO 8601")]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 
-from seqbench.report.columns.column import Case, Column, Document
+from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.table import ResultTable, result_tables
+from seqbench.report.exports.rows import figures_of
 from seqbench.report.text import clean, settings
 
 
@@ -19,13 +19,9 @@ def to_csv(document: Document) -> str:
     rows: list[dict[str, object]] = []
     for table in result_tables(document):
         for number, case in enumerate(table.cases):
-            figures = {
-                name: value
-                for column in table.columns
-                if column.field
-                for name, value in _figures(column, number)
-            }
-            rows.append({**_identity(case, table, document), **figures})
+            figures = figures_of(table, number).items()
+            texts = {name: "" if value is None else value for name, value in figures}
+            rows.append({**_identity(case, table, document), **texts})
     names = list(dict.fromkeys(name for row in rows for name in row))
     file = io.StringIO()
     writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
@@ -56,14 +52,3 @@ def _identity(case: Case, table: ResultTable, document: Document) -> dict[str, o
 def defused(text: str) -> str:
     """Text that a spreadsheet does not read as a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
-
-
-def _figures(column: Column, number: int) -> Iterator[tuple[str, float | str]]:
-    """The figure of one case, with its bounds if the column has intervals, and its letters."""
-    estimate = column.estimates[number]
-    for part in ("value", "low", "high") if column.interval else ("value",):
-        value = getattr(estimate, part, None)
-        words = (column.field, part if part != "value" else "", column.si)
-        yield "_".join(filter(None, words)), "" if value is None else value
-    if column.letters is not None:
-        yield f"{column.field}_group", column.letters[number]

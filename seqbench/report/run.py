@@ -1,11 +1,12 @@
-"""The results of a run, for use in scripts."""
+"""The results of a run, for use in scripts and notebooks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqbench.report.text import counted
 from seqbench.store.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -13,16 +14,17 @@ if TYPE_CHECKING:
     from seqbench.summary.schema import Document
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A run and its results.
 
     ``path`` is the absolute path of its folder; ``records`` its trials; ``cases`` the measurements
-    of each case; ``document`` everything as one JSON document (docs/results.md).
+    of each case; ``document`` everything as one JSON document (docs/results.md). A notebook shows
+    the tables of a run that is the last value of a cell.
     """
 
     path: Path
-    document: Document = field(repr=False)
+    document: Document
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -61,6 +63,18 @@ class Run:
         finished = self.document["status"] == "finished"
         return finished and all(case["status"] == "ok" for case in self.document["cases"])
 
+    def table(self) -> list[dict[str, Any]]:
+        """The result table: one dictionary per case, ready for ``pandas.DataFrame``.
+
+        Figures are in full precision and SI units, with the unit in the key: ``latency_batch_1_s``,
+        ``memory_inference_bytes``; accuracies are fractions. A figure with a 95 % interval has keys
+        that end in ``_low`` and ``_high`` (before the unit). All rows have the same keys; missing
+        values are None. docs/python.md lists the keys.
+        """
+        from seqbench.report.exports.rows import to_rows
+
+        return to_rows(self.document)
+
     def to_dicts(self) -> list[dict[str, Any]]:
         """One flat dictionary per trial, ready for a data frame."""
         cases = {case["id"]: case for case in self.document["cases"]}
@@ -74,3 +88,19 @@ class Run:
             row |= {f"score.{name}": value for name, value in trial["scores"].items()}
             rows.append({**row, **flat})
         return rows
+
+    def __repr__(self) -> str:
+        """One line: the suite, the status, how many trials succeeded, and the folder."""
+        trials = self.document["trials"]
+        ok = sum(trial["status"] == "ok" for trial in trials)
+        total = len(trials) + self.document["missing"]
+        state = f"{self.document['status']}, {ok} of {counted(total, 'trial')} ok"
+        return f"<Run of {self.document['suite']}: {state}, {self.path}>"
+
+    def _repr_html_(self) -> str:
+        """The verdict and the tables, for a notebook."""
+        from seqbench.report.exports.html import to_html
+        from seqbench.report.verdict.of_run import verdict_of
+
+        parts = verdict_of(self.document) if self.document["trials"] else ()
+        return to_html(self.document, [str(part) for part in parts])

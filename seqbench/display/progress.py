@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -67,7 +68,9 @@ class Display:
     def __enter__(self) -> Display:
         self.live.start()
         self.before = warnings.showwarning
-        warnings.showwarning = self._warned  # type: ignore[assignment]
+        # Runs in several threads would not restore it in reverse order.
+        if threading.current_thread() is threading.main_thread():
+            warnings.showwarning = self._warned  # type: ignore[assignment]
         return self
 
     def __exit__(
@@ -77,7 +80,8 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         self.live.stop()
-        warnings.showwarning = self.before
+        if threading.current_thread() is threading.main_thread():
+            warnings.showwarning = self.before
 
     def _warned(self, message: Warning | str, *more: object) -> None:
         """Print above the bars, which would overwrite it otherwise."""
@@ -159,7 +163,7 @@ class Display:
         live = self.console.is_terminal
         lines = text.wrap(self.console, self.console.width - 4) if live else [text]
         for number, line in enumerate(lines):
-            self.console.print(Text("    " if number else "  ") + line, soft_wrap=True)
+            self._write(Text("    " if number else "  ") + line)
 
     def _advance(self) -> None:
         if self.overall is None:
@@ -187,7 +191,11 @@ class Display:
         return f"  {duration(seconds / max(1, len(self.lines)))} left"
 
     def _print(self, text: str) -> None:
-        self.console.print(Text(clean(text)), soft_wrap=not self.console.is_terminal)
+        self._write(Text(clean(text)), soft_wrap=not self.console.is_terminal)
+
+    def _write(self, line: Text, *, soft_wrap: bool = True) -> None:
+        """Print above the bars."""
+        self.console.print(line, soft_wrap=soft_wrap)
 
 
 def _description(console: Console) -> Column:
