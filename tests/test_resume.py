@@ -261,7 +261,8 @@ def test_a_run_whose_packages_have_moved_is_retrained_and_this_is_reported(
     new = {name: one for name, one in records(finished).items() if "old" not in name}
     assert new == records(undisturbed)
     log = (finished / "run.log").read_text()
-    assert len(re.findall(r"-s\d: weights are the same as those of [\w-]+old-s\d", log)) == 6
+    same = re.findall(r"\S+-s\d: weights are the same as those of [\w-]+old-s\d", log)
+    assert len(set(same)) == 6  # the second resume may repeat them
 
 
 def test_a_results_folder_that_disappears_is_reported(
@@ -410,7 +411,8 @@ def test_a_run_of_an_earlier_protocol_is_retrained_and_this_is_reported(
     assert warning in stderr
     assert json.loads(stdout)["unplanned"] == 6
     log = (finished / "run.log").read_text()
-    assert len(re.findall(r"-s\d: weights are the same as those of [\w-]+old-s\d", log)) == 6
+    same = re.findall(r"\S+-s\d: weights are the same as those of [\w-]+old-s\d", log)
+    assert len(set(same)) == 6  # the second resume may repeat them
 
 
 def test_a_trial_with_other_settings_has_not_moved(undisturbed: Path) -> None:

@@ -85,7 +85,7 @@ def tiny_document(tiny_run: Path) -> dict[str, Any]:
 
 
 def test_json_is_one_document_with_every_figure(tiny_document: dict[str, Any]) -> None:
-    assert tiny_document["format"] == 1
+    assert tiny_document["format"] == 2
     assert tiny_document["status"] == "finished"
     assert [(t["model"], t["seed"]) for t in tiny_document["trials"]] == [
         ("rnn", 0), ("rnn", 1), ("gru", 0), ("gru", 1),

@@ -11,6 +11,7 @@ from seqbench.store.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from seqbench.records import CaseRecord, TrialRecord
+    from seqbench.report.verdict.of_run import Part
     from seqbench.summary.schema import Document
 
 
@@ -63,6 +64,15 @@ class Run:
         finished = self.document["status"] == "finished"
         return finished and all(case["status"] == "ok" for case in self.document["cases"])
 
+    @property
+    def verdict(self) -> list[Part]:
+        """Who leads, whether that is certain and what would settle it: a part for each dataset and
+        device. ``print(*run.verdict, sep="\\n\\n")`` prints its sentences.
+        """
+        from seqbench.report.verdict.of_run import verdict_of
+
+        return verdict_of(self.document)
+
     def table(self) -> list[dict[str, Any]]:
         """The result table: one dictionary per case, ready for ``pandas.DataFrame``.
 
@@ -100,7 +110,5 @@ class Run:
     def _repr_html_(self) -> str:
         """The verdict and the tables, for a notebook."""
         from seqbench.report.exports.html import to_html
-        from seqbench.report.verdict.of_run import verdict_of
 
-        parts = verdict_of(self.document) if self.document["trials"] else ()
-        return to_html(self.document, [str(part) for part in parts])
+        return to_html(self.document, [str(part) for part in self.verdict])

@@ -40,7 +40,7 @@ def to_markdown(document: Document) -> str:
 def _verdict(document: Document) -> list[str]:
     """A list of statements for each dataset and device."""
     lines = []
-    for part in verdict_of(document) if document["trials"] else ():
+    for part in verdict_of(document):
         lines += [f"**{markdown(part.dataset)}** {markdown(part.about)}", ""]
         lines += [
             f"- {markdown(each.topic)}: **{markdown(each.subject)}**{markdown(each.rest)}"

@@ -23,8 +23,6 @@ STYLES: Mapping[Kind, str] = {
 
 def verdict_text(document: Document) -> Iterator[RenderableType]:
     """One block for each dataset and device; nothing if no trial has finished."""
-    if not document["trials"]:
-        return
     for part in verdict_of(document):
         title = Text(part.dataset, "bold").append(f"  {part.about}", "not bold dim")
         yield Group(title, *_lines(part.statements))

@@ -45,7 +45,11 @@ class Part:
 
 
 def verdict_of(document: Document) -> list[Part]:
-    """The verdict of a run. Nothing in it is computed anew: sentences follow from comparisons."""
+    """The verdict of a run; nothing if no trial has finished. Its sentences follow from the
+    comparisons.
+    """
+    if not document["trials"]:
+        return []
     tables = [(table, rows) for table in result_tables(document) for rows in _by_device(table)]
     complete = len(tables) <= MOST_COMPLETE
     return [_part(table, rows, document, complete=complete) for table, rows in tables]
