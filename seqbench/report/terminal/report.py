@@ -36,6 +36,9 @@ HEIGHT = 24
 #: More warnings, or lines of the suite's notes, are only shown on request.
 MOST_WARNINGS, MOST_NOTES = 5, 3
 
+#: Yellow text is not readable on white, so only the background of the mark is yellow.
+WARNING = "black on yellow"
+
 MORE = "more: seqbench show --explain | --all | --pairs | --memory"
 
 
@@ -124,11 +127,11 @@ def _below(
         yield Text()
     most = None if options.explain else MOST_WARNINGS
     warned = _first(caveats(document, resume=options.resume), most)
-    parts: list[RenderableType] = [_hanging("! ", line, "yellow") for line in warned]
-    lines = notes.legend(shown, BEST, TIED)
+    parts: list[RenderableType] = [_hanging("! ", line, WARNING) for line in warned]
+    parts += [Text(line) for line in notes.legend(shown, BEST, TIED)]
     if options.explain:
-        lines += [*notes.explanations(document, shown), *_left_out(left_out, width)]
-    parts += [Text(line, "dim") for line in lines]
+        lines = [*notes.explanations(document, shown), *_left_out(left_out, width)]
+        parts += [Text(line, "dim") for line in lines]
     if parts:
         yield Group(*parts)
         yield Text()
@@ -195,7 +198,7 @@ def _hanging(lead: str, line: str, style: str = "") -> RenderableType:
     grid = Table.grid(padding=0)
     grid.add_column(width=len(lead), no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row(Text(lead, style), Text(line, style))
+    grid.add_row(Text.assemble((lead.rstrip(), style), " "), Text(line))
     return grid
 
 
@@ -258,17 +261,16 @@ def _add_figures(
 ) -> None:
     """Add a column of figures, padded by hand because rich strips trailing blanks.
 
-    Only the metric of the dataset is colored: readers take green for praise.
+    Only the best figure of the dataset's metric is colored: readers take green for praise.
     """
     width = column_width(column)
     name, at, unit = (line and line.rjust(width) for line in column.header)
     header = [Text(name, "bold"), Text(at, "bold"), Text(unit, "dim")]
     result.add_column(Text("\n").join(line for line in header if line), width=width, no_wrap=True)
-    texts, best, top = cells(column), column.best, column.top
+    texts, top = cells(column), column.top
+    emphasis = "bold green" if deciding else "bold"
     for line, row in zip(lines, rows.order, strict=True):
-        style = "bold" if top[row] else ""
-        if deciding and best[row]:
-            style = "bold green" if top[row] else "green"
+        style = emphasis if top[row] else ""
         if texts[row].strip() == MISSING:
             style = "dim"
         line.append(Text(texts[row].rjust(width), style))

@@ -16,7 +16,7 @@ from seqbench.report.verdict.statement import Kind, Statement
 STYLES: Mapping[Kind, str] = {
     "failed": "bold red",
     "certain": "bold green",
-    "uncertain": "bold yellow",
+    "uncertain": "bold",
     "plain": "bold",
 }
 
@@ -24,7 +24,7 @@ STYLES: Mapping[Kind, str] = {
 def verdict_text(document: Document) -> Iterator[RenderableType]:
     """One block for each dataset and device; nothing if no trial has finished."""
     for part in verdict_of(document):
-        title = Text(part.dataset, "bold").append(f"  {part.about}", "not bold dim")
+        title = Text.assemble((part.dataset, "bold"), (f"  {part.about}", "dim"))
         yield Group(title, *_lines(part.statements))
 
 
@@ -36,6 +36,6 @@ def _lines(statements: tuple[Statement, ...]) -> Iterator[RenderableType]:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for each in statements:
-        sentence = Text(each.subject, STYLES[each.kind]).append(each.rest, "not bold default")
+        sentence = Text.assemble((each.subject, STYLES[each.kind]), each.rest)
         grid.add_row(Text(each.topic, "bold"), sentence)
     yield grid

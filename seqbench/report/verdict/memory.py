@@ -27,7 +27,8 @@ def memory_statement(table: ResultTable, column: Column, rows: list[int]) -> Sta
         return Statement("Memory", name, f": {size} at inference.", "plain")
     near = [row for row in ranked[1:] if found[row].value - found[least].value <= column.resolution]
     if len(near) == len(ranked) - 1:
-        rest = f": all need about {size} at inference (closer than can be measured)."
+        within = _size(Estimate(column.resolution))
+        rest = f": all need about {size} at inference; {within} cannot be told apart."
         return Statement("Memory", "no difference", rest, "uncertain")
     sentences = [f" needs least at inference: {size}."]
     if near:
@@ -36,7 +37,7 @@ def memory_statement(table: ResultTable, column: Column, rows: list[int]) -> Sta
     factor = times(found[most].value / found[least].value) if found[least].value > 0 else ""
     more = f" ({factor})" if factor else ""
     sentences.append(f"{label(table.cases[most])} needs most: {_size(found[most])}{more}.")
-    return Statement("Memory", name, " ".join(sentences), "plain" if near else "certain")
+    return Statement("Memory", name, " ".join(sentences), "plain")
 
 
 def _size(figure: Estimate) -> str:

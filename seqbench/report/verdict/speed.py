@@ -46,7 +46,7 @@ def speed_statement(found: Standing, setting: str) -> Statement:
     if untold:
         sentences.append(f"{named(untold)} {is_or_are(untold)} not distinguishable from it.")
     sentences.append(_slower(slower))
-    return Statement(topic, leader, " ".join(sentences), "plain" if level else "certain")
+    return Statement(topic, leader, " ".join(sentences), "plain")
 
 
 def _slower(rivals: Sequence[Rival]) -> str:
