@@ -23,7 +23,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from seqbench.stats.welch import FLOOR
+from seqbench.stats.welch import FLOOR, difference, samples_of
 
 Array = NDArray[np.float64]
 
@@ -301,6 +301,7 @@ def main() -> None:
             print(f"\nfalse alarms, {kind} spreads, {pairs} pairs, worst pool (%)")
             _print(worst)
     print_power(tasks, options.repeats)
+    print_chances(tasks, options.repeats)
     if options.answers is not None:
         print_examples(options.answers, options.repeats)
 
@@ -318,6 +319,43 @@ def print_power(tasks: list[Task], repeats: int) -> None:
         _print(own)
     print("\npower, mean over pairs (%)")
     _print({name: {n: float(np.mean(v)) for n, v in at.items()} for name, at in total.items()})
+
+
+def print_chances(tasks: list[Task], repeats: int) -> None:
+    """Whether a model beats another at a new seed as often as was predicted from ``n`` seeds."""
+    print("\nbeats: predicted probability, and how often it came true (%), by number of seeds")
+    edges = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+    print(f"{'seeds':<8}" + "".join(f"{f'{a:g}-{b:g}':>12}" for a, b in pairwise(edges)))
+    for n in (3, 5, 10):
+        random = np.random.default_rng(n)
+        found = [one for task in tasks for one in _chances(task, n, repeats, random)]
+        predicted, true = (np.concatenate(each) for each in zip(*found, strict=True))
+        predicted, true = (
+            np.maximum(predicted, 1 - predicted),
+            np.where(predicted < 0.5, 1 - true, true),
+        )
+        cells = []
+        for low, high in pairwise(edges):
+            inside = (predicted >= low) & (predicted < high + (high == 1.0))
+            cells.append(f"{100 * predicted[inside].mean():.0f}: {100 * true[inside].mean():.0f}")
+        print(f"{n:<8}" + "".join(f"{cell:>12}" for cell in cells))
+
+
+def _chances(
+    task: Task, n: int, repeats: int, random: np.random.Generator
+) -> Iterator[tuple[Array, Array]]:
+    """For each two models: predicted probabilities, and whether a new figure was above (ties 0.5).
+
+    All models of the task are one family.
+    """
+    drawn = np.stack([draw(pool, (repeats, n + 1), random) for pool in task.pools.values()], axis=1)
+    seen, new = drawn[..., :n], drawn[..., n]
+    for a, b in combinations(range(drawn.shape[1]), 2):
+        predicted = np.empty(repeats)
+        for number, family in enumerate(seen):
+            samples = samples_of([list(row) for row in family])
+            predicted[number] = difference(samples[a], samples[b]).above
+        yield predicted, (new[:, a] > new[:, b]) + (new[:, a] == new[:, b]) / 2
 
 
 def print_examples(folder: Path, repeats: int) -> None:
