@@ -38,7 +38,8 @@ def lines_of(document: Document, width: int = 80, height: int = 24, **options: A
                       color_system=None)  # fmt: skip
     print_report(document, console, Options(**options))
     lines = [line.rstrip() for line in file.getvalue().splitlines()]
-    assert max(map(cell_len, lines)) <= width
+    wrapped = [line for line in lines if not line.startswith(("next:", "results:"))]
+    assert max(map(cell_len, wrapped)) <= width
     return lines
 
 
@@ -77,7 +78,9 @@ def test_more_seeds_are_proposed_only_if_few_are_enough() -> None:
     text = sentences(close)["Accuracy"]
     (found,) = close["comparisons"]
     assert found["verdict"] == "no difference"
-    assert f"--seeds {found['needed']} would probably tell lstm from rnn." in text
+    assert f"{found['needed']} seeds would probably tell lstm from rnn." in text
+    command = f"seqbench run SUITE --resume results/x --seeds {found['needed']}"
+    assert f"next: {command}" in lines_of(close)
     equal = made({"rnn": spread(0.80, 0.01), "lstm": spread(0.8001, 0.01)}, text=TWO)
     assert (
         "It would take more than 1,000 seeds: treat them as equal." in sentences(equal)["Accuracy"]
@@ -98,7 +101,7 @@ def test_too_few_seeds_prove_nothing(seeds: int) -> None:
     words = "1 seed" if seeds == 1 else "2 seeds"
     assert text == (
         f"no winner with {words}, which proves nothing: lstm 90.0 % and rnn 80.0 %. "
-        "At least 3 seeds are needed: --seeds 3."
+        "It takes at least 3 seeds."
     )
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seqbench.report import notes
-from seqbench.report.caveats import caveats
+from seqbench.report.caveats import caveats, resume_command
 from seqbench.report.columns.column import EXPORT_ONLY, Column, Document
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.names import several_devices, status_lines
@@ -29,6 +29,7 @@ from seqbench.report.terminal.settings_table import rows_of, settings_table
 from seqbench.report.terminal.style import GAP, empty_table
 from seqbench.report.terminal.verdict import verdict_text
 from seqbench.report.text import clean, label, settings
+from seqbench.report.verdict.of_run import Part, verdict_of
 
 #: Lines of a terminal whose height is unknown.
 HEIGHT = 24
@@ -69,18 +70,28 @@ def print_report(document: Document, console: Console, options: Options = Option
         document: the run, as ``seqbench run --json`` prints it.
         console: where to print; its size determines the layout.
     """
-    verdict = _spaced(verdict_text(document))
+    parts = verdict_of(document)
+    verdict = _spaced(verdict_text(parts))
     body = list(report_text(document, console.width, options))
-    ending = [] if options.explain or not document["trials"] else [Text(MORE, "dim")]
+    ending = _ending(document, parts, options)
     height = console.size.height if console.is_terminal else HEIGHT
     lines = sum(len(console.render_lines(part, pad=False)) for part in (*verdict, *body, *ending))
-    fits = lines + 2 <= height  # the path, and the prompt
+    fits = lines < height  # the prompt takes a line
     for part in (*verdict, *body) if fits else (*body, *verdict):
         console.print(part)
-    for part in ending:
-        console.print(part)
-    # Not wrapped, so that it can be copied.
-    console.print(Text(f"results: {clean(document['run'])}"), soft_wrap=True)
+    for line in ending:  # not wrapped, so that they can be copied
+        console.print(line, soft_wrap=True)
+
+
+def _ending(document: Document, parts: Sequence[Part], options: Options) -> list[Text]:
+    """What to do next, and where the results are."""
+    lines = []
+    seeds = max((part.seeds for part in parts if part.seeds), default=None)
+    if seeds and document["status"] == "finished":
+        lines.append(Text(f"next: {clean(resume_command(document))} --seeds {seeds}"))
+    if document["trials"] and not options.explain:
+        lines.append(Text(MORE, "dim"))
+    return [*lines, Text(f"results: {clean(document['run'])}")]
 
 
 def report_text(

@@ -25,6 +25,7 @@ def save_svg(document: Document, path: Path, width: int = 100) -> None:
     console = Console(
         record=True,
         width=width,
+        height=1_000,  # a picture is not scrolled: the verdict comes first
         file=io.StringIO(),
         force_terminal=True,
         color_system="truecolor",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from seqbench.report.columns.column import Document
-from seqbench.report.verdict.of_run import verdict_of
+from seqbench.report.verdict.of_run import Part
 from seqbench.report.verdict.statement import Kind, Statement
 
 #: Of the subject of a statement.
@@ -21,9 +20,9 @@ STYLES: Mapping[Kind, str] = {
 }
 
 
-def verdict_text(document: Document) -> Iterator[RenderableType]:
-    """One block for each dataset and device; nothing if no trial has finished."""
-    for part in verdict_of(document):
+def verdict_text(parts: Sequence[Part]) -> Iterator[RenderableType]:
+    """One block for each dataset and device."""
+    for part in parts:
         title = Text.assemble((part.dataset, "bold"), (f"  {part.about}", "dim"))
         yield Group(title, *_lines(part.statements))
 

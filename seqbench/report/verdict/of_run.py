@@ -18,7 +18,7 @@ from seqbench.report.text import clean, counted, settings
 from seqbench.report.verdict.failures import failure_statements
 from seqbench.report.verdict.memory import memory_statement
 from seqbench.report.verdict.quality import quality_statement
-from seqbench.report.verdict.settle import settled_by
+from seqbench.report.verdict.settle import seeds_to_settle, settled_by
 from seqbench.report.verdict.speed import speed_statement
 from seqbench.report.verdict.standing import Standing, standing
 from seqbench.report.verdict.statement import Statement
@@ -34,11 +34,13 @@ class Part:
 
     Args:
         dataset: its label. about: parameters of the dataset, numbers of models and seeds.
+        seeds: the number of seeds that would probably distinguish more cases, if any would.
     """
 
     dataset: str
     about: str
     statements: tuple[Statement, ...]
+    seeds: int | None = None
 
     def __str__(self) -> str:
         return "\n".join([f"{self.dataset}  {self.about}", *map(str, self.statements)])
@@ -68,12 +70,20 @@ def _part(table: ResultTable, rows: list[int], document: Document, *, complete: 
     ids = {case["id"] for case in cases}
     compared = [e for e in document.get("comparisons") or () if e["a"] in ids and e["b"] in ids]
     statements = failure_statements(cases, document)
-    quality = _quality(cases, compared, document)
-    statements += [quality] if quality else []
+    ranked, about = _quality(cases, compared, document), metric_of(cases, document)
+    if ranked:
+        ranked_cases = [ranked.leader, *(rival.case for rival in ranked.rivals)]
+        seeds = min(case["metric"]["n"] for case in ranked_cases)
+        statements.append(quality_statement(ranked, about, seeds, settled_by(ranked, document)))
     if complete:
         found = [_speed(table, rows, compared), _memory(table, rows)]
         statements += [statement for statement in found if statement]
-    return Part(clean(table.dataset), _about(table, cases, document), tuple(statements))
+    return Part(
+        clean(table.dataset),
+        _about(table, cases, document),
+        tuple(statements),
+        seeds_to_settle(ranked) if ranked else None,
+    )
 
 
 def _about(table: ResultTable, cases: Sequence[Case], document: Document) -> str:
@@ -91,8 +101,8 @@ def _about(table: ResultTable, cases: Sequence[Case], document: Document) -> str
 
 def _quality(
     cases: Sequence[Case], compared: Sequence[Mapping[str, Any]], document: Document
-) -> Statement | None:
-    """The metric of the dataset, over the cases of which all seeds succeeded."""
+) -> Standing | None:
+    """The cases of which all seeds succeeded, by the metric of the dataset."""
     about = metric_of(cases, document)
     sound = [case for case in cases if case["metric"] and set(case["seeds"]) <= {"ok"}]
     if len(sound) > MOST_CASES:
@@ -102,11 +112,7 @@ def _quality(
         for case in sound
     }
     of_metric = [each for each in compared if each["quantity"] == about.name]
-    found = standing(sound, figures, of_metric, higher_is_better=about.higher_is_better)
-    if found is None:
-        return None
-    seeds = min(case["metric"]["n"] for case in sound)
-    return quality_statement(found, about, seeds, settled_by(found, document))
+    return standing(sound, figures, of_metric, higher_is_better=about.higher_is_better)
 
 
 def _speed(

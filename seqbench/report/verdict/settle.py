@@ -8,7 +8,7 @@ from seqbench.devices.registry import device_for, is_device_name
 from seqbench.report import numbers
 from seqbench.report.columns.column import Document
 from seqbench.report.text import label
-from seqbench.report.verdict.standing import Standing
+from seqbench.report.verdict.standing import Rival, Standing
 from seqbench.stats.welch import LEAST_SEEDS
 
 #: More seeds than this are not proposed: such a difference rarely matters.
@@ -18,28 +18,43 @@ MOST_SEEDS = 30
 AROUND_A_CONTEST = 1.3
 
 
+def seeds_to_settle(found: Standing) -> int | None:
+    """The number of seeds that would probably distinguish one more case from the leader; None if it
+    would take too many, or if there is nothing to distinguish.
+    """
+    if found.those("too few"):
+        return LEAST_SEEDS
+    easiest = _easiest(found)
+    needed = easiest.needed if easiest else None
+    return needed if needed and needed <= MOST_SEEDS else None
+
+
 def settled_by(found: Standing, document: Document) -> str:
     """A sentence on what would distinguish more cases from the leader; may be empty."""
-    few = found.those("too few")
-    if few:
-        return f"At least {LEAST_SEEDS} seeds are needed: {_option(LEAST_SEEDS, document)}."
-    undecided = found.those("undecided")
-    known = [rival for rival in undecided if rival.needed]
-    if not undecided:
+    seeds = seeds_to_settle(found)
+    if found.those("too few"):
+        return f"It takes at least {LEAST_SEEDS} seeds{_time(LEAST_SEEDS, document)}."
+    if not found.those("undecided"):
         return ""
-    easiest = min(known, key=lambda rival: rival.needed or 0, default=None)
-    if easiest is None or easiest.needed is None or easiest.needed > MOST_SEEDS:
-        about = f"about {easiest.needed:,}" if easiest and easiest.needed else "more than 1,000"
-        return f"It would take {about} seeds: treat them as equal."
-    told = f"would probably tell {label(found.leader)} from {label(easiest.case)}"
-    return f"{_option(easiest.needed, document)} {told}."
+    easiest = _easiest(found)
+    if easiest is None:
+        return "It would take more than 1,000 seeds: treat them as equal."
+    if seeds is None:
+        return f"It would take about {easiest.needed:,} seeds: treat them as equal."
+    pair = f"{label(found.leader)} from {label(easiest.case)}"
+    return f"{seeds} seeds{_time(seeds, document)} would probably tell {pair}."
 
 
-def _option(seeds: int, document: Document) -> str:
-    """``--seeds 8 (about 9 min more)``."""
+def _easiest(found: Standing) -> Rival | None:
+    """The rival that the fewest seeds would distinguish; None if no number is known to."""
+    known = [rival for rival in found.those("undecided") if rival.needed]
+    return min(known, key=lambda rival: rival.needed or 0, default=None)
+
+
+def _time(seeds: int, document: Document) -> str:
+    """`` (about 9 min more)``; "" if it is unknown."""
     seconds = seconds_for(seeds, document)
-    more = f" (about {_rounded(seconds)} more)" if seconds else ""
-    return f"--seeds {seeds}{more}"
+    return f" (about {_rounded(seconds)} more)" if seconds else ""
 
 
 def seconds_for(seeds: int, document: Document) -> float:
