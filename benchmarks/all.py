@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SCRIPTS = (
     "cli.py", "process.py", "first_step.py", "memory.py", "records.py", "loop.py", "suite.py",
-    "trust.py",
+    "estimate.py", "trust.py",
 )  # fmt: skip
 
 

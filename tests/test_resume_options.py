@@ -428,6 +428,7 @@ def test_a_dry_run_as_json(finished: Path, seqbench_cli: Callable[..., Any]) -> 
     assert preview["run"].endswith(finished.name)
     assert [trial["keep"] for trial in preview["trials"]] == [True] * 6
     assert preview["memory"] == preview["latency"] == []
+    assert preview["estimate"]["parts"] == {"training": 0.0, "measuring": 0.0}
 
 
 @pytest.mark.slow

@@ -174,18 +174,21 @@ def test_the_dry_run_shows_the_target(seqbench_cli: Callable[..., Any]) -> None:
 ONE = ("--model", "gru", "--dataset", "adding")
 
 
-def test_the_dry_run_estimates_the_time_for_timing(seqbench_cli: Callable[..., Any]) -> None:
+def test_the_dry_run_estimates_the_time_for_timing(
+    seqbench_cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEQBENCH_CACHE", str(tmp_path / "none"))  # no training step can be timed
     suite = ROOT / "suites" / "quick.yaml"
     asked = "measure.latency={budget: 10s, batch_sizes: [1, 8], processes: 10, warm_up: 500ms}"
-    text = seqbench_cli("run", suite, "--dry-run", "--set", asked, *ONE).stdout
+    text = " ".join(seqbench_cli("run", suite, "--dry-run", "--set", asked, *ONE).stdout.split())
     assert "10 s per case; batch 1, 8; length of the dataset; threads 1; eager;" in text
-    # 10 processes × (0.5 s to load + 0.5 s to warm up) + 10 s
-    assert "about 20 s for all cases" in text
+    # 10 processes × (0.2 s to load + 0.65 s to warm up) + 10 s, and 2 s for memory and diagnosis
+    assert "measuring about 20 s, less if latency is precise earlier" in text
     many = asked.replace("10s", "1s").replace("}", ", runtimes: [eager, compile]}")
-    text = seqbench_cli("run", suite, "--dry-run", "--set", many, *ONE).stdout
+    text = " ".join(seqbench_cli("run", suite, "--dry-run", "--set", many, *ONE).stdout.split())
     # 10 processes × 3 rounds × 4 settings × 10 ms are more than the budget
-    assert "about 11 s for all cases, less if the precision is reached earlier" in text
-    assert "plus the time to compile" in text
+    assert "measuring about 10 s, less if latency is precise earlier" in text
+    assert "plus the time to prepare adding, plus the time to compile" in text
 
 
 ALLOCATING = """

@@ -1,14 +1,19 @@
-"""The latency settings in words, and how long timing will take."""
+"""The latency settings, and how long a run will take, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from seqbench.measure.latency.protocol import BLOCK_SECONDS, MIN_ROUNDS
+from seqbench.display.countdown import rough
 from seqbench.suite.keys import Latency
 
-#: Overhead of each process, in seconds: start, load the case and its data.
-LOAD_SECONDS = 0.5
+if TYPE_CHECKING:
+    from seqbench.runner.forecast.before_run import Forecast
+
+
+#: Reasons may be long.
+LONGEST = 2000
 
 
 def latency_words(latency: Latency) -> str:
@@ -34,21 +39,25 @@ def _list(values: Sequence[object]) -> str:
     return ", ".join(str(value) for value in values)
 
 
-def least_seconds(latency: Latency, cases: int, *, training_step: bool = False) -> float:
-    """Seconds for all cases if every case uses its whole budget and nothing is compiled.
-
-    However short the budget, each process is loaded, warmed up, and timed for a few rounds.
-
-    Args:
-        training_step: whether a training step is timed, too, in a contest of its own.
+def forecast_words(found: Forecast) -> str:
+    """``whole run: about 4 min (training 3 min, measuring 1 min), based on …``; what is unknown is
+    ``n/a``, with the reason.
     """
-    settings = len(latency.batch_sizes) * len(_lengths(latency))
-    settings *= len(latency.threads) * len(latency.runtimes)
-    contests = [settings, 1] if training_step else [settings]
-    return cases * sum(_least_seconds(latency, each) for each in contests)
+    from seqbench.report.text import clean
+
+    return clean(_forecast_words(found), LONGEST)
 
 
-def _least_seconds(latency: Latency, settings: int) -> float:
-    rounds = latency.processes * MIN_ROUNDS * settings * BLOCK_SECONDS
-    process = LOAD_SECONDS + latency.warm_up
-    return latency.processes * process + max(latency.budget, rounds)
+def _forecast_words(found: Forecast) -> str:
+    plus = "".join(f", plus {what}" for what in found.without)
+    early = ", less if latency is precise earlier" if found.at_most else ""
+    if found.seconds is None:
+        words = f"whole run: n/a ({'; '.join(found.reasons) or 'nothing can be trained'})"
+        known = [f"{name} about {rough(s)}" for name, s in found.parts.items() if s]
+        return "; ".join([words, *known]) + (early + plus if known else "")
+    parts = ", ".join(f"{name} {rough(s)}" for name, s in found.parts.items() if s)
+    words = f"whole run: about {rough(found.seconds)}"
+    words += f" ({parts})" if parts else ""
+    basis = f", based on {found.basis}" if found.basis else ""
+    guessed = "".join(f"; assumed to be like the others: {why}" for why in found.reasons)
+    return words + early + plus + basis + guessed

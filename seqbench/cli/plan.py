@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from seqbench.plan.expand import Plan
+    from seqbench.runner.forecast.before_run import Forecast
     from seqbench.runner.preview import Preview
     from seqbench.runner.resume.decide_measurements import Missing
     from seqbench.runner.resume.earlier import Resume
@@ -20,19 +22,40 @@ if TYPE_CHECKING:
     from seqbench.suite.selection import Selection
 
 
-def previewed(suite: SuiteFile, selection: Selection, resume: Resume) -> Preview:
+def previewed(suite: SuiteFile, selection: Selection, resume: Resume, *, out: Path) -> Preview:
     """What resuming a run would do; shows progress while torch loads."""
     from seqbench.display.progress import Display
     from seqbench.runner.preview import preview
 
     with Display(console(stderr=True)) as display:
-        return preview(suite, selection, resume, display.progress())
+        return preview(suite, selection, resume, display.progress(), out=out)
 
 
-def print_preview(found: Preview) -> None:
-    """Which trials would run, each with the reason, and what would be measured."""
+def forecasted(plan: Plan, *, out: Path, jobs: int | None) -> Forecast:
+    """How long a new run of a plan will take; shows progress if speeds are measured.
+
+    Args:
+        out: folder of all runs.
+        jobs: maximum number of busy CPU cores; None: all.
+    """
+    from seqbench.display.progress import Display
+    from seqbench.executors.registry import make_executor
+    from seqbench.runner.forecast.before_run import forecast_plan
+
+    with Display(console(stderr=True)) as display:
+        executor = make_executor(cores=jobs)
+        return forecast_plan(plan, out=out, executor=executor, progress=display.progress())
+
+
+def print_preview(found: Preview, warnings: Sequence[str] = ()) -> None:
+    """Which trials would run, each with the reason, and what would be measured.
+
+    Args:
+        warnings: what to know before starting, one line each.
+    """
     from rich.cells import cell_len
 
+    from seqbench.cli.estimate import forecast_words
     from seqbench.report.text import clean, counted
 
     click.echo(f"{found.resumed}\n")
@@ -54,6 +77,8 @@ def print_preview(found: Preview) -> None:
         _print_contests(latency.missing)
     if runs and any(one.why for one in (*memory.missing, *latency.missing)):
         click.echo("(a model that is retrained to the same weights is not measured again)")
+    click.echo(forecast_words(found.forecast))
+    _print_warnings(warnings)
     click.echo("nothing was run")
 
 
@@ -83,9 +108,15 @@ def plan_size(plan: Plan) -> str:
     return f"{counted(len(plan.cases), 'case')}, {counted(len(plan.trials), 'trial')}"
 
 
-def print_plan(plan: Plan) -> None:
-    """Every case with its training and seeds, and what would be measured."""
+def print_plan(plan: Plan, found: Forecast, warnings: Sequence[str] = ()) -> None:
+    """Every case with its training and seeds, what would be measured, and how long that takes.
+
+    Args:
+        warnings: what to know before starting, one line each.
+    """
     from rich.text import Text
+
+    from seqbench.cli.estimate import forecast_words
 
     terminal = console()
     terminal.print(_case_table(plan))
@@ -93,7 +124,22 @@ def print_plan(plan: Plan) -> None:
         terminal.print(Text(line))
     for line in skipped_lines(plan):
         terminal.print(Text(line))
+    terminal.print(Text(forecast_words(found)))
+    _print_warnings(warnings)
     terminal.print(Text(f"\n{plan_size(plan)}; nothing was run"))
+
+
+def _print_warnings(warnings: Sequence[str]) -> None:
+    """Print what to know before starting, between the plan and its last line."""
+    from rich.text import Text
+
+    from seqbench.report.text import clean
+
+    terminal = console()
+    for line in warnings:
+        text = Text("warning: ", "bold yellow")
+        text.append(clean(line), "not bold default")
+        terminal.print(text, soft_wrap=not terminal.is_terminal)
 
 
 def skipped_cases(plan: Plan) -> dict[str, str]:
@@ -143,21 +189,11 @@ def _case_table(plan: Plan) -> Table:
 
 
 def _measure_lines(plan: Plan) -> Iterator[str]:
-    from seqbench.cli.estimate import latency_words, least_seconds
-    from seqbench.report.numbers import duration
-    from seqbench.runtimes.registry import EAGER
+    from seqbench.cli.estimate import latency_words
 
     measure = plan.suite.measure
     if measure.latency is not None:
         yield f"latency: {latency_words(measure.latency)}"
-        seconds = duration(
-            least_seconds(
-                measure.latency, len(plan.cases), training_step=plan.suite.target is not None
-            )
-        )
-        eager = set(measure.latency.runtimes) == {EAGER}
-        more = "" if eager else ", plus the time to compile"
-        yield f"  about {seconds} for all cases, less if the precision is reached earlier{more}"
     if measure.memory is not None:
         yield f"memory: batch {measure.memory.batch_size}"
 

@@ -11,7 +11,14 @@ import click
 
 from seqbench.cli import complete
 from seqbench.cli.options import DATA_DIR, OUT, selection_from, selection_options, suite_argument
-from seqbench.cli.plan import planned, previewed, print_plan, print_preview, skipped_cases
+from seqbench.cli.plan import (
+    forecasted,
+    planned,
+    previewed,
+    print_plan,
+    print_preview,
+    skipped_cases,
+)
 from seqbench.cli.show import print_document
 from seqbench.cli.terminal import console
 from seqbench.errors import StoreError, UsageError
@@ -79,7 +86,7 @@ def run(
     file, named = _suite_and_run(suite, selection, out, resume)
     request = Request(file, selection, None if named is None else Resume(named, retry_failed))
     if dry_run:
-        _dry_run(request, as_json)
+        _dry_run(request, as_json, out=out, jobs=jobs)
         return
     result = _run(request, as_json, out=out, data_dir=data_dir, jobs=jobs)
     print_document(result.document, as_json=as_json)
@@ -124,21 +131,23 @@ def _run(
         raise
 
 
-def _dry_run(request: Request, as_json: bool) -> None:
-    """Print the plan, or what resuming the run would do."""
+def _dry_run(request: Request, as_json: bool, *, out: Path, jobs: int | None) -> None:
+    """Print the plan, or what resuming the run would do, and how long that would take."""
     if request.resume is not None:
-        found = previewed(request.suite, request.selection, request.resume)
+        found = previewed(request.suite, request.selection, request.resume, out=out)
         if as_json:
             click.echo(json.dumps(found.to_dict(), indent=1))
         else:
             print_preview(found)
         return
     plan = planned(request.suite, request.selection)
+    estimate = forecasted(plan, out=out, jobs=jobs)
     if as_json:
         skipped = [{"case": case, "reason": why} for case, why in skipped_cases(plan).items()]
-        click.echo(json.dumps({**plan.to_dict(), "skipped": skipped}, indent=1))
+        more = {"skipped": skipped, "estimate": estimate.to_dict()}
+        click.echo(json.dumps({**plan.to_dict(), **more}, indent=1))
     else:
-        print_plan(plan)
+        print_plan(plan, estimate)
 
 
 def _suite_and_run(

@@ -17,12 +17,18 @@ from seqbench.workers.context import Workspace
 
 if TYPE_CHECKING:
     from seqbench.plan.expand import Plan
+    from seqbench.runner.forecast.work import Work
 
 
 @dataclass(frozen=True)
 class Progress(Listener):
-    """A listener that also receives phases and outcomes."""
+    """A listener that also receives phases, outcomes and, before the first phase, the work left.
 
+    Args:
+        planned: None if nobody needs the work left, which takes a moment to find.
+    """
+
+    planned: Callable[[Work], None] | None = None
     phase: Callable[[str, Sequence[Activity]], None] = lambda name, activities: None
     ended: Callable[[Outcome], None] = lambda outcome: None
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from seqbench.executors.registry import make_executor
 from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
-from seqbench.records import TrialRecord
 from seqbench.runner.context import Progress, RunContext, local_workspace
+from seqbench.runner.forecast.before_run import Forecast, earlier_runs, forecast
 from seqbench.runner.phases.contests import titled
 from seqbench.runner.phases.machine import machine_environment, require_device
-from seqbench.runner.phases.measure import Requested
-from seqbench.runner.phases.prepare import Datasets
-from seqbench.runner.phases.restore import RESTORED, to_restore
+from seqbench.runner.phases.restore import RESTORED
 from seqbench.runner.phases.score import to_score
-from seqbench.runner.phases.train import weights_file, why_not_run
+from seqbench.runner.remaining import Remaining
 from seqbench.runner.resume.can_resume import as_before
 from seqbench.runner.resume.decide_measurements import Missing
 from seqbench.runner.resume.decide_trials import Decision
@@ -41,6 +40,7 @@ class Preview:
     Args:
         skipped: why trials would be skipped, by id.
         scores: number of metrics that would be computed, out of ``scores_requested``.
+        forecast: how long that would take.
     """
 
     resumed: Resumed
@@ -50,6 +50,7 @@ class Preview:
     latency: Part
     scores: int
     scores_requested: int
+    forecast: Forecast
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -62,11 +63,22 @@ class Preview:
             name: [{"what": one.activity.title, "why": one.why} for one in part.missing]
             for name, part in (("memory", self.memory), ("latency", self.latency))
         }
-        return {"run": str(self.resumed.path), "trials": trials, "scores": self.scores, **measured}
+        return {
+            "run": str(self.resumed.path),
+            "trials": trials,
+            "scores": self.scores,
+            **measured,
+            "estimate": self.forecast.to_dict(),
+        }
 
 
-def preview(suite: SuiteFile, selection: Selection, resume: Resume, progress: Progress) -> Preview:
+def preview(
+    suite: SuiteFile, selection: Selection, resume: Resume, progress: Progress, *, out: Path
+) -> Preview:
     """What resuming a run would do. Changes nothing.
+
+    Args:
+        out: folder of all runs, whose speeds are known.
 
     Raises:
         UsageError, StoreError: like :func:`seqbench.runner.start.start_run`.
@@ -89,12 +101,8 @@ def preview(suite: SuiteFile, selection: Selection, resume: Resume, progress: Pr
         earlier=earlier,
         retry_failed=resume.retry_failed,
     )
-    datasets = Datasets.of(run)
-    problems = [why_not_run(d.trial, run, datasets) for d in earlier.decisions if d.record is None]
-    skipped = {one.id: one.reason for one in problems if one is not None}
-    trained = _trained(run, earlier.decisions, skipped)
-    requested = Requested.of(run, trained)
-    restored = {record.id for record in to_restore(run, trained, requested)}
+    remaining = Remaining.of(run)
+    requested, restored = remaining.requested, remaining.restored
     contests = [Missing(titled(c, why), why) for c, why in requested.missing_contests()]
     return Preview(
         resumed=Resumed(
@@ -104,26 +112,10 @@ def preview(suite: SuiteFile, selection: Selection, resume: Resume, progress: Pr
             replace(d, record=None, why=RESTORED) if d.trial.id in restored else d
             for d in earlier.decisions
         ],
-        skipped=skipped,
+        skipped=remaining.skipped,
         memory=Part(requested.missing_static(), len(requested.static)),
         latency=Part(contests, len(requested.contests)),
-        scores=len(to_score(run, trained)),
-        scores_requested=len(trained) * len(plan.metrics),
+        scores=len(to_score(run, remaining.trained)),
+        scores_requested=len(remaining.trained) * len(plan.metrics),
+        forecast=forecast(run, remaining, [folder.path, *earlier_runs(out)]),
     )
-
-
-def _trained(
-    run: RunContext, decisions: Iterable[Decision], skipped: Mapping[str, str]
-) -> list[TrialRecord]:
-    """Records of all successful trials, as if every remaining one that can run had succeeded."""
-    trained = [record for record in run.earlier.kept.values() if record.status == "ok"]
-    for decision in decisions:
-        trial = decision.trial
-        if trial.id not in run.earlier.kept and trial.id not in skipped:
-            trained.append(
-                TrialRecord(
-                    trial.id, trial.case.id, trial.seed, "ok", weights=weights_file(trial.id),
-                    weights_sha256=decision.expected_sha256,
-                )
-            )  # fmt: skip
-    return trained

@@ -17,6 +17,7 @@ from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.report.run import Run
 from seqbench.runner.context import Progress, RunContext, local_workspace
+from seqbench.runner.forecast.before_run import earlier_runs, known_work
 from seqbench.runner.phases.keep import remove_unkept
 from seqbench.runner.phases.machine import machine_environment, require_device
 from seqbench.runner.phases.measure import measure_cases
@@ -109,7 +110,7 @@ def start_run(
                 earlier=earlier,
                 retry_failed=request.resume is not None and request.resume.retry_failed,
             )
-            _carry_out(run, clock)
+            _carry_out(run, clock, out)
     results = Run.open(folder.path)
     _write_reports(run, results)
     return results
@@ -168,14 +169,17 @@ class _Opening:
         folder.write_environment({**earlier.noted, **self.environment})
 
 
-def _carry_out(run: RunContext, clock: float) -> None:
+def _carry_out(run: RunContext, clock: float, out: Path) -> None:
     """Run the phases, and record how the run ended and its total duration.
 
     Args:
         clock: monotonic time when this attempt started.
+        out: folder of all runs, whose speeds are known.
     """
     status = why = "failed"
     try:
+        if run.progress.planned is not None:
+            run.progress.planned(known_work(run, [run.folder.path, *earlier_runs(out)]))
         carry_out(run)
         status = why = "finished"
     except KeyboardInterrupt:

@@ -128,11 +128,14 @@ def run_contest(
     met, done = _resume(entrants, contest.checkpoint)
     settings = contest.settings
     try:
+        half_width = _half_width(entrants)
         while done < settings.processes and (
-            done < MIN_PROCESSES or not _precise(entrants, settings.precision)
+            done < MIN_PROCESSES or half_width > settings.precision
         ):
             _compete(entrants, done, contest, notify)
             done += 1
+            half_width = _half_width(entrants)
+            notify({"half_width": half_width, "processes": done})
             samples = {entrant.case.id: entrant.samples for entrant in entrants}
             failures = {e.case.id: e.failure for e in entrants if e.failure is not None}
             contest.checkpoint.write(met, done, samples, failures)
@@ -338,8 +341,9 @@ def _cells_by_setting(entrants: Sequence[_Entrant]) -> list[list[tuple[_Entrant,
     return list(groups.values())
 
 
-def _precise(entrants: Sequence[_Entrant], precision: float) -> bool:
-    return all(e.samples.precise(precision) for e in entrants if e.failure is None)
+def _half_width(entrants: Sequence[_Entrant]) -> float:
+    """The widest of all cases' intervals, which decides whether the contest ends early."""
+    return max((e.samples.half_width() for e in entrants if e.failure is None), default=0.0)
 
 
 def _guarded(entrant: _Entrant, action: Callable[..., None], *arguments: Any) -> None:

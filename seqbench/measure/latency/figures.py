@@ -106,12 +106,17 @@ class Samples:
         rounds = self.rounds(cell)
         return latency_summary([list(rounds[process].values()) for process in sorted(rounds)])
 
-    def precise(self, precision: float) -> bool:
-        """Whether every latency, or training step, has reached the requested precision."""
-        return all(
-            _half_width(self.summary(cell)) <= precision
-            for cell in self.open_cells()
-            if self.cells[cell]["quantity"] != "step"
+    def half_width(self) -> float:
+        """Half the width of the widest interval of a latency, or of the training step, as a
+        fraction of its figure.
+        """
+        return max(
+            (
+                _half_width(self.summary(cell))
+                for cell in self.open_cells()
+                if self.cells[cell]["quantity"] != "step"
+            ),
+            default=0.0,
         )
 
     def measurements(self, name: str, precision: float) -> Iterator[Measurement]:

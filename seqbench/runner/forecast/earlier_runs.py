@@ -1,0 +1,124 @@
+"""Speeds of cases in earlier runs on this machine."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from seqbench.errors import StoreError
+from seqbench.plan.cases import Case
+from seqbench.runner.forecast.speeds import CaseSpeed, speed_key
+from seqbench.runner.forecast.work import LOAD_SECONDS
+from seqbench.store.json_files import Damaged
+from seqbench.store.run_folder import RunFolder
+from seqbench.store.stored_plan import StoredCase, StoredPlan
+from seqbench.store.validation import read_case, read_trial
+
+#: Only the latest runs are read.
+MOST_RUNS = 20
+
+#: Trials that are read for each case.
+MOST_TRIALS = 3
+
+#: What must be the same for speeds to be comparable. Reading these needs no torch.
+MACHINE = ("cpu", "cores")
+
+
+def speeds_of_earlier_runs(
+    cases: Iterable[Case],
+    runs: Sequence[Path],
+    environment: Mapping[str, Any],
+    latency: Mapping[str, Any] | None,
+) -> dict[str, CaseSpeed]:
+    """Speeds of those ``cases`` that were trained in one of ``runs`` on this machine, by case id.
+
+    Runs and records that cannot be read are ignored.
+
+    Args:
+        runs: folders, latest first.
+        environment: the description of this machine, or the part of it in :data:`MACHINE`.
+        latency: the settings of latency in the plan, as in ``plan.json``.
+    """
+    wanted = {speed_key(case.to_dict()): case.id for case in cases}
+    found: dict[str, CaseSpeed] = {}
+    for path in runs[:MOST_RUNS]:
+        if len(found) == len(wanted):
+            break
+        folder = _readable(path)
+        if folder is None or not is_same_machine(folder.environment(), environment):
+            continue
+        try:
+            plan = folder.plan()
+        except StoreError:
+            continue
+        for case in plan["cases"]:
+            name = wanted.get(speed_key(case))
+            if name is not None and name not in found:
+                speed = _speed(folder, plan, case, latency)
+                found |= {} if speed is None else {name: speed}
+    return found
+
+
+def environment_of_earlier_run(
+    runs: Sequence[Path], environment: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """The description of this machine in the latest run here; None if there is none.
+
+    Args:
+        environment: the part of it in :data:`MACHINE`.
+    """
+    for path in runs[:MOST_RUNS]:
+        folder = _readable(path)
+        known = {} if folder is None else folder.environment()
+        if known.get("devices") and is_same_machine(known, environment):
+            return known
+    return None
+
+
+def is_same_machine(known: Mapping[str, Any], environment: Mapping[str, Any]) -> bool:
+    """Whether two descriptions agree in :data:`MACHINE`."""
+    return all(known.get(name) == environment.get(name) for name in MACHINE)
+
+
+def _readable(path: Path) -> RunFolder | None:
+    try:
+        return RunFolder.open(path)
+    except StoreError:
+        return None
+
+
+def _speed(
+    folder: RunFolder, plan: StoredPlan, case: StoredCase, latency: Mapping[str, Any] | None
+) -> CaseSpeed | None:
+    """The speed of a case in a run; None if none of its trials that are read succeeded."""
+    trials = (trial["id"] for trial in plan["trials"] if trial["case"] == case["id"])
+    outside, epochs = [], []
+    for trial in itertools.islice(trials, MOST_TRIALS):
+        try:
+            record = read_trial(folder.path / f"trials/{trial}.json")
+        except (Damaged, StoreError, OSError):
+            continue
+        if record.status == "ok" and record.curve and record.seconds:
+            spent = [epoch["seconds"] for epoch in record.curve]
+            epochs.append(sum(spent) / len(spent))
+            outside.append(max(0.0, record.seconds - sum(spent)))
+    if not epochs:
+        return None
+    same = plan.get("measure", {}).get("latency") == latency
+    load, processes = _timing(folder, case["id"])
+    return CaseSpeed(median(epochs), median(outside), load, processes if same else None)
+
+
+def _timing(folder: RunFolder, case: str) -> tuple[float, int | None]:
+    """Seconds for loading a case, and the number of processes in which it was timed, if it was."""
+    try:
+        measurements = read_case(folder.path / f"cases/{case}.json").measurements
+    except (Damaged, StoreError, OSError):
+        return LOAD_SECONDS, None
+    values = [(one.quantity, one.values) for one in measurements if one.status == "ok"]
+    cold = [sum(found.values()) for quantity, found in values if quantity == "cold"]
+    counts = [found.get("processes", 0) for quantity, found in values if quantity == "latency"]
+    return LOAD_SECONDS + max(cold, default=0.0), max(counts, default=0) or None
