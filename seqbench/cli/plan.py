@@ -78,7 +78,7 @@ def print_preview(found: Preview, warnings: Sequence[str] = ()) -> None:
     if runs and any(one.why for one in (*memory.missing, *latency.missing)):
         click.echo("(a model that is retrained to the same weights is not measured again)")
     click.echo(forecast_words(found.forecast))
-    _print_warnings(warnings)
+    print_warnings(warnings)
     click.echo("nothing was run")
 
 
@@ -125,20 +125,20 @@ def print_plan(plan: Plan, found: Forecast, warnings: Sequence[str] = ()) -> Non
     for line in skipped_lines(plan):
         terminal.print(Text(line))
     terminal.print(Text(forecast_words(found)))
-    _print_warnings(warnings)
+    print_warnings(warnings)
     terminal.print(Text(f"\n{plan_size(plan)}; nothing was run"))
 
 
-def _print_warnings(warnings: Sequence[str]) -> None:
+def print_warnings(warnings: Sequence[str]) -> None:
     """Print what to know before starting, between the plan and its last line."""
     from rich.text import Text
 
+    from seqbench.report.terminal.style import WARNING
     from seqbench.report.text import clean
 
     terminal = console()
     for line in warnings:
-        text = Text("warning: ", "bold yellow")
-        text.append(clean(line), "not bold default")
+        text = Text.assemble(("warning:", WARNING), " ", clean(line))
         terminal.print(text, soft_wrap=not terminal.is_terminal)
 
 

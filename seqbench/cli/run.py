@@ -138,16 +138,18 @@ def _dry_run(request: Request, as_json: bool, *, out: Path, jobs: int | None) ->
         if as_json:
             click.echo(json.dumps(found.to_dict(), indent=1))
         else:
-            print_preview(found)
+            print_preview(found, found.warnings)
         return
+    from seqbench.plan.advice import advice
+
     plan = planned(request.suite, request.selection)
     estimate = forecasted(plan, out=out, jobs=jobs)
     if as_json:
         skipped = [{"case": case, "reason": why} for case, why in skipped_cases(plan).items()]
-        more = {"skipped": skipped, "estimate": estimate.to_dict()}
+        more = {"skipped": skipped, "estimate": estimate.to_dict(), "warnings": advice(plan)}
         click.echo(json.dumps({**plan.to_dict(), **more}, indent=1))
     else:
-        print_plan(plan, estimate)
+        print_plan(plan, estimate, advice(plan))
 
 
 def _suite_and_run(

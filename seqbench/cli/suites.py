@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from seqbench.cli.options import SUITE, selection_from, selection_options
-from seqbench.cli.plan import plan_size, planned, skipped_lines
+from seqbench.cli.plan import plan_size, planned, print_warnings, skipped_lines
 from seqbench.cli.terminal import console
 
 
@@ -18,6 +18,7 @@ from seqbench.cli.terminal import console
 @selection_options
 def validate(suite: Path, **chosen: Any) -> None:
     """Check SUITE as `run` would, without running it."""
+    from seqbench.plan.advice import advice
     from seqbench.suite.files import read_suite
     from seqbench.suite.shipped import as_given
 
@@ -25,6 +26,7 @@ def validate(suite: Path, **chosen: Any) -> None:
     click.echo(f"{as_given(suite)}: valid: {plan_size(plan)}")
     for line in skipped_lines(plan):
         click.echo(line)
+    print_warnings(advice(plan))
 
 
 @click.command(short_help="List the suites that ship with seqbench.")

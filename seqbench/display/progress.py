@@ -20,6 +20,7 @@ from rich.text import Text
 from seqbench.display.countdown import Countdown, rough
 from seqbench.quantities import find
 from seqbench.report.numbers import duration
+from seqbench.report.terminal.style import WARNING
 from seqbench.report.text import clean, counted
 from seqbench.runner.context import Progress as Listener
 from seqbench.runner.forecast.time_left import TimeLeft, fraction
@@ -107,13 +108,17 @@ class Display:
 
     def _warned(self, message: Warning | str, *more: object) -> None:
         """Print above the bars, which would overwrite it otherwise."""
-        text = Text("warning: ", "bold yellow")
-        text.append(clean(message, LONGEST_WARNING), "not bold default")
+        text = Text.assemble(("warning:", WARNING), " ", clean(message, LONGEST_WARNING))
         self.console.print(text, soft_wrap=not self.console.is_terminal)
+
+    def _advised(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self._warned(line)
 
     def progress(self) -> Listener:
         """The callbacks for the runner."""
         return Listener(
+            advised=self._advised,
             started=self._started,
             received=self._received,
             planned=self._planned,

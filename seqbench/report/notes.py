@@ -18,8 +18,9 @@ from seqbench.report.columns.speed import (
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.names import case_name, some, status_words
 from seqbench.report.text import clean, counted, label, lines_of, settings, target_words
+from seqbench.stats.holm import MOST_CASES
 from seqbench.stats.timing import ENOUGH_FOR_P90, ENOUGH_FOR_P99
-from seqbench.summary.metric_pairs import MOST_CASES, families
+from seqbench.summary.metric_pairs import families
 
 MOST_FAILURES = 10
 

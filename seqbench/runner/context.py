@@ -31,6 +31,7 @@ class Progress(Listener):
     planned: Callable[[Work], None] | None = None
     phase: Callable[[str, Sequence[Activity]], None] = lambda name, activities: None
     ended: Callable[[Outcome], None] = lambda outcome: None
+    advised: Callable[[Sequence[str]], None] = lambda lines: None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.executors.registry import make_executor
+from seqbench.plan.advice import advice
 from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.runner.context import Progress, RunContext, local_workspace
@@ -41,6 +42,7 @@ class Preview:
         skipped: why trials would be skipped, by id.
         scores: number of metrics that would be computed, out of ``scores_requested``.
         forecast: how long that would take.
+        warnings: what the run cannot tell (see :func:`.advice`).
     """
 
     resumed: Resumed
@@ -51,6 +53,7 @@ class Preview:
     scores: int
     scores_requested: int
     forecast: Forecast
+    warnings: Sequence[str]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -69,6 +72,7 @@ class Preview:
             "scores": self.scores,
             **measured,
             "estimate": self.forecast.to_dict(),
+            "warnings": list(self.warnings),
         }
 
 
@@ -117,5 +121,6 @@ def preview(
         latency=Part(contests, len(requested.contests)),
         scores=len(to_score(run, remaining.trained)),
         scores_requested=len(remaining.trained) * len(plan.metrics),
+        warnings=advice(plan),
         forecast=forecast(run, remaining, [folder.path, *earlier_runs(out)]),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqbench.errors import PluginError, StoreError
 from seqbench.executors.registry import make_executor
+from seqbench.plan.advice import advice
 from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.report.run import Run
@@ -89,6 +90,7 @@ def start_run(
     selection, progress = request.whole_selection, progress or Progress()
     # An invalid suite is reported at once, before torch loads.
     plan = plan_suite(request.suite, selection, load_plugins())
+    progress.advised(advice(plan))
     executor = executor or make_executor()
     with _reserved(request.resume, out):
         environment = machine_environment(executor, progress)

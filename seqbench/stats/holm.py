@@ -7,6 +7,10 @@ from collections.abc import Sequence
 #: Family-wise error: the highest probability of any false difference in a family of comparisons.
 ALPHA = 0.05
 
+#: With more cases of one dataset and device, none are compared: the number of pairs grows
+#: quadratically, and after the correction for it no difference would be found.
+MOST_CASES = 60
+
 
 def holm(ps: Sequence[float]) -> list[float]:
     """Correct p values for the number of tests, after Holm 1979.

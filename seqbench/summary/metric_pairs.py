@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from seqbench.quantities import Quantity, find
 from seqbench.records import Comparison, TrialRecord, Verdict
-from seqbench.stats.holm import ALPHA, holm, holm_factors
+from seqbench.stats.holm import ALPHA, MOST_CASES, holm, holm_factors
 from seqbench.stats.power import seeds_needed
 from seqbench.stats.welch import LEAST_SEEDS, Difference, Sample, difference, samples_of
 
@@ -21,10 +21,6 @@ Case = Mapping[str, Any]
 Figures = Mapping[str, Sequence[float]]
 
 Scale = Literal["ratio", "difference"]
-
-#: With more cases of one dataset and device, none are compared: the number of pairs grows
-#: quadratically, and after the correction for it no difference would be found.
-MOST_CASES = 60
 
 
 def families(cases: Sequence[Case]) -> list[list[Case]]:

@@ -26,7 +26,7 @@ from seqbench.report.terminal.layout import (
 )
 from seqbench.report.terminal.rows import Rows, Sort, rows_of_table
 from seqbench.report.terminal.settings_table import rows_of, settings_table
-from seqbench.report.terminal.style import GAP, empty_table
+from seqbench.report.terminal.style import GAP, WARNING, empty_table
 from seqbench.report.terminal.verdict import verdict_text
 from seqbench.report.text import clean, label, settings
 from seqbench.report.verdict.of_run import Part, verdict_of
@@ -36,9 +36,6 @@ HEIGHT = 24
 
 #: More warnings, or lines of the suite's notes, are only shown on request.
 MOST_WARNINGS, MOST_NOTES = 5, 3
-
-#: Yellow text is not readable on white, so only the background of the mark is yellow.
-WARNING = "black on yellow"
 
 MORE = "more: seqbench show --explain | --all | --pairs | --memory"
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from rich import box
 from rich.table import Table
 
+#: Of the word or mark before a warning. Yellow text would not be readable on white.
+WARNING = "black on yellow"
+
 #: Blanks between two columns.
 GAP = 2
 

@@ -28,7 +28,7 @@ def memory_statement(table: ResultTable, column: Column, rows: list[int]) -> Sta
     near = [row for row in ranked[1:] if found[row].value - found[least].value <= column.resolution]
     if len(near) == len(ranked) - 1:
         within = _size(Estimate(column.resolution))
-        rest = f": all need about {size} at inference; {within} cannot be told apart."
+        rest = f": all need about {size} at inference; less than {within} cannot be told apart."
         return Statement("Memory", "no difference", rest, "uncertain")
     sentences = [f" needs least at inference: {size}."]
     if near:

@@ -22,7 +22,7 @@ from seqbench.report.verdict.settle import seeds_to_settle, settled_by
 from seqbench.report.verdict.speed import speed_statement
 from seqbench.report.verdict.standing import Standing, standing
 from seqbench.report.verdict.statement import Statement
-from seqbench.summary.metric_pairs import MOST_CASES
+from seqbench.stats.holm import MOST_CASES
 
 #: With more parts than this, each part has only its failures and its metric.
 MOST_COMPLETE = 2

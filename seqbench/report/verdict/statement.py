@@ -62,5 +62,8 @@ def factor_interval(effect: Estimate) -> str:
     """``95 % CI 1.17–1.22``; "" without an interval."""
     if effect.low is None or effect.high is None:
         return ""
-    low, high = (times(end).rstrip("×") for end in (effect.low, effect.high))
+    for decimals in range(2 if effect.high < 10 else 1, 5):
+        low, high = (f"{end:,.{decimals}f}" for end in (effect.low, effect.high))
+        if low != high:
+            break
     return f"95 % CI {low}–{high}"
