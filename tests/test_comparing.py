@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import math
+import sys
 from dataclasses import replace
 from statistics import mean, stdev
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
+from conftest import ROOT
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -389,3 +392,19 @@ def test_comparisons_of_format_1_get_back_their_own_p(effect: float, half: float
     error = half / scipy.stats.t.ppf(0.975, n - 1)
     excess = max(0.0, abs(math.log(effect)) - math.log(1.005))
     assert new.p == pytest.approx(2 * scipy.stats.t.sf(excess / error, n - 1), rel=1e-6)
+
+
+def test_the_script_that_chose_the_rule_tests_the_rule() -> None:
+    path = ROOT / "benchmarks" / "seed_tests.py"
+    spec = importlib.util.spec_from_file_location("seed_tests", path)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    sys.modules["seed_tests"] = script
+    spec.loader.exec_module(script)
+    drawn = np.random.default_rng(1).normal(0.5, [[[0.1], [0.001], [0.05], [0.2]]], (20, 4, 3))
+    expected = script.holm(script.welch_with_floor(drawn))
+    for family, ps in zip(drawn, expected, strict=True):
+        some = {str(number): list(row) for number, row in enumerate(family)}
+        found = [one.p_corrected for one in compare_over_seeds(some, ACCURACY)]
+        assert found == pytest.approx(list(ps))

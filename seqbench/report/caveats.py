@@ -29,9 +29,9 @@ UNFINISHED = {
 
 def resume_command(document: Document) -> str:
     """The command that resumes the run; its selection of cases and seeds is kept."""
-    # Empty for a suite that was given as a dictionary: the run itself has its text.
+    # Unknown, or empty for a suite that was given as a dictionary: the run itself has its text.
     file = document.get("file")
-    named = [] if file == "" else [str(file or "SUITE")]
+    named = [str(file)] if file else []
     return command_line(["seqbench", "run", *named, "--resume", str(document["run"])])
 
 

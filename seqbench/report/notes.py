@@ -121,12 +121,17 @@ def legend(columns: Sequence[Column], best: str, tied: str = "") -> list[str]:
     """
     parts = []
     if any(any(column.top) for column in columns):
-        parts.append(f"{best}: best in its column")
+        parts.append(f"{best}: best of its column" + _of_devices(columns))
     if tied and any(column.best != column.top for column in columns):
-        parts.append(f"{tied}: not distinguishable from the best")
+        parts.append(f"{tied}: not distinguishable from it, or equivalent")
     if any(text.endswith(numbers.DOUBTFUL) for column in columns for text in column.texts):
         parts.append(f"{numbers.DOUBTFUL}: 95 % interval wider than ±{100 * numbers.DOUBT:g} %")
     return [f"{'; '.join(parts)}."] if parts else []
+
+
+def _of_devices(columns: Sequence[Column]) -> str:
+    """A remark if a column has several best figures."""
+    return " and device" if any(sum(column.top) > 1 for column in columns) else ""
 
 
 def explanations(document: Document, columns: Sequence[Column]) -> list[str]:
@@ -151,12 +156,15 @@ def _tests_line(columns: Iterable[Column]) -> list[str]:
         names.setdefault(find(name).test, []).append(clean(name))
     tests = "; ".join(f"{', '.join(quantities)}: {test}" for test, quantities in names.items())
     lines = [
-        f"distinguishable: {tests}; p corrected for all pairs of a column, dataset and device "
-        "(Holm), so that any false difference among them has a probability of at most 5 %."
+        f"distinguishable: {tests}; p below 0.05 after correction for all pairs of a column, "
+        "dataset and device (Holm)."
     ]
-    close = max((c.resolution for c in columns if any(c.best)), default=0.0) / 2**20
-    if close:
-        lines.append(f"memory is not distinguishable within {close:.1f} MiB.")
+    for column in columns:
+        if column.resolution and any(column.best):
+            close = column.resolution / 2**20
+            lines.append(
+                f"{' '.join(column.header[:2])}: not distinguishable within {close:.1f} MiB."
+            )
     return lines
 
 

@@ -165,6 +165,8 @@ def percent_decimals(estimates: Iterable[Estimate | None]) -> int:
         if estimate is None:
             continue
         half = estimate.half_width
+        if 0.99995 <= estimate.value < 1:
+            return 4
         if (half and half < 0.0005) or 0.9995 <= estimate.value < 1:
             return 2
     return 1
@@ -185,8 +187,14 @@ def percentages(estimates: Sequence[Estimate | None], decimals: int) -> list[str
 
 
 def signed(value: float, share: bool) -> str:
-    """A difference with its sign: ``+1.3``; in percentage points for fractions."""
-    text = f"{100 * abs(value):.1f}" if share else figure(abs(value))
+    """A difference with its sign: ``+1.3``; in percentage points for fractions.
+
+    Differences below 0.1 points have more digits, up to four.
+    """
+    text = figure(abs(value))
+    if share:
+        decimals = next((d for d in (1, 2, 3, 4) if round(100 * abs(value), d)), 1)
+        text = f"{100 * abs(value):.{decimals}f}"
     if not text.strip("0."):
         return text  # neither +0.0 nor -0.0
     return ("+" if value > 0 else "-") + text

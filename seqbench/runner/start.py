@@ -86,12 +86,11 @@ def start_run(
         SuiteError: the suite is not valid.
         StoreError: a result cannot be written, or another process uses the folder.
     """
-    clock = time.monotonic()
-    selection, progress = request.whole_selection, progress or Progress()
+    clock, selection = time.monotonic(), request.whole_selection
+    progress, executor = progress or Progress(), executor or make_executor()
     # An invalid suite is reported at once, before torch loads.
     plan = plan_suite(request.suite, selection, load_plugins())
     progress.advised(advice(plan))
-    executor = executor or make_executor()
     with _reserved(request.resume, out):
         environment = machine_environment(executor, progress)
         plan = plan.on(environment["devices"])

@@ -13,9 +13,6 @@ from statistics import NormalDist
 #: Relative accuracy of the continued fraction, and the most terms it may take.
 ACCURACY, MOST_TERMS = 1e-15, 10_000
 
-#: With more degrees of freedom than this, the distribution is normal to twelve digits.
-AS_NORMAL = 1e13
-
 
 @lru_cache(maxsize=4096)
 def t_quantile(df: float, share: float) -> float:
@@ -27,8 +24,6 @@ def t_quantile(df: float, share: float) -> float:
         df: degrees of freedom, which need not be whole.
     """
     t = NormalDist().inv_cdf(share)
-    if df > AS_NORMAL:
-        return t
     log_peak = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2
     step = math.inf
     while step > 1e-7 * t:  # the remaining error is about its square
@@ -46,8 +41,6 @@ def t_tail(df: float, t: float) -> float:
     """
     if t < 0:
         return 1 - t_tail(df, -t)
-    if df > AS_NORMAL:
-        return math.erfc(t / math.sqrt(2)) / 2
     return _incomplete_beta(df / 2, 0.5, t * t / df) / 2
 
 

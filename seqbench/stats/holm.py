@@ -16,24 +16,17 @@ def holm(ps: Sequence[float]) -> list[float]:
     """Correct p values for the number of tests, after Holm 1979.
 
     The smallest of m is multiplied by m, the next by m - 1 and so on; none may be smaller than
-    the one before it, or larger than 1. Rejecting those up to 5 % has a probability of at most
-    5 % for any false rejection.
+    the one before it, or larger than 1. Rejecting those below 5 % has a probability of at most
+    5 % for any false rejection, if each p is valid.
     """
-    corrected, before = [0.0] * len(ps), 0.0
-    for index, factor in zip(_ascending(ps), range(len(ps), 0, -1), strict=True):
+    return [corrected for corrected, _ in holm_steps(ps)]
+
+
+def holm_steps(ps: Sequence[float]) -> list[tuple[float, int]]:
+    """Like :func:`holm`, each with the factor by which it was multiplied."""
+    found, before = [(0.0, 1)] * len(ps), 0.0
+    for rank, index in enumerate(sorted(range(len(ps)), key=lambda index: ps[index])):
+        factor = len(ps) - rank
         before = max(before, min(1.0, factor * ps[index]))
-        corrected[index] = before
-    return corrected
-
-
-def holm_factors(ps: Sequence[float]) -> list[int]:
-    """By what :func:`holm` multiplies each p value: the number of tests for the smallest."""
-    factors = [0] * len(ps)
-    for index, factor in zip(_ascending(ps), range(len(ps), 0, -1), strict=True):
-        factors[index] = factor
-    return factors
-
-
-def _ascending(ps: Sequence[float]) -> list[int]:
-    """Positions of the values, that of the smallest first."""
-    return sorted(range(len(ps)), key=lambda index: ps[index])
+        found[index] = before, factor
+    return found

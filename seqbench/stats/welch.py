@@ -47,6 +47,12 @@ class Difference:
     df: float
     spread: float
 
+    @classmethod
+    def of_interval(cls, effect: float, low: float, high: float, df: float) -> Difference:
+        """A difference of which only the 95 % interval was kept; its ``spread`` is unknown."""
+        error = (high - low) / 2 / t_quantile(df, 0.975)
+        return cls(effect, max(0.0, error), df, spread=math.nan)
+
     @property
     def p(self) -> float:
         """Two-sided p of the null hypothesis that the means are equal."""

@@ -6,8 +6,9 @@ import math
 from dataclasses import replace
 
 from seqbench.records import Comparison
-from seqbench.stats.distributions import t_quantile, t_tail
+from seqbench.stats.distributions import t_tail
 from seqbench.stats.timing import INDIFFERENCE
+from seqbench.stats.welch import Difference
 
 
 def from_format_1(found: Comparison) -> Comparison:
@@ -18,9 +19,10 @@ def from_format_1(found: Comparison) -> Comparison:
     (:func:`seqbench.stats.timing.paired_ratio`).
     """
     df = found.n - 1
-    p = 1.0 if df < 1 else None
-    if found.low is not None and found.high is not None and 0 < found.low < found.high:
-        error = math.log(found.high / found.low) / 2 / t_quantile(df, 0.975)
-        excess = abs(math.log(found.effect)) - math.log1p(INDIFFERENCE)
-        p = 2 * t_tail(df, excess / error) if excess > 0 else 1.0
+    p = 1.0  # as with a single process, or without an interval
+    if found.low is not None and found.high is not None and found.low < found.high:
+        effect, low, high = map(math.log, (found.effect, found.low, found.high))
+        ratio = Difference.of_interval(effect, low, high, df)
+        excess = abs(ratio.effect) - math.log1p(INDIFFERENCE)
+        p = 2 * t_tail(df, excess / ratio.error) if excess > 0 else 1.0
     return replace(found, p=p, p_corrected=found.p, df=df)

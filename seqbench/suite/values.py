@@ -160,15 +160,15 @@ def _share(value: Any) -> Any:
 
 
 def _points(value: Any) -> Any:
-    """A difference of fractions, from ``0.5pp`` (percentage points) or 0.005."""
-    hint = "as in 0.5pp (percentage points) or 0.005"
-    if isinstance(value, str) and (number := POINTS.fullmatch(value.strip())):
-        value = float(number[1]) / 100
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    """A difference of fractions, from ``0.5pp`` (percentage points)."""
+    hint = "as in 0.5pp (percentage points)"
+    number = POINTS.fullmatch(value.strip()) if isinstance(value, str) else None
+    if number is None:  # a bare 0.5 could mean half a point, or 50
         refuse(f"must be a difference in percentage points, not {described(value)}", hint)
-    if not 0 < value < 1:
-        refuse(f"must be more than 0 and less than 1 (100pp), not {shown(value)}", hint)
-    return float(value)
+    points = float(number[1])
+    if not 0 < points < 100:
+        refuse(f"must be more than 0pp and less than 100pp, not {shown(value)}", hint)
+    return points / 100
 
 
 def _target(value: Any) -> Any:
@@ -283,7 +283,7 @@ Share = Annotated[
 Points = Annotated[
     float,
     BeforeValidator(_points),
-    _any_of({"type": "number"}, {"type": "string", "pattern": f"^{POINTS.pattern}$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^{POINTS.pattern}$"}),
 ]
 
 Line = Annotated[str, AfterValidator(_one_line)]

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from seqbench.records import Comparison
-from seqbench.stats.distributions import t_quantile
 from seqbench.stats.holm import ALPHA, holm
 from seqbench.stats.welch import Difference
 from seqbench.summary.metric_pairs import families
@@ -63,5 +62,5 @@ def _difference(found: Comparison) -> Difference:
     assert found.low is not None
     assert found.high is not None
     assert found.df is not None
-    error = (taken(found.high) - taken(found.low)) / 2 / t_quantile(found.df, 0.975)
-    return Difference(taken(found.effect), max(0.0, error), found.df, spread=0.0)
+    ends = taken(found.low), taken(found.high)
+    return Difference.of_interval(taken(found.effect), *ends, found.df)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from seqbench.quantities import Quantity, find
 from seqbench.records import Comparison, TrialRecord, Verdict
-from seqbench.stats.holm import ALPHA, MOST_CASES, holm, holm_factors
+from seqbench.stats.holm import ALPHA, MOST_CASES, holm_steps
 from seqbench.stats.power import seeds_needed
 from seqbench.stats.welch import LEAST_SEEDS, Difference, Sample, difference, samples_of
 
@@ -108,8 +108,7 @@ def compare_over_seeds(figures: Figures, quantity: Quantity) -> list[Comparison]
         for a, b in combinations(figures, 2)
         if a in samples and b in samples
     }
-    ps = [each.p for each in tested.values()]
-    corrected = dict(zip(tested, zip(holm(ps), holm_factors(ps), strict=True), strict=True))
+    corrected = dict(zip(tested, holm_steps([each.p for each in tested.values()]), strict=True))
     return [
         _tested(
             _Pair(a, b, figures, samples),
@@ -155,11 +154,11 @@ def _tested(
     better = (found.effect > 0) == quantity.higher_is_better
     apart = fmean(pair.figures[a]) - fmean(pair.figures[b])
     verdict: Verdict = "no difference"
-    if p_corrected < ALPHA and apart * found.effect >= 0:
-        verdict = "better" if better else "worse"
     needed = None
-    if verdict == "no difference":
+    if p_corrected >= ALPHA:
         needed = seeds_needed(pair.samples[a], pair.samples[b], ALPHA / factor)
+    elif apart * found.effect >= 0:
+        verdict = "better" if better else "worse"
     shown = math.exp if scale == "ratio" else float
     low, high = found.interval
     above = found.above

@@ -69,7 +69,8 @@ class Column:
     def best(self) -> tuple[bool, ...]:
         """Which figures are the best of their rivals, or not distinguishable from the best.
 
-        With pairwise comparisons: those that share a letter with the best. With intervals only:
+        With pairwise comparisons: those that share a letter with the best; none if the comparisons
+        are missing. With intervals only:
         those whose interval overlaps that of the best; none if the best has no interval, since one
         seed proves nothing. Without intervals: those within ``resolution`` of the best. No figure
         is marked if fewer than two rivals have one, or if all of them would be.
@@ -101,6 +102,8 @@ class Column:
     def _not_worse(self, rows: Sequence[int]) -> list[int]:
         """The best, and those not distinguishable from it, even if these are all."""
         if self.better is None or len(rows) < 2:
+            return []
+        if self.compared is not None and self.letters is None:
             return []
         if self.letters is not None:
             best = set(self.letters[self._top_of(rows)])

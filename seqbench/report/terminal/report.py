@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seqbench.report import notes
-from seqbench.report.caveats import caveats, resume_command
+from seqbench.report.caveats import caveats
 from seqbench.report.columns.column import EXPORT_ONLY, Column, Document
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.names import several_devices, status_lines
@@ -30,6 +30,7 @@ from seqbench.report.terminal.style import GAP, WARNING, empty_table
 from seqbench.report.terminal.verdict import verdict_text
 from seqbench.report.text import clean, label, settings
 from seqbench.report.verdict.of_run import Part, verdict_of
+from seqbench.report.verdict.settle import next_command
 
 #: Lines of a terminal whose height is unknown.
 HEIGHT = 24
@@ -85,7 +86,7 @@ def _ending(document: Document, parts: Sequence[Part], options: Options) -> list
     lines = []
     seeds = max((part.seeds for part in parts if part.seeds), default=None)
     if seeds and document["status"] == "finished":
-        lines.append(Text(f"next: {clean(resume_command(document))} --seeds {seeds}"))
+        lines.append(Text(f"next: {clean(next_command(seeds, document))}"))
     if document["trials"] and not options.explain:
         lines.append(Text(MORE, "dim"))
     return [*lines, Text(f"results: {clean(document['run'])}")]
@@ -233,6 +234,8 @@ def _rich_table(
     others = frame.room(0, first=first)
     label_width = frame.label_width(max(room - others, 1))
     result = empty_table()
+    if rows.left_out:
+        label_width = max(label_width, len(f"… {rows.left_out} more"))
     result.add_column(Text("case", "bold"), width=label_width, overflow="fold", vertical="top")
     lines = [[Text(frame.labels[row])] for row in rows.order]
     if frame.devices:
@@ -269,14 +272,16 @@ def _add_figures(
 ) -> None:
     """Add a column of figures, padded by hand because rich strips trailing blanks.
 
-    Only the best figure of the dataset's metric is colored: readers take green for praise.
+    Only the best figure of the dataset's metric is colored, and only if it is distinguishable from
+    all others: readers take green for praise.
     """
     width = column_width(column)
     name, at, unit = (line and line.rjust(width) for line in column.header)
     header = [Text(name, "bold"), Text(at, "bold"), Text(unit, "dim")]
     result.add_column(Text("\n").join(line for line in header if line), width=width, no_wrap=True)
     texts, top = cells(column), column.top
-    emphasis = "bold green" if deciding else "bold"
+    certain = deciding and column.best == column.top and "" not in column.rivals
+    emphasis = "bold green" if certain else "bold"
     for line, row in zip(lines, rows.order, strict=True):
         style = emphasis if top[row] else ""
         if texts[row].strip() == MISSING:

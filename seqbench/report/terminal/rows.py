@@ -42,8 +42,8 @@ def rows_of_table(table: ResultTable, sort: Sort, *, every: bool) -> Rows:
     if every or len(order) <= MOST_ROWS:
         return Rows(tuple(order))
     best = metric.best if metric is not None else ()
-    leading = sum(1 for row in order[:MOST_LEADING] if best and best[row])
-    kept = order[: max(leading, LEAST_LEADING)]
+    leading = [place for place, row in enumerate(order[:MOST_LEADING]) if best and best[row]]
+    kept = order[: max([LEAST_LEADING, *(place + 1 for place in leading)])]
     rest = order[len(kept) :]
     failed = [row for row in rest[:-1] if status_lines(table.cases[row]) != ["ok"]]
     shown = [*kept, *failed[: MOST_ROWS - len(kept) - 1], rest[-1]]

@@ -9,28 +9,36 @@ from seqbench.report.columns.column import Case, Document
 from seqbench.report.names import status_words
 from seqbench.report.text import clean, counted, label
 from seqbench.report.verdict.statement import Statement, listed
+from seqbench.summary.overview import NOT_FAILED
+
+#: More reasons have no statement of their own.
+MOST_REASONS = 3
 
 #: More seeds of a case are not listed.
 MOST_SEEDS = 6
 
 
 def failure_statements(cases: Sequence[Case], document: Document) -> list[Statement]:
-    """What failed among these cases: a statement for each status of a trial, with the reason of the
-    first, and one for measurements.
+    """What failed among these cases: a statement for each reason, at most ``MOST_REASONS``, and one
+    for measurements.
     """
     names = {case["id"]: label(case) for case in cases}
     trials = [trial for trial in document["trials"] if trial["case"] in names]
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for trial in trials:
-        if trial["status"] != "ok":
-            found.setdefault(trial["status"], []).append(trial)
-    statements = [_trials(failed, names, of=len(trials)) for failed in found.values()]
+        if trial["status"] not in NOT_FAILED:
+            found.setdefault((trial["status"], clean(trial["reason"])), []).append(trial)
+    groups = list(found.values())
+    statements = [_trials(some, names, of=len(trials)) for some in groups[:MOST_REASONS]]
+    rest = sum(map(len, groups[MOST_REASONS:]))
+    if rest:
+        statements.append(Statement("Failed", f"{rest} more", " for other reasons.", "failed"))
     unmeasured = [(case, one) for case in cases for one in _unmeasured(case)]
     return [*statements, _measurements(unmeasured)] if unmeasured else statements
 
 
 def _trials(failed: Sequence[Mapping[str, Any]], names: Mapping[str, str], *, of: int) -> Statement:
-    """Trials with the same status."""
+    """Trials that failed for the same reason."""
     seeds: dict[str, list[str]] = {}
     for trial in failed:
         seeds.setdefault(names[trial["case"]], []).append(str(trial["seed"]))
@@ -38,7 +46,7 @@ def _trials(failed: Sequence[Mapping[str, Any]], names: Mapping[str, str], *, of
     reason = clean(failed[0]["reason"])
     status = status_words(failed[0]["status"])
     what = status if status in ("diverged", "failed", "crashed") else f"ended: {status}"
-    text = f" {what}: {places}" + (f": {reason}" if reason else "")
+    text = f" {what}: {places}" + (f"; {reason}" if reason else "")
     return Statement("Failed", f"{len(failed)} of {counted(of, 'trial')}", _ended(text), "failed")
 
 
@@ -57,7 +65,8 @@ def _measurements(failed: Sequence[tuple[Case, Mapping[str, Any]]]) -> Statement
     names = listed(list(dict.fromkeys(label(case) for case, _ in failed)))
     first = failed[0][1]
     what = clean(first["quantity"]).replace("_", " ")
-    text = f" of {names}: {what}: {clean(first['reason'])}"
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    text = f" of {names}: {what}: {clean(first['reason'])}{more}"
     return Statement("Failed", "measurements", _ended(text), "failed")
 
 

@@ -7,7 +7,7 @@ from seqbench.report.columns.column import Column
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.numbers import Estimate
 from seqbench.report.text import label
-from seqbench.report.verdict.statement import Statement, is_or_are, listed, times
+from seqbench.report.verdict.statement import Statement, listed, times
 
 
 def memory_statement(table: ResultTable, column: Column, rows: list[int]) -> Statement | None:
@@ -25,18 +25,20 @@ def memory_statement(table: ResultTable, column: Column, rows: list[int]) -> Sta
     name, size = label(table.cases[least]), _size(found[least])
     if len(ranked) == 1:
         return Statement("Memory", name, f": {size} at inference.", "plain")
-    near = [row for row in ranked[1:] if found[row].value - found[least].value <= column.resolution]
+    close = column.resolution
+    near = [row for row in ranked[1:] if found[row].value - found[least].value <= close]
     if len(near) == len(ranked) - 1:
-        within = _size(Estimate(column.resolution))
-        rest = f": all need about {size} at inference; less than {within} cannot be told apart."
-        return Statement("Memory", "no difference", rest, "uncertain")
+        about = " to ".join(dict.fromkeys([size, _size(found[most])]))
+        rest = f": {about} at inference; differences up to {_size(Estimate(close))} cannot be told."
+        return Statement("Memory", "no difference", rest, "plain")
     sentences = [f" needs least at inference: {size}."]
     if near:
         names = listed([f"{label(table.cases[row])} ({_size(found[row])})" for row in near])
-        sentences.append(f"{names} {is_or_are(near)} too close to tell.")
-    factor = times(found[most].value / found[least].value) if found[least].value > 0 else ""
-    more = f" ({factor})" if factor else ""
-    sentences.append(f"{label(table.cases[most])} needs most: {_size(found[most])}{more}.")
+        sentences.append(f"{names} cannot be told apart from it.")
+    if found[most].value - found[ranked[-2]].value > close:
+        factor = found[most].value / found[least].value if found[least].value > 10 * close else 0
+        more = f" ({times(factor)})" if factor else ""
+        sentences.append(f"{label(table.cases[most])} needs most: {_size(found[most])}{more}.")
     return Statement("Memory", name, " ".join(sentences), "plain")
 
 

@@ -14,15 +14,14 @@ from seqbench.report.columns.speed import named_settings, setting_words
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.names import several_devices
 from seqbench.report.numbers import Estimate
-from seqbench.report.text import clean, counted, settings
+from seqbench.report.text import clean, counted, label, settings
 from seqbench.report.verdict.failures import failure_statements
 from seqbench.report.verdict.memory import memory_statement
 from seqbench.report.verdict.quality import quality_statement
-from seqbench.report.verdict.settle import seeds_to_settle, settled_by
+from seqbench.report.verdict.settle import proposal_for
 from seqbench.report.verdict.speed import speed_statement
 from seqbench.report.verdict.standing import Standing, standing
 from seqbench.report.verdict.statement import Statement
-from seqbench.stats.holm import MOST_CASES
 
 #: With more parts than this, each part has only its failures and its metric.
 MOST_COMPLETE = 2
@@ -70,20 +69,12 @@ def _part(table: ResultTable, rows: list[int], document: Document, *, complete: 
     ids = {case["id"] for case in cases}
     compared = [e for e in document.get("comparisons") or () if e["a"] in ids and e["b"] in ids]
     statements = failure_statements(cases, document)
-    ranked, about = _quality(cases, compared, document), metric_of(cases, document)
-    if ranked:
-        ranked_cases = [ranked.leader, *(rival.case for rival in ranked.rivals)]
-        seeds = min(case["metric"]["n"] for case in ranked_cases)
-        statements.append(quality_statement(ranked, about, seeds, settled_by(ranked, document)))
+    quality, seeds = _quality(cases, compared, document)
+    statements += [quality] if quality else []
     if complete:
         found = [_speed(table, rows, compared), _memory(table, rows)]
         statements += [statement for statement in found if statement]
-    return Part(
-        clean(table.dataset),
-        _about(table, cases, document),
-        tuple(statements),
-        seeds_to_settle(ranked) if ranked else None,
-    )
+    return Part(clean(table.dataset), _about(table, cases, document), tuple(statements), seeds)
 
 
 def _about(table: ResultTable, cases: Sequence[Case], document: Document) -> str:
@@ -95,24 +86,34 @@ def _about(table: ResultTable, cases: Sequence[Case], document: Document) -> str
     size = f"{counted(len(cases), 'case')} × {words}{on}"
     total = sum(sum(case["seeds"].values()) for case in cases)
     good = sum(case["seeds"].get("ok", 0) for case in cases)
-    all_good = f"all {total} trials succeeded" if good == total > 1 else ""
+    done = document["status"] == "finished" and not document.get("missing")
+    all_good = f"all {total} trials succeeded" if done and good == total > 1 else ""
     return " · ".join(filter(None, [settings(table.params), size, all_good]))
 
 
 def _quality(
     cases: Sequence[Case], compared: Sequence[Mapping[str, Any]], document: Document
-) -> Standing | None:
-    """The cases of which all seeds succeeded, by the metric of the dataset."""
+) -> tuple[Statement | None, int | None]:
+    """The statement on the metric of the dataset, and the number of seeds that it proposes.
+
+    It is about the cases of which all seeds succeeded, and names those of which only some did.
+    """
     about = metric_of(cases, document)
     sound = [case for case in cases if case["metric"] and set(case["seeds"]) <= {"ok"}]
-    if len(sound) > MOST_CASES:
-        sound = []
+    excluded = [label(case) for case in cases if case["metric"] and case not in sound]
     figures = {
         case["id"]: Estimate(case["metric"]["mean"], case["metric"]["low"], case["metric"]["high"])
         for case in sound
     }
     of_metric = [each for each in compared if each["quantity"] == about.name]
-    return standing(sound, figures, of_metric, higher_is_better=about.higher_is_better)
+    found = standing(sound, figures, of_metric, higher_is_better=about.higher_is_better)
+    if found is None:
+        return None, None
+    seeds, proposal = min(case["metric"]["n"] for case in sound), proposal_for(found)
+    statement = quality_statement(
+        found, about, seeds=seeds, excluded=excluded, settle=proposal.text
+    )
+    return statement, proposal.seeds
 
 
 def _speed(
@@ -125,7 +126,8 @@ def _speed(
     found = _standing(table, column, rows, compared)
     every = [c.at for c in table.columns if c.at and c.compared]
     words = setting_words(column.at, named_settings(table.cases, every))
-    return speed_statement(found, words) if found else None
+    without = [label(table.cases[row]) for row in rows if column.estimates[row] is None]
+    return speed_statement(found, words, without) if found else None
 
 
 def _standing(

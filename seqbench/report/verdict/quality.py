@@ -10,36 +10,63 @@ from seqbench.report.names import MOST_NAMED
 from seqbench.report.numbers import Estimate
 from seqbench.report.text import clean, counted, label
 from seqbench.report.verdict.standing import Rival, Standing
-from seqbench.report.verdict.statement import Statement, is_or_are, listed, times
-from seqbench.stats.holm import ALPHA
+from seqbench.report.verdict.statement import Statement, is_or_are, listed, named, times
+from seqbench.stats.holm import ALPHA, MOST_CASES
 from seqbench.stats.welch import LEAST_SEEDS
 
-#: More seeds than this are not proposed: the difference is too small to matter to most.
-MOST_SEEDS = 30
 
-
-def quality_statement(found: Standing, about: Quantity, seeds: int, settle: str) -> Statement:
+def quality_statement(
+    found: Standing, about: Quantity, *, seeds: int, excluded: Sequence[str], settle: str
+) -> Statement:
     """Who leads in the metric, by how much, and whether that is certain.
 
     Args:
         seeds: the fewest successful seeds of a case.
+        excluded: labels of cases that are left out, because a seed failed.
         settle: what would show more, as a sentence; may be empty.
     """
     topic = clean(about.name)
-    topic = topic[0].upper() + topic[1:] if about.name == "accuracy" else topic
+    topic = topic.capitalize() if topic.isalpha() and len(topic) > MOST_NAMED else topic
+    leader = label(found.leader)
+    left_out = _left_out(excluded)
     if not found.rivals:
-        return Statement(topic, label(found.leader), f": {_with_interval(found, about)}.", "plain")
-    if seeds < LEAST_SEEDS and found.those("too few"):
-        return Statement(topic, *_too_few(found, about, seeds, settle), "uncertain")
-    if not found.those("worse", "equivalent"):
-        return Statement(topic, *_nothing_certain(found, about, settle), "uncertain")
-    certain = not found.those("undecided", "too few", "untested", "equivalent")
-    parts = [*_groups(found, about)]
-    if settle:
-        parts.append(settle)
-    verb = " is best: " if certain else " leads: "
-    rest = f"{verb}{_with_interval(found, about)}. {' '.join(parts)}"
-    return Statement(topic, label(found.leader), rest, "certain" if certain else "uncertain")
+        rest = f": {_with_interval(found.figure, about)}."
+        return Statement(topic, leader, _joined(rest, left_out), "plain")
+    if len(found.those("untested")) == len(found.rivals):
+        rest = f" has the highest mean: {_figure(found.figure, about)}. {_why_not_compared(found)}"
+        if not about.higher_is_better:
+            rest = rest.replace("highest", "lowest", 1)
+        return Statement(topic, leader, _joined(rest, left_out), "uncertain")
+    if len(found.those("too few")) == len(found.rivals):
+        few = f": {counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few to compare "
+        rest = f"{few}{_all_figures(found, about)}."
+        return Statement(topic, "no winner", _joined(rest, left_out, settle), "uncertain")
+    if not found.those("worse", "equivalent", "contradictory", "too few", "untested"):
+        rest = f": {_all_figures(found, about)} cannot be told apart{_almost(found.rivals)}."
+        return Statement(topic, "no winner", _joined(rest, left_out, settle), "uncertain")
+    certain = len(found.those("worse")) == len(found.rivals) and not excluded
+    among = " of the cases without failures" if excluded else ""
+    verb = "is best" if len(found.those("worse")) == len(found.rivals) else "leads"
+    rest = f" {verb}{among}: {_with_interval(found.figure, about)}."
+    sentences = _joined(rest, *_groups(found, about), left_out, settle)
+    return Statement(topic, leader, sentences, "certain" if certain else "uncertain")
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
+
+
+def _left_out(excluded: Sequence[str]) -> str:
+    if not excluded:
+        return ""
+    return f"{listed(excluded)} {is_or_are(excluded)} left out, since a seed failed."
+
+
+def _why_not_compared(found: Standing) -> str:
+    count = len(found.rivals) + 1
+    if count > MOST_CASES:
+        return f"{count} cases are too many to be compared (at most {MOST_CASES})."
+    return "The cases were not compared."
 
 
 def _groups(found: Standing, about: Quantity) -> list[str]:
@@ -53,37 +80,32 @@ def _groups(found: Standing, about: Quantity) -> list[str]:
         sentences.append(f"All others are worse: {names}." if all_others else text)
     equal = found.those("equivalent")
     if equal:
-        margin = _margin(equal[0], about)
-        sentences.append(
-            f"{_apart(found, equal, about)} {is_or_are(equal)} equivalent (within {margin})."
-        )
+        names, margin = _apart(found, equal, about), _margin(equal[0], about)
+        sentences.append(f"{names} {is_or_are(equal)} equivalent (within {margin}).")
     undecided = found.those("undecided")
     if undecided:
         names = _apart(found, undecided, about)
-        sentences.append(
-            f"{names} {is_or_are(undecided)} not distinguishable from it{_almost(undecided)}."
-        )
-    few = found.those("too few", "untested")
+        verb = is_or_are(undecided)
+        sentences.append(f"{names} {verb} not distinguishable from it{_almost(undecided)}.")
+    mixed = found.those("contradictory")
+    if mixed:
+        verb = "has" if len(mixed) == 1 else "have"
+        sentences.append(f"{named(mixed)} typically {verb} better figures, but not on average.")
+    few = found.those("too few")
     if few:
-        names = listed([label(rival.case) for rival in few])
-        sentences.append(f"{names} {is_or_are(few)} not compared.")
+        verb = "has" if len(few) == 1 else "have"
+        sentences.append(f"{named(few)} {verb} fewer than {LEAST_SEEDS} seeds.")
+    untested = found.those("untested")
+    if untested:
+        sentences.append(f"{named(untested)} {is_or_are(untested)} not compared.")
     return sentences
 
 
-def _nothing_certain(found: Standing, about: Quantity, settle: str) -> tuple[str, str]:
-    """Subject and rest if the leader is distinguishable from none."""
+def _all_figures(found: Standing, about: Quantity) -> str:
+    """``gru (88.3 %), lstm (87.8 %) and rnn (85.5 %)``."""
     names = [f"{label(found.leader)} ({_figure(found.figure, about)})"]
     names += [f"{label(r.case)} ({_figure(r.figure, about)})" for r in found.rivals]
-    text = f": {listed(names)} cannot be told apart{_almost(found.rivals)}."
-    return "no winner", " ".join(filter(None, [text, settle]))
-
-
-def _too_few(found: Standing, about: Quantity, seeds: int, settle: str) -> tuple[str, str]:
-    """Subject and rest if there are too few seeds to compare any."""
-    names = [f"{label(found.leader)} {_figure(found.figure, about)}"]
-    names += [f"{label(r.case)} {_figure(r.figure, about)}" for r in found.rivals]
-    proves = f" with {counted(seeds, 'seed')}, which proves nothing: {listed(names)}."
-    return "no winner", " ".join(filter(None, [proves, settle]))
+    return listed(names)
 
 
 def _almost(rivals: Sequence[Rival]) -> str:
@@ -91,16 +113,16 @@ def _almost(rivals: Sequence[Rival]) -> str:
     near = [r for r in rivals if r.relation == "undecided" and r.p is not None and r.p < ALPHA]
     if not near:
         return ""
-    who = "" if len(near) == len(rivals) else f"{listed([label(r.case) for r in near])}: "
-    return f" ({who}p < 0.05, but not after correction for {counted(near[0].pairs, 'pair')})"
+    who = "" if len(near) == len(rivals) else f"{named(near)}: "
+    pairs = "1 pair" if near[0].pairs == 1 else f"{near[0].pairs:,} pairs"
+    return f" ({who}p < 0.05, but not after correction for {pairs})"
 
 
-def _with_interval(found: Standing, about: Quantity) -> str:
-    """``88.3 % (95 % CI 87.3–89.3)``."""
-    figure = found.figure
-    if figure.low is None or figure.high is None:
-        return _figure(figure, about)
+def _with_interval(figure: Estimate, about: Quantity) -> str:
+    """``88.3 % (95 % CI 87.3–89.3)``; figures without any spread have no interval."""
     low, high = figure.low, figure.high
+    if low is None or high is None or low == high:
+        return _figure(figure, about)
     if about.share:
         decimals = numbers.percent_decimals([figure])
         ends = [f"{100 * max(0.0, min(1.0, end)):.{decimals}f}" for end in (low, high)]
@@ -116,7 +138,7 @@ def _figure(figure: Estimate, about: Quantity) -> str:
 
 
 def _apart(found: Standing, rivals: Sequence[Rival], about: Quantity) -> str:
-    """``lstm (-0.5 points)``, or ``lstm (8.6× the error)``, for each rival."""
+    """``lstm (-0.5 points)``, or ``lstm (typically 8.6× the mse)``, for each rival."""
     names = []
     for number, rival in enumerate(rivals):
         distance = _distance(found, rival, about, unit=number == 0)
@@ -128,7 +150,8 @@ def _distance(found: Standing, rival: Rival, about: Quantity, *, unit: bool) -> 
     if rival.effect is None:
         return _figure(rival.figure, about)
     if found.scale == "ratio":
-        return times(rival.effect.value) + (f" the {clean(about.name)}" if unit else "")
+        factor = times(rival.effect.value)
+        return f"typically {factor} the {clean(about.name)}" if unit else factor
     text = numbers.signed(rival.effect.value, about.share)
     return f"{text} points" if unit and about.share else text
 

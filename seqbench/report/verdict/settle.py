@@ -2,88 +2,109 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import fmean
 
 from seqbench.devices.registry import device_for, is_device_name
 from seqbench.report import numbers
+from seqbench.report.caveats import resume_command
 from seqbench.report.columns.column import Document
-from seqbench.report.text import label
-from seqbench.report.verdict.standing import Rival, Standing
+from seqbench.report.text import command_line, label
+from seqbench.report.verdict.standing import Standing
 from seqbench.stats.welch import LEAST_SEEDS
 
 #: More seeds than this are not proposed: such a difference rarely matters.
 MOST_SEEDS = 30
 
+#: Seconds until torch is loaded and the first trial starts.
+START = 5.0
+
 #: Time of a contest for each second of its budget: processes start and warm up.
 AROUND_A_CONTEST = 1.3
 
 
-def seeds_to_settle(found: Standing) -> int | None:
-    """The number of seeds that would probably distinguish one more case from the leader; None if it
-    would take too many, or if there is nothing to distinguish.
+@dataclass(frozen=True)
+class Proposal:
+    """What would show more.
+
+    Args:
+        text: a sentence; may be empty.
+        seeds: the number of seeds to run; None if none is proposed.
+    """
+
+    text: str = ""
+    seeds: int | None = None
+
+
+def proposal_for(found: Standing) -> Proposal:
+    """How many seeds may distinguish more cases from the leader.
+
+    Of the cases that at most ``MOST_SEEDS`` seeds would distinguish, the number for the last one.
     """
     if found.those("too few"):
-        return LEAST_SEEDS
-    easiest = _easiest(found)
-    needed = easiest.needed if easiest else None
-    return needed if needed and needed <= MOST_SEEDS else None
+        return Proposal(f"A comparison takes at least {LEAST_SEEDS} seeds.", LEAST_SEEDS)
+    undecided = found.those("undecided")
+    if not undecided:
+        return Proposal()
+    leader = label(found.leader)
+    within = [r for r in undecided if r.needed is not None and r.needed <= MOST_SEEDS]
+    if not within:
+        rival = undecided[0]
+        number = f"about {rival.needed:,}" if rival.needed else "more than 1,000"
+        return Proposal(f"To tell {leader} from {label(rival.case)} may take {number} seeds.")
+    seeds = max(r.needed for r in within if r.needed is not None)
+    if len(within) == 1:
+        told = f"{leader} from {label(within[0].case)}"
+    elif len(within) == len(undecided):
+        told = f"{leader} from these"
+    else:
+        told = f"{leader} from {len(within)} of these"
+    return Proposal(f"With {seeds} seeds it may be possible to tell {told}.", seeds)
 
 
-def settled_by(found: Standing, document: Document) -> str:
-    """A sentence on what would distinguish more cases from the leader; may be empty."""
-    seeds = seeds_to_settle(found)
-    if found.those("too few"):
-        return f"It takes at least {LEAST_SEEDS} seeds{_time(LEAST_SEEDS, document)}."
-    if not found.those("undecided"):
-        return ""
-    easiest = _easiest(found)
-    if easiest is None:
-        return "It would take more than 1,000 seeds: treat them as equal."
-    if seeds is None:
-        return f"It would take about {easiest.needed:,} seeds: treat them as equal."
-    pair = f"{label(found.leader)} from {label(easiest.case)}"
-    return f"{seeds} seeds{_time(seeds, document)} would probably tell {pair}."
-
-
-def _easiest(found: Standing) -> Rival | None:
-    """The rival that the fewest seeds would distinguish; None if no number is known to."""
-    known = [rival for rival in found.those("undecided") if rival.needed]
-    return min(known, key=lambda rival: rival.needed or 0, default=None)
-
-
-def _time(seeds: int, document: Document) -> str:
-    """`` (about 9 min more)``; "" if it is unknown."""
-    seconds = seconds_for(seeds, document)
-    return f" (about {_rounded(seconds)} more)" if seconds else ""
-
-
-def seconds_for(seeds: int, document: Document) -> float:
+def seconds_for(seeds: int, document: Document) -> float | None:
     """Estimated time to train every case with so many seeds, given those that have been trained,
-    and to time all cases again.
+    and to time all cases again; None if it is unknown.
 
     Trials on a CPU run in parallel on as many cores as the machine has, and on other devices one
     after the other.
     """
-    total = 0.0
     cores = (document["environment"] or {}).get("cores") or 1
     taken: dict[str, list[float]] = {}
     for trial in document["trials"]:
         if trial["seconds"] and trial["status"] == "ok":
             taken.setdefault(trial["case"], []).append(trial["seconds"])
+    total = longest = 0.0
     for case in document["cases"]:
         times = taken.get(case["id"], [])
         more = seeds - sum(case["seeds"].values())
         if times and more > 0:
             total += fmean(times) * more / _at_once(case["device"], cores, case["train"])
+            longest = max(longest, fmean(times))
+    if not longest:
+        return None
     latency = (document.get("measure") or {}).get("latency") or {}
-    again = AROUND_A_CONTEST * latency.get("budget", 0.0) * len(document["cases"])
-    return total + again if total else 0.0
+    again: float = AROUND_A_CONTEST * latency.get("budget", 0.0) * len(document["cases"])
+    return START + max(total, longest) + again
 
 
 def _at_once(device: str, cores: int, train: object) -> int:
     threads = train.get("threads", 1) if isinstance(train, dict) else 1
     shared = is_device_name(device) and device_for(device).shares_cores
     return max(1, cores // threads) if shared else 1
+
+
+def next_command(seeds: int, document: Document) -> str:
+    """The command that adds seeds to the run, with a comment on how long it takes."""
+    known = sorted({trial["seed"] for trial in document["trials"]})
+    if known == list(range(len(known))):
+        option = ["--seeds", str(seeds)]
+    else:
+        more = range(known[-1] + 1, known[-1] + 1 + max(0, seeds - len(known)))
+        option = ["--set", f"seeds={[*known, *more]}"]
+    seconds = seconds_for(seeds, document)
+    about = f"  # about {_rounded(seconds)}" if seconds else ""
+    return f"{resume_command(document)} {command_line(option)}{about}"
 
 
 def _rounded(seconds: float) -> str:

@@ -18,35 +18,42 @@ from seqbench.report.verdict.statement import (
 )
 
 
-def speed_statement(found: Standing, setting: str) -> Statement:
+def speed_statement(found: Standing, setting: str, without: Sequence[str] = ()) -> Statement:
     """Who is fastest, and how much longer the others take.
 
     Args:
         setting: where it was measured, such as ``batch 1``.
+        without: labels of cases without a figure there.
     """
     topic, leader = "Latency", label(found.leader)
     time = _time(found.figure)
+    missing = (
+        f"{listed(without)} {'has' if len(without) == 1 else 'have'} no figure." if without else ""
+    )
     if not found.rivals:
-        return Statement(topic, leader, f": {time} at {setting}.", "plain")
+        return Statement(topic, leader, f": {time} at {setting}. {missing}".rstrip(), "plain")
     if len(found.those("untested")) == len(found.rivals):
-        rest = f" has the lowest median at {setting}: {time}. The cases were not compared in pairs."
-        return Statement(topic, leader, rest, "uncertain")
-    level = found.those("undecided", "equivalent", "too few", "untested")
-    slower = found.those("worse")
-    if not slower:
-        names = f"{leader} ({time}), {listed([_with_time(one) for one in level])}"
-        rest = f" at {setting}: {names} cannot be told apart."
-        return Statement(topic, "no difference", rest, "uncertain")
+        rest = f" has the lowest median at {setting}: {time}. The cases were not compared."
+        return Statement(topic, leader, f"{rest} {missing}".rstrip(), "plain")
+    if len(found.those("undecided")) == len(found.rivals):
+        names = f"{leader} ({time}), {listed([_with_time(one) for one in found.rivals])}"
+        rest = f" at {setting}: {names} cannot be told apart. {missing}".rstrip()
+        return Statement(topic, "no difference", rest, "plain")
     sentences = [f" is fastest at {setting}: {time}."]
     equal = found.those("equivalent")
     if equal:
         margin = f"{100 * ((equal[0].margin or 1) - 1):g} %"
         sentences.append(f"{named(equal)} {is_or_are(equal)} equivalent (within {margin}).")
-    untold = [one for one in level if one.relation != "equivalent"]
+    untold = found.those("undecided", "contradictory")
     if untold:
         sentences.append(f"{named(untold)} {is_or_are(untold)} not distinguishable from it.")
-    sentences.append(_slower(slower))
-    return Statement(topic, leader, " ".join(sentences), "plain")
+    untested = found.those("untested")
+    if untested:
+        sentences.append(f"{named(untested)} {is_or_are(untested)} not compared.")
+    slower = found.those("worse")
+    if slower:
+        sentences.append(_slower(slower))
+    return Statement(topic, leader, " ".join(filter(None, [*sentences, missing])), "plain")
 
 
 def _slower(rivals: Sequence[Rival]) -> str:

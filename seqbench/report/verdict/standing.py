@@ -9,15 +9,17 @@ from typing import Any, Literal
 
 from seqbench.report.columns.column import Case
 from seqbench.report.numbers import Estimate
+from seqbench.stats.holm import ALPHA
 
 Found = Mapping[str, Any]
 
-#: Compared with the leader: worse, equivalent within the suite's margin, not distinguishable, or
-#: not tested because there are too few seeds or no comparison.
-Relation = Literal["worse", "equivalent", "undecided", "too few", "untested"]
+#: Compared with the leader: worse, equivalent within the suite's margin, not distinguishable,
+#: contradictory (significantly different, but the figures in the table have the opposite order),
+#: or not tested, because there are too few seeds or no comparison.
+Relation = Literal["worse", "equivalent", "undecided", "contradictory", "too few", "untested"]
 
 RELATIONS: Mapping[str, Relation] = {
-    "better": "undecided",  # than the leader: the medians or means in the table contradict it
+    "better": "contradictory",
     "worse": "worse",
     "equivalent": "equivalent",
     "no difference": "undecided",
@@ -32,8 +34,8 @@ class Rival:
     Args:
         effect: its figure minus the leader's, or divided by it, with the 95 % interval; None
             without a comparison.
-        p, p_corrected, needed, margin: as in :class:`seqbench.records.Comparison`.
-        pairs: number of pairs that ``p_corrected`` accounts for.
+        p, needed, margin: as in :class:`seqbench.records.Comparison`.
+        pairs: number of pairs for which p values were corrected.
     """
 
     case: Case
@@ -41,7 +43,6 @@ class Rival:
     relation: Relation
     effect: Estimate | None = None
     p: float | None = None
-    p_corrected: float | None = None
     needed: int | None = None
     margin: float | None = None
     pairs: int = 0
@@ -87,6 +88,7 @@ def standing(
         return None
     leader, *others = ranked
     found = list(comparisons)
+    pairs = sum(each["p"] is not None for each in found)
     by_rival = {
         (each["b"] if each["a"] == leader["id"] else each["a"]): each
         for each in found
@@ -96,8 +98,7 @@ def standing(
         leader,
         figures[leader["id"]],
         tuple(
-            _rival(case, figures[case["id"]], by_rival.get(case["id"]), len(found))
-            for case in others
+            _rival(case, figures[case["id"]], by_rival.get(case["id"]), pairs) for case in others
         ),
         found[0]["scale"] if found else "difference",
     )
@@ -110,13 +111,16 @@ def _rival(case: Case, figure: Estimate, found: Found | None, pairs: int) -> Riv
     verdict = found["verdict"]
     if turned:
         verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
+    relation = RELATIONS[verdict]
+    corrected = found.get("p_corrected")
+    if relation == "undecided" and corrected is not None and corrected < ALPHA:
+        relation = "contradictory"
     return Rival(
         case,
         figure,
-        RELATIONS[verdict],
+        relation,
         effect=_effect(found, turned),
         p=found["p"],
-        p_corrected=found.get("p_corrected"),
         needed=found.get("needed"),
         margin=found.get("margin"),
         pairs=pairs,

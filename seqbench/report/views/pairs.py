@@ -49,7 +49,7 @@ def _legend(document: Document) -> list[str]:
         "p and the 95 % interval come from the same test; p corr.: corrected for all pairs of a "
         "table (Holm). A difference needs a corrected p below 0.05."
     ]
-    tests = {find(each["quantity"]).compared or "seeds" for each in found}
+    tests = {find(each["quantity"]).compared for each in found}
     if "rounds" in tests:
         lines.append(
             f"timings: ratio in the same rounds; null hypothesis: they differ by at most "
