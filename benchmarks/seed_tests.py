@@ -12,7 +12,11 @@ of pairs with different means that are called different, in the right direction.
 - unequal spreads: they are drawn from two pools of one task, in turn, each tilted to the mean
   halfway between them: figures are drawn with probabilities proportional to exp(k · figure), which
   moves the mean but keeps every figure real. Pairs of pools that would have to be tilted so far
-  that fewer than ``LEAST_FIGURES`` of their 200 figures carry the weight are omitted.
+  that fewer than ``LEAST_FIGURES`` of their 200 figures carry the weight are omitted;
+- moved: the same, but with pools moved to the same mean by adding a constant. Such figures are not
+  real (an accuracy may exceed 1), but their spreads differ more;
+- a minority: three models from the pool with the largest spread among nine others with different
+  means and small spreads; only differences among the three are false alarms.
 
 Errors are tested on the logarithmic scale (also tilted there), except by the tests marked "raw".
 """
@@ -242,6 +246,32 @@ def unequal_families(task: Task) -> Iterator[Callable[..., Array]]:
             )
 
 
+def moved_families(task: Task) -> Iterator[Callable[..., Array]]:
+    """Functions that draw families from two pools moved to the same mean, for each two pools."""
+    for both in combinations([pool - pool.mean() for pool in task.pools.values()], 2):
+        yield lambda models, n, repeats, random, both=both: np.stack(
+            [draw(both[row % 2], (repeats, n), random) for row in range(models)], axis=1
+        )
+
+
+def minority(tasks: list[Task], n: int, repeats: int) -> dict[str, float]:
+    """For each test how often any of three equal models with a large spread are called different,
+    in a family with nine others that differ and have small spreads.
+    """
+    shares = [pool for task in tasks if not task.is_error for pool in task.pools.values()]
+    shares.sort(key=lambda pool: float(pool.std()))
+    random = np.random.default_rng(n)
+    drawn = [draw(shares[-1], (repeats, n), random) for _ in range(3)]
+    drawn += [draw(shares[row % 3], (repeats, n), random) + row / 4 for row in range(9)]
+    first, second = np.triu_indices(12, 1)
+    equal = (first < 3) & (second < 3)
+    return {
+        name: float((holm(test(np.stack(drawn, axis=1))) < ALPHA)[:, equal].any(-1).mean())
+        for name, test in TESTS.items()
+        if name != "bootstrap"
+    }
+
+
 def false_alarms(
     family: Callable[..., Array], task: Task, models: int, n: int, repeats: int
 ) -> dict[str, float]:
@@ -286,9 +316,13 @@ def main() -> None:
     parser.add_argument("--pools", type=Path, default=POOLS)
     parser.add_argument("--answers", type=Path)
     parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument("--only", nargs="+", choices=("equal", "unequal", "moved"))
     options = parser.parse_args()
     tasks = read_tasks(options.pools)
-    for kind, families in (("equal", equal_families), ("unequal", unequal_families)):
+    kinds = {"equal": equal_families, "unequal": unequal_families, "moved": moved_families}
+    for kind, families in kinds.items():
+        if options.only and kind not in options.only:
+            continue
         for models, pairs in FAMILIES.items():
             worst: dict[str, dict[int, float]] = {}
             for task in tasks:
@@ -298,8 +332,13 @@ def main() -> None:
                         for name, share in false_alarms(family, task, models, n, repeats).items():
                             at = worst.setdefault(name, {})
                             at[n] = max(at.get(n, 0.0), share)
-            print(f"\nfalse alarms, {kind} spreads, {pairs} pairs, worst pool (%)")
+            print(f"\nfalse alarms, {kind} spreads, {pairs} pairs, worst pool (%)", flush=True)
             _print(worst)
+    print("\nfalse alarms among three unstable models of twelve (%)")
+    shares = {n: minority(tasks, n, options.repeats) for n in SEEDS}
+    _print({name: {n: shares[n][name] for n in SEEDS} for name in shares[SEEDS[0]]})
+    if options.only:
+        return
     print_power(tasks, options.repeats)
     print_chances(tasks, options.repeats)
     if options.answers is not None:

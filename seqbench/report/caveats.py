@@ -45,6 +45,7 @@ def caveats(document: Document, *, resume: bool = True) -> list[str]:
         *_unfinished(document, resume),
         *_missing(document),
         *_unplanned(document),
+        *_unlike_training(document),
         *_edited(document),
         *_versions(document),
         *_unchecked(document),
@@ -87,6 +88,25 @@ def _unplanned(document: Document) -> list[str]:
     if not unplanned:
         return []
     return [f"Not shown: {counted(unplanned, 'trial')} of an earlier plan, still in the folder."]
+
+
+def _unlike_training(document: Document) -> list[str]:
+    """That cases of one dataset were not all trained alike."""
+    settings: dict[str, list[Any]] = {}
+    for case in document["cases"]:
+        known = settings.setdefault(_dataset_of(case), [])
+        if case["train"] not in known:
+            known.append(case["train"])
+    if all(len(known) == 1 for known in settings.values()):
+        return []
+    return [
+        "Training settings differ between the cases, so differences may come from them and not from "
+        "the models; the settings: seqbench show --explain"
+    ]
+
+
+def _dataset_of(case: Case) -> str:
+    return str(case.get("dataset_label") or case["dataset"])
 
 
 def _edited(document: Document) -> list[str]:

@@ -43,7 +43,7 @@ def proposal_for(found: Standing) -> Proposal:
     """
     if found.those("too few"):
         return Proposal(f"A comparison takes at least {LEAST_SEEDS} seeds.", LEAST_SEEDS)
-    undecided = found.those("undecided")
+    undecided = [r for r in found.those("undecided") if r.figure.value != found.figure.value]
     if not undecided:
         return Proposal()
     leader = label(found.leader)
