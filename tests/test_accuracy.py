@@ -57,7 +57,7 @@ def test_marks_follow_from_the_comparisons() -> None:
     assert "90.7 ± 0.4~" in text
     assert "80.4 ± 0.2 " in text
     words = " ".join(text.split())
-    assert "*: best of its column; ~: not distinguishable from it, or equivalent." in words
+    assert "*: best of its column; ~: may be as good." in words
     assert "distinguishable: accuracy: Welch's t test over seeds" in words
     lines = [line for line in text.splitlines() if line.startswith(("rnn", "lstm", "gru"))]
     assert len({line.index(" ± ") for line in lines}) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from seqbench.report.columns.column import Column
@@ -22,8 +23,10 @@ def test_all_that_share_a_letter_with_the_best_are_marked() -> None:
         texts=("1.0", "1.1", "1.2"), better="lower", interval=True,
         letters=("ab", "a", "b"),
     )  # fmt: skip
-    assert column.best == (True, True, True)
-    assert column.top == (True, False, False)
+    assert column.best == (False, False, False)  # all would be marked
+    more = replace(column, letters=("ab", "a", "b", "c"), estimates=(*estimates, Estimate(2.0)))
+    assert more.best == (True, True, True, False)
+    assert more.top == (True, False, False, False)
 
 
 def test_letters_of_a_table_come_from_its_own_pairs() -> None:

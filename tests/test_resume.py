@@ -278,6 +278,7 @@ def test_a_results_folder_that_disappears_is_reported(
     assert processes_of(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_results_so_far(suite: Path, tmp_path: Path) -> None:
     """On a separate, almost full disk."""
     disk = tmp_path / "disk"

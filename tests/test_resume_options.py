@@ -48,6 +48,7 @@ def test_a_finished_run_has_nothing_left_to_do(finished: Path, tmp_path: Path) -
     assert (finished / "run.log").read_text().count(" to do") == done
 
 
+@pytest.mark.slow
 def test_only_new_or_changed_trials_are_run(finished: Path, suite: Path, tmp_path: Path) -> None:
     before = begun(finished)
     suite.write_text(
@@ -135,6 +136,7 @@ def test_a_second_runner_is_refused(slow_run: subprocess.Popen[str], tmp_path: P
     assert slow_run.poll() is None
 
 
+@pytest.mark.slow
 def test_a_resume_requires_the_same_suite_models_and_machine(
     finished: Path, tmp_path: Path
 ) -> None:

@@ -107,6 +107,7 @@ def names_of(suite: Suite) -> tuple[str, ...]:
     return suite.measure.latency.runtimes
 
 
+@pytest.mark.slow
 def test_a_suite_with_runtimes_of_a_plugin(
     acme: Path, seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path]
 ) -> None:

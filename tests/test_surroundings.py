@@ -104,6 +104,7 @@ def test_variables_that_bind_threads_do_not_reach_workers(tmp_path: Path) -> Non
     assert seen["variables"]["OMP_NUM_THREADS"] == "1"
 
 
+@pytest.mark.slow
 def test_a_worker_has_the_environment_of_the_call(tmp_path: Path) -> None:
     """Also variables that torch reads only when it loads; and the cores that the caller may use."""
     changes = ("X=1 Y= ATEN_CPU_CAPABILITY=default", "cores=0", "fork")
@@ -286,6 +287,7 @@ def test_the_allocator_of_this_process() -> None:
     assert why_unmeasurable() == ""
 
 
+@pytest.mark.slow
 def test_memory_is_not_measured_with_a_foreign_allocator(
     foreign: Path, write_suite: Callable[[str], Path], seqbench_cli: Callable[..., Any],
     tmp_path: Path,

@@ -100,8 +100,8 @@ def _unlike_training(document: Document) -> list[str]:
     if all(len(known) == 1 for known in settings.values()):
         return []
     return [
-        "Training settings differ between the cases, so differences may come from them and not from "
-        "the models; the settings: seqbench show --explain"
+        "Training settings differ between the cases, so differences may come from them and not "
+        "from the models; the settings: seqbench show --explain"
     ]
 
 

@@ -123,7 +123,7 @@ def legend(columns: Sequence[Column], best: str, tied: str = "") -> list[str]:
     if any(any(column.top) for column in columns):
         parts.append(f"{best}: best of its column" + _of_devices(columns))
     if tied and any(column.best != column.top for column in columns):
-        parts.append(f"{tied}: not distinguishable from it, or equivalent")
+        parts.append(f"{tied}: may be as good")
     if any(text.endswith(numbers.DOUBTFUL) for column in columns for text in column.texts):
         parts.append(f"{numbers.DOUBTFUL}: 95 % interval wider than ±{100 * numbers.DOUBT:g} %")
     return [f"{'; '.join(parts)}."] if parts else []

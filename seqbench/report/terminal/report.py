@@ -38,7 +38,7 @@ HEIGHT = 24
 #: More warnings, or lines of the suite's notes, are only shown on request.
 MOST_WARNINGS, MOST_NOTES = 5, 3
 
-MORE = "more: seqbench show --explain | --all | --pairs | --memory"
+MORE = "more: seqbench show --explain (also --all, --pairs, --memory)"
 
 
 @dataclass(frozen=True)

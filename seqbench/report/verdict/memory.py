@@ -7,7 +7,7 @@ from seqbench.report.columns.column import Column
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.numbers import Estimate
 from seqbench.report.text import label
-from seqbench.report.verdict.statement import Statement, listed, times
+from seqbench.report.verdict.statement import Statement, is_or_are, listed, times
 
 
 def memory_statement(table: ResultTable, column: Column, rows: list[int]) -> Statement | None:
@@ -29,12 +29,15 @@ def memory_statement(table: ResultTable, column: Column, rows: list[int]) -> Sta
     near = [row for row in ranked[1:] if found[row].value - found[least].value <= close]
     if len(near) == len(ranked) - 1:
         about = " to ".join(dict.fromkeys([size, _size(found[most])]))
-        rest = f": {about} at inference; differences up to {_size(Estimate(close))} cannot be told."
+        rest = (
+            f": {about} at inference, within the {_size(Estimate(close))} that can be told apart."
+        )
         return Statement("Memory", "no difference", rest, "plain")
     sentences = [f" needs least at inference: {size}."]
     if near:
         names = listed([f"{label(table.cases[row])} ({_size(found[row])})" for row in near])
-        sentences.append(f"{names} cannot be told apart from it.")
+        measurable = f"closer than can be measured ({_size(Estimate(close))})"
+        sentences.append(f"{names} {is_or_are(near)} {measurable}.")
     if found[most].value - found[ranked[-2]].value > close:
         factor = found[most].value / found[least].value if found[least].value > 10 * close else 0
         more = f" ({times(factor)})" if factor else ""

@@ -18,7 +18,7 @@ from seqbench.report.text import clean, counted, label, settings
 from seqbench.report.verdict.failures import failure_statements
 from seqbench.report.verdict.memory import memory_statement
 from seqbench.report.verdict.quality import quality_statement
-from seqbench.report.verdict.settle import proposal_for
+from seqbench.report.verdict.settle import Proposal, proposal_for
 from seqbench.report.verdict.speed import speed_statement
 from seqbench.report.verdict.standing import Standing, standing
 from seqbench.report.verdict.statement import Statement
@@ -110,6 +110,10 @@ def _quality(
     if found is None:
         return None, None
     seeds, proposal = min(case["metric"]["n"] for case in sound), proposal_for(found)
+    if any(case["train"] != sound[0]["train"] for case in sound):
+        proposal = Proposal(
+            "Their training settings differ, so this is not about the models alone."
+        )
     statement = quality_statement(
         found, about, seeds=seeds, excluded=excluded, settle=proposal.text
     )

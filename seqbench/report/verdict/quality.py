@@ -42,7 +42,7 @@ def quality_statement(
         rest = f"{few}{_all_figures(found, about)}."
         return Statement(topic, "no winner", _joined(rest, left_out, settle), "uncertain")
     if not found.those("worse", "equivalent", "contradictory", "too few", "untested"):
-        rest = f": {_all_figures(found, about)} cannot be told apart{_almost(found.rivals)}."
+        rest = f": {_nothing_certain(found, about)}"
         return Statement(topic, "no winner", _joined(rest, left_out, settle), "uncertain")
     certain = len(found.those("worse")) == len(found.rivals) and not excluded
     among = " of the cases without failures" if excluded else ""
@@ -67,6 +67,19 @@ def _why_not_compared(found: Standing) -> str:
     if count > MOST_CASES:
         return f"{count} cases are too many to be compared (at most {MOST_CASES})."
     return "The cases were not compared."
+
+
+def _nothing_certain(found: Standing, about: Quantity) -> str:
+    """What to say if the leader is distinguishable from none."""
+    count, figure = len(found.rivals) + 1, _figure(found.figure, about)
+    if all(rival.figure.value == found.figure.value for rival in found.rivals):
+        return f"all {count} cases reach {figure}, so this task does not separate them."
+    if count > MOST_NAMED + 1:
+        return (
+            f"{label(found.leader)} has the best mean, {figure}, but is not distinguishable from "
+            f"any of the {count - 1} others{_almost(found.rivals)}."
+        )
+    return f"{_all_figures(found, about)} cannot be told apart{_almost(found.rivals)}."
 
 
 def _groups(found: Standing, about: Quantity) -> list[str]:
@@ -113,7 +126,7 @@ def _almost(rivals: Sequence[Rival]) -> str:
     near = [r for r in rivals if r.relation == "undecided" and r.p is not None and r.p < ALPHA]
     if not near:
         return ""
-    who = "" if len(near) == len(rivals) else f"{named(near)}: "
+    who = "" if len(near) == len(rivals) else f"{len(near)} of them: "
     pairs = "1 pair" if near[0].pairs == 1 else f"{near[0].pairs:,} pairs"
     return f" ({who}p < 0.05, but not after correction for {pairs})"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from statistics import fmean
 
 from seqbench.devices.registry import device_for, is_device_name
 from seqbench.report import numbers
-from seqbench.report.caveats import resume_command
 from seqbench.report.columns.column import Document
-from seqbench.report.text import command_line, label
+from seqbench.report.text import command_line, counted, label
 from seqbench.report.verdict.standing import Standing
 from seqbench.stats.welch import LEAST_SEEDS
 
@@ -95,16 +95,24 @@ def _at_once(device: str, cores: int, train: object) -> int:
 
 
 def next_command(seeds: int, document: Document) -> str:
-    """The command that adds seeds to the run, with a comment on how long it takes."""
+    """The command that adds seeds to the run, with a comment on how many and how long it takes."""
     known = sorted({trial["seed"] for trial in document["trials"]})
+    more = max(0, seeds - len(known))
     if known == list(range(len(known))):
         option = ["--seeds", str(seeds)]
     else:
-        more = range(known[-1] + 1, known[-1] + 1 + max(0, seeds - len(known)))
-        option = ["--set", f"seeds={[*known, *more]}"]
+        option = ["--set", f"seeds={[*known, *range(known[-1] + 1, known[-1] + 1 + more)]}"]
+    command = command_line(["seqbench", "run", "--resume", _short(document), *option])
     seconds = seconds_for(seeds, document)
-    about = f"  # about {_rounded(seconds)}" if seconds else ""
-    return f"{resume_command(document)} {command_line(option)}{about}"
+    about = f", about {_rounded(seconds)}" if seconds else ""
+    return f"{command} # {counted(more, 'more seed')} per case{about}"
+
+
+def _short(document: Document) -> str:
+    """The id of a run in the usual folder, else its path."""
+    path = PurePath(document["run"])
+    usual = path.parts[:-1] == ("results", document["suite"])
+    return path.name.rpartition("-")[2] if usual else str(path)
 
 
 def _rounded(seconds: float) -> str:

@@ -39,7 +39,8 @@ def speed_statement(found: Standing, setting: str, without: Sequence[str] = ()) 
         names = f"{leader} ({time}), {listed([_with_time(one) for one in found.rivals])}"
         rest = f" at {setting}: {names} cannot be told apart. {missing}".rstrip()
         return Statement(topic, "no difference", rest, "plain")
-    sentences = [f" is fastest at {setting}: {time}."]
+    verb = "is fastest" if len(found.those("worse")) == len(found.rivals) else "leads"
+    sentences = [f" {verb} at {setting}: {time}."]
     equal = found.those("equivalent")
     if equal:
         margin = f"{100 * ((equal[0].margin or 1) - 1):g} %"
@@ -65,7 +66,7 @@ def _slower(rivals: Sequence[Rival]) -> str:
     )
     if len(others) > 3:
         name, effect = others[-1]
-        return f"{text}, {len(others) - 1} others up to {name}, {times(effect.value)}."
+        return f"{text}, the other {len(others)} up to {times(effect.value)} ({name})."
     return ", ".join([text, *(f"{name} {times(effect.value)}" for name, effect in others)]) + "."
 
 
