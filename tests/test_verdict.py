@@ -227,7 +227,7 @@ def test_cases_that_were_trained_differently_are_not_compared_as_models() -> Non
     document: Any = made(APART)
     document["cases"][0]["train"] = {**document["cases"][0]["train"], "epochs": 1}
     text = sentences(document)["Accuracy"]
-    assert text.endswith("Their training settings differ, so this is not about the models alone.")
+    assert text.endswith("Training settings differ, so this is not about the models alone.")
     assert not any(line.startswith("next:") for line in lines_of(document))
 
 

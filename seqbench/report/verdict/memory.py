@@ -29,14 +29,12 @@ def memory_statement(table: ResultTable, column: Column, rows: list[int]) -> Sta
     near = [row for row in ranked[1:] if found[row].value - found[least].value <= close]
     if len(near) == len(ranked) - 1:
         about = " to ".join(dict.fromkeys([size, _size(found[most])]))
-        rest = (
-            f": {about} at inference, within the {_size(Estimate(close))} that can be told apart."
-        )
+        rest = f": {about} at inference, too close to measure (within {_size(Estimate(close))})."
         return Statement("Memory", "no difference", rest, "plain")
     sentences = [f" needs least at inference: {size}."]
     if near:
         names = listed([f"{label(table.cases[row])} ({_size(found[row])})" for row in near])
-        measurable = f"closer than can be measured ({_size(Estimate(close))})"
+        measurable = f"too close to measure (within {_size(Estimate(close))})"
         sentences.append(f"{names} {is_or_are(near)} {measurable}.")
     if found[most].value - found[ranked[-2]].value > close:
         factor = found[most].value / found[least].value if found[least].value > 10 * close else 0

@@ -111,9 +111,7 @@ def _quality(
         return None, None
     seeds, proposal = min(case["metric"]["n"] for case in sound), proposal_for(found)
     if any(case["train"] != sound[0]["train"] for case in sound):
-        proposal = Proposal(
-            "Their training settings differ, so this is not about the models alone."
-        )
+        proposal = Proposal("Training settings differ, so this is not about the models alone.")
     statement = quality_statement(
         found, about, seeds=seeds, excluded=excluded, settle=proposal.text
     )
