@@ -357,6 +357,7 @@ def test_all_datasets_have_the_same_columns(tmp_path: Path) -> None:
 def test_explain_says_what_the_sentences_rest_on() -> None:
     words = " ".join(" ".join(lines_of(made(FIGURES), explain=True)).split())
     assert "Welch's t test" in words
+    assert "leads: the best figure, but at least one case may be as good" in words
     assert "95 % t interval" in words
 
 

@@ -29,6 +29,7 @@ from seqbench.report.terminal.settings_table import rows_of, settings_table
 from seqbench.report.terminal.style import GAP, WARNING, empty_table
 from seqbench.report.terminal.verdict import verdict_text
 from seqbench.report.text import clean, label, settings
+from seqbench.report.verdict.explain import explain_verdict
 from seqbench.report.verdict.of_run import Part, verdict_of
 from seqbench.report.verdict.settle import next_command
 
@@ -139,7 +140,8 @@ def _below(
     parts: list[RenderableType] = [_hanging("! ", line, WARNING) for line in warned]
     parts += [Text(line) for line in notes.legend(shown, BEST, TIED)]
     if options.explain:
-        lines = [*notes.explanations(document, shown), *_left_out(left_out, width)]
+        lines = [*explain_verdict(document), *notes.explanations(document, shown)]
+        lines += _left_out(left_out, width)
         parts += [Text(line, "dim") for line in lines]
     if parts:
         yield Group(*parts)
