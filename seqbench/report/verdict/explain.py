@@ -15,8 +15,8 @@ def explain_verdict(document: Document) -> Iterator[str]:
     if not found:
         return
     yield (
-        "is best: better than every other case, as far as p is below 0.05 after the correction; leads: "
-        "the best figure, but at least one case may be as good."
+        "is best: better than every other case, with p below 0.05 after the correction; leads: the "
+        "best figure, but at least one case may be as good."
     )
     yield (
         "not distinguishable: chance alone could explain the difference. That does not mean equal: "
@@ -29,6 +29,6 @@ def explain_verdict(document: Document) -> Iterator[str]:
         )
         yield (
             f"with N seeds: the test would find a difference like the observed one in "
-            f"{100 * POWER:.0f} % of cases; estimated from few seeds, that was enough in half of them."
+            f"{100 * POWER:.0f} % of cases; estimated from few seeds, it was enough in half of them."
         )
     yield "how each figure is measured: docs/measuring.md"
