@@ -29,6 +29,6 @@ def explain_verdict(document: Document) -> Iterator[str]:
         )
         yield (
             f"with N seeds: the test would find a difference like the observed one in "
-            f"{100 * POWER:.0f} % of cases; estimated from few seeds, it was enough in half of them."
+            f"{100 * POWER:.0f} % of cases; estimated from few seeds, it was enough in half."
         )
     yield "how each figure is measured: docs/measuring.md"
