@@ -111,13 +111,16 @@ def _request(
     suite: Any, selection: Selection, out: Path, *, resume: Any, retry_failed: bool
 ) -> Request:
     """Raises UsageError."""
+    if resume == "":
+        raise UsageError("resume must be True, or a run, its path or its id; not ''")
     if suite is None and not resume:
         raise UsageError("give a suite, or a run to resume: seqbench.run(resume=True)")
     if retry_failed and not resume:
         raise UsageError("retry_failed needs resume")
     named = None
     if resume:
-        named = "" if resume is True else str(_path(resume, "resume"))
+        given = resume.path if isinstance(resume, Run) else resume
+        named = "" if resume is True else str(_path(given, "resume"))
     file, folder = suite_and_run(_suite(suite), selection, out, named)
     return Request(file, selection, None if folder is None else Resume(folder, retry_failed))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import math
 import sys
 from dataclasses import replace
@@ -408,3 +409,23 @@ def test_the_script_that_chose_the_rule_tests_the_rule() -> None:
         some = {str(number): list(row) for number, row in enumerate(family)}
         found = [one.p_corrected for one in compare_over_seeds(some, ACCURACY)]
         assert found == pytest.approx(list(ps))
+
+
+@given(
+    st.floats(0.1, 0.9),
+    st.integers(3, 12),
+    st.integers(3, 12),
+    st.sampled_from(["accuracy", "mse"]),
+)
+def test_equal_constants_are_equal_whatever_their_number(
+    value: float, n: int, m: int, name: str
+) -> None:
+    (found,) = compare_over_seeds({"a": [value] * n, "b": [value] * m}, find(name))
+    assert (found.p, found.verdict, found.beats) == (1.0, "no difference", 0.5)
+
+
+@pytest.mark.parametrize("values", [[1e-300, 1e-200, 1e-10], [1e300, 1e308, 1.0], [1e154] * 3])
+def test_extreme_figures_can_be_compared(values: list[float]) -> None:
+    (found,) = compare_over_seeds({"a": values, "b": [1.0, 2.0, 3.0]}, MSE)
+    assert found.p is not None
+    json.dumps(vars(found), default=str, allow_nan=False)

@@ -234,6 +234,18 @@ def test_removed_weights_that_are_needed_are_trained_again_and_this_is_said(
     assert listed == {f"weights/{trial}.safetensors" for trial in trials.keys() - again}
 
 
+def test_a_result_is_not_lost_if_it_cannot_be_trained_again(
+    finished: Path, seqbench_cli: Cli
+) -> None:
+    before = {record.id: record for record in Run.open(finished).records}
+    seqbench_cli("rm", "--yes", "--weights", finished.name)
+    done = seqbench_cli(*CHANGED, "--set", "limits.time=10ms")
+    assert done.returncode == 1
+    assert "not trained again: timeout" in done.stderr
+    assert {record.id: record for record in Run.open(finished).records} == before
+    assert {trial["status"] for trial in Run.open(finished).document["trials"]} == {"ok"}
+
+
 @pytest.mark.slow
 def test_a_dry_run_says_which_removed_weights_are_needed(finished: Path, seqbench_cli: Cli) -> None:
     seqbench_cli("rm", "--yes", "--weights", finished.name)
@@ -317,7 +329,7 @@ def test_the_cache_is_shown_and_deleted(tmp_path: Path, seqbench_cli: Cli) -> No
     with used([str(prepared.relative_to(cache))], cache):
         busy = call("rm", "--yes", "--all")
     assert (busy.returncode, len(busy.stderr.splitlines())) == (2, 1)
-    assert f"a running run uses {prepared.stem}" in busy.stderr
+    assert f"in use, or being written within the last hour: {prepared.stem}" in busy.stderr
     assert "1970-01-01" not in call().stdout
     assert call("rm", "--yes", "parity").returncode == 0
     assert not prepared.exists()
@@ -330,4 +342,4 @@ def test_what_a_running_run_uses_stays_in_the_cache(
 ) -> None:
     done = seqbench_cli("cache", "rm", "--yes", "parity")
     assert done.returncode == 2
-    assert "a running run uses parity-" in done.stderr
+    assert "in use, or being written within the last hour: parity-" in done.stderr

@@ -60,7 +60,10 @@ def remove(*, names: tuple[str, ...], everything: bool, yes: bool) -> None:
     busy = [entry.name for entry in chosen if in_use(entry)]
     if busy:
         used = clean(", ".join(busy))
-        raise UsageError(f"nothing was deleted: a running run uses {used}; wait until it ends")
+        raise UsageError(
+            f"nothing was deleted: in use, or being written within the last hour: {used}; wait for "
+            "the run, or name the others"
+        )
     for entry in chosen:
         click.echo(clean(f"{entry.name}  {size_words(entry.size)}"))
     total = size_words(sum(entry.size for entry in chosen))

@@ -26,7 +26,8 @@ NEWEST = 20
 WIDE = 100
 
 #: Columns that are cut on a narrow terminal: which, to which width, one after the other.
-SHRINK = (("suite", 14), ("best", 12), ("suite", 8))
+SHRINK = (("suite", 14), ("best", 12), ("suite", 8), ("best", 4), ("suite", 4), ("start UTC", 5),
+          ("status", 4), ("time", 4), ("trials", 3))  # fmt: skip
 
 STATUSES = ("finished", "running", "interrupted", "killed", "failed", "damaged")
 
@@ -150,7 +151,8 @@ def _fitted(natural: Mapping[str, int], width: int) -> tuple[int, Mapping[str, i
     widths = dict(natural)
     gap = 2 if _total(widths, 2) <= width else 1
     for name, least in SHRINK:
-        widths[name] -= max(0, min(_total(widths, gap) - width, widths[name] - least))
+        if name in widths:
+            widths[name] -= max(0, min(_total(widths, gap) - width, widths[name] - least))
     return gap, widths
 
 

@@ -36,7 +36,8 @@ def choose_display(progress: bool | None) -> Display | None:
 def _notebook() -> Any:
     """The shell of IPython if this process is the kernel of a notebook, or None."""
     ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
+    get_shell = getattr(ipython, "get_ipython", None)
+    shell = get_shell() if get_shell is not None else None
     # A kernel answers over a connection; on a terminal, IPython has none.
     return shell if getattr(shell, "kernel", None) is not None else None
 

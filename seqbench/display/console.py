@@ -23,7 +23,9 @@ def console(*, stderr: bool = False) -> Console:
 
     plain = not (sys.stderr if stderr else sys.stdout).isatty()
     width = PLAIN_WIDTH if plain and "COLUMNS" not in os.environ else None
-    colors: Literal["standard"] | None = "standard" if os.environ.get("FORCE_COLOR") else None
+    colors: Literal["standard"] | None = (
+        "standard" if os.environ.get("FORCE_COLOR", "0") not in ("", "0", "false") else None
+    )
     return Console(
         stderr=stderr,
         width=width,

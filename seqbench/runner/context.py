@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -52,6 +54,14 @@ class RunContext:
     environment: Mapping[str, Any]
     earlier: Earlier = field(default_factory=Earlier)
     retry_failed: bool = False
+
+    def warn(self, line: str) -> None:
+        """Log a line and warn with it, also where warnings are turned into errors: results that
+        have been earned are not lost for it.
+        """
+        self.folder.log(line)
+        with contextlib.suppress(UserWarning):
+            warnings.warn(line, stacklevel=3)
 
     @property
     def available(self) -> Mapping[str, str]:

@@ -33,7 +33,7 @@ def stdev(values: Sequence[float]) -> float:
     """
     offsets = [value - values[0] for value in values]
     mean = fmean(offsets)
-    return math.sqrt(math.fsum((one - mean) ** 2 for one in offsets) / (len(values) - 1))
+    return math.hypot(*(one - mean for one in offsets)) / math.sqrt(len(values) - 1)
 
 
 def ratio_interval(values: Sequence[float]) -> tuple[float | None, float | None]:

@@ -100,7 +100,8 @@ def samples_of(figures: Sequence[Sequence[float]]) -> list[Sample]:
     variances = [stdev(each) ** 2 for each in figures]
     least = quantile(sorted(variances), FLOOR) if variances else 0.0
     return [
-        Sample(fmean(each), max(variance, least), len(each))
+        # The mean of equal numbers may differ from them, and with their count, by rounding.
+        Sample(fmean(each) if variance else each[0], max(variance, least), len(each))
         for each, variance in zip(figures, variances, strict=True)
     ]
 

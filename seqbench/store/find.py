@@ -48,6 +48,8 @@ def find_run(results: Path, which: str | None, *, suites: bool = True) -> Path:
     Raises:
         UsageError: no run matches, or more than one.
     """
+    if which == "":
+        raise UsageError("the name of a run must not be empty (see `seqbench list`)")
     if which and is_run(Path(which)):
         return Path(which)
     runs = find_runs(results)
@@ -61,7 +63,10 @@ def find_run(results: Path, which: str | None, *, suites: bool = True) -> Path:
     suite = Path(which)
     of_suite = [run for run in runs if run.parent.name == which or run.parent == suite]
     if of_suite and not suites:
-        raise UsageError(f"{which!r} is a suite; name a run (see `seqbench list --suite {which}`)")
+        suite_name = of_suite[-1].parent.name
+        raise UsageError(
+            f"{which!r} is a suite; name a run (see `seqbench list --suite {suite_name}`)"
+        )
     if of_suite:
         return of_suite[-1]
     named = [run for run in runs if which in _names(run)]
@@ -92,9 +97,8 @@ def _names(run: Path) -> tuple[str, ...]:
     Nothing shorter than the id is accepted: it would soon be ambiguous.
     """
     name = run.name
-    return (
-        name.rpartition("-")[2], name.rpartition(".")[2], name, f"{run.parent.name}/{name}",
-    )  # fmt: skip
+    found = (name.rpartition("-")[2], name.rpartition(".")[2], name, f"{run.parent.name}/{name}")
+    return tuple(one for one in found if one)
 
 
 def _unknown(message: str, name: str, results: Path) -> str:

@@ -27,6 +27,10 @@ def expanded(given: str | Path, named: str) -> Path:
 
 def require_usable(out: Path, cache: Path) -> None:
     """Check the folders of runs and of the cache before anything is created. Raises UsageError."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the working folder was deleted: change to another one") from None
     _require_text(out, "--out")
     _require_text(cache, "SEQBENCH_CACHE")
 

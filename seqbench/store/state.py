@@ -53,7 +53,8 @@ class RunState:
         """Record that a runner starts; ``seconds``: time used by earlier ones."""
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         taken = {"seconds": seconds} if seconds else {}
-        self.set("running", **taken, leg=now, **more)
+        # What is written from now on has this format, which older versions must not read.
+        self.set("running", **taken, leg=now, **more, format=FORMAT)
 
     def seconds(self) -> float:
         """Seconds used by earlier runners; for a killed one, until the last line of the log.

@@ -53,8 +53,12 @@ def _plain(value: Any, path: KeyPath, mark: Mark, problems: Problems) -> Any:
     """``value`` as plain data; its problems are added to ``problems``."""
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, (str, os.PathLike)):
+    if isinstance(value, str):
+        return str.__str__(value)  # of an enumeration, its value
+    if isinstance(value, os.PathLike):
         return str(value)
+    if hasattr(value, "tolist"):  # of numpy: scalars and arrays
+        return _plain(value.tolist(), path, mark, problems)
     problem, hint = "", ""
     if isinstance(value, numbers.Real):
         problem = _problem_with(value)
@@ -64,7 +68,7 @@ def _plain(value: Any, path: KeyPath, mark: Mark, problems: Problems) -> Any:
         problem, path = f"nested more than {MAX_DEPTH} levels deep", path[:3]
     elif isinstance(value, Mapping):
         return _plain_mapping(value, path, mark, problems)
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, (list, tuple, range)):
         items = enumerate(value)
         return [_plain(item, (*path, number), mark, problems) for number, item in items]
     else:

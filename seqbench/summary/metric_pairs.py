@@ -20,6 +20,9 @@ Case = Mapping[str, Any]
 
 Figures = Mapping[str, Sequence[float]]
 
+#: The logarithm of about the largest number.
+LARGEST_LOG = 700.0
+
 Scale = Literal["ratio", "difference"]
 
 
@@ -159,7 +162,7 @@ def _tested(
         needed = seeds_needed(pair.samples[a], pair.samples[b], ALPHA / factor)
     elif apart * found.effect >= 0:
         verdict = "better" if better else "worse"
-    shown = math.exp if scale == "ratio" else float
+    shown = _factor if scale == "ratio" else float
     low, high = found.interval
     above = found.above
     return Comparison(
@@ -180,6 +183,11 @@ def _tested(
     )
 
 
+def _factor(log: float) -> float:
+    """A ratio from its logarithm, at most the largest number."""
+    return math.exp(max(-LARGEST_LOG, min(log, LARGEST_LOG)))
+
+
 def _untested(
     a: str,
     b: str,
@@ -190,7 +198,7 @@ def _untested(
     """A pair of which one has fewer than three seeds."""
     if scale == "ratio":
         logs = [fmean(math.log(value) for value in figures[case]) for case in (a, b)]
-        effect = math.exp(logs[0] - logs[1])
+        effect = _factor(logs[0] - logs[1])
     else:
         effect = fmean(figures[a]) - fmean(figures[b])
     return Comparison(

@@ -5,6 +5,7 @@ It reads the records of a run, but makes no comparisons, so that hundreds of run
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -77,9 +78,10 @@ def overview_of(folder: RunFolder, state: Mapping[str, Any]) -> Overview:
 
 def leader_of(plan: StoredPlan, trials: Iterable[TrialRecord]) -> Leader:
     """The case with the best mean of its metric on the first dataset of a plan. A case with a
-    failed trial cannot lead: the mean of the others would be biased.
+    failed or missing trial cannot lead: the mean of the others would be biased.
     """
     cases = {c["id"]: c for c in plan["cases"] if c["dataset"] == plan["cases"][0]["dataset"]}
+    planned = Counter(trial["case"] for trial in plan["trials"])
     found: dict[str, list[TrialRecord]] = {}
     for record in trials:
         if record.case in cases:
@@ -87,11 +89,12 @@ def leader_of(plan: StoredPlan, trials: Iterable[TrialRecord]) -> Leader:
     good = {
         case: [record.metrics["value"] for record in records]
         for case, records in found.items()
-        if all(record.status == "ok" for record in records)
+        if all(record.status == "ok" for record in records) and len(records) == planned[case]
     }
     if not good:
         failed = any(one.status not in NOT_FAILED for records in found.values() for one in records)
-        return Leader(why="trials failed in every case" if failed else "no trials yet")
+        why = "not all seeds have ended" if found else "no trials yet"
+        return Leader(why="trials failed in every case" if failed else why)
     metric = next(iter(found[next(iter(good))])).metric
     better = max if find(metric).higher_is_better else min
     best = better(

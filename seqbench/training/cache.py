@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -63,6 +64,8 @@ def entries_of(cache: Path) -> list[Entry]:
 def matching(entries: Iterable[Entry], name: str) -> list[Entry]:
     """The entries that a user means: one, or all with this dataset, or all downloads."""
     wanted = name.rstrip("/")
+    if not wanted:
+        return []
     return [
         one for one in entries
         if wanted in (one.name, one.dataset) or one.name.startswith(f"{wanted}/")
@@ -127,11 +130,13 @@ def _inside(folder: Path) -> list[Path]:
 def _prepared(path: Path) -> Entry | None:
     """A file of the cache; None for one that seqbench has not written."""
     unfinished = _is_unfinished(path)
-    if path.is_dir() or not (unfinished or path.suffix in (SUFFIX, DAMAGED)):
+    if not (unfinished or path.suffix in (SUFFIX, DAMAGED)):
         return None
     try:
         status = path.lstat()
-    except OSError:  # deleted meanwhile
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block whoever opens it
+            return None
+    except OSError:  # deleted meanwhile, or a link to nothing
         return None
     about: dict[str, Any] = {"path": path, "size": status.st_size, "used": status.st_mtime}
     if path.suffix != SUFFIX or unfinished:

@@ -17,6 +17,7 @@ SET: Mapping[str, str] = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "PYTHONHASHSEED": "0",  # a model may build its layers in the order of a set
 }
 
 #: They place or limit threads: OpenMP would bind the fork server, and with it every worker, to one

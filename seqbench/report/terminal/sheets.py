@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
@@ -30,6 +31,7 @@ def sheet_text(sheet: Sheet) -> RenderableType:
             justify="right" if figures else "left",
             overflow="fold",
             no_wrap=figures,
+            min_width=max(map(cell_len, (header, *columns[number]))) if figures else 4,
         )
         if side == "r" and sheet.decimal:
             columns[number] = numbers.aligned(columns[number])

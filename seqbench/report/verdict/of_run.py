@@ -110,7 +110,9 @@ def _quality(
     if found is None:
         return None, None
     seeds, proposal = min(case["metric"]["n"] for case in sound), proposal_for(found)
-    if any(case["train"] != sound[0]["train"] for case in sound):
+    if document["status"] != "finished" or document.get("missing"):
+        proposal = Proposal()  # first, the run has to be resumed
+    elif any(case["train"] != sound[0]["train"] for case in sound):
         proposal = Proposal("Training settings differ, so this is not about the models alone.")
     statement = quality_statement(
         found, about, seeds=seeds, excluded=excluded, settle=proposal.text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 
 from seqbench.quantities import find
@@ -29,8 +28,7 @@ def remove_unkept(run: RunContext) -> None:
             f"{run.folder.path}: not everything succeeded, so all weights and samples are kept; "
             "`seqbench rm` with --weights or --samples removes them"
         )
-        run.folder.log(line)
-        warnings.warn(line, stacklevel=2)
+        run.warn(line)
         return
     files = [*_weights(trials, keep)]
     if keep.samples == "none":

@@ -5,8 +5,7 @@ They are kept otherwise: results do not need the weights that they were made wit
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from seqbench.records import TrialRecord
 from seqbench.report.text import counted
@@ -41,10 +40,25 @@ def restore_weights(
             f"{run.folder.path}: {counted(len(again), 'trial')} of {len(trials)} run again: "
             "their weights were removed, and missing measurements need them"
         )
-        run.folder.log(line)
-        warnings.warn(line, stacklevel=2)
+        run.warn(line)
+        before = {record.id: record for record in records if record.id in again}
         others = [record for record in records if record.id not in again]
-        records = train_these([trials[name] for name in again], run, others)
+        records = train_these([trials[name] for name in again], run, others, replaced=before)
+        _warn_of_other_weights(run, before, records)
+
+
+def _warn_of_other_weights(
+    run: RunContext, before: Mapping[str, TrialRecord], records: Iterable[TrialRecord]
+) -> None:
+    """Warn if a trial has other weights, and thus other figures, than before."""
+    for record in records:
+        old = before.get(record.id)
+        if old is not None and old.weights_sha256 != record.weights_sha256:
+            figures = [one.metrics["value"] for one in (old, record)]
+            run.warn(
+                f"{record.id}: trained again, with other weights than before: its {record.metric} "
+                f"changes from {figures[0]:.4g} to {figures[1]:.4g}; it is not reproducible here"
+            )
 
 
 def to_restore(

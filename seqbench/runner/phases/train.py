@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -34,9 +33,17 @@ def train_trials(run: RunContext, datasets: Datasets) -> list[TrialRecord]:
 
 
 def train_these(
-    possible: Iterable[Trial], run: RunContext, others: Iterable[TrialRecord]
+    possible: Iterable[Trial],
+    run: RunContext,
+    others: Iterable[TrialRecord],
+    *,
+    replaced: Mapping[str, TrialRecord] | None = None,
 ) -> list[TrialRecord]:
-    """Train some trials; returns the records of those that succeed, after ``others``."""
+    """Train some trials; returns the records of those that succeed, after ``others``.
+
+    Args:
+        replaced: records by trial that are only replaced by those of successful trials.
+    """
     trials = {trial.id: trial for trial in possible}
     jobs = [training_job(trial, run) for trial in trials.values()]
     good = list(others)
@@ -45,6 +52,11 @@ def train_these(
             raise StoreError(outcome.reason)
         explained = dataclasses.replace(outcome, reason=_reason(outcome, run))
         record = _record(trials[outcome.job.id], explained, run.earlier.replaced)
+        before = (replaced or {}).get(record.id)
+        if before is not None and record.status != "ok":
+            run.warn(f"{record.id}: not trained again: {record.status}: {record.reason}")
+            good.append(before)
+            continue
         run.folder.write_trial(record)
         if record.status == "ok":
             good.append(record)
@@ -68,8 +80,7 @@ def _warn_of_other_data(trained: Sequence[TrialRecord], run: RunContext) -> None
             f"trials of dataset {name!r} had different data: it was prepared more than once, and "
             "its plugin gave other data each time; their figures are not comparable"
         )
-        run.folder.log(line)
-        warnings.warn(line, stacklevel=2)
+        run.warn(line)
 
 
 def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecord | None:
