@@ -239,7 +239,7 @@ def test_a_result_is_not_lost_if_it_cannot_be_trained_again(
 ) -> None:
     before = {record.id: record for record in Run.open(finished).records}
     seqbench_cli("rm", "--yes", "--weights", finished.name)
-    done = seqbench_cli(*CHANGED, "--set", "limits.time=10ms")
+    done = seqbench_cli(*CHANGED, "--set", "limits.time=1ms")
     assert done.returncode == 1
     assert "not trained again: timeout" in done.stderr
     assert {record.id: record for record in Run.open(finished).records} == before

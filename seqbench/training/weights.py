@@ -14,7 +14,7 @@ from safetensors.torch import save, save_file
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from seqbench.errors import PluginError
+from seqbench.errors import PluginError, StoreError
 from seqbench.plugins.choice import Choice
 
 #: Maximum number of names in a message.
@@ -115,8 +115,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
     Raises:
         PluginError: the file's tensors are not those of the model.
+        StoreError: the file is missing.
         OSError, SafetensorError: the file cannot be read.
     """
+    if not path.exists():
+        raise StoreError(f"its weights are gone: {path.name} was deleted, and not trained again")
     with safe_open(str(path), framework="pt") as file:
         same_as = file.metadata() or {}
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
