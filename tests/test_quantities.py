@@ -105,9 +105,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def shown(*arguments: object, width: int = 230) -> str:
-    done = CliRunner(env={"COLUMNS": str(width)}).invoke(
-        show, [*map(str, arguments), "--all", "--explain"]
-    )
+    options = ["--all", "--explain"] if len(arguments) == 1 else []
+    given = [*map(str, arguments), *options]
+    done = CliRunner(env={"COLUMNS": str(width)}).invoke(show, given)
     assert done.exit_code == 0, done.output
     return done.output
 

@@ -82,7 +82,8 @@ def show(
     if svg is not None:
         _check_svg(svg)
     report = None if form in FORMATS else _report(form)
-    _check_options(chosen, form, svg)
+    in_terminal = {"--explain": explain, "--all": every, "--sort": sort != "metric"}
+    _check_options(chosen, form, svg, [name for name, given in in_terminal.items() if given])
     document = Run.open(find_run(out, run)).document
     if svg:
         from seqbench.report.terminal.svg import save_svg
@@ -109,10 +110,14 @@ def show(
         print_document(document, as_json=form == "json", **options)
 
 
-def _check_options(chosen: Sequence[str], form: str, svg: Path | None) -> None:
+def _check_options(
+    chosen: Sequence[str], form: str, svg: Path | None, in_terminal: Sequence[str]
+) -> None:
     """Check that one view is chosen, in a format that it has. Raises UsageError."""
     drawn = {"--svg": svg is not None, f"--format {form}": svg is not None and form != "table"}
     options = [*chosen, *(name for name, given in drawn.items() if given)]
+    if in_terminal and (chosen or svg or form != "table"):
+        raise UsageError(f"{in_terminal[0]} is for the tables in the terminal only")
     if len(chosen) > 1 or (svg and len(options) > 1):
         raise UsageError(f"{' and '.join(options)} cannot be combined: choose one view")
     if chosen and form not in ("table", *RENDERED):

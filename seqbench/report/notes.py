@@ -172,7 +172,9 @@ def letters_line(columns: Iterable[Column]) -> list[str]:
     """What the letters of exports mean."""
     if not any(column.letters and any(column.letters) for column in columns):
         return []
-    return ["a, b, …: cases that share a letter are not distinguishable; a marks the best group."]
+    return [
+        "a, b, …: cases that share a letter are not distinguishable or equivalent; a: the best."
+    ]
 
 
 def quality_notes(document: Document, columns: Sequence[Column]) -> list[str]:

@@ -29,15 +29,17 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Open an earlier run.
+        """Open an earlier run: its folder, or its name or id if it is under ``results``.
 
         Raises:
-            StoreError: ``path`` is not a run folder.
+            StoreError: the folder is not that of a run. UsageError: there is no such run.
         """
+        from seqbench.store.find import find_run
         from seqbench.summary.document import build_document
 
-        folder = RunFolder.open(Path(path))
-        found = build_document(
+        found = Path(path)
+        folder = RunFolder.open(found if found.exists() else find_run(Path("results"), str(path)))
+        document = build_document(
             str(folder.path),
             state=folder.state(),
             plan=folder.plan(),
@@ -46,7 +48,7 @@ class Run:
             cases=folder.cases(),
             comparisons=folder.comparisons(),
         )
-        return cls(folder.path.absolute(), found)  # the working folder may change
+        return cls(folder.path.absolute(), document)  # the working folder may change
 
     @property
     def records(self) -> list[TrialRecord]:

@@ -20,9 +20,6 @@ NARROW_LABEL = 16
 #: … and to this width to make room for others.
 WIDE_LABEL = 40
 
-#: Columns up to this rank get a separate table if they fit into no other.
-WANTED = 1
-
 #: Which groups of columns share a table, in order of preference.
 WAYS = (
     (("quality", "speed", "memory", "cost"),),
@@ -59,7 +56,7 @@ def layout(table: ResultTable, width: int, frame: Frame) -> list[list[Column]]:
 
     Columns that are always shown go into one table if they fit, otherwise into a few tables with
     related columns together, otherwise into as many as needed. Other columns are added where they
-    fit.
+    fit, and those that do not follow in tables of their own.
     """
     shown = [column for column in table.columns if column.rank == 0]
     first, others = (width - frame.room(NARROW_LABEL, first=first) for first in (True, False))
@@ -74,7 +71,7 @@ def layout(table: ResultTable, width: int, frame: Frame) -> list[list[Column]]:
         if 0 < column.rank < EXPORT_ONLY:
             _add_where_it_fits(column, stacked, table, width, frame)
     placed = [column for columns in stacked for column in columns]
-    wanted = [c for c in table.columns if 0 < c.rank <= WANTED and c not in placed]
+    wanted = [c for c in table.columns if 0 < c.rank < EXPORT_ONLY and c not in placed]
     return stacked + (_cut(wanted, others, others) if wanted else [])
 
 

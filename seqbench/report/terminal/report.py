@@ -39,6 +39,9 @@ HEIGHT = 24
 #: More warnings, or lines of the suite's notes, are only shown on request.
 MOST_WARNINGS, MOST_NOTES = 5, 3
 
+#: Statuses of trials whose logs have no traceback.
+WITHOUT_TRACEBACK = ("ok", "skipped", "diverged")
+
 MORE = "more: seqbench show --explain (also --all, --pairs, --memory)"
 
 
@@ -191,7 +194,7 @@ def _table_parts(
         yield from settings_table(table, frame.labels, frame.devices, width)
     failed = notes.failures(document, table)
     if failed:
-        if any(trial["status"] not in ("ok", "skipped") for trial in document["trials"]):
+        if any(trial["status"] not in WITHOUT_TRACEBACK for trial in document["trials"]):
             failed.append(f"(logs with tracebacks: {clean(document['run'])}/logs/)")
         yield Group(*(_hanging("  ", line) for line in failed))
 

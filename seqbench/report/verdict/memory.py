@@ -29,8 +29,8 @@ def memory_statement(table: ResultTable, column: Column, rows: list[int]) -> Sta
     near = [row for row in ranked[1:] if found[row].value - found[least].value <= close]
     if len(near) == len(ranked) - 1:
         about = " to ".join(dict.fromkeys([size, _size(found[most])]))
-        rest = f": {about} at inference, too close to measure (within {_size(Estimate(close))})."
-        return Statement("Memory", "no difference", rest, "plain")
+        rest = f": {about} at inference; differences within {_size(Estimate(close))} are unknown."
+        return Statement("Memory", "too close to measure", rest, "plain")
     sentences = [f" needs least at inference: {size}."]
     if near:
         names = listed([f"{label(table.cases[row])} ({_size(found[row])})" for row in near])

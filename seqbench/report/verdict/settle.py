@@ -19,8 +19,8 @@ MOST_SEEDS = 30
 #: Seconds until torch is loaded and the first trial starts.
 START = 5.0
 
-#: Time of a contest for each second of its budget: processes start and warm up.
-AROUND_A_CONTEST = 1.3
+#: In a contest, each process of a case takes about so many seconds to start and to warm up.
+PROCESS_START = 0.7
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def seconds_for(seeds: int, document: Document) -> float | None:
     if not longest:
         return None
     latency = (document.get("measure") or {}).get("latency") or {}
-    again: float = AROUND_A_CONTEST * latency.get("budget", 0.0) * len(document["cases"])
-    return START + max(total, longest) + again
+    timing = latency.get("budget", 0.0) + PROCESS_START * latency.get("processes", 0)
+    return float(START + max(total, longest) + timing * len(document["cases"]))
 
 
 def _at_once(device: str, cores: int, train: object) -> int:

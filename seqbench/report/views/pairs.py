@@ -59,12 +59,12 @@ def _legend(document: Document) -> list[str]:
         lines.append(
             "metrics: Welch's t test over seeds, of logarithms for errors; a variance below the "
             "two-thirds quantile of those of all cases counts as that. beats: probability that a "
-            "is better than b at a new seed."
+            "is better than b at a new seed. (N seeds?): the number that may be enough."
         )
     if any(each.get("margin") for each in found):
         lines.append(
             "equivalent: the difference is within the suite's margin (two one-sided tests at 5 %, "
-            "corrected)."
+            "corrected); such a difference may be real, but does not matter."
         )
     if any(_is_unstable(each, document["cases"]) for each in found):
         lines.append(
@@ -168,11 +168,11 @@ def _chance(share: float | None) -> str:
 
 
 def verdict_words(found: Found) -> str:
-    """``a is faster``, ``cannot tell (9 seeds may)``, ``too few seeds (3 needed)``."""
+    """``a is faster``, ``cannot tell (9 seeds?)``, ``too few seeds (3 needed)``."""
     verdict = found["verdict"]
     needed = found.get("needed")
     if verdict == "no difference":
-        return f"cannot tell ({needed} seeds may)" if needed else "cannot tell"
+        return f"cannot tell ({needed} seeds?)" if needed else "cannot tell"
     if verdict == "too few seeds":
         return f"too few seeds ({needed} needed)" if needed else verdict
     if verdict == "equivalent":
