@@ -29,6 +29,7 @@ from seqbench.report.exports.json import write_json
 from seqbench.report.exports.latex import to_latex
 from seqbench.report.exports.markdown import to_markdown
 from seqbench.report.numbers import Estimate
+from seqbench.report.terminal.report import print_report
 from seqbench.report.terminal.svg import save_svg
 
 SAMPLE = Path(__file__).parent / "data" / "document.json"
@@ -87,24 +88,17 @@ def test_the_sample_shows_every_figure_at_every_width(document: Any, width: int)
     assert text.endswith(f"results: {document['run']}\n")
 
 
-def test_everything_takes_two_tables_at_120_and_more_of_it_is_in_the_first_at_160(
-    document: Any,
-) -> None:
+def test_one_table_unless_everything_is_asked_for(document: Any) -> None:
     equal = only(document, 0, 1, 2)
     for case in equal["cases"]:
         case["reference"] = {}
-    headers = {width: rendered(equal, width).count("\ncase ") for width in (80, 120, 160)}
-    assert headers == {80: 3, 120: 2, 160: 2}
-    assert "p90" not in rendered(equal, 72).partition("latency:")[0]
-    assert "p90" in rendered(equal, 160).partition("latency:")[0]
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_control_codes_only_on_a_terminal(document: Any, terminal: bool) -> None:
-    text = rendered(
-        document, force_terminal=terminal, color_system="standard" if terminal else "auto"
-    )
-    assert ("\x1b" in text) is terminal
+    everything = {width: rendered(equal, width).count("\ncase ") for width in (80, 120, 160)}
+    assert everything == {80: 3, 120: 2, 160: 2}
+    for width in (80, 160):
+        file = io.StringIO()
+        print_report(equal, Console(file=file, width=width, highlight=False))
+        assert file.getvalue().count("\ncase ") + file.getvalue().startswith("case ") == 1
+        assert ("p90" in file.getvalue()) == (width == 160)
 
 
 def test_no_color_keeps_the_marks(document: Any, monkeypatch: pytest.MonkeyPatch) -> None:
