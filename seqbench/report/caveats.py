@@ -95,8 +95,8 @@ def _unlike_training(document: Document) -> list[str]:
     settings: dict[str, list[Any]] = {}
     for case in document["cases"]:
         known = settings.setdefault(_dataset_of(case), [])
-        if case["train"] not in known:
-            known.append(case["train"])
+        if case.get("train") not in known:
+            known.append(case.get("train"))
     if all(len(known) == 1 for known in settings.values()):
         return []
     return [

@@ -30,7 +30,7 @@ def require_usable(out: Path, cache: Path) -> None:
     try:
         Path.cwd()
     except FileNotFoundError:
-        raise UsageError("the working folder was deleted: change to another one") from None
+        raise UsageError("the working folder no longer exists; change to another one") from None
     _require_text(out, "--out")
     _require_text(cache, "SEQBENCH_CACHE")
 

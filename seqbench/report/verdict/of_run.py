@@ -112,7 +112,7 @@ def _quality(
     seeds, proposal = min(case["metric"]["n"] for case in sound), proposal_for(found)
     if document["status"] != "finished" or document.get("missing"):
         proposal = Proposal()  # first, the run has to be resumed
-    elif any(case["train"] != sound[0]["train"] for case in sound):
+    elif any(case.get("train") != sound[0].get("train") for case in sound):
         proposal = Proposal("Training settings differ, so this is not about the models alone.")
     statement = quality_statement(
         found, about, seeds=seeds, excluded=excluded, settle=proposal.text
