@@ -395,3 +395,46 @@ def test_nothing_that_a_repository_configures_is_run(repository: Path) -> None:
     os.utime(repository / "suite.yaml", (2, 2))
     assert git_state() == f"{commit}+"
     assert not (repository / "run").exists()
+
+
+def test_too_few_open_files_are_named_before_anything_starts(suite: Path, tmp_path: Path) -> None:
+    command = f"ulimit -n 24; {sys.executable} -m seqbench run small.yaml"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, env=runner_environment(tmp_path), capture_output=True,
+        text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "may open only 24 files, too few to start workers" in done.stderr
+    assert not list(tmp_path.glob("results/*/*"))
+
+
+SETS = """
+    import torch
+
+    class Sets(torch.nn.Module):
+        def __init__(self, input_size, out_features=4):
+            super().__init__()
+            self.output_size = out_features
+            for name in {"alpha", "beta", "gamma", "delta", "epsilon"}:
+                self.add_module(name, torch.nn.Linear(input_size, out_features))
+
+        def forward(self, x):
+            return sum(layer(x) * (n + 1) for n, (_, layer) in enumerate(sorted(
+                self.named_children())))
+    """
+
+
+def test_the_order_of_sets_does_not_change_figures(site: Path, tmp_path: Path) -> None:
+    install_encoder(site, "sets", "Sets", SETS)
+    (tmp_path / "sets.yaml").write_text(
+        "datasets: [parity: {length: 4, train_size: 100, test_size: 50}]\nmodels: [sets]\n"
+        "train: {epochs: 1}\nseeds: 1\nmeasure: [accuracy]\n"
+    )
+    digests = set()
+    for seed in ("1", "2"):
+        environment = {**runner_environment(tmp_path), "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-m", "seqbench", "run", "sets.yaml", "--out", seed]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+        (run,) = (tmp_path / seed).glob("sets/*")
+        digests |= {record.weights_sha256 for record in Run.open(run).records}
+    assert len(digests) == 1

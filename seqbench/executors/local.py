@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.devices.registry import device_for
-from seqbench.errors import WorkerError
+from seqbench.errors import UsageError, WorkerError
 from seqbench.executors.base import Job, Listener, Outcome, utc_now
 from seqbench.executors.order import Queue
 from seqbench.machine.limits import usable_cores, usable_memory
@@ -23,6 +23,9 @@ from seqbench.workers.context import Workspace
 from seqbench.workers.isolation import MANY_FILES
 from seqbench.workers.messages import Assignment, payload_to_json
 from seqbench.workers.process import WorkerProcess, interrupts_wait
+
+#: With fewer file descriptors, workers cannot be started.
+LEAST_FILES = 64
 
 #: Seconds that a job past its time limit has to exit by itself.
 GRACE = 1.0
@@ -124,12 +127,22 @@ class LocalExecutor:
 
 
 def _allow_many_files() -> None:
-    """Raise the limit of file descriptors: each worker needs several; some systems allow 256."""
+    """Raise the limit of file descriptors: each worker needs several; some systems allow 256.
+
+    Raises:
+        UsageError: too few are allowed to start workers.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(MANY_FILES, hard)
         if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed < LEAST_FILES:
+        raise UsageError(
+            f"this process may open only {allowed} files, too few to start workers: raise the limit "
+            f"to at least {LEAST_FILES} (ulimit -n)"
+        )
 
 
 def _cores(job: Job) -> int:
