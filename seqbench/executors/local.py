@@ -140,8 +140,8 @@ def _allow_many_files() -> None:
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed < LEAST_FILES:
         raise UsageError(
-            f"this process may open only {allowed} files, too few to start workers: raise the limit "
-            f"to at least {LEAST_FILES} (ulimit -n)"
+            f"this process may open only {allowed} files, too few to start workers: raise that "
+            f"limit to at least {LEAST_FILES} (ulimit -n)"
         )
 
 
