@@ -282,7 +282,7 @@ def test_a_dry_run_says_how_long_the_run_takes_and_how_it_knows(
         return found
 
     probed = dry_run()  # the data are prepared, since ``timed`` has run
-    assert probed["basis"] == "a few training steps of each model"
+    assert probed["basis"] == "a few training steps of each case"
     assert not (tmp_path / "results").exists()
     shutil.copytree(timed, tmp_path / "results" / "small" / timed.name)
     known = dry_run()

@@ -200,7 +200,7 @@ def test_without_weights_and_samples_a_run_is_shown_and_is_complete(
     shown, before = seqbench_cli("show").stdout, Run.open(run).document
     done = seqbench_cli("rm", "--yes", "--weights", "--samples", run.name)
     assert done.returncode == 0, done.stderr
-    assert "weights: all results stay; to measure anything else, --resume trains" in done.stdout
+    assert "weights: all results stay; to measure anything else, --resume retrains" in done.stdout
     assert not list((run / "weights").iterdir()) + list((run / "samples").iterdir())
     assert seqbench_cli("show").stdout == shown
     assert Run.open(run).document == before
@@ -293,7 +293,7 @@ def test_after_a_failure_everything_is_kept(
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "status": "timeout", "reason": "too slow"}))
     done = seqbench_cli("run", "--resume", "--set", "keep.weights=none")
-    assert "not everything succeeded, so all weights and samples are kept" in done.stderr
+    assert "not everything succeeded, so no weights or samples are removed" in done.stderr
     assert len(list((finished / "weights").iterdir())) == 6
 
 

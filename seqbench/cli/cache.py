@@ -70,9 +70,14 @@ def remove(*, names: tuple[str, ...], everything: bool, yes: bool) -> None:
     if not chosen:
         click.echo(clean(f"nothing in {folder} to delete"))
     elif confirmed(f"Delete {counted(len(chosen), 'file')} ({total})?", yes):
+        freed = 0
         for entry in chosen:
+            if in_use(entry):  # a run has started meanwhile
+                click.echo(clean(f"{entry.name} is in use now: kept"))
+                continue
             delete_entry(entry)
-        click.echo(f"{total} freed")
+            freed += entry.size
+        click.echo(f"{size_words(freed)} freed")
 
 
 def _chosen(entries: Sequence[Entry], names: Sequence[str], folder: Path) -> list[Entry]:

@@ -13,7 +13,7 @@ from seqbench.cli.options import OUT
 
 #: What cannot be done any more, by what is deleted.
 LOST = {
-    "weights": "all results stay; to measure anything else, --resume trains these trials again",
+    "weights": "all results stay; to measure anything else, --resume retrains these trials",
     "samples": "all figures stay; the time of every call that was measured is lost",
 }
 

@@ -21,7 +21,8 @@ def console(*, stderr: bool = False) -> Console:
     """
     from rich.console import Console
 
-    plain = not (sys.stderr if stderr else sys.stdout).isatty()
+    stream = sys.stderr if stderr else sys.stdout
+    plain = stream is None or not stream.isatty()
     width = PLAIN_WIDTH if plain and "COLUMNS" not in os.environ else None
     colors: Literal["standard"] | None = (
         "standard" if os.environ.get("FORCE_COLOR", "0") not in ("", "0", "false") else None

@@ -30,7 +30,7 @@ PAUSE = 0.25
 class NotebookDisplay(Display):
     """Shows the bars of :class:`.Display` below the latest lines. Use as a context manager.
 
-    The output has no colours of its own, so that it is readable on any background, and is text
+    The output has no colors of its own, so that it is readable on any background, and is text
     where the notebook cannot show HTML. Warnings are left to the notebook.
 
     Args:

@@ -148,6 +148,8 @@ class Display:
             return
         if self.overall is not None:
             self.live.remove_task(self.overall)
+        for job in list(self.lines):
+            self._remove_line(job)
         self.fractions = dict.fromkeys((job.id for job in jobs), 0.0)
         self.overall = self.live.add_task(PHASES[name], total=len(jobs), state="")
         if name not in ("memory", "score", "doctor", "probe"):
@@ -160,8 +162,14 @@ class Display:
             self.left.start(job)
         self.clocks[job.id] = self.printed[job.id] = time.monotonic()
         self.said[job.id] = ""
+        self._remove_line(job.id)  # of an earlier attempt
         # Without a total the bar pulses, until the job reports how far it is.
         self.lines[job.id] = self.live.add_task(f"  {clean(job.title)}", total=None, state="")
+
+    def _remove_line(self, job: str) -> None:
+        line = self.lines.pop(job, None)
+        if line is not None:
+            self.live.remove_task(line)
 
     def _received(self, job: Activity, message: Mapping[str, Any]) -> None:
         if self.left is not None:

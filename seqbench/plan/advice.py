@@ -1,4 +1,4 @@
-"""What a plan cannot tell, known before it runs."""
+"""What a run of a plan cannot show, known before it starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _few_seeds(plan: Plan) -> Iterator[str]:
         number = "1 seed" if seeds == 1 else f"{seeds} seeds"
         yield (
             f"{number} cannot show which model is better: a verdict on a metric takes at least "
-            f"{LEAST_SEEDS} (--seeds {LEAST_SEEDS}, {LEAST_SEEDS / seeds:g} times the training)"
+            f"{LEAST_SEEDS} (--seeds {LEAST_SEEDS}: {LEAST_SEEDS / seeds:g} times the training)"
         )
 
 

@@ -52,5 +52,9 @@ class Remaining:
         ]  # fmt: skip
         requested = Requested.of(run, trained)
         restored = {record.id for record in to_restore(run, trained, requested)}
-        again = [trial for trial in run.plan.trials if trial.id in restored]
+        again = [
+            trial for trial in run.plan.trials
+            if trial.id in restored and why_not_run(trial, run, datasets) is None
+        ]  # fmt: skip
+        restored = {trial.id for trial in again}
         return cls(skipped, restored, [*able, *again], trained, requested)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gzip
+import os
 import secrets
 import shutil
 import tempfile
@@ -322,4 +323,4 @@ def is_run(path: Path) -> bool:
     """
     if path.name.endswith(DELETED):
         return False
-    return (path / RUN_FILE).is_file() or (path / LOCK_FILE).is_file()
+    return os.path.isfile(path / RUN_FILE) or os.path.isfile(path / LOCK_FILE)  # noqa: PTH113 - never raises

@@ -57,13 +57,13 @@ def _plain(value: Any, path: KeyPath, mark: Mark, problems: Problems) -> Any:
         return str.__str__(value)  # of an enumeration, its value
     if isinstance(value, os.PathLike):
         return str(value)
-    if hasattr(value, "tolist"):  # of numpy: scalars and arrays
-        return _plain(value.tolist(), path, mark, problems)
     problem, hint = "", ""
     if isinstance(value, numbers.Real):
         problem = _problem_with(value)
         if not problem:
             return int(value) if isinstance(value, numbers.Integral) else float(value)
+    elif hasattr(value, "tolist") and len(path) <= MAX_DEPTH:  # of numpy: booleans and arrays
+        return _plain(value.tolist(), path, mark, problems)
     elif len(path) > MAX_DEPTH:
         problem, path = f"nested more than {MAX_DEPTH} levels deep", path[:3]
     elif isinstance(value, Mapping):
@@ -92,7 +92,7 @@ def _plain_mapping(
             what = described(key) if isinstance(key, (int, float, type(None))) else shown(key)
             problems.add(mark, f"a key must be text, not {what}", key=dotted(path))
     return {
-        str(key): _plain(item, (*path, str(key)), mark, problems)
+        str.__str__(key): _plain(item, (*path, str.__str__(key)), mark, problems)
         for key, item in value.items()
         if isinstance(key, str)
     }

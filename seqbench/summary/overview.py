@@ -92,9 +92,7 @@ def leader_of(plan: StoredPlan, trials: Iterable[TrialRecord]) -> Leader:
         if all(record.status == "ok" for record in records) and len(records) == planned[case]
     }
     if not good:
-        failed = any(one.status not in NOT_FAILED for records in found.values() for one in records)
-        why = "not all seeds have ended" if found else "no trials yet"
-        return Leader(why="trials failed in every case" if failed else why)
+        return Leader(why=_why_no_leader(found, planned.keys() & cases.keys(), planned))
     metric = next(iter(found[next(iter(good))])).metric
     better = max if find(metric).higher_is_better else min
     best = better(
@@ -102,6 +100,20 @@ def leader_of(plan: StoredPlan, trials: Iterable[TrialRecord]) -> Leader:
         key=lambda case: fmean(good[case]),
     )
     return Leader(cases[best]["label"], metric, fmean(good[best]))
+
+
+def _why_no_leader(
+    found: Mapping[str, Sequence[TrialRecord]], cases: Iterable[str], planned: Mapping[str, int]
+) -> str:
+    """Why no case leads."""
+    if not found:
+        return "no trials yet"
+    cases = list(cases)
+    if all(any(one.status not in NOT_FAILED for one in found.get(case, ())) for case in cases):
+        return "trials failed in every case"
+    if all(len(found.get(case, ())) == planned[case] for case in cases):
+        return "trials failed or were skipped in every case"
+    return "not all seeds have ended"
 
 
 def failures(trials: Iterable[TrialRecord], cases: Iterable[CaseRecord]) -> int:

@@ -115,7 +115,7 @@ def used(files: Iterable[str], cache: Path) -> Iterator[None]:
             if number < MOST_MARKED:
                 with contextlib.suppress(OSError):  # missing, or a file system without locks
                     file = stack.enter_context((cache / name).open("rb"))
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    fcntl.flock(file, fcntl.LOCK_SH)
         yield
 
 

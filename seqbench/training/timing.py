@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from seqbench.devices.registry import device_for
+from seqbench.devices.registry import device_for, use_full_precision
 from seqbench.plugins.choice import Choice
 from seqbench.training.data import open_splits
 from seqbench.training.job import start_training_process
@@ -48,7 +48,7 @@ def time_epoch(payload: ProbePayload, context: JobContext) -> dict[str, Any]:
     """Estimate the seconds of an epoch, from a few steps and one pass over a few sequences.
 
     Returns:
-        ``epoch``: seconds of an epoch, with validation; ``test``: of a pass over the test split;
+        ``epoch``: seconds of an epoch, with validation; ``test``: of evaluating the test split;
         ``spent``: what all this took here.
     """
     import torch
@@ -62,15 +62,17 @@ def time_epoch(payload: ProbePayload, context: JobContext) -> dict[str, Any]:
     device = kind.torch_device(payload.device)
     torch.manual_seed(0)
     model = build_model(payload.model, splits.task).to(device)
-    kind.use_full_precision()
+    use_full_precision()
     size, count = payload.train["batch_size"], len(splits.train[0])
     steps = math.floor(count / size) if payload.train.get("drop_last") else math.ceil(count / size)
     started = time.perf_counter()
-    step = Step(model, splits.task, payload.train, max(1, steps))
+    # A schedule takes no time, and may end after the steps of the suite.
+    step = Step(model, splits.task, {**payload.train, "schedule": None}, steps)
     epoch = steps * _step_seconds(step, splits, payload, device)
     sequence = _evaluation_seconds(model, splits, device)
     epoch += sequence * (0 if splits.validation is None else len(splits.validation[0]))
-    test = sequence * len(splits.test[0])
+    passes = 1 if splits.validation is None else 2  # at the last and at the best weights
+    test = passes * sequence * len(splits.test[0])
     return {"epoch": epoch, "test": test, "spent": time.perf_counter() - started}
 
 

@@ -1,4 +1,4 @@
-"""Export as HTML, for notebooks: no colours of its own, and nothing loaded from elsewhere."""
+"""Export as HTML, for notebooks: no colors of its own, and nothing loaded from elsewhere."""
 
 from __future__ import annotations
 

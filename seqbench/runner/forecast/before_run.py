@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.devices.cpu import cpu_name
-from seqbench.devices.registry import resolve_device
+from seqbench.devices.registry import AUTO, resolve_device
 from seqbench.executors.base import Executor
 from seqbench.machine.limits import usable_cores
 from seqbench.measure.latency.protocol import MIN_PROCESSES
@@ -88,7 +88,7 @@ def forecast_plan(plan: Plan, *, out: Path, executor: Executor, progress: Progre
     workspace = local_workspace(out / plan.suite.name / "new")
     machine = {"cpu": cpu_name(), "cores": usable_cores()}
     environment = environment_of_earlier_run(runs, machine)
-    if environment is None:
+    if environment is None or not _has_devices(environment, plan):
         if any(is_prepared(case.dataset, workspace.cache) for case in plan.cases):
             environment = machine_environment(executor, progress)
         else:  # without torch, devices that the plan names are assumed to exist
@@ -103,6 +103,14 @@ def forecast_plan(plan: Plan, *, out: Path, executor: Executor, progress: Progre
         environment=environment,
     )
     return forecast(run, Remaining.of(run), runs)
+
+
+def _has_devices(environment: Mapping[str, Any], plan: Plan) -> bool:
+    """Whether an earlier run knew all devices that a plan names: one may have been hidden then."""
+    known = environment["devices"]
+    return all(
+        resolve_device(case.device, known) in known for case in plan.cases if case.device != AUTO
+    )
 
 
 def forecast(run: RunContext, remaining: Remaining, runs: Sequence[Path]) -> Forecast:
@@ -123,7 +131,8 @@ def forecast(run: RunContext, remaining: Remaining, runs: Sequence[Path]) -> For
     if ready:
         probed, problems = probe_cases(ready, run)
         if probed:
-            each = "each model" if len(probed) == len(cases) else f"{len(probed)} models"
+            number = "1 case" if len(probed) == 1 else f"{len(probed)} cases"
+            each = "each case" if len(probed) == len(cases) else number
             basis.append(f"a few training steps of {each}")
         speeds = {**speeds, **probed}
     reasons = [*_why_not_probed(unknown, ready), *problems]

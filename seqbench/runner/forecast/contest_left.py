@@ -29,7 +29,7 @@ class ContestLeft:
         self._started: float | None = None
         #: The number of processes done before, and when timing started, for each cycle.
         self._steps: list[tuple[int, float]] = []
-        self._likely = contest.likely
+        self._likely = min(contest.processes, max(contest.likely, contest.done + 1))
 
     def start(self, now: float) -> None:
         """The contest starts."""
@@ -64,11 +64,11 @@ class ContestLeft:
         contest = self._contest
         cycle = self._cycle(load)
         if self._started is None:
-            return (self._likely - contest.done) * cycle
+            return max(0, self._likely - contest.done) * cycle
         if not self._steps:
             spent = now - self._started
             first = max(cycle - contest.timed - spent, OVERDUE * spent)
-            return first + contest.timed + (self._likely - contest.done - 1) * cycle
+            return first + contest.timed + max(0, self._likely - contest.done - 1) * cycle
         done, since = self._steps[-1]
         cycles = max(0, self._likely - done - 1)
         # At the latest the next cycle is running; its timing is still to come.

@@ -12,8 +12,8 @@ from seqbench.errors import StoreError
 from seqbench.plan.cases import Case
 from seqbench.runner.forecast.speeds import CaseSpeed, speed_key
 from seqbench.runner.forecast.work import LOAD_SECONDS
-from seqbench.store.json_files import Damaged
-from seqbench.store.run_folder import RunFolder
+from seqbench.store.json_files import Damaged, read_json
+from seqbench.store.run_folder import ENVIRONMENT_FILE, RunFolder
 from seqbench.store.stored_plan import StoredCase, StoredPlan
 from seqbench.store.validation import read_case, read_trial
 
@@ -42,23 +42,26 @@ def speeds_of_earlier_runs(
         environment: the description of this machine, or the part of it in :data:`MACHINE`.
         latency: the settings of latency in the plan, as in ``plan.json``.
     """
-    wanted = {speed_key(case.to_dict()): case.id for case in cases}
+    wanted: dict[str, list[str]] = {}
+    for one in cases:  # those that differ in their epochs only have the same speed
+        wanted.setdefault(speed_key(one.to_dict()), []).append(one.id)
     found: dict[str, CaseSpeed] = {}
     for path in runs[:MOST_RUNS]:
-        if len(found) == len(wanted):
+        if len(found) == sum(map(len, wanted.values())):
             break
-        folder = _readable(path)
-        if folder is None or not is_same_machine(folder.environment(), environment):
+        known = _known(path)
+        if known is None or not is_same_machine(known[1], environment):
             continue
+        folder, before = known
         try:
             plan = folder.plan()
         except StoreError:
             continue
         for case in plan["cases"]:
-            name = wanted.get(speed_key(case))
-            if name is not None and name not in found:
+            names = [name for name in wanted.get(speed_key(case), ()) if name not in found]
+            if names and _is_same_device(case["device"], before, environment):
                 speed = _speed(folder, plan, case, latency)
-                found |= {} if speed is None else {name: speed}
+                found |= {} if speed is None else dict.fromkeys(names, speed)
     return found
 
 
@@ -71,10 +74,12 @@ def environment_of_earlier_run(
         environment: the part of it in :data:`MACHINE`.
     """
     for path in runs[:MOST_RUNS]:
-        folder = _readable(path)
-        known = {} if folder is None else folder.environment()
-        if known.get("devices") and is_same_machine(known, environment):
-            return known
+        known = _known(path)
+        if known is None:
+            continue
+        before = known[1]
+        if before.get("devices") and is_same_machine(before, environment):
+            return before
     return None
 
 
@@ -83,9 +88,16 @@ def is_same_machine(known: Mapping[str, Any], environment: Mapping[str, Any]) ->
     return all(known.get(name) == environment.get(name) for name in MACHINE)
 
 
-def _readable(path: Path) -> RunFolder | None:
+def _is_same_device(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a device was the same hardware; True if that is not known yet."""
+    known = now.get("devices", {}).get(name)
+    return not known or before.get("devices", {}).get(name) == known
+
+
+def _known(path: Path) -> tuple[RunFolder, Mapping[str, Any]] | None:
+    """A run and its environment; None if they cannot be read."""
     try:
-        return RunFolder.open(path)
+        return RunFolder.open(path), read_json(path / ENVIRONMENT_FILE)
     except StoreError:
         return None
 

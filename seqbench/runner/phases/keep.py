@@ -25,7 +25,7 @@ def remove_unkept(run: RunContext) -> None:
     cases = [record for record in run.folder.cases() if record.case in ids]
     if len(trials) < len(planned) or failures(trials, cases):
         line = (
-            f"{run.folder.path}: not everything succeeded, so all weights and samples are kept; "
+            f"{run.folder.path}: not everything succeeded, so no weights or samples are removed; "
             "`seqbench rm` with --weights or --samples removes them"
         )
         run.warn(line)

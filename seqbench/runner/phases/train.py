@@ -57,6 +57,8 @@ def train_these(
             run.warn(f"{record.id}: not trained again: {record.status}: {record.reason}")
             good.append(before)
             continue
+        if before is not None:
+            record = dataclasses.replace(record, attempts=(*before.attempts, *record.attempts))
         run.folder.write_trial(record)
         if record.status == "ok":
             good.append(record)
