@@ -152,6 +152,12 @@ def test_the_stored_text_of_a_dictionary_says_the_same(value: Any) -> None:
     assert repr(read) == repr(value)
 
 
+def to_plain(value: Any) -> Any:
+    """A value of a dictionary as the suite has it."""
+    text = suite_from_dict({"key": value}).text
+    return suite_from_text(text, "suite.yaml").root.plain()["key"]
+
+
 def test_a_dictionary_takes_numbers_of_numpy_tuples_and_paths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +165,9 @@ def test_a_dictionary_takes_numbers_of_numpy_tuples_and_paths(
 
     (tmp_path / "base.yaml").write_text("datasets: [parity]\nseeds: 7\n")
     monkeypatch.chdir(tmp_path)
+    assert to_plain(np.bool_(True)) is True
+    assert to_plain(np.arange(3)) == to_plain(range(3)) == [0, 1, 2]
+    assert to_plain(np.longdouble(1)) == 1.0
     sizes = (np.int64(4), 8)
     given = {"include": Path("base.yaml"), "models": [{"gru": {"hidden_size": sizes}}]}
     suite = validated(suite_from_dict(given), registry=load_plugins())

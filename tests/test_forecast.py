@@ -10,6 +10,7 @@ import shutil
 import textwrap
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,14 @@ def test_a_device_runs_one_job_at_a_time() -> None:
 CONTEST = PlannedContest(
     "latency-cpu", 4, load=2.0, warm_up=1.0, timed=4.0, processes=10, likely=10, precision=0.02
 )
+
+
+@pytest.mark.parametrize("done", [0, 4, 5, 7, 10])
+def test_a_contest_that_is_further_than_expected_has_no_negative_time(done: int) -> None:
+    left = ContestLeft(replace(CONTEST, likely=5, done=done))
+    assert left.seconds(0.0) >= 0
+    left.start(0.0)
+    assert left.seconds(1.0) >= 0
 
 
 def test_a_contest_is_learned_from_its_processes() -> None:
