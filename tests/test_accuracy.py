@@ -251,9 +251,10 @@ def test_ten_classes_fit_eighty_columns() -> None:
     names = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
              "Bag", "Ankle boot"]  # fmt: skip
     text = confusion_text(classified(10, names), "lstm")
-    (row,) = [line for line in text.splitlines() if line.startswith("Ankle boot")]
-    assert row.split() == ["Ankle", "boot", "10", *["0"] * 8, "90", "90.0"]
-    assert "Trous" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("9 Ankle boot")]
+    assert row.split() == ["9", "Ankle", "boot", "10", *["0"] * 8, "90", "90.0"]
+    assert "1 Trouser" in text
+    assert "Trous  Pullo" in confusion_text(classified(10, names), "lstm", 100)
     assert "8 seeds, 8,000 predictions" in text
 
 

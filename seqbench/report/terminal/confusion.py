@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seqbench.report.columns.column import Document
-from seqbench.report.terminal.style import empty_table
+from seqbench.report.terminal.style import GAP, empty_table
 from seqbench.report.views.confusion import (
     CELLS,
     HEADER_WIDTH,
@@ -39,15 +39,30 @@ def print_confusion(document: Document, name: str, console: Console) -> None:
 def _parts(confusion: Confusion, width: int) -> Iterator[RenderableType]:
     title = Text(confusion.title, "bold")
     yield title.append(f"  {confusion.basis}", "not bold dim")
-    heads = headers(confusion.classes)
-    needed = CLASS_WIDTH + 8 + sum(max(len(head), 4) + 1 for head in heads)
-    if len(heads) <= MOST_CLASSES and needed <= width:
-        yield _square(confusion, heads)
+    names = headers(confusion.classes)
+    numbered = [str(number) for number in range(len(names))]  # narrower
+    fitting = [heads for heads in (names, numbered) if _width(confusion, heads) <= width]
+    if len(names) <= MOST_CLASSES and fitting:
+        yield _square(confusion, fitting[0])
         yield Text(CELLS, "dim")
     else:
         yield _recalls(confusion)
         yield Text("\nmost frequent errors", "bold")
         yield _frequent(confusion)
+
+
+def _width(confusion: Confusion, heads: Sequence[str]) -> int:
+    """The width of the square: a figure that is cut would be another figure."""
+    columns = [
+        max(len(head), *(len(_cell(confusion, true, number)) for true in range(len(heads))))
+        for number, head in enumerate(heads)
+    ]
+    recall = max(len("recall"), *(len(percent(each)) for each in confusion.recall))
+    return CLASS_WIDTH + sum(width + GAP for width in (*columns, recall))
+
+
+def _cell(confusion: Confusion, true: int, predicted: int) -> str:
+    return percent(confusion.share(true, predicted), short=True)
 
 
 def _square(confusion: Confusion, heads: Sequence[str]) -> Table:
@@ -61,7 +76,7 @@ def _square(confusion: Confusion, heads: Sequence[str]) -> Table:
     for true, name in enumerate(confusion.classes):
         row = [Text(f"{heads[true]} {name}" if numbered else name)]
         for predicted in range(len(heads)):
-            text = percent(confusion.share(true, predicted), short=True)
+            text = _cell(confusion, true, predicted)
             style = "bold" if true == predicted else "dim" if text == "0" else ""
             row.append(Text(text, style))
         table.add_row(*row, Text(percent(confusion.recall[true])))
