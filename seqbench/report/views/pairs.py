@@ -92,6 +92,7 @@ def _sheet(title: str, some: Sequence[Found], cases: Mapping[str, Case]) -> Shee
         texts=tuple(_texts(found, cases, share, beats=bool(beats)) for found in some),
         records=tuple(_record(found, cases) for found in some),
         sides=f"llrrrr{'r' * len(beats)}l",
+        optional=("p", "beats", "p corr."),
         weak=frozenset(n for n, found in enumerate(some) if found["verdict"] not in DECIDED),
     )
 

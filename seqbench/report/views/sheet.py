@@ -16,6 +16,7 @@ class Sheet:
         unit: of ``texts``, and what else their title says; records have SI units.
         headers, texts: for people: rounded, with units.
         sides: for each column ``l`` (text) or ``r`` (figures), as in LaTeX.
+        optional: columns to leave out where there is too little room, in this order.
         decimal: whether figures are aligned at their decimal points.
         weak: the rows of ``texts`` that matter less.
         records: for programs: the same figures in full precision and SI units; ``None`` where a
@@ -29,6 +30,7 @@ class Sheet:
     records: tuple[Mapping[str, Any], ...]
     sides: str
     unit: str = ""
+    optional: tuple[str, ...] = ()
     decimal: bool = False
     weak: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
