@@ -169,7 +169,7 @@ def test_nothing_is_marked_that_was_not_compared() -> None:
 
 
 def test_pairs_are_shown_one_table_each() -> None:
-    text = shown(with_latencies(), of=print_pairs)
+    text = shown(with_latencies(), 100, of=print_pairs)
     titles = [line for line in text.splitlines() if " on parity, cpu" in line]
     assert len(titles) == 3
     for words in ("a is faster", "a is slower", "a is worse", "cannot tell", "a ÷ b",

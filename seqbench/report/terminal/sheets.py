@@ -11,7 +11,7 @@ from seqbench.report.terminal.style import GAP, empty_table
 from seqbench.report.views.sheet import Sheet, View
 
 #: Characters that a column of text needs at least: it is wrapped.
-LEAST_TEXT = 7
+LEAST_TEXT = 6
 
 
 def print_view(view: View, console: Console) -> None:
