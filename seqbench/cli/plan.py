@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from seqbench.suite.selection import Selection
 
 
-def previewed(suite: SuiteFile, selection: Selection, resume: Resume, *, out: Path) -> Preview:
+def previewed(
+    suite: SuiteFile, selection: Selection, resume: Resume, *, out: Path, jobs: int | None
+) -> Preview:
     """What resuming a run would do; shows progress while torch loads."""
     from seqbench.display.progress import Display
+    from seqbench.executors.registry import make_executor
     from seqbench.runner.preview import preview
 
     with Display(console(stderr=True)) as display:
-        return preview(suite, selection, resume, display.progress(), out=out)
+        executor = make_executor(cores=jobs)
+        return preview(suite, selection, resume, display.progress(), out=out, executor=executor)
 
 
 def forecasted(plan: Plan, *, out: Path, jobs: int | None) -> Forecast:
@@ -47,12 +51,8 @@ def forecasted(plan: Plan, *, out: Path, jobs: int | None) -> Forecast:
         return forecast_plan(plan, out=out, executor=executor, progress=display.progress())
 
 
-def print_preview(found: Preview, warnings: Sequence[str] = ()) -> None:
-    """Which trials would run, each with the reason, and what would be measured.
-
-    Args:
-        warnings: what to know before starting, one line each.
-    """
+def print_preview(found: Preview) -> None:
+    """Which trials would run, each with the reason, and what would be measured."""
     from rich.cells import cell_len
 
     from seqbench.cli.estimate import forecast_words
@@ -108,7 +108,7 @@ def plan_size(plan: Plan) -> str:
     return f"{counted(len(plan.cases), 'case')}, {counted(len(plan.trials), 'trial')}"
 
 
-def print_plan(plan: Plan, found: Forecast, warnings: Sequence[str] = ()) -> None:
+def print_plan(plan: Plan, found: Forecast, warnings: Sequence[str]) -> None:
     """Every case with its training and seeds, what would be measured, and how long that takes.
 
     Args:

@@ -134,11 +134,11 @@ def _run(
 def _dry_run(request: Request, as_json: bool, *, out: Path, jobs: int | None) -> None:
     """Print the plan, or what resuming the run would do, and how long that would take."""
     if request.resume is not None:
-        found = previewed(request.suite, request.selection, request.resume, out=out)
+        found = previewed(request.suite, request.selection, request.resume, out=out, jobs=jobs)
         if as_json:
             click.echo(json.dumps(found.to_dict(), indent=1))
         else:
-            print_preview(found, found.warnings)
+            print_preview(found)
         return
     from seqbench.plan.advice import advice
 

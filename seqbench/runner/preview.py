@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seqbench.executors.registry import make_executor
+from seqbench.executors.base import Executor
 from seqbench.plan.advice import advice
 from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
@@ -77,7 +77,13 @@ class Preview:
 
 
 def preview(
-    suite: SuiteFile, selection: Selection, resume: Resume, progress: Progress, *, out: Path
+    suite: SuiteFile,
+    selection: Selection,
+    resume: Resume,
+    progress: Progress,
+    *,
+    out: Path,
+    executor: Executor,
 ) -> Preview:
     """What resuming a run would do. Changes nothing.
 
@@ -87,7 +93,7 @@ def preview(
     Raises:
         UsageError, StoreError: like :func:`seqbench.runner.start.start_run`.
     """
-    folder, executor = resume.folder, make_executor()
+    folder = resume.folder
     selection = as_before(selection, folder)
     plan = plan_suite(suite, selection, load_plugins())
     folder.require_free()
