@@ -111,13 +111,17 @@ def preview(
         earlier=earlier,
         retry_failed=resume.retry_failed,
     )
-    remaining = Remaining.of(run)
+    return _of_run(run, selection, [folder.path, *earlier_runs(out)])
+
+
+def _of_run(run: RunContext, selection: Selection, runs: Sequence[Path]) -> Preview:
+    """What a run would do. ``runs``: those whose speeds are known."""
+    plan, earlier, remaining = run.plan, run.earlier, Remaining.of(run)
     requested, restored = remaining.requested, remaining.restored
     contests = [Missing(titled(c, why), why) for c, why in requested.missing_contests()]
+    kept = len(earlier.kept) - len(restored)
     return Preview(
-        resumed=Resumed(
-            folder.path, len(earlier.kept) - len(restored), len(plan.trials), selection
-        ),
+        resumed=Resumed(run.folder.path, kept, len(plan.trials), selection),
         decisions=[
             replace(d, record=None, why=RESTORED) if d.trial.id in restored else d
             for d in earlier.decisions
@@ -128,5 +132,5 @@ def preview(
         scores=len(to_score(run, remaining.trained)),
         scores_requested=len(remaining.trained) * len(plan.metrics),
         warnings=advice(plan),
-        forecast=forecast(run, remaining, [folder.path, *earlier_runs(out)]),
+        forecast=forecast(run, remaining, runs),
     )
