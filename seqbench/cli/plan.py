@@ -78,7 +78,7 @@ def print_preview(found: Preview) -> None:
     if runs and any(one.why for one in (*memory.missing, *latency.missing)):
         click.echo("(a model that is retrained to the same weights is not measured again)")
     click.echo(forecast_words(found.forecast))
-    print_warnings(warnings)
+    print_warnings(found.warnings)
     click.echo("nothing was run")
 
 
