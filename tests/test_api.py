@@ -146,7 +146,7 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_the_stored_text_of_a_dictionary_says_the_same(value: Any) -> None:
-    """A figure of a suite that is resumed must be exactly the one that was given."""
+    """A resumed suite uses the same figures, to the last digit."""
     text = suite_from_dict({"key": value}).text
     read = suite_from_text(text, "suite.yaml").root.plain()["key"]
     assert repr(read) == repr(value)
