@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
+import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -75,7 +75,8 @@ class RunState:
             name: value
             for name, value in read_json_or(self._folder / RUN_FILE, {}).items()
             if isinstance(value, KINDS.get(name, object))
-            and not (isinstance(value, float) and not math.isfinite(value))
+            # Comparing also finds whole numbers that are too large for a float.
+            and not (isinstance(value, (int, float)) and not abs(value) <= sys.float_info.max)
             and not (name in ("seconds", "format") and isinstance(value, bool))
         }
 
