@@ -6,6 +6,7 @@
     ├── UsageError                an invalid command line or call (exit code 2)
     │   ├── SuiteError            an invalid suite: its problems, each with its line (exit code 2)
     │   └── UnknownName           a model or dataset that no working plugin offers (exit code 2)
+    ├── MissingExtra              a command needs a package that is not installed
     ├── PluginError               a plugin breaks its contract
     ├── DataError                 a dataset is unavailable, or does not match its declaration
     │   └── NotPrepared           a prepared dataset is missing from the cache, or damaged
@@ -65,6 +66,14 @@ class SuiteError(UsageError):
 
 class UnknownName(UsageError):
     """No working plugin offers this name, or more than one does."""
+
+
+class MissingExtra(SeqbenchError):
+    """A command needs a package that an extra of seqbench installs."""
+
+    def __init__(self, what: str, extra: str, error: ImportError):
+        named = (error.name or str(error)).partition(".")[0]
+        super().__init__(f'{what} needs {named}: pip install "seqbench[{extra}]"')
 
 
 class PluginError(SeqbenchError):

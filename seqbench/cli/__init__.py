@@ -17,6 +17,8 @@ from seqbench.cli.cache import cache
 from seqbench.cli.check import check
 from seqbench.cli.listing import datasets, devices, metrics, models, plugins, reports, runtimes
 from seqbench.cli.new import new
+from seqbench.cli.plot import plot
+from seqbench.cli.report import report
 from seqbench.cli.rm import rm
 from seqbench.cli.run import run
 from seqbench.cli.runs import list_runs
@@ -68,8 +70,8 @@ def cli(debug: bool, without: tuple[str, ...], strict: bool) -> None:
 
 
 COMMANDS = (
-    run, suites, validate, show, list_runs, rm, models, datasets, metrics, reports, devices,
-    runtimes, plugins, check, new, cache, schema, selftest,
+    run, suites, validate, show, report, plot, list_runs, rm, models, datasets, metrics, reports,
+    devices, runtimes, plugins, check, new, cache, schema, selftest,
 )  # fmt: skip
 
 for command in COMMANDS:

@@ -22,9 +22,14 @@ class Damaged(StoreError):
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically. Raises StoreError."""
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically. Raises StoreError."""
     try:
         with replace_file(path) as partial:
-            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+            partial.write_bytes(content)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
 

@@ -98,6 +98,14 @@ def confusions(document: Document, name: str) -> list[Confusion]:
     return found
 
 
+def confusion_of(case: Case, document: Document) -> Confusion:
+    """The confusion matrix of one case. Raises UsageError: it has none, and why."""
+    reason = _reason(case, document)
+    if reason:
+        raise UsageError(reason)
+    return _confusion(case, document)
+
+
 def _title(case: Case) -> str:
     return f"{label(case)} on {clean(case.get('dataset_label') or case['dataset'])}"
 

@@ -82,6 +82,39 @@ def _title(found: Found, case: Case) -> str:
     return f"{quantity} on {dataset}, {clean(case['device'])}" + (f": {at}" if at else "")
 
 
+def share_of(found: Found, cases: Sequence[Case]) -> bool:
+    """Whether the quantity is a fraction, shown in percentage points."""
+    scores = next((case.get("scores") for case in cases if case["id"] == found["a"]), None)
+    return find(found["quantity"], scores).share
+
+
+def in_words(found: Found, a: str, b: str, *, share: bool) -> str:
+    """``gru - lstm: +0.5 points (95 % CI -0.3 to +1.3), p = 0.21: not distinguishable``.
+
+    Args:
+        a, b: the names of the cases.
+    """
+    sign, unit = ("÷", "") if found["scale"] == "ratio" else ("-", " points" if share else "")
+    parts = [f"{a} {sign} {b}: {effect_text(found, share)}{unit}"]
+    if found["low"] is not None:
+        parts[0] += f" (95 % CI {_interval(found, share)})"
+    if found["p"] is not None:
+        corrected = found.get("p_corrected")
+        parts.append(f"p = {p_text(found['p'])}".replace("= <", "< "))
+        if corrected is not None:
+            parts.append(f"corrected for all pairs {p_text(corrected)}")
+    if found.get("beats") is not None:
+        parts.append(f"{a} is better at a new seed in {_chance(found['beats'])} of cases")
+    verdict = verdict_words(found)
+    verdict = f"{a}{verdict[1:]}" if verdict.startswith("a is ") else verdict.capitalize()
+    return f"{', '.join(parts)}. {verdict}."
+
+
+def effect_text(found: Found, share: bool) -> str:
+    """The effect without its unit: ``+0.5``, or ``1.20``; ``n/a`` if there is none."""
+    return "n/a" if found["effect"] is None else _effect(found, found["effect"], share)
+
+
 def _sheet(title: str, some: Sequence[Found], cases: Mapping[str, Case]) -> Sheet:
     share = find(some[0]["quantity"], cases[some[0]["a"]].get("scores")).share
     beats = ("beats",) if any(found.get("beats") is not None for found in some) else ()

@@ -25,4 +25,8 @@ def seqbench_reports() -> list[seqbench.ReportSpec]:
             "latex", f"{EXPORTS}.latex:to_latex", suffix="tex",
             description="The tables in LaTeX, with booktabs",
         ),
+        seqbench.ReportSpec(
+            "html", f"{EXPORTS}.page:to_page", suffix="html",
+            description="Tables and charts as one page; needs seqbench[report]",
+        ),
     ]  # fmt: skip

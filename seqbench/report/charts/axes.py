@@ -1,0 +1,129 @@
+"""The figures of cases that a chart can have on an axis: the columns of the result table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seqbench.report import numbers
+from seqbench.report.charts.source import Group
+from seqbench.report.columns.column import EXPORT_ONLY, Case, Column
+
+#: The size of each unit of a column in SI units. Percent stand for fractions.
+FACTORS = {
+    unit.name: unit.factor
+    for scale in (numbers.TIME, numbers.SMALL_BYTES, numbers.BYTES, numbers.RATE, numbers.COUNT)
+    for unit in scale.units
+} | {"%": 0.01}
+
+#: A linear axis is used if the largest figure is less than so many times the smallest.
+WIDE = 3.0
+
+#: Columns without tests, so that no figure is marked as the best, of which more is better.
+HIGHER = ("throughput",)
+
+#: The column of the size of the weights file is only in exports.
+EXPORTED = ("serialized",)
+
+#: Columns that say how something was measured, or are of another kind than a case's figures.
+NO_AXES = ("reference", "difference", "seeds", "interval", "calls")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A column as an axis.
+
+    Args:
+        field: prefix of its fields in the data: ``<field>``, ``<field>_low``, ``<field>_high`` and
+            ``<field>_cost``, in which lower is better.
+    """
+
+    column: Column
+    field: str = ""
+
+    @property
+    def name(self) -> str:
+        """``latency, batch 1``."""
+        return ", ".join(filter(None, self.column.header[:2]))
+
+    @property
+    def unit(self) -> str:
+        return _unit(self.column)
+
+    @property
+    def factor(self) -> float:
+        """The size of the unit in SI units."""
+        return FACTORS.get(self.unit, 1.0)
+
+    @property
+    def title(self) -> str:
+        """``latency, batch 1 (µs)``."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    @property
+    def higher_is_better(self) -> bool:
+        better = self.column.better
+        return better == "higher" or (better is None and self.column.field.startswith(HIGHER))
+
+    @property
+    def log(self) -> bool:
+        """Whether a logarithmic axis shows the figures better."""
+        found = [e for e in self.column.estimates if e and math.isfinite(e.value)]
+        values = [e.value for e in found]
+        ends = [e.value if e.low is None else e.low for e in found]
+        share = self.unit == "%"
+        return not share and bool(found) and min(ends) > 0 and max(values) > WIDE * min(values)
+
+    def figures(self, group: Group, case: Case) -> dict[str, Any]:
+        """The fields of one case; None where a figure is missing."""
+        estimate = group.estimate(self.column, case)
+        if estimate is None or not math.isfinite(estimate.value):
+            return {self.field: None, f"{self.field}_text": numbers.NOT_AVAILABLE}
+        value = estimate.value / self.factor
+        found = {self.field: value, f"{self.field}_text": self.text(group, case)}
+        found[f"{self.field}_cost"] = -value if self.higher_is_better else value
+        if estimate.low is not None and estimate.high is not None:
+            found[f"{self.field}_low"] = estimate.low / self.factor
+            found[f"{self.field}_high"] = estimate.high / self.factor
+        return found
+
+    def text(self, group: Group, case: Case) -> str:
+        """The figure as in the table, with its unit: ``114 µs``."""
+        place = next(n for n, one in enumerate(group.table.cases) if one["id"] == case["id"])
+        return f"{self.column.texts[place]} {self.unit}".strip()
+
+
+def axes(group: Group) -> list[Axis]:
+    """Every column that can be an axis: the metric first, then latency, memory, and the others."""
+    found = [column for column in group.table.columns if _suits(column)]
+    named = [Axis(c, f"f{n}") for n, c in enumerate(found)]
+    return sorted(named, key=lambda axis: _order(axis.column, group.table.metric))
+
+
+def _suits(column: Column) -> bool:
+    """Whether the column has figures of cases."""
+    return (
+        column.field != ""
+        and (column.rank < EXPORT_ONLY or column.field.startswith(EXPORTED))
+        and column.header[0] not in NO_AXES
+        and any(column.estimates)
+    )
+
+
+def _order(column: Column, metric: str) -> tuple[int, int]:
+    first = ("metric", "latency", "memory_inference", "memory_training", "throughput")
+    field = "metric" if column.field == metric else column.field
+    found = [n for n, name in enumerate(first) if field.startswith(name)]
+    return (found[0] if found else len(first), column.rank)
+
+
+def find_axis(found: Sequence[Axis], start: str) -> Axis | None:
+    """The first axis of a column whose field starts with ``start``."""
+    return next((axis for axis in found if axis.column.field.startswith(start)), None)
+
+
+def _unit(column: Column) -> str:
+    """``%`` for ``% (± 95 % CI)``."""
+    return column.header[2].partition(" (±")[0].removeprefix("(± 95 % CI)").strip()

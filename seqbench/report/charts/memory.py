@@ -1,0 +1,85 @@
+"""What the memory of each case goes into."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+from seqbench.report import numbers
+from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
+from seqbench.report.charts.marks import ROW, cases_down, specification
+from seqbench.report.charts.source import Group
+from seqbench.report.charts.theme import COLORS
+from seqbench.report.views.memory import BREAKDOWN, MODES
+
+#: The parts of the total, in the order of the bars; what training adds comes last.
+PARTS = ("parameters", "buffers", "activations", "gradients", "optimizer")
+
+
+def memory(group: Group) -> Chart:
+    """Stacked bars of the peak in inference or in training."""
+    rows = [row for case in group.cases for row in _rows(group, case)]
+    if not rows:
+        why = "memory was not measured (`measure.memory` in the suite), or no seed succeeded"
+        return absent("memory", "Memory", why)
+    unit = numbers.common_unit([row["value"] for row in rows if row["value"]], numbers.BYTES)
+    for row in rows:
+        row["value"] /= unit.factor
+        row["text"] = f"{row['value']:,.3g} {unit.name}"
+    found = [mode for mode in MODES if any(row["mode"] == mode for row in rows)]
+    options = [Option(mode, mode) for mode in found]
+    base, chosen = choice("mode", "in", options, lambda n: _spec(group, rows, found[n], unit.name))
+    fields = {"case": "case", "mode": "in", "part": "part", "text": "memory"}
+    return Chart("memory", "Memory", _sentence(group), base, fields, choices=(chosen,))
+
+
+def _rows(group: Group, case: Any) -> list[dict[str, Any]]:
+    """One row for each part; a part that is unavailable is left out, and named in the table."""
+    breakdown = (case["memory"] or {}).get("breakdown") or {}
+    return [
+        {"case": group.names[case["id"]], "mode": mode, "part": part, "rank": PARTS.index(part),
+         "value": breakdown[mode][part]}
+        for mode in MODES
+        if mode in breakdown
+        for part in BREAKDOWN[mode]
+        if part in PARTS and breakdown[mode].get(part) is not None
+    ]  # fmt: skip
+
+
+def _sentence(group: Group) -> str:
+    """Which share of the memory in inference the parameters are."""
+    shares = {}
+    for case in group.cases:
+        values = ((case["memory"] or {}).get("breakdown") or {}).get("inference")
+        if values and values["total"]:
+            shares[group.names[case["id"]]] = values["parameters"] / values["total"]
+    if not shares:
+        return "Peak of one pass, by what it is used for."
+    low, high = min(shares.values()), max(shares.values())
+    span = f"{100 * low:.0f} %" if len(shares) == 1 else f"{100 * low:.0f} to {100 * high:.0f} %"
+    return (
+        f"Parameters are {span} of the memory in inference; the rest are activations and buffers."
+    )
+
+
+def _spec(group: Group, rows: list[dict[str, Any]], mode: str, unit: str) -> Spec:
+    used = [part for part in PARTS if any(row["part"] == part for row in rows)]
+    tips = ["case:N", "part:N", alt.Tooltip("text:N", title="memory")]
+    chart = (
+        alt.Chart()
+        .transform_filter(alt.FieldEqualPredicate(field="mode", equal=mode))
+        .mark_bar(size=16)
+        .encode(
+            x=alt.X("value:Q", title=f"memory in {mode} ({unit})", stack="zero"),
+            y=cases_down(group.order),
+            color=alt.Color(
+                "part:N", title=None,
+                scale=alt.Scale(domain=used, range=list(COLORS[: len(used)])),
+            ),
+            order="rank:Q",
+            tooltip=tips,
+        )
+        .properties(height=ROW * len(group.order))
+    )  # fmt: skip
+    return specification(chart, rows)

@@ -1,0 +1,1 @@
+"""The page: a run, or several, as one HTML file that works without a network."""
