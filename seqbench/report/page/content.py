@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from seqbench.report import notes, numbers
@@ -104,12 +103,12 @@ def page_of(sources: Sequence[Source]) -> Page:
     ]
     suites = dict.fromkeys(clean(source.document["suite"]) for source in sources)
     return Page(
-        ", ".join(suites),
-        tuple(_run(source, name) for source, name in zip(sources, names, strict=True)),
-        tuple(differing(sources)) if len(sources) > 1 else (),
-        tuple(_dataset(group, n) for n, group in enumerate(groups(whole))),
-        tuple(failures[:MOST_FAILURES]),
-        max(0, len(failures) - MOST_FAILURES),
+        title=", ".join(suites),
+        runs=tuple(_run(source, name) for source, name in zip(sources, names, strict=True)),
+        differing=tuple(differing(sources)) if len(sources) > 1 else (),
+        datasets=tuple(_dataset(group, n) for n, group in enumerate(groups(whole))),
+        failures=tuple(failures[:MOST_FAILURES]),
+        more_failures=max(0, len(failures) - MOST_FAILURES),
     )
 
 
@@ -183,12 +182,12 @@ def _dataset(group: Group, number: int) -> Dataset:
     more = f"Charts show the {len(group.cases)} best of them." if group.left_out else ""
     cases = counted(len(group.table.cases), "case")
     return Dataset(
-        f"d{number}",
-        group.title,
-        f"{cases}. {more}".strip(),
-        table_of(group),
-        tuple(chart for chart in charts if not chart.missing),
-        tuple(chart for chart in charts if chart.missing),
+        id=f"d{number}",
+        title=group.title,
+        sentence=f"{cases}. {more}".strip(),
+        table=table_of(group),
+        charts=tuple(chart for chart in charts if not chart.missing),
+        missing=tuple(chart for chart in charts if chart.missing),
     )
 
 
@@ -201,8 +200,8 @@ def _failures(document: Document, run: str) -> Iterator[Failure]:
                 f"seed {trial['seed']}",
                 status_words(trial["status"]),
                 clean(trial["reason"]),
-                clean(trial["log"]),
-                tuple(clean(line) for line in trial["lines"]),
+                log=clean(trial["log"]),
+                lines=tuple(clean(line) for line in trial["lines"]),
             )
     for case in document["cases"]:
         for one in case["unmeasured"]:
@@ -223,8 +222,3 @@ def _measurement(one: Mapping[str, Any]) -> str:
     if one.get("length"):
         parts.append(f"length {one['length']}")
     return ", ".join(parts)
-
-
-def file_name(documents: Sequence[Mapping[str, Any]]) -> str:
-    """The name of the page's file."""
-    return "report.html" if len(documents) == 1 else f"{PurePath(documents[0]['suite']).name}.html"

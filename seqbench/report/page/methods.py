@@ -124,7 +124,7 @@ def _latency(document: Document) -> Iterator[str]:
         f"{listed(threads)} thread{'' if threads == ['1'] else 's'}."
     )
     if any(find(each["quantity"]).compared == "rounds" for each in document["comparisons"]):
-        yield "Latencies were compared by the ratio of medians in the rounds that both took part in."
+        yield "Latencies were compared by the ratio of medians in rounds that both took part in."
 
 
 def _machine(environment: Mapping[str, Any]) -> Iterator[str]:
