@@ -10,7 +10,7 @@ import altair as alt
 from seqbench.errors import UsageError
 from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
 from seqbench.report.charts.marks import specification
-from seqbench.report.charts.source import Group
+from seqbench.report.charts.source import Group, drawable
 from seqbench.report.views.confusion import MOST_CLASSES, Confusion, confusion_of, percent
 
 Found = Mapping[str, Confusion]
@@ -58,7 +58,7 @@ def _cells(name: str, found: Confusion) -> list[dict[str, Any]]:
 
 def _class(classes: Sequence[str], number: int) -> str:
     unique = classes.count(classes[number]) == 1
-    return classes[number] if unique else f"{number} {classes[number]}"
+    return drawable(classes[number]) if unique else f"{number} {classes[number]}"
 
 
 def _most_frequent(found: Confusion) -> str:

@@ -61,8 +61,8 @@ def _template(group: Group, limits: Sequence[Axis | None]) -> str:
     """
     order, legend = group.order, len(group.order) > MOST_NAMED
     base = alt.Chart().encode(
-        x=alt.X("<x>:Q", title="<x title>", scale=alt.Scale(type="symlog", zero=False)),
-        y=alt.Y("<y>:Q", title="<y title>", scale=alt.Scale(type="sqrt", zero=False)),
+        x=alt.X("<x>:Q", title="<x title>", scale=alt.Scale(padding=12, type="symlog", zero=False)),
+        y=alt.Y("<y>:Q", title="<y title>", scale=alt.Scale(padding=12, type="sqrt", zero=False)),
         opacity=alt.when(_fits(limits)).then(alt.value(1)).otherwise(alt.value(0.15)),
     )
     known = base.transform_filter("isValid(datum.<x>)").transform_filter("isValid(datum.<y>)")
@@ -116,7 +116,8 @@ def _filled(template: str, x: Axis, y: Axis, rows: Sequence[Mapping[str, Any]]) 
     for place, text in texts.items():
         template = template.replace(place, json.dumps(text)[1:-1])
     # Vega-Lite warns of a logarithmic scale that is told not to start at zero.
-    template = template.replace('"type": "log", "zero": false', '"type": "log"')
+    log = '"type": "log", "nice": false'
+    template = template.replace('"type": "log", "zero": false', log)
     spec: Spec = json.loads(template)
     return {**spec, "data": {"values": [dict(row) for row in rows]}}
 

@@ -49,10 +49,9 @@ def trade_offs(group: Group) -> str:
     what = f"{group.table.metric} and latency"
     if not beaten:
         return f"No case is known to be worse than another in both {what}: each is a trade-off."
-    lost = [f"{worse} ({better} is better)" for worse, better in beaten.items()]
+    lost = [f"{worse} is worse than {better}" for worse, better in beaten.items()]
     kept = [name for name in group.order if name not in beaten]
-    verb = "is" if len(lost) == 1 else "are"
-    return f"{listed(lost)} {verb} worse in both {what}; {_remain(kept)}"
+    return f"In both {what}, {listed(lost)}; {_remain(kept)}"
 
 
 def _remain(names: Sequence[str]) -> str:

@@ -145,5 +145,15 @@ def unique_names(table: ResultTable) -> dict[str, str]:
     for case in table.cases:
         name = f"{label(case)} on {clean(case['device'])}" if several else label(case)
         uses[name] = uses.get(name, 0) + 1
-        names[case["id"]] = name if uses[name] == 1 else f"{name} #{uses[name]}"
+        names[case["id"]] = drawable(name if uses[name] == 1 else f"{name} #{uses[name]}")
     return names
+
+
+#: Names that every object of JavaScript has: Vega would take them for groups that exist already.
+TAKEN = ("constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString",
+         "toString", "valueOf")  # fmt: skip
+
+
+def drawable(name: str) -> str:
+    """A name that Vega can group by: one of JavaScript's own gets a space that cannot be seen."""
+    return f"{name}\u00a0" if name in TAKEN or name.startswith("__") else name

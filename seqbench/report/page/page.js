@@ -100,8 +100,7 @@
       const notes = [];
       for (const choice of this.content.choices) {
         const select = this.selects.find((each) => each.dataset.choice === choice.name);
-        const option = choice.options.find((each) => each.name === (select && select.value));
-        if (!option) continue;
+        const option = select ? choice.options[select.selectedIndex] : choice.options[0];
         for (const [path, value] of option.changes) spec = changed(spec, path, value);
         if (option.note) notes.push(option.note);
       }
@@ -126,6 +125,7 @@
         const found = await vegaEmbed(place, spec, {
           ast: true, // interpret expressions: the page's policy forbids eval
           actions: false,
+          logLevel: 1, // errors
           defaultStyle: false,
           renderer: "svg",
           config: this.config(),
