@@ -17,14 +17,14 @@ from seqbench.suite.validate import parse_suite
 EPOCHS = 5
 
 #: 1,002 trials.
-MANY = """
+MANY = f"""
     name: many
-    datasets: [{parity: {length: 8}}]
-    models: [{lstm: {hidden_size: %s}}]
-    train: {epochs: 5}
+    datasets: [{{parity: {{length: 8}}}}]
+    models: [{{lstm: {{hidden_size: {list(range(1, 335))}}}}}]
+    train: {{epochs: 5}}
     seeds: 3
     devices: [cpu]
-    """ % list(range(1, 335))  # fmt: skip
+    """
 
 
 def write_run(results: Path, text: str, **strange: Any) -> Path:

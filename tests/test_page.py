@@ -1,4 +1,4 @@
-"""The page in a real browser: every view is drawn, everything on it works, and nothing leaves it."""
+"""The page in a real browser: every view is drawn, everything works, and nothing leaves it."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_every_view_is_drawn(browser: Any, pages: dict[str, Path], name: str, wi
         assert page.locator("figure.chart").count() >= 5
         assert page.locator(".statement").count() >= 1
         assert not page.get_by_text("cannot be drawn").count()
-        # Nothing but tables and wide matrices, which scroll by themselves, is wider than the window.
+        # Only tables and matrices, which scroll by themselves, may be wider than the window.
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -273,7 +273,9 @@ seeds: 3
 """
     strange = {"status": "failed", "reason": HOSTILE[1], "lines": HOSTILE, "log": HOSTILE[0]}
     run = write_run(tmp_path / "results", text, **strange)
-    (run / "environment.json").write_text(json.dumps({"cpu": HOSTILE[1], "devices": {"cpu": HOSTILE[0]}}))
+    (run / "environment.json").write_text(
+        json.dumps({"cpu": HOSTILE[1], "devices": {"cpu": HOSTILE[0]}})
+    )
     seqbench("report", str(run), "--output", "hostile.html", folder=tmp_path)
     with Visit(browser, tmp_path / "hostile.html", 1600) as visit:
         visit.see_everything()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
@@ -13,8 +14,11 @@ from seqbench.report.charts.source import Group
 from seqbench.report.charts.theme import COLORS
 from seqbench.report.views.memory import BREAKDOWN, MODES
 
+#: What the known parts leave of the total: older runs recorded fewer of them.
+REST = "not broken down"
+
 #: The parts of the total, in the order of the bars; what training adds comes last.
-PARTS = ("parameters", "buffers", "activations", "gradients", "optimizer")
+PARTS = ("parameters", "buffers", "activations", "gradients", "optimizer", REST)
 
 
 def memory(group: Group) -> Chart:
@@ -35,16 +39,21 @@ def memory(group: Group) -> Chart:
 
 
 def _rows(group: Group, case: Any) -> list[dict[str, Any]]:
-    """One row for each part; a part that is unavailable is left out, and named in the table."""
+    """One row for each part of each mode; together they are the total."""
     breakdown = (case["memory"] or {}).get("breakdown") or {}
     return [
         {"case": group.names[case["id"]], "mode": mode, "part": part, "rank": PARTS.index(part),
-         "value": breakdown[mode][part]}
+         "value": size}
         for mode in MODES
         if mode in breakdown
-        for part in BREAKDOWN[mode]
-        if part in PARTS and breakdown[mode].get(part) is not None
+        for part, size in _parts(breakdown[mode], mode).items()
     ]  # fmt: skip
+
+
+def _parts(values: Mapping[str, Any], mode: str) -> dict[str, int]:
+    found = {part: values[part] for part in BREAKDOWN[mode] if values.get(part) is not None}
+    rest = found.pop("total") - sum(found.values())
+    return {**found, REST: rest} if rest else found
 
 
 def _sentence(group: Group) -> str:
@@ -58,9 +67,7 @@ def _sentence(group: Group) -> str:
         return "Peak of one pass, by what it is used for."
     low, high = min(shares.values()), max(shares.values())
     span = f"{100 * low:.0f} %" if len(shares) == 1 else f"{100 * low:.0f} to {100 * high:.0f} %"
-    return (
-        f"Parameters are {span} of the memory in inference; the rest are activations and buffers."
-    )
+    return f"Parameters are {span} of the memory in inference."
 
 
 def _spec(group: Group, rows: list[dict[str, Any]], mode: str, unit: str) -> Spec:
