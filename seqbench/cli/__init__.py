@@ -15,6 +15,7 @@ import click
 import seqbench
 from seqbench.cli.cache import cache
 from seqbench.cli.check import check
+from seqbench.cli.export import export
 from seqbench.cli.listing import datasets, devices, metrics, models, plugins, reports, runtimes
 from seqbench.cli.new import new
 from seqbench.cli.rm import rm
@@ -68,7 +69,7 @@ def cli(debug: bool, without: tuple[str, ...], strict: bool) -> None:
 
 
 COMMANDS = (
-    run, suites, validate, show, list_runs, rm, models, datasets, metrics, reports, devices,
+    run, suites, validate, show, export, list_runs, rm, models, datasets, metrics, reports, devices,
     runtimes, plugins, check, new, cache, schema, selftest,
 )  # fmt: skip
 
