@@ -17,13 +17,17 @@ STDOUT = Path("-")
 @click.command(short_help="Export a run to the format of another tool.")
 @click.argument("run", required=False, shell_complete=complete.run)
 @click.option(
-    "--format", "form", type=click.Choice(list(FORMATS)), required=True, help="The format."
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    required=True,
+    help="Described in docs/exports.md.",
 )
 @click.option(
     "--output",
     type=Place(path_type=Path, allow_dash=True),
-    help="File or folder to write; an existing file is replaced. Default for text formats: -, the "
-    "standard output.",
+    help="File to write, replaced if it exists; for mlflow and tensorboard a folder, added to. "
+    "Default for text formats: -, the standard output.",
 )
 @click.option(
     "--table",
@@ -34,9 +38,10 @@ STDOUT = Path("-")
 )
 @OUT
 def export(*, run: str | None, form: str, output: Path | None, table: str, out: Path) -> None:
-    """Export RUN to the format of another tool: a folder, its name, or a suite's latest.
+    """Export RUN to the format of another tool, or as tables.
 
-    Default: the latest run. What is left out is reported on stderr.
+    RUN is a folder, its name, or a suite's latest run. Default: the latest run. What is left out
+    is reported on stderr.
     """
     from seqbench.report.interchange.output import check_place, make_export, require_modules
     from seqbench.report.interchange.source import Source

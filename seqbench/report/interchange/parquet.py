@@ -60,8 +60,7 @@ def _float(value: float | None) -> float | None:
 
 
 def _text(value: Any, plain: bool) -> str | None:
-    """A text, or any value as JSON; characters that UTF-8 lacks are escaped."""
+    """A text, or any value as JSON."""
     if value is None:
         return None
-    text = value if plain else json.dumps(value)
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return str(value) if plain else json.dumps(value)
