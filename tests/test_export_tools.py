@@ -15,6 +15,7 @@ import pytest
 from conftest import ROOT
 from test_export import AT, FASHION, case_of, copied, export, fail_trial
 
+from seqbench.errors import UsageError
 from seqbench.report.interchange.source import Source
 from seqbench.report.run import Run
 
@@ -182,6 +183,16 @@ def test_a_second_export_to_mlflow_replaces_the_first(copied: Path, tmp_path: Pa
     experiment = client.get_experiment_by_name("small").experiment_id
     deleted = client.search_runs([experiment], run_view_type=2)  # ViewType.DELETED_ONLY
     assert len(deleted) == 9
+
+
+def test_mlflow_gets_no_path_that_it_would_read_as_another_one(
+    copied: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("mlflow")
+    for name in ("a?b", "a%20b", "a#b"):
+        with pytest.raises(UsageError, match=f"MLflow does not accept '{re.escape(name[1])}'"):
+            export(copied, "mlflow", "--output", tmp_path / name)
+    assert {path.name for path in tmp_path.iterdir()} == {"results"}
 
 
 # TensorBoard.

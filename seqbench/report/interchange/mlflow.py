@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from seqbench.errors import StoreError
+from seqbench.errors import StoreError, UsageError
 from seqbench.records import TrialRecord
 from seqbench.report.columns.column import Case
 from seqbench.report.interchange.figures import Figure, figures_of
@@ -60,6 +60,7 @@ def export(source: Source, path: Path) -> list[str]:
 
     Raises:
         StoreError: no trial has ended, or the store cannot be written. OSError: likewise.
+        UsageError: the path cannot be that of a store.
     """
     require(source.trials, "trials", source)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # an export uses no network
@@ -69,8 +70,10 @@ def export(source: Source, path: Path) -> list[str]:
 
     for name in ("mlflow", "alembic"):  # after the import, which sets them
         logging.getLogger(name).setLevel(logging.WARNING)
-    path.mkdir(exist_ok=True)
     place = path.resolve()
+    if wrong := re.search("[%?#]", str(place)):
+        raise UsageError(f"--output {path}: MLflow does not accept {wrong[0]!r} in a path")
+    path.mkdir(exist_ok=True)
     try:
         client = MlflowClient(tracking_uri=f"sqlite:///{place / DATABASE}")
         store = _Store(client, _experiment(client, source, place), source)

@@ -18,7 +18,7 @@ def require_modules(form: Format) -> None:
     missing = [name for name in form.modules if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"--format {form.name} needs {' and '.join(missing)}, not installed here: "
+            f"--format {form.name} needs {', '.join(missing)}, not installed here: "
             f'pip install "seqbench[{form.extra}]"'
         )
 
