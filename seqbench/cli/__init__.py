@@ -15,6 +15,7 @@ import click
 import seqbench
 from seqbench.cli.cache import cache
 from seqbench.cli.check import check
+from seqbench.cli.export import export
 from seqbench.cli.listing import datasets, devices, metrics, models, plugins, reports, runtimes
 from seqbench.cli.new import new
 from seqbench.cli.plot import plot
@@ -70,8 +71,8 @@ def cli(debug: bool, without: tuple[str, ...], strict: bool) -> None:
 
 
 COMMANDS = (
-    run, suites, validate, show, report, plot, list_runs, rm, models, datasets, metrics, reports,
-    devices, runtimes, plugins, check, new, cache, schema, selftest,
+    run, suites, validate, show, report, plot, export, list_runs, rm, models, datasets, metrics,
+    reports, devices, runtimes, plugins, check, new, cache, schema, selftest,
 )  # fmt: skip
 
 for command in COMMANDS:

@@ -1,0 +1,109 @@
+"""The figures of a run, one by one, for formats that track single figures over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from seqbench.quantities import Better, find
+from seqbench.records import Measurement
+from seqbench.report.columns.column import Case
+from seqbench.report.interchange.source import Source, failed_trials, settings_words
+from seqbench.report.names import some, status_lines
+from seqbench.report.text import clean
+
+#: The names of sizes in the measurement ``cost``, with their units.
+SIZES = {"parameters": ("parameters", "1"), "serialized_bytes": ("file-size", "B")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure of a case.
+
+    Args:
+        benchmark: the name of the case, and the settings it was measured at.
+        measure: ``accuracy``, ``latency``, ``memory-inference``, …
+        unit: SI: ``s``, ``1/s``, ``B``, ``1``.
+        low, high: the 95 % interval; of memory, the range of the passes. None if unknown.
+        better: which direction is better; None if neither is.
+        share: whether it is a fraction.
+        basis: what it was computed from, in a few words.
+    """
+
+    case: Case
+    benchmark: str
+    measure: str
+    unit: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    better: Better | None = None
+    share: bool = False
+    basis: str = ""
+
+
+def figures_of(source: Source) -> tuple[list[Figure], list[str]]:
+    """Every figure of a run, and lines about what was left out: the metrics of cases with failed
+    trials, which are biased, and memory that is only known to be more than a figure.
+    """
+    found: list[Figure] = []
+    failed, bounded = [], []
+    for case in source.document["cases"]:
+        name = source.names[case["id"]]
+        if failed_trials(case):
+            failed.append(f"{name} ({', '.join(status_lines(case))})")
+        elif case["metric"] is not None:
+            found += _quality(case, name)
+        for one in source.measurements(case):
+            if one.values.get("lower_bound"):
+                bounded.append(name)
+            else:
+                found += _measured(case, name, one)
+    notes = source.unfinished()
+    if failed:
+        notes.append(f"left out, the metrics of cases with failed trials: {some(failed)}")
+    if bounded:
+        names = some(list(dict.fromkeys(bounded)))
+        notes.append(f"left out, memory that is only a lower bound: {names}")
+    return found, notes
+
+
+def _quality(case: Case, name: str) -> Iterator[Figure]:
+    own = {case["metric"]["name"]: case["metric"]}
+    for metric, summary in {**own, **case["scores"]}.items():
+        about = find(metric, case["scores"])
+        yield Figure(
+            case=case, benchmark=name, measure=clean(metric, 64), unit=about.unit,
+            value=summary["mean"], low=summary["low"], high=summary["high"],
+            better=about.better, share=about.share, basis=f"mean, seeds: {summary['n']}",
+        )  # fmt: skip
+
+
+def _measured(case: Case, name: str, one: Measurement) -> Iterator[Figure]:
+    about, values = find(one.quantity), one.values
+    settings = {**one.settings, "batch_size": None} if "macs" in values else one.settings
+    benchmark = " ".join(filter(None, (name, settings_words(settings))))
+
+    def figure(measure: str, unit: str, key: str, *bounds: str, basis: str = "") -> Figure:
+        low, high = (values[bound] for bound in bounds) if bounds else (None, None)
+        return Figure(
+            case=case, benchmark=benchmark, measure=measure, unit=unit, value=values[key],
+            low=low, high=high, better=about.better, basis=basis,
+        )  # fmt: skip
+
+    measure = one.quantity.replace("_", "-")
+    if about.compared == "rounds":
+        basis = f"median, processes: {values['processes']}, calls: {values['n']}"
+        yield figure(measure, "s", "median_s", "low_s", "high_s", basis=basis)
+    elif "per_s" in values:
+        basis = f"median, processes: {values['n']}"
+        yield figure(measure, "1/s", "per_s", "low_per_s", "high_per_s", basis=basis)
+    elif "total" in values:
+        basis = f"median, passes: {len(values['peaks'])}"
+        mode = clean(one.settings["mode"])
+        yield figure(f"{measure}-{mode}", "B", "total", "low", "high", basis=basis)
+    elif "macs" in values:
+        yield figure(measure, "1", "macs", basis="of one sequence")
+    elif "serialized_bytes" in values:
+        for key, (size, unit) in SIZES.items():
+            yield figure(size, unit, key)
