@@ -123,11 +123,16 @@ def doubtful(estimate: Estimate) -> bool:
 
 def bounds(estimate: Estimate | None, unit: Unit) -> str:
     """``157–162``: the interval of ``estimate``, with as many decimals as its figure."""
+    return "–".join(ends(estimate, unit)) or MISSING
+
+
+def ends(estimate: Estimate | None, unit: Unit) -> tuple[str, ...]:
+    """The ends of the interval of ``estimate``, if it has one."""
     if estimate is None or estimate.low is None or estimate.high is None:
-        return MISSING
+        return ()
     decimals = decimals_for(estimate.value / unit.factor)
-    ends = [end / unit.factor for end in (estimate.low, estimate.high)]
-    return "–".join(figure(end) if decimals is None else f"{end:,.{decimals}f}" for end in ends)
+    found = (end / unit.factor for end in (estimate.low, estimate.high))
+    return tuple(figure(end) if decimals is None else f"{end:,.{decimals}f}" for end in found)
 
 
 def decimals_for(value: float, digits: int = 3) -> int | None:
