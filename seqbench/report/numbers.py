@@ -123,16 +123,11 @@ def doubtful(estimate: Estimate) -> bool:
 
 def bounds(estimate: Estimate | None, unit: Unit) -> str:
     """``157–162``: the interval of ``estimate``, with as many decimals as its figure."""
-    return "–".join(ends(estimate, unit)) or MISSING
-
-
-def ends(estimate: Estimate | None, unit: Unit) -> tuple[str, ...]:
-    """The ends of the interval of ``estimate``, if it has one."""
     if estimate is None or estimate.low is None or estimate.high is None:
-        return ()
+        return MISSING
     decimals = decimals_for(estimate.value / unit.factor)
-    found = (end / unit.factor for end in (estimate.low, estimate.high))
-    return tuple(figure(end) if decimals is None else f"{end:,.{decimals}f}" for end in found)
+    ends = [end / unit.factor for end in (estimate.low, estimate.high)]
+    return "–".join(figure(end) if decimals is None else f"{end:,.{decimals}f}" for end in ends)
 
 
 def decimals_for(value: float, digits: int = 3) -> int | None:

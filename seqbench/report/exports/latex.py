@@ -29,7 +29,7 @@ def to_latex(document: Document, intervals: bool = False) -> str:
     it; warnings and settings as comments.
 
     Args:
-        intervals: show the 95 % interval of every figure that has one: ``370 [369, 372]``. Without,
+        intervals: show the 95 % interval of every figure that has one: ``370 [369–372]``. Without,
             only metrics have theirs, as ``88.3 ± 1.0``.
     """
     tables = [_with_intervals(table) if intervals else table for table in result_tables(document)]
@@ -54,8 +54,9 @@ def _with_interval(column: Column) -> Column:
         return column
     texts = []
     for estimate, text in zip(column.estimates, column.texts, strict=True):
-        ends = numbers.ends(estimate, column.unit)
-        texts.append(f"{text.rstrip(numbers.DOUBTFUL)} [{', '.join(ends)}]" if ends else text)
+        ends = numbers.bounds(estimate, column.unit)  # thousands have commas: no comma between
+        known = ends != numbers.MISSING
+        texts.append(f"{text.rstrip(numbers.DOUBTFUL)} [{ends}]" if known else text)
     name, at, unit = column.header
     return replace(column, texts=tuple(texts), header=(name, at, f"{unit} [95 % CI]".strip()))
 

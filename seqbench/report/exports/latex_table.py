@@ -116,7 +116,7 @@ def latex_comments(lines: Iterable[str]) -> list[str]:
 def latex_figures(texts: Sequence[str], mark: Mark = lambda _, figure: figure) -> list[str]:
     r"""The figures of a column of side ``r``, aligned at their decimal points.
 
-    Half-widths (``0.9 ± 0.1``) are aligned, too, and intervals (``9 [8, 10]``) at the right. What a
+    Half-widths (``0.9 ± 0.1``) are aligned, too, and intervals (``9 [8–10]``) at the right. What a
     figure lacks beside the others is filled with a blank of the same width (``\phantom``).
 
     Args:

@@ -6,7 +6,12 @@ import re
 import unicodedata
 
 #: Longer words may be broken in running text, after every so many characters.
-LONGEST_WORD = 30
+LONGEST_WORD = 24
+
+BREAK = r"\allowbreak{}"
+
+#: How the code point of a character ends that is shown as such.
+CODE_END = r"\textgreater{}"
 
 
 def latex(text: str) -> str:
@@ -32,7 +37,7 @@ def latex_paragraph(text: str) -> str:
 
 def _breakable(word: str) -> str:
     pieces = [word[start : start + LONGEST_WORD] for start in range(0, len(word), LONGEST_WORD)]
-    return r"\allowbreak{}".join(map(latex, pieces))
+    return BREAK.join(latex(piece).replace(CODE_END, CODE_END + BREAK) for piece in pieces)
 
 
 def _character(character: str) -> str:
@@ -46,7 +51,7 @@ def _character(character: str) -> str:
         return rf"\{accent}{{{base}}}"
     if character.isspace():
         return " "
-    return rf"\textless{{}}U+{ord(character):04X}\textgreater{{}}"
+    return rf"\textless{{}}U+{ord(character):04X}{CODE_END}"
 
 
 #: Letters that LaTeX reads in UTF-8 and that are in all its fonts.
