@@ -21,6 +21,8 @@ from seqbench.report.exports.csv import to_csv
 from seqbench.report.exports.html import to_html
 from seqbench.report.exports.latex import to_latex
 from seqbench.report.exports.markdown import to_markdown
+from seqbench.report.terminal.report import print_report
+from seqbench.report.terminal.svg import save_svg
 from seqbench.report.views.confusion import confusion_view
 from seqbench.report.views.export import RENDERERS
 from seqbench.report.views.memory import memory_view
@@ -123,6 +125,15 @@ def test_the_terminal_has_the_figures_of_markdown(
         ):
             (line,) = [line for line in shown if line.startswith(f"{label} ") and " ± " in line]
             assert set(least) <= set(line.replace(" ± ", "±").split())
+
+
+def test_a_picture_has_every_line_to_its_end(tmp_path: Path) -> None:
+    document: Any = Run.open(FASHION).document
+    document["run"] = "/".join(["results", *["folder"] * 30, "end"])
+    save_svg(tmp_path / "x.svg", partial(print_report, document), title="x")
+    lines = svg_lines((tmp_path / "x.svg").read_text(encoding="utf-8"))
+    assert max(map(len, lines)) <= 100
+    assert "".join(lines).endswith("folder/end")
 
 
 # ----------------------------------------------------------------------------- rounding
