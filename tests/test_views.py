@@ -24,7 +24,7 @@ from seqbench.report.views.memory import memory_view
 from seqbench.report.views.pairs import pairs_view
 from seqbench.report.views.sheet import View
 
-FORMATS = ("json", "markdown", "csv", "latex")
+FORMATS = ("json", "markdown", "csv", "latex", "html")
 
 
 def rows_of(view: View) -> list[dict[str, str]]:
@@ -130,10 +130,10 @@ def test_hostile_names_are_text_in_every_format() -> None:
 
 def test_a_view_without_figures_says_why_in_every_format() -> None:
     document = made({name: some[:1] for name, some in FIGURES.items()})
-    for form in ("json", "markdown", "latex"):
+    for form in ("json", "markdown", "latex", "html"):
         text = RENDERERS[form](pairs_view({**document, "comparisons": []}))
         assert "No cases were compared" in text
-        assert "No memory figures in this run: " in RENDERERS[form](memory_view(document))
+        assert "No memory figures in this run" in RENDERERS[form](memory_view(document))
     assert "No memory figures" in shown(
         document, of=lambda d, console: print_view(memory_view(d), console)
     )

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seqbench.cli import complete
-from seqbench.cli.options import DATA_DIR, device_here
+from seqbench.cli.options import DATA_DIR, device_here, parameter_values
 from seqbench.cli.terminal import console
-from seqbench.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,7 +64,7 @@ def check(
     device = device_here(device)
     registry = load_plugins()
     offer = registry.look_up(kind, name) if kind else registry.offer(name)
-    payload = check_payload(offer, _parameters(given), device)
+    payload = check_payload(offer, parameter_values(given), device)
     click.echo(f"{offer.kind} {name}, {offer.origin}", err=True)
     found, problem = _run_checks(payload, data_dir)
     terminal = console()
@@ -96,22 +95,6 @@ def _counts(found: Sequence[CheckResult]) -> str:
         parts.append(counted(warnings, "warning"))
     more = f"; optional: {optional.count('ok')} of {len(optional)} passed" if optional else ""
     return ", ".join(parts) + more
-
-
-def _parameters(given: Sequence[str]) -> dict[str, Any]:
-    """The values of ``("hidden_size=8",)``. Raises UsageError."""
-    import yaml
-
-    values = {}
-    for one in given:
-        key, equals, text = one.partition("=")
-        if not equals:
-            raise UsageError(f"--param {one}: write KEY=VALUE")
-        try:
-            values[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--param {one}: {' '.join(str(error).split())}") from error
-    return values
 
 
 def _run_checks(payload: CheckPayload, data_dir: Path | None) -> tuple[list[CheckResult], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -149,3 +149,19 @@ def selection_from(
     from seqbench.suite.selection import Selection
 
     return Selection(overrides, models, datasets, devices, seeds, allow_many=yes)
+
+
+def parameter_values(given: Sequence[str]) -> dict[str, Any]:
+    """The values of ``("hidden_size=8",)``. Raises UsageError."""
+    import yaml
+
+    values = {}
+    for one in given:
+        key, equals, text = one.partition("=")
+        if not equals:
+            raise UsageError(f"--param {one}: write KEY=VALUE")
+        try:
+            values[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--param {one}: {' '.join(str(error).split())}") from error
+    return values

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from seqbench.cli import complete
-from seqbench.cli.options import OUT, Place
+from seqbench.cli.options import OUT, Place, parameter_values
 from seqbench.cli.terminal import console
 from seqbench.errors import UnknownName, UsageError
-from seqbench.suggest import did_you_mean, nearest
+from seqbench.suggest import did_you_mean, nearest, suggested
 from seqbench.types import FORMATS
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from seqbench.plugins.choice import Choice
     from seqbench.report.terminal.rows import Sort
     from seqbench.report.views.sheet import View
     from seqbench.summary.schema import Document
-
-
-#: The formats of the views besides the result tables.
-RENDERED = ("json", "markdown", "csv", "latex")
 
 
 @click.command()
@@ -36,12 +35,19 @@ RENDERED = ("json", "markdown", "csv", "latex")
     default="table",
     show_default=True,
     shell_complete=complete.report,
-    help="table, json, markdown, csv, latex, or another report (see `seqbench reports`).",
+    help="table, json, markdown, csv, latex, for views html, or a report (`seqbench reports`).",
 )
 @click.option(
     "--svg",
     type=Place(path_type=Path, dir_okay=False),
-    help="Write the tables as an SVG image instead.",
+    help="Write what the terminal would show as an SVG image instead.",
+)
+@click.option(
+    "--param",
+    "given",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Set a parameter of the report that --format names. Repeatable.",
 )
 @click.option("--explain", is_flag=True, help="Add what each figure and sentence rests on.")
 @click.option("--all", "every", is_flag=True, help="Show all rows and columns.")
@@ -65,6 +71,7 @@ def show(
     run: str | None,
     form: str,
     svg: Path | None,
+    given: tuple[str, ...],
     explain: bool,
     every: bool,
     sort: Sort,
@@ -78,29 +85,21 @@ def show(
     from seqbench.store.find import find_run
 
     views = {"--memory": memory, "--pairs": pairs, "--confusion": confusion is not None}
-    chosen = [name for name, given in views.items() if given]
+    chosen = [name for name, on in views.items() if on]
     if svg is not None:
         _check_svg(svg)
-    report = None if form in FORMATS else _report(form)
     in_terminal = {"--explain": explain, "--all": every, "--sort": sort != "metric"}
-    _check_options(chosen, form, svg, [name for name, given in in_terminal.items() if given])
+    _check_options(chosen, form, svg, [name for name, on in in_terminal.items() if on])
+    report = None if chosen or form in FORMATS else _report(form, given)
+    if given and report is None:
+        raise UsageError("--param sets a parameter of a report; name one with --format")
     document = Run.open(find_run(out, run)).document
     if svg:
-        from seqbench.report.terminal.svg import save_svg
-
-        save_svg(document, svg)
+        _save_svg(document, svg, chosen, confusion)
     elif chosen and form != "table":
-        from seqbench.report.views.export import RENDERERS
-
-        click.echo(RENDERERS[form](_view(document, chosen[0], confusion)), nl=False)
-    elif confusion is not None:
-        from seqbench.report.terminal.confusion import print_confusion
-
-        print_confusion(document, confusion, console())
+        _export(_view(document, chosen[0], confusion), form)
     elif chosen:
-        from seqbench.report.terminal.sheets import print_view
-
-        print_view(_view(document, chosen[0]), console())
+        _drawing(document, chosen[0], confusion)(console())
     elif report is not None:
         from seqbench.report.render import render_report
 
@@ -113,21 +112,23 @@ def show(
 def _check_options(
     chosen: Sequence[str], form: str, svg: Path | None, in_terminal: Sequence[str]
 ) -> None:
-    """Check that one view is chosen, in a format that it has. Raises UsageError."""
-    drawn = {"--svg": svg is not None, f"--format {form}": svg is not None and form != "table"}
-    options = [*chosen, *(name for name, given in drawn.items() if given)]
+    """Check that at most one view is chosen, in a format that it has. Raises UsageError."""
     if in_terminal and (chosen or svg or form != "table"):
         raise UsageError(f"{in_terminal[0]} is for the tables in the terminal only")
-    if len(chosen) > 1 or (svg and len(options) > 1):
-        raise UsageError(f"{' and '.join(options)} cannot be combined: choose one view")
-    if chosen and form not in ("table", *RENDERED):
-        formats = ", ".join(("table", *RENDERED))
-        raise UsageError(
-            f"--format {form} renders whole runs, not {chosen[0]}; available: {formats}"
-        )
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)} cannot be combined: choose one view")
+    if svg and form != "table":
+        raise UsageError(f"--svg and --format {form} cannot be combined: choose one of them")
+    if chosen and form != "table":
+        from seqbench.report.views.export import RENDERERS
+
+        if form not in RENDERERS:
+            formats = ("table", *RENDERERS)
+            message = f"--format {form} is not available for {chosen[0]}"
+            raise UsageError(suggested(message, form, formats))
 
 
-def _view(document: Document, option: str, model: str | None = None) -> View:
+def _view(document: Document, option: str, model: str | None) -> View:
     """The view that an option names, as data. ``model``: that of ``--confusion``."""
     from seqbench.report.views.confusion import confusion_view
     from seqbench.report.views.memory import memory_view
@@ -136,6 +137,41 @@ def _view(document: Document, option: str, model: str | None = None) -> View:
     if model is not None:
         return confusion_view(document, model)
     return memory_view(document) if option == "--memory" else pairs_view(document)
+
+
+def _drawing(document: Document, option: str, model: str | None) -> Callable[[Console], None]:
+    """The function that prints the view which an option names. ``model``: that of ``--confusion``.
+    It raises UsageError if there is no such model.
+    """
+    from seqbench.report.terminal.confusion import print_confusion
+    from seqbench.report.terminal.sheets import print_view
+
+    if model is not None:
+        return partial(print_confusion, document, model)
+    return partial(print_view, _view(document, option, None))
+
+
+def _export(view: View, form: str) -> None:
+    """Print a view in a format. CSV has no place for the reason why there are no figures."""
+    from seqbench.report.views.export import RENDERERS
+
+    if form == "csv" and not view.sheets:
+        click.echo("\n".join(view.notes), err=True)
+    click.echo(RENDERERS[form](view), nl=False)
+
+
+def _save_svg(document: Document, path: Path, chosen: Sequence[str], model: str | None) -> None:
+    """Write a view, or the result tables, as a picture."""
+    from seqbench.report.terminal.report import print_report
+    from seqbench.report.terminal.svg import save_svg
+    from seqbench.report.text import clean
+
+    if chosen:
+        title = clean(f"seqbench show {document['run']} {chosen[0]} {model or ''}")
+        save_svg(path, _drawing(document, chosen[0], model), title=title)
+    else:
+        title = clean(f"seqbench run {document.get('file') or document['suite']}")
+        save_svg(path, partial(print_report, document), title=title)
 
 
 def print_document(document: Document, *, as_json: bool, **options: Any) -> None:
@@ -162,8 +198,8 @@ def _check_svg(path: Path) -> None:
         raise UsageError(f"--svg {path}: the folder {path.parent} does not exist")
 
 
-def _report(form: str) -> Choice:
-    """The report named ``form``, with its default parameters. Raises UsageError."""
+def _report(form: str, given: Sequence[str]) -> Choice:
+    """The report named ``form``, with the parameters of ``--param``. Raises UsageError."""
     from seqbench.plugins import parameters
     from seqbench.plugins.choice import Choice
     from seqbench.plugins.discovery import load_plugins
@@ -175,4 +211,5 @@ def _report(form: str) -> Choice:
         named = f"unknown report {form!r}; {did_you_mean(near)}"
         more = named if near else f"{error}; built in: {', '.join(FORMATS)}"
         raise UsageError(f"--format {form}: {more}") from error
-    return Choice.of(offer, parameters.completed({}, offer.spec.parameters))
+    params = parameters.checked(form, parameter_values(given), offer.spec.parameters)
+    return Choice.of(offer, params)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seqbench.errors import UsageError
+from seqbench.suggest import suggestion
 from seqbench.types import Param
 
 
@@ -25,6 +27,21 @@ def problem_with(value: Any, declared: Param) -> str:
         if declared.maximum is not None and value > declared.maximum:
             return f"{value!r} is more than {declared.maximum:g}"
     return ""
+
+
+def checked(name: str, given: Mapping[str, Any], declared: Mapping[str, Param]) -> dict[str, Any]:
+    """Every declared parameter of the offer ``name``, with the given value or its default.
+
+    Raises:
+        UsageError: unknown parameter, or invalid value.
+    """
+    for key, value in given.items():
+        if key not in declared:
+            hint = suggestion(key, declared) or "it has no parameters"
+            raise UsageError(f"{name} has no parameter {key!r}; {hint}")
+        if problem := problem_with(value, declared[key]):
+            raise UsageError(f"{name}, {key}: {problem}")
+    return completed(given, declared)
 
 
 def is_grid(value: Any, declared: Param) -> bool:

@@ -135,15 +135,25 @@ def _of_devices(columns: Sequence[Column]) -> str:
 
 
 def explanations(document: Document, columns: Sequence[Column]) -> list[str]:
-    """How the figures were obtained and compared.
+    """How the figures were obtained and compared, and of what.
 
     Args:
         columns: the columns shown.
     """
+    return [*methods(document, columns), *conditions(document)]
+
+
+def methods(document: Document, columns: Sequence[Column]) -> list[str]:
+    """How the figures of the columns shown were obtained and compared."""
     lines = _tests_line(columns)
     for name in functions("notes"):
         lines += import_object(name)(document, columns)
-    return [*lines, *_models_line(document), *_training_line(document), *_machine_line(document)]
+    return lines
+
+
+def conditions(document: Document) -> list[str]:
+    """The models, the training settings and the machine."""
+    return [*_models_line(document), *_training_line(document), *_machine_line(document)]
 
 
 def _tests_line(columns: Iterable[Column]) -> list[str]:
@@ -266,10 +276,7 @@ def memory_notes(document: Document, columns: Sequence[Column]) -> list[str]:
     at = f" at batch {_range(sizes)}" if sizes else ""
     lower = any(memory.get("lower_bound") for memory in found)
     bound = " (a lower bound: the exact peak is not available on this system)" if lower else ""
-    return [
-        f"memory: peak of a forward pass and of a training step{at}, including weights{bound}; "
-        "breakdown: `seqbench show --memory`"
-    ]
+    return [f"memory: peak of a forward pass and of a training step{at}, including weights{bound}."]
 
 
 def _models_line(document: Document) -> list[str]:

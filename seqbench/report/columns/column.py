@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from seqbench.quantities import Better
-from seqbench.report.numbers import Estimate
+from seqbench.report.numbers import Estimate, Unit
 
 if TYPE_CHECKING:
     from seqbench.summary import schema
@@ -34,6 +34,7 @@ class Column:
         group: columns of a group stay together if a table has to be split.
         estimates: one figure per case, in SI units; None where unavailable.
         texts: the same figures, rounded and without unit.
+        unit: the unit of ``texts``; None if they are percentages or have no unit.
         better: whether higher or lower is better; None if neither, or if the uncertainty of the
             figures is unknown.
         interval: whether the figures have intervals, as far as the samples allow.
@@ -55,6 +56,7 @@ class Column:
     group: Group
     estimates: tuple[Estimate | None, ...]
     texts: tuple[str, ...]
+    unit: Unit | None = None
     better: Better | None = None
     interval: bool = False
     rank: int = 0

@@ -50,8 +50,8 @@ def quantity(
     texts = tuple(in_unit(e, unit, finest=finest) for e in estimates)
     return Column(
         field=field, si=ending, header=(*header, unit.name), group=group,
-        estimates=tuple(estimates), texts=texts, better=better, interval=has_interval, rank=rank,
-        resolution=resolution, rivals=rivals,
+        estimates=tuple(estimates), texts=texts, unit=unit, better=better, interval=has_interval,
+        rank=rank, resolution=resolution, rivals=rivals,
     )  # fmt: skip
 
 

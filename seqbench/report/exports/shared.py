@@ -32,18 +32,21 @@ def export_notes(document: Document, tables: Iterable[ResultTable]) -> list[str]
     tables = list(tables)
     columns = [column for table in tables for column in shown_columns(document, table)[1]]
     lines = [*notes.legend(columns, "bold"), *notes.letters_line(columns)]
-    lines += [*notes.explanations(document, columns), *_not_shown(tables, columns)]
+    return [*lines, *notes.explanations(document, columns), *not_shown(document, tables)]
+
+
+def not_shown(document: Document, tables: Sequence[ResultTable]) -> list[str]:
+    """What is measured but has no column here, and how to see it."""
+    columns = [column for table in tables for column in shown_columns(document, table)[1]]
+    every = dict.fromkeys(_words(column) for table in tables for column in table.columns)
+    rest = [words for words in every if words not in {_words(column) for column in columns}]
+    lines = [f"not shown: {', '.join(rest)}; all columns: --format csv or json"] if rest else []
     settings = [len(latency_settings(table.cases)) for table in tables]
     if max(settings, default=0) > FEW:
         lines.append(f"latency was measured at {max(settings)} settings; all of them: --format csv")
+    if any(case["memory"] for table in tables for case in table.cases):
+        lines.append("breakdown of memory: `seqbench show --memory`")
     return lines
-
-
-def _not_shown(tables: Iterable[ResultTable], columns: Iterable[Column]) -> list[str]:
-    """What is measured but has no column here, and how to see it."""
-    every = dict.fromkeys(_words(column) for table in tables for column in table.columns)
-    rest = [words for words in every if words not in {_words(column) for column in columns}]
-    return [f"not shown: {', '.join(rest)}; all columns: --format csv or json"] if rest else []
 
 
 def _words(column: Column) -> str:

@@ -81,8 +81,8 @@ def print_report(document: Document, console: Console, options: Options = Option
     fits = lines < height  # the prompt takes a line
     for part in (*verdict, *body) if fits else (*body, *verdict):
         console.print(part)
-    for line in ending:  # not wrapped, so that they can be copied
-        console.print(line, soft_wrap=True)
+    for line in ending:  # not wrapped, so that they can be copied; a picture would cut them
+        console.print(line, soft_wrap=not console.record)
 
 
 def _ending(document: Document, parts: Sequence[Part], options: Options) -> list[Text]:

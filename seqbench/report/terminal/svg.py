@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
 from seqbench.errors import StoreError
-from seqbench.report.columns.column import Document
-from seqbench.report.terminal.report import print_report
-from seqbench.report.text import clean
 from seqbench.store.files import replace_file
 
 
-def save_svg(document: Document, path: Path, width: int = 100) -> None:
-    """Write the report as a picture of a terminal, ``width`` characters wide.
+def save_svg(path: Path, draw: Callable[[Console], None], *, title: str, width: int = 100) -> None:
+    """Write what ``draw`` prints as a picture of a terminal, ``width`` characters wide.
 
     The file is self-contained: no external fonts or images.
 
@@ -32,8 +30,7 @@ def save_svg(document: Document, path: Path, width: int = 100) -> None:
         highlight=False,
         legacy_windows=False,
     )
-    print_report(document, console)
-    title = f"seqbench run {clean(document.get('file') or document['suite'])}"
+    draw(console)
     try:
         with replace_file(path) as partial:
             partial.write_text(console.export_svg(title=title, code_format=SVG), encoding="utf-8")

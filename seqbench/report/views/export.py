@@ -5,14 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 from seqbench.report.exports.csv import defused
-from seqbench.report.exports.latex import latex, latex_row
+from seqbench.report.exports.html import FIGURE, TEXT, html_list, html_table
+from seqbench.report.exports.latex_table import (
+    USAGE,
+    Labels,
+    LatexTable,
+    latex_comments,
+    latex_figures,
+    latex_notes,
+    latex_row,
+    latex_table,
+)
+from seqbench.report.exports.latex_text import latex, latex_figure
 from seqbench.report.exports.markdown import markdown, markdown_list, markdown_row
 from seqbench.report.text import clean
-from seqbench.report.views.sheet import View
+from seqbench.report.views.sheet import Sheet, View
+
+#: In LaTeX, headers of wider tables are turned, and cut.
+MOST_CHARACTERS, LONGEST_HEADER = 110, 40
 
 
 def view_to_json(view: View) -> str:
@@ -53,19 +68,63 @@ def view_to_markdown(view: View) -> str:
     return "\n".join([*lines, *markdown_list(below)]) + "\n"
 
 
-def view_to_latex(view: View) -> str:
-    r"""A booktabs ``tabular`` for each sheet, with its notes."""
-    lines = [r"% \usepackage{booktabs}"]
+def view_to_html(view: View) -> str:
+    """A fragment of a page: a table for each sheet, rounded, with its notes.
+
+    It is plain ASCII, so that it is shown correctly whatever encoding is assumed.
+    """
+    parts: list[str] = []
     for sheet in view.sheets:
-        lines += [r"\begin{table}", r"\centering", rf"\caption{{{latex(sheet.heading)}}}"]
-        lines += [rf"\begin{{tabular}}{{{sheet.sides}}}", r"\toprule"]
-        lines += [latex_row(map(latex, sheet.headers)), r"\midrule"]
-        lines += [latex_row(map(latex, row)) for row in sheet.texts]
-        lines += [r"\bottomrule", r"\end{tabular}"]
-        lines += [rf"\par\small {latex(note)}" for note in sheet.notes]
-        lines.append(r"\end{table}")
-    below = [*view.notes, f"results: {clean(view.run)}"]
-    return "\n".join([*lines, *(f"% {line}" for line in below)]) + "\n"
+        styles = [TEXT if side == "l" else FIGURE for side in sheet.sides]
+        rows = [[escape(cell) for cell in row] for row in sheet.texts]
+        heads = [escape(header) for header in sheet.headers]
+        parts += html_table(escape(sheet.heading), heads, rows, styles)
+        parts.append(html_list(sheet.notes))
+    parts += [html_list(view.notes), html_list([f"results: {clean(view.run)}"])]
+    text = "<div>\n" + "\n".join(filter(None, parts)) + "\n</div>\n"
+    return text.encode("ascii", "xmlcharrefreplace").decode()
+
+
+def view_to_latex(view: View) -> str:
+    """A table for each sheet, rounded, with its notes; those of the view follow the last."""
+    lines, labels = latex_comments(USAGE), Labels()
+    for sheet in view.sheets:
+        last = sheet is view.sheets[-1]
+        lines += latex_table(_latex_sheet(sheet, labels, view.notes if last else ()))
+    if not view.sheets:
+        lines += ["{", *latex_notes(view.notes), r"\par}"]
+    return "\n".join([*lines, *latex_comments([f"results: {clean(view.run)}"])]) + "\n"
+
+
+def _latex_sheet(sheet: Sheet, labels: Labels, more: Sequence[str]) -> LatexTable:
+    columns = [
+        list(map(latex, texts))
+        if side == "l"
+        else latex_figures(texts)
+        if sheet.decimal
+        else list(map(latex_figure, texts))
+        for side, *texts in zip(sheet.sides, *sheet.texts, strict=True)
+    ]
+    return LatexTable(
+        caption=sheet.heading,
+        label=labels.new(sheet.title),
+        sides=sheet.sides,
+        heads=(latex_row(_latex_heads(sheet)),),
+        rows=tuple(zip(*columns, strict=True)),
+        notes=(*sheet.notes, *more),
+    )
+
+
+def _latex_heads(sheet: Sheet) -> list[str]:
+    """The header of a sheet; in a very wide one, such as a matrix of classes, it is turned."""
+    columns = zip(sheet.headers, *sheet.texts, strict=True)
+    turned = sum(max(map(len, texts)) for texts in columns) > MOST_CHARACTERS
+    return [
+        rf"\rotatebox{{90}}{{{latex(clean(header, LONGEST_HEADER))}}}"
+        if turned and side == "r"
+        else latex(header)
+        for header, side in zip(sheet.headers, sheet.sides, strict=True)
+    ]
 
 
 #: How a view is written, by the name in ``seqbench show --format``.
@@ -74,4 +133,5 @@ RENDERERS: Mapping[str, Callable[[View], str]] = {
     "markdown": view_to_markdown,
     "csv": view_to_csv,
     "latex": view_to_latex,
+    "html": view_to_html,
 }

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any
 
-from seqbench.errors import DeviceError, UsageError
+from seqbench.errors import DeviceError
 from seqbench.plugins import parameters
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import Offer
-from seqbench.suggest import suggestion
 from seqbench.testing.plugin_checks.results import Check, CheckResult, check_results
 from seqbench.types import DataContext, Param
 from seqbench.workers.context import JobContext, Workspace
@@ -56,13 +55,7 @@ def check_payload(
     """
     spec = offer.spec
     declared = getattr(spec, "parameters", {})  # a runtime has none
-    for name, value in params.items():
-        if name not in declared:
-            hint = suggestion(name, declared) or "it has no parameters"
-            raise UsageError(f"{spec.name} has no parameter {name!r}; {hint}")
-        if problem := parameters.problem_with(value, declared[name]):
-            raise UsageError(f"{spec.name}, {name}: {problem}")
-    choice = Choice.of(offer, parameters.completed(params, declared))
+    choice = Choice.of(offer, parameters.checked(spec.name, params, declared))
     return CheckPayload(
         offer.kind,
         choice,

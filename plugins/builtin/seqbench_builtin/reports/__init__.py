@@ -23,6 +23,7 @@ def seqbench_reports() -> list[seqbench.ReportSpec]:
         ),
         seqbench.ReportSpec(
             "latex", f"{EXPORTS}.latex:to_latex", suffix="tex",
+            parameters={"intervals": False},
             description="The tables in LaTeX, with booktabs",
         ),
         seqbench.ReportSpec(
