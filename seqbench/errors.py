@@ -5,8 +5,8 @@
     SeqbenchError                 shown as one line, without a traceback
     ├── UsageError                an invalid command line or call (exit code 2)
     │   ├── SuiteError            an invalid suite: its problems, each with its line (exit code 2)
-    │   └── UnknownName           a model or dataset that no working plugin offers (exit code 2)
-    ├── MissingExtra              a command needs a package that is not installed
+    │   ├── UnknownName           a model or dataset that no working plugin offers (exit code 2)
+    │   └── MissingExtra          a command needs a package that is not installed (exit code 2)
     ├── PluginError               a plugin breaks its contract
     ├── DataError                 a dataset is unavailable, or does not match its declaration
     │   └── NotPrepared           a prepared dataset is missing from the cache, or damaged
@@ -68,12 +68,8 @@ class UnknownName(UsageError):
     """No working plugin offers this name, or more than one does."""
 
 
-class MissingExtra(SeqbenchError):
-    """A command needs a package that an extra of seqbench installs."""
-
-    def __init__(self, what: str, extra: str, error: ImportError):
-        named = (error.name or str(error)).partition(".")[0]
-        super().__init__(f'{what} needs {named}: pip install "seqbench[{extra}]"')
+class MissingExtra(UsageError):
+    """A command needs a package that is not installed; an extra of seqbench installs it."""
 
 
 class PluginError(SeqbenchError):

@@ -184,7 +184,7 @@ def test_pairs_are_the_comparisons_both_ways(group: Group) -> None:
             continue
         pair = ids[row["row"]], ids[row["column"]]
         each = found.get(pair) or found[pair[::-1]]
-        verdict = each["verdict"]
+        verdict: str = each["verdict"]
         if pair not in found:
             verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
         words = {"better": "row is better", "worse": "row is worse"}

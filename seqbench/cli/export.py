@@ -43,7 +43,8 @@ def export(*, run: str | None, form: str, output: Path | None, table: str, out: 
     RUN is a folder, its name, or a suite's latest run. Default: the latest run. What is left out
     is reported on stderr.
     """
-    from seqbench.report.interchange.output import check_place, make_export, require_modules
+    from seqbench.plugins.extras import require
+    from seqbench.report.interchange.output import check_place, make_export
     from seqbench.report.interchange.source import Source
     from seqbench.report.text import clean
     from seqbench.store.find import find_run
@@ -52,7 +53,7 @@ def export(*, run: str | None, form: str, output: Path | None, table: str, out: 
     if table != TABLES[0] and not chosen.tables:
         formats = ", ".join(each.name for each in FORMATS.values() if each.tables)
         raise UsageError(f"--table is for these formats only: {formats}")
-    require_modules(chosen)
+    require(f"--format {form}", chosen.extra, chosen.modules)
     path = find_run(out, run)
     place = None if output == STDOUT else output
     check_place(chosen, place, path)

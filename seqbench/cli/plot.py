@@ -86,7 +86,7 @@ def plot(
 
     Needs the extra `report`: pip install "seqbench[report]".
     """
-    from seqbench.report.exports.page import require_packages
+    from seqbench.plugins.extras import REPORT, require
 
     named, kind = _words(words)
     target = output or Path(f"{kind}.svg")
@@ -95,7 +95,7 @@ def plot(
     if not target.parent.is_dir():
         raise UsageError(f"--output {target}: the folder {target.parent} does not exist")
     chosen = dict(_option(text) for text in options)
-    require_packages("a chart")
+    require("a chart", "report", REPORT)
     from seqbench.report.charts.figure import figure_spec, write_figure
     from seqbench.report.charts.kinds import KINDS as DRAWN
     from seqbench.report.charts.source import groups, read_source

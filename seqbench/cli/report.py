@@ -34,13 +34,14 @@ def report(runs: tuple[str, ...], output: Path | None, show: bool, out: Path) ->
 
     Needs the extra `report`: pip install "seqbench[report]".
     """
-    from seqbench.report.exports.page import page_of_runs, require_packages
+    from seqbench.plugins.extras import REPORT, require
+    from seqbench.report.exports.page import page_of_runs
     from seqbench.report.run import Run
     from seqbench.store.files import make_folder
     from seqbench.store.find import find_run
     from seqbench.store.json_files import write_text
 
-    require_packages("the page")
+    require("the page", "report", REPORT)
     folders = [find_run(out, name) for name in runs] or [find_run(out, None)]
     twice = [str(path) for n, path in enumerate(folders) if path in folders[:n]]
     if twice:

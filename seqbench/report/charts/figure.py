@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from seqbench.errors import MissingExtra, UsageError
+from seqbench.errors import UsageError
 from seqbench.report.charts.chart import Chart, Choice, Spec, changed
 from seqbench.report.charts.source import Group
 from seqbench.report.charts.theme import PAPER
@@ -120,12 +120,10 @@ def write_figure(spec: Spec, path: Path) -> bytes:
     """A figure in the format of the suffix of ``path``.
 
     Raises:
-        MissingExtra: vl-convert is missing. UsageError: another suffix.
+        UsageError: another suffix.
     """
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise MissingExtra("a figure", "report", error) from error
+    import vl_convert
+
     suffix = path.suffix.lower()
     if suffix == ".svg":
         svg: str = vl_convert.vegalite_to_svg(spec)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,6 @@ from seqbench.plugins.loading import import_object
 from seqbench.report.interchange.registry import Format
 from seqbench.report.interchange.source import Exported, Source
 from seqbench.store.files import replace_file
-
-
-def require_modules(form: Format) -> None:
-    """Raise UsageError if what a format needs is not installed."""
-    missing = [name for name in form.modules if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"--format {form.name} needs {', '.join(missing)}, not installed here: "
-            f'pip install "seqbench[{form.extra}]"'
-        )
 
 
 def check_place(form: Format, output: Path | None, run: Path) -> None:

@@ -9,7 +9,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from seqbench.errors import MissingExtra
 from seqbench.report.charts.chart import Chart
 from seqbench.report.charts.theme import THEMES
 from seqbench.report.page.content import Page
@@ -24,15 +23,9 @@ POLICY = (
 
 
 def render(page: Page) -> str:
-    """The page as one HTML document.
+    """The page as one HTML document."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    Raises:
-        MissingExtra: a package of the extra ``report`` is missing.
-    """
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise MissingExtra("the page", "report", error) from error
     scripts = [vega(), _asset("page.js")]
     styles = [_asset("page.css")]
     policy = POLICY.format(
@@ -83,15 +76,9 @@ def escaped_json(text: str) -> str:
 
 @cache
 def vega() -> str:
-    """Vega, Vega-Lite and vega-embed as one script.
+    """Vega, Vega-Lite and vega-embed as one script."""
+    import vl_convert
 
-    Raises:
-        MissingExtra: vl-convert is missing.
-    """
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise MissingExtra("the page", "report", error) from error
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return script.replace("</script", "<\\/script")
 
