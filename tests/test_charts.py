@@ -20,7 +20,7 @@ vl_convert = pytest.importorskip("vl_convert")
 
 from seqbench.report.charts.chart import Chart, changed, differences  # noqa: E402
 from seqbench.report.charts.figure import chosen, figure_spec, write_figure  # noqa: E402
-from seqbench.report.charts.kinds import KINDS  # noqa: E402
+from seqbench.report.charts.kinds import KINDS, draw  # noqa: E402
 from seqbench.report.charts.source import Group, groups, read_source  # noqa: E402
 from seqbench.report.run import Run  # noqa: E402
 
@@ -46,7 +46,7 @@ def fashion() -> Group:
 
 
 def drawn(group: Group) -> list[Chart]:
-    found = [draw(group) for draw in KINDS.values()]
+    found = [draw(kind, group) for kind in KINDS]
     return [chart for chart in found if not chart.missing]
 
 
@@ -89,7 +89,7 @@ def case_of(group: Group, name: str) -> Mapping[str, Any]:
 
 
 def test_seeds_are_those_of_the_records(group: Group) -> None:
-    rows = KINDS["accuracy"](group).rows()
+    rows = draw("accuracy", group).rows()
     scale = 100 if group.table.metric == "accuracy" else 1
     for case in group.cases:
         own = [row for row in rows if row["case"] == group.names[case["id"]]]
@@ -103,7 +103,7 @@ def test_seeds_are_those_of_the_records(group: Group) -> None:
 
 
 def test_pareto_has_the_figures_of_the_table(group: Group) -> None:
-    chart = KINDS["pareto"](group)
+    chart = draw("pareto", group)
     spec = chosen(chart, {"x": "macs", "y": group.table.metric})
     x = _field(spec, "x")
     for row in chart.rows():
@@ -137,7 +137,7 @@ def _unit(spec: Mapping[str, Any], channel: str) -> str:
 
 def test_front_is_what_no_case_beats(group: Group) -> None:
     """The line joins exactly the cases that no other is at least as good as in both figures."""
-    chart = KINDS["pareto"](group)
+    chart = draw("pareto", group)
     for x in [option.name for option in chart.choices[0].options[:6]]:
         spec = chosen(chart, {"x": x})
         first, second = f"{_field(spec, 'x')}_cost", f"{_field(spec, 'y')}_cost"
@@ -158,7 +158,7 @@ def test_front_is_what_no_case_beats(group: Group) -> None:
 
 
 def test_curves_are_those_of_the_records(group: Group) -> None:
-    chart = KINDS["curves"](group)
+    chart = draw("curves", group)
     path = Path(group.source.document["run"])
     scale = 100 if group.table.metric == "accuracy" else 1
     for row in chart.rows():
@@ -174,7 +174,7 @@ def test_curves_are_those_of_the_records(group: Group) -> None:
 
 
 def test_pairs_are_the_comparisons_both_ways(group: Group) -> None:
-    rows = KINDS["pairs"](group).rows()
+    rows = draw("pairs", group).rows()
     ids = {name: key for key, name in group.names.items()}
     found = {(e["a"], e["b"]): e for e in group.source.document["comparisons"]
              if e["quantity"] == group.table.metric}  # fmt: skip
@@ -199,7 +199,7 @@ def test_pairs_are_the_comparisons_both_ways(group: Group) -> None:
 
 
 def test_memory_adds_up_to_the_total(group: Group) -> None:
-    chart = KINDS["memory"](group)
+    chart = draw("memory", group)
     for case in group.cases:
         for mode, parts in case["memory"]["breakdown"].items():
             own = [row["value"] for row in chart.rows()
@@ -210,7 +210,7 @@ def test_memory_adds_up_to_the_total(group: Group) -> None:
 def test_calls_are_those_of_the_samples(timed: Path) -> None:
     """The median of the distribution is that of the process in the record."""
     group = groups(read_source(Run.open(timed).document))[0]
-    rows = KINDS["latency"](group).rows()
+    rows = draw("latency", group).rows()
     for case in group.cases:
         entry = case["latency"][0]
         medians = entry["process_medians_s"]
@@ -221,12 +221,12 @@ def test_calls_are_those_of_the_samples(timed: Path) -> None:
             )  # fmt: skip
             middle = next(value for share, value in own if share >= 0.5)
             assert own[-1][0] == 1
-            unit = 1e-6 if "µs" in KINDS["latency"](group).spec["encoding"]["x"]["title"] else 1e-3
+            unit = 1e-6 if "µs" in draw("latency", group).spec["encoding"]["x"]["title"] else 1e-3
             assert middle * unit == pytest.approx(expected, rel=0.05)
 
 
 def test_confusion_is_that_of_the_records(fashion: Group) -> None:
-    rows = KINDS["confusion"](fashion).rows()
+    rows = draw("confusion", fashion).rows()
     for case in fashion.cases:
         tables = [trial["metrics"]["confusion"] for trial in fashion.trials(case)]
         classes = fashion.trials(case)[0]["metrics"]["classes"]
@@ -239,7 +239,7 @@ def test_confusion_is_that_of_the_records(fashion: Group) -> None:
 
 def test_what_is_missing_names_the_file(fashion: Group) -> None:
     for kind in ("latency", "drift", "pair-rounds"):
-        chart = KINDS[kind](fashion)
+        chart = draw(kind, fashion)
         assert "samples/" in chart.missing
         assert "is missing" in chart.missing
 

@@ -10,28 +10,12 @@ import click
 
 from seqbench.cli import complete
 from seqbench.cli.options import OUT, Place
-from seqbench.errors import StoreError, UsageError
+from seqbench.errors import UsageError
+from seqbench.report.charts.kinds import KINDS
 from seqbench.suggest import suggested
 
 if TYPE_CHECKING:
     from seqbench.report.charts.figure import Width
-    from seqbench.report.charts.source import Group
-
-#: The kinds of charts, as in :mod:`seqbench.report.charts.kinds`, which needs an extra.
-KINDS = {
-    "pareto": "one figure against another, and the cases that no other beats in both",
-    "accuracy": "the metric: each seed, mean and interval",
-    "curves": "learning curves",
-    "latency": "the distribution of calls, by process",
-    "drift": "latency over the rounds",
-    "length": "latency, memory and MACs against the length",
-    "memory": "what memory goes into",
-    "pairs": "every pair of cases",
-    "pair-seeds": "the seeds of a pair",
-    "pair-rounds": "the latency of a pair, round by round",
-    "confusion": "the confusion matrix of a case",
-    "published": "published figures beside measured ones",
-}
 
 SUFFIXES = (".svg", ".png", ".pdf")
 
@@ -97,17 +81,13 @@ def plot(
     chosen = dict(_option(text) for text in options)
     require("a chart", "report", REPORT)
     from seqbench.report.charts.figure import figure_spec, write_figure
-    from seqbench.report.charts.kinds import KINDS as DRAWN
-    from seqbench.report.charts.source import groups, read_source
+    from seqbench.report.charts.find import find_chart
     from seqbench.report.run import Run
     from seqbench.store.find import find_run
     from seqbench.store.json_files import write_bytes
 
-    source = read_source(Run.open(find_run(out, named)).document)
-    group = _group(groups(source), dataset)
-    chart = DRAWN[kind](group)
-    if chart.missing:
-        raise StoreError(f"{kind}: nothing to draw: {chart.missing}")
+    document = Run.open(find_run(out, named)).document
+    chart, group = find_chart(document, kind, dataset)
     spec = figure_spec(chart, group, options=chosen, width=width, title=title)
     write_bytes(target, write_figure(spec, target))
     click.echo(f"{kind}: {target}")
@@ -130,23 +110,3 @@ def _option(text: str) -> tuple[str, str]:
     if not sign or not name or not value:
         raise UsageError(f"--option {text}: write it as NAME=VALUE")
     return name, value
-
-
-def _group(found: Sequence[Group], dataset: str | None) -> Group:
-    """The dataset to draw. Raises UsageError."""
-    names = [group.title for group in found]
-    if not found:
-        raise StoreError("nothing to draw: this run has no cases")
-    if dataset is None:
-        if len(found) > 1:
-            raise UsageError(f"this run has several datasets: choose one with --dataset: {names}")
-        return found[0]
-    matching = [
-        group
-        for group in found
-        if dataset in (group.title, group.table.dataset, group.title.partition(" (")[0])
-    ]
-    if len(matching) != 1:
-        what = "unknown" if not matching else "more than one"
-        raise UsageError(f"--dataset {dataset}: {what} dataset; available: {', '.join(names)}")
-    return matching[0]

@@ -87,6 +87,25 @@ class Run:
 
         return to_rows(self.document)
 
+    def chart(self, kind: str, *, dataset: str | None = None, **options: str) -> Any:
+        """A chart of the run as an ``altair.Chart``, which a notebook shows and ``save`` writes.
+
+        Args:
+            kind: as in ``seqbench plot RUN KIND``.
+            dataset: the dataset to draw, in a run with several.
+            options: what to show, as in ``seqbench plot --option x=macs``.
+
+        Raises:
+            MissingExtra: a package of the extra ``report`` is missing. UsageError: an unknown kind,
+            dataset or option. StoreError: the run does not hold what the chart needs.
+        """
+        from seqbench.plugins.extras import REPORT, require
+
+        require("a chart", "report", REPORT)
+        from seqbench.report.charts.notebook import altair_chart
+
+        return altair_chart(self.document, kind, dataset, options)
+
     def to_dicts(self) -> list[dict[str, Any]]:
         """One flat dictionary per trial, ready for a data frame."""
         cases = {case["id"]: case for case in self.document["cases"]}

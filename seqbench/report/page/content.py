@@ -10,7 +10,7 @@ from typing import Any
 from seqbench.report import notes, numbers
 from seqbench.report.caveats import caveats
 from seqbench.report.charts.chart import Chart
-from seqbench.report.charts.kinds import KINDS
+from seqbench.report.charts.kinds import KINDS, draw
 from seqbench.report.charts.source import Group, Source, groups
 from seqbench.report.columns.column import Document
 from seqbench.report.names import status_words
@@ -178,7 +178,7 @@ def _steadiness(document: Document) -> str:
 
 
 def _dataset(group: Group, number: int) -> Dataset:
-    charts = [draw(group) for draw in KINDS.values()]
+    charts = [draw(kind, group) for kind in KINDS]
     more = f"Charts show the {len(group.cases)} best of them." if group.left_out else ""
     cases = counted(len(group.table.cases), "case")
     return Dataset(

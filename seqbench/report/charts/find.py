@@ -1,0 +1,48 @@
+"""Finds a chart of a run by its kind and its dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seqbench.errors import StoreError, UsageError
+from seqbench.report.charts.chart import Chart
+from seqbench.report.charts.kinds import KINDS, draw
+from seqbench.report.charts.source import Group, groups, read_source
+from seqbench.report.columns.column import Document
+from seqbench.suggest import suggested
+
+
+def find_chart(document: Document, kind: str, dataset: str | None) -> tuple[Chart, Group]:
+    """A chart, and the group of cases that it shows.
+
+    Raises:
+        UsageError: an unknown kind or dataset, or several datasets of which none is named.
+        StoreError: the run does not hold what the chart needs.
+    """
+    if kind not in KINDS:
+        raise UsageError(suggested(f"unknown kind of chart {kind!r}", kind, KINDS))
+    group = _group(groups(read_source(document)), dataset)
+    chart = draw(kind, group)
+    if chart.missing:
+        raise StoreError(f"{kind}: nothing to draw: {chart.missing}")
+    return chart, group
+
+
+def _group(found: Sequence[Group], dataset: str | None) -> Group:
+    """The group of the dataset: its name, or its name and parameters as in a heading."""
+    if not found:
+        raise StoreError("nothing to draw: this run has no cases")
+    names = "; ".join(group.title for group in found)
+    if dataset is None:
+        if len(found) > 1:
+            raise UsageError(f"this run has several datasets, choose one: {names}")
+        return found[0]
+    matching = [
+        group
+        for group in found
+        if dataset in (group.title, group.table.dataset, group.title.partition(" (")[0])
+    ]
+    if len(matching) != 1:
+        what = "unknown dataset" if not matching else "more than one dataset is called"
+        raise UsageError(f"{what} {dataset!r}; available: {names}")
+    return matching[0]
