@@ -111,7 +111,7 @@
     config() {
       const config = themes[isDark() ? "dark" : "light"];
       const narrow = this.plot.clientWidth < 560;
-      return narrow ? { ...config, legend: { ...config.legend, orient: "bottom" } } : config;
+      return narrow ? { ...config, legend: { ...config.legend, orient: "bottom", columns: 2 } } : config;
     }
     async draw() {
       this.drawn = true;
