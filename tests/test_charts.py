@@ -6,7 +6,7 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ vl_convert = pytest.importorskip("vl_convert")
 from seqbench.report.charts.chart import Chart, changed, differences  # noqa: E402
 from seqbench.report.charts.figure import chosen, figure_spec, write_figure  # noqa: E402
 from seqbench.report.charts.kinds import KINDS, draw  # noqa: E402
-from seqbench.report.charts.source import Group, groups, read_source  # noqa: E402
+from seqbench.report.charts.source import Group, groups, read_run  # noqa: E402
 from seqbench.report.run import Run  # noqa: E402
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ def group(request: pytest.FixtureRequest) -> Group:
         path = request.getfixturevalue("timed")
     else:
         path = ROOT / "results/reference" / request.param
-    return groups(read_source(Run.open(path).document))[0]
+    return groups(read_run(Run.open(path).document))[0]
 
 
 @pytest.fixture(scope="module")
 def fashion() -> Group:
-    return groups(read_source(Run.open(FASHION).document))[0]
+    return groups(read_run(Run.open(FASHION).document))[0]
 
 
 def drawn(group: Group) -> list[Chart]:
@@ -151,15 +151,23 @@ def test_front_is_what_no_case_beats(group: Group) -> None:
             if not any(o != one and o[0] <= one[0] and o[1] <= one[1] for o in costs)
         }  # fmt: skip
         only_front = {**spec, "layer": [spec["layer"][0]]}
-        scene = json.dumps(vl_convert.vegalite_to_scenegraph(only_front))
-        lines = json.loads(scene)["scenegraph"]["items"][0]["items"]
-        marks = [mark for mark in lines if mark.get("marktype") == "line"]
-        assert sum(len(mark["items"]) for mark in marks) == len(front), x
+        scene = vl_convert.vegalite_to_scenegraph(only_front)
+        assert sum(len(mark["items"]) for mark in marks(scene, "line")) == len(front), x
+
+
+def marks(node: Any, kind: str) -> Iterator[Any]:
+    """Every mark of a kind in a scene."""
+    if isinstance(node, dict):
+        if node.get("marktype") == kind:
+            yield node
+        node = list(node.values())
+    for item in node if isinstance(node, list) else ():
+        yield from marks(item, kind)
 
 
 def test_curves_are_those_of_the_records(group: Group) -> None:
     chart = draw("curves", group)
-    path = Path(group.source.document["run"])
+    path = Path(group.data.document["run"])
     scale = 100 if group.table.metric == "accuracy" else 1
     for row in chart.rows():
         record = json.loads((path / f"trials/{row['line']}.json").read_text())
@@ -176,7 +184,7 @@ def test_curves_are_those_of_the_records(group: Group) -> None:
 def test_pairs_are_the_comparisons_both_ways(group: Group) -> None:
     rows = draw("pairs", group).rows()
     ids = {name: key for key, name in group.names.items()}
-    found = {(e["a"], e["b"]): e for e in group.source.document["comparisons"]
+    found = {(e["a"], e["b"]): e for e in group.data.document["comparisons"]
              if e["quantity"] == group.table.metric}  # fmt: skip
     assert len([row for row in rows if row["of"] == 0]) == 2 * len(found)
     for row in rows:
@@ -209,7 +217,7 @@ def test_memory_adds_up_to_the_total(group: Group) -> None:
 
 def test_calls_are_those_of_the_samples(timed: Path) -> None:
     """The median of the distribution is that of the process in the record."""
-    group = groups(read_source(Run.open(timed).document))[0]
+    group = groups(read_run(Run.open(timed).document))[0]
     rows = draw("latency", group).rows()
     for case in group.cases:
         entry = case["latency"][0]
@@ -297,4 +305,4 @@ def test_errors_are_one_line(arguments: tuple[str, ...], says: str, tmp_path: Pa
 def test_the_document_is_not_changed(fashion: Group) -> None:
     before: Document = Run.open(FASHION).document
     drawn(fashion)
-    assert fashion.source.document == before
+    assert fashion.data.document == before

@@ -8,27 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqbench.report import numbers
-from seqbench.report.charts.source import Group
+from seqbench.report.charts.source import Group, is_sound
 from seqbench.report.columns.column import EXPORT_ONLY, Case, Column
-
-#: The size of each unit of a column in SI units. Percent stand for fractions.
-FACTORS = {
-    unit.name: unit.factor
-    for scale in (numbers.TIME, numbers.SMALL_BYTES, numbers.BYTES, numbers.RATE, numbers.COUNT)
-    for unit in scale.units
-} | {"%": 0.01}
 
 #: A linear axis is used if the largest figure is less than so many times the smallest.
 WIDE = 3.0
 
-#: Columns without tests, so that no figure is marked as the best, of which more is better.
-HIGHER = ("throughput",)
-
 #: The column of the size of the weights file is only in exports.
 EXPORTED = ("serialized",)
 
-#: Columns that say how something was measured, or are of another kind than a case's figures.
-NO_AXES = ("reference", "difference", "seeds", "interval", "calls")
+#: Starts of the fields of columns that are no figures of a model.
+NO_AXES = ("reference_", "difference_", "seeds_")
+
+#: The size of a percent, for columns of fractions.
+PERCENT = 0.01
 
 
 @dataclass(frozen=True)
@@ -36,8 +29,9 @@ class Axis:
     """A column as an axis.
 
     Args:
-        field: prefix of its fields in the data: ``<field>``, ``<field>_low``, ``<field>_high`` and
-            ``<field>_cost``, in which lower is better.
+        field: prefix of its fields in the data: ``<field>``, ``<field>_low``, ``<field>_high``,
+            ``<field>_text`` and ``<field>_cost``, in which lower is better; the last is missing if
+            the figure is not to be compared.
     """
 
     column: Column
@@ -50,22 +44,22 @@ class Axis:
 
     @property
     def unit(self) -> str:
-        return _unit(self.column)
+        """The unit shown: ``µs``, ``%``, or ""."""
+        if self.column.unit is not None:
+            return self.column.unit.name
+        return "%" if self.column.header[2].startswith("%") else ""
 
     @property
     def factor(self) -> float:
         """The size of the unit in SI units."""
-        return FACTORS.get(self.unit, 1.0)
+        if self.column.unit is not None:
+            return self.column.unit.factor
+        return PERCENT if self.unit == "%" else 1.0
 
     @property
     def title(self) -> str:
         """``latency, batch 1 (µs)``."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
-
-    @property
-    def higher_is_better(self) -> bool:
-        better = self.column.better
-        return better == "higher" or (better is None and self.column.field.startswith(HIGHER))
 
     @property
     def log(self) -> bool:
@@ -83,16 +77,22 @@ class Axis:
             return {self.field: None, f"{self.field}_text": numbers.NOT_AVAILABLE}
         value = estimate.value / self.factor
         found = {self.field: value, f"{self.field}_text": self.text(group, case)}
-        found[f"{self.field}_cost"] = -value if self.higher_is_better else value
+        if is_sound(case) and not self.lower_bound(case):
+            found[f"{self.field}_cost"] = -value if self.column.higher_is_better else value
         if estimate.low is not None and estimate.high is not None:
             found[f"{self.field}_low"] = estimate.low / self.factor
             found[f"{self.field}_high"] = estimate.high / self.factor
         return found
 
+    def lower_bound(self, case: Case) -> bool:
+        """Whether the true figure may be higher: a peak of memory that an earlier one hides."""
+        memory = case["memory"] or {}
+        return self.column.group == "memory" and bool(memory.get("lower_bound"))
+
     def text(self, group: Group, case: Case) -> str:
         """The figure as in the table, with its unit: ``114 µs``."""
-        place = next(n for n, one in enumerate(group.table.cases) if one["id"] == case["id"])
-        return f"{self.column.texts[place]} {self.unit}".strip()
+        bound = "at least " if self.lower_bound(case) else ""
+        return f"{bound}{self.column.texts[group.row(case)]} {self.unit}".strip()
 
 
 def axes(group: Group) -> list[Axis]:
@@ -103,11 +103,11 @@ def axes(group: Group) -> list[Axis]:
 
 
 def _suits(column: Column) -> bool:
-    """Whether the column has figures of cases."""
+    """Whether the column has figures of models."""
     return (
         column.field != ""
         and (column.rank < EXPORT_ONLY or column.field.startswith(EXPORTED))
-        and column.header[0] not in NO_AXES
+        and not column.field.startswith(NO_AXES)
         and any(column.estimates)
     )
 
@@ -124,6 +124,9 @@ def find_axis(found: Sequence[Axis], start: str) -> Axis | None:
     return next((axis for axis in found if axis.column.field.startswith(start)), None)
 
 
-def _unit(column: Column) -> str:
-    """``%`` for ``% (± 95 % CI)``."""
-    return column.header[2].partition(" (±")[0].removeprefix("(± 95 % CI)").strip()
+def budget_axes(group: Group) -> dict[str, Axis]:
+    """The axes that a budget can limit, by its name: the first latency, memory in inference."""
+    found = axes(group)
+    starts = {"latency": "latency", "memory": "memory_inference"}
+    named = {name: find_axis(found, start) for name, start in starts.items()}
+    return {name: axis for name, axis in named.items() if axis is not None}

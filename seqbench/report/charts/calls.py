@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
@@ -11,7 +11,7 @@ import altair as alt
 from seqbench.report import numbers
 from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
 from seqbench.report.charts.marks import color, dash, specification
-from seqbench.report.charts.sentences import drift_of_calls, slowest_calls
+from seqbench.report.charts.sentences import drift_of_calls, slow_calls
 from seqbench.report.charts.source import Group
 from seqbench.report.columns.speed import (
     latency_settings,
@@ -32,7 +32,7 @@ Settings = Mapping[str, Any]
 
 def latency(group: Group) -> Chart:
     """The distribution of calls: a line for each process of each case."""
-    return _chart(group, ("latency", "Calls"), slowest_calls(group), _quantiles, _distribution)
+    return _chart(group, ("latency", "Calls"), slow_calls(group), _quantiles, _distribution)
 
 
 def drift(group: Group) -> Chart:
@@ -63,12 +63,14 @@ def _chart(
     unit = numbers.common_unit([row["value"] for row in rows if row.get("value")], numbers.TIME)
     for row in rows:
         row["value"] = _short(row["value"] / unit.factor)
+    left = len(latency_settings(group.cases)) - len(settings)
+    more = f" {left} more settings are not drawn." if left else ""
     options = [Option(text.replace(", ", "-").replace(" ", "_"), text) for text in words]
     base, chosen = choice(
         "setting", "at", options, lambda n: draw(group, rows, n, f"{words[n]} ({unit.name})")
     )
     fields = {"case": "case", "process": "process", **FIELDS[about[0]]}
-    return Chart(*about, sentence, base, fields, choices=(chosen,))
+    return Chart(*about, f"{sentence}{more}", base, fields, choices=(chosen,))
 
 
 FIELDS = {
@@ -84,7 +86,7 @@ def _short(value: float) -> float:
 
 def why_no_calls(group: Group) -> str:
     """Why no samples can be drawn."""
-    reasons = [group.source.no_calls.get(case["id"], "") for case in group.cases]
+    reasons = [group.data.no_calls.get(case["id"], "") for case in group.cases]
     known = [reason for reason in reasons if reason]
     if known:
         return known[0]
@@ -92,11 +94,13 @@ def why_no_calls(group: Group) -> str:
 
 
 def _calls_at(group: Group, case: Mapping[str, Any], at: Settings) -> list[Calls]:
-    found = group.source.calls.get(case["id"], ())
+    found = group.data.calls.get(case["id"], ())
     return [
         calls
         for calls in found
-        if calls.quantity == "latency" and measurement_settings(calls.settings) == at
+        if calls.quantity == "latency"
+        and calls.status == "ok"
+        and measurement_settings(calls.settings) == at
     ]
 
 
@@ -160,10 +164,10 @@ def _over_rounds(group: Group, rows: list[dict[str, Any]], setting: int, words: 
 
 
 def round_medians(
-    group: Group, case: Mapping[str, Any], at: Sequence[Settings]
+    group: Group, case: Mapping[str, Any], at: Settings
 ) -> dict[tuple[int, int], float]:
-    """The median of each round in seconds, by process and round, at the first of these settings."""
-    for calls in _calls_at(group, case, at[0]) if at else ():
+    """The median of each round in seconds, by process and round, at these settings."""
+    for calls in _calls_at(group, case, at):
         return {
             (process, number): median(block)
             for process, rounds in calls.rounds.items()

@@ -22,7 +22,7 @@ def confusion(group: Group) -> Chart:
     why = "no case of this dataset"
     for case in group.cases:
         try:
-            found[case["id"]] = confusion_of(case, group.source.document)
+            found[case["id"]] = confusion_of(case, group.data.document)
         except UsageError as error:
             why = str(error)
     small = {key: one for key, one in found.items() if len(one.classes) <= MOST_CLASSES}

@@ -8,8 +8,8 @@ from typing import Any
 import altair as alt
 
 from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
-from seqbench.report.charts.marks import color, dash, specification
-from seqbench.report.charts.sentences import chosen_epochs, metric_is_share
+from seqbench.report.charts.marks import color, dash, specification, tooltip_title
+from seqbench.report.charts.sentences import chosen_epochs
 from seqbench.report.charts.source import Group
 
 #: What the curves can run over. Quiet: steps × the time of a step with nothing else running.
@@ -25,7 +25,7 @@ LOSSES = {"train_loss": "training loss", "validation_loss": "validation loss"}
 
 def curves(group: Group) -> Chart:
     """The validation metric over the epochs by default."""
-    share = metric_is_share(group)
+    share = group.share
     rows = [row for case in group.cases for row in _rows(group, case, share)]
     if not rows:
         why = "trials/*.json hold no learning curve of this dataset"
@@ -59,7 +59,7 @@ def _rows(group: Group, case: Mapping[str, Any], share: bool) -> list[dict[str, 
     for trial in group.trials(case):
         best = trial["metrics"].get("best_epoch")
         name = group.names[case["id"]]
-        curve = group.source.curves.get(trial["id"], ())
+        curve = group.data.curves.get(trial["id"], ())
         for entry in curve:
             steps = entry.get("steps")
             validation = entry.get("validation")
@@ -86,7 +86,12 @@ def _spec(group: Group, rows: list[dict[str, Any]], x: tuple[str, str], y: tuple
         axis=alt.Axis(tickMinStep=1 if whole else 0, format="~s" if x[0] == "steps" else "~g"),
     )
     up = alt.Y(f"{y[0]}:Q", title=y[1], scale=alt.Scale(zero=False))
-    tips = ["case:N", "seed:N", "epoch:Q", alt.Tooltip(f"{y[0]}:Q", title=y[1], format=".4~g")]
+    tips = [
+        "case:N",
+        "seed:N",
+        "epoch:Q",
+        alt.Tooltip(f"{y[0]}:Q", title=tooltip_title(y[1]), format=".4~g"),
+    ]
     base = (
         alt.Chart()
         .transform_filter(f"isValid(datum.{x[0]})")

@@ -111,7 +111,7 @@ def _settings(group: Group, points: int) -> list[str]:
     parts = [words.pop() if len(words) == 1 else "training settings differ"]
     if len(seeds) == 1:
         parts.append(counted(seeds.pop(), "seed"))
-    devices = group.source.document["environment"].get("devices") or {}
+    devices = group.data.document["environment"].get("devices") or {}
     parts += list(dict.fromkeys(clean(name) for name in devices.values()))
     return textwrap.wrap("; ".join(parts), int(points / CHARACTER))
 

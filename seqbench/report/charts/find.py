@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from seqbench.errors import StoreError, UsageError
 from seqbench.report.charts.chart import Chart
 from seqbench.report.charts.kinds import KINDS, draw
-from seqbench.report.charts.source import Group, groups, read_source
+from seqbench.report.charts.source import Group, groups, read_run
 from seqbench.report.columns.column import Document
 from seqbench.suggest import suggested
 
@@ -21,7 +21,7 @@ def find_chart(document: Document, kind: str, dataset: str | None) -> tuple[Char
     """
     if kind not in KINDS:
         raise UsageError(suggested(f"unknown kind of chart {kind!r}", kind, KINDS))
-    group = _group(groups(read_source(document)), dataset)
+    group = _group(groups(read_run(document)), dataset)
     chart = draw(kind, group)
     if chart.missing:
         raise StoreError(f"{kind}: nothing to draw: {chart.missing}")

@@ -19,10 +19,10 @@ ROW = 26
 Row = Mapping[str, Any]
 
 
-def color(order: Sequence[str], *, legend: bool = True) -> alt.Color:
+def color(order: Sequence[str], channel: Any = alt.Color, *, legend: bool = True) -> Any:
     """A color for each case, by its name."""
     repeated = [COLORS[n % len(COLORS)] for n in range(len(order))]
-    return alt.Color(
+    return channel(
         "case:N",
         title=None,
         scale=alt.Scale(domain=list(order), range=repeated),
@@ -50,6 +50,13 @@ def dash(order: Sequence[str], *, legend: bool = True) -> alt.StrokeDash:
         scale=alt.Scale(domain=list(order), range=repeated),
         legend=alt.Legend(columns=1) if legend else None,
     )
+
+
+def tooltip_title(text: str) -> str:
+    """A title for a tooltip: Vega-Lite makes an expression of it, in which a backslash is not
+    escaped.
+    """
+    return text.replace("\\", "\N{SET MINUS}")
 
 
 def cases_down(order: Sequence[str]) -> alt.Y:

@@ -12,6 +12,7 @@ from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
 from seqbench.report.charts.marks import ROW, cases_down, specification
 from seqbench.report.charts.source import Group
 from seqbench.report.charts.theme import COLORS
+from seqbench.report.verdict.statement import listed
 from seqbench.report.views.memory import BREAKDOWN, MODES
 
 #: What the known parts leave of the total: older runs recorded fewer of them.
@@ -30,7 +31,7 @@ def memory(group: Group) -> Chart:
     unit = numbers.common_unit([row["value"] for row in rows if row["value"]], numbers.BYTES)
     for row in rows:
         row["value"] /= unit.factor
-        row["text"] = f"{row['value']:,.3g} {unit.name}"
+        row["text"] = f"{numbers.figure(row['value'], finest=0.01)} {unit.name}"
     found = [mode for mode in MODES if any(row["mode"] == mode for row in rows)]
     options = [Option(mode, mode) for mode in found]
     base, chosen = choice("mode", "in", options, lambda n: _spec(group, rows, found[n], unit.name))
@@ -67,7 +68,10 @@ def _sentence(group: Group) -> str:
         return "Peak of one pass, by what it is used for."
     low, high = min(shares.values()), max(shares.values())
     span = f"{100 * low:.0f} %" if len(shares) == 1 else f"{100 * low:.0f} to {100 * high:.0f} %"
-    return f"Parameters are {span} of the memory in inference."
+    bounds = [c for c in group.cases if (c["memory"] or {}).get("lower_bound")]
+    named = listed([group.names[case["id"]] for case in bounds]) if bounds else ""
+    more = f" The true peak of {named} may be higher." if bounds else ""
+    return f"Parameters are {span} of the memory in inference.{more}"
 
 
 def _spec(group: Group, rows: list[dict[str, Any]], mode: str, unit: str) -> Spec:

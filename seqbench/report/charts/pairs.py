@@ -9,14 +9,12 @@ import altair as alt
 
 from seqbench.report.charts.calls import round_medians
 from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
-from seqbench.report.charts.marks import specification
-from seqbench.report.charts.sentences import metric_is_share, pairs_in_words
-from seqbench.report.charts.source import Group
+from seqbench.report.charts.marks import specification, tooltip_title
+from seqbench.report.charts.sentences import pairs_in_words
+from seqbench.report.charts.source import MOST_ROWS, Found, Group
 from seqbench.report.charts.theme import BETTER, COLORS, EQUIVALENT, UNDECIDED, WORSE
-from seqbench.report.columns.column import Column
-from seqbench.report.columns.letters import at_settings
-from seqbench.report.columns.speed import latency_settings
-from seqbench.report.views.pairs import Found, effect_text, in_words, share_of
+from seqbench.report.columns.speed import latency_settings, named_settings, setting_words
+from seqbench.report.views.pairs import effect_text, in_words, share_of
 
 VERDICTS = {
     "better": ("row is better", BETTER, "▲"),
@@ -28,18 +26,10 @@ VERDICTS = {
 
 TURNED = {"better": "worse", "worse": "better"}
 
-#: A square matrix of more rows is wider than a page.
-MOST_ROWS = 16
-
-
-def compared_columns(group: Group) -> list[Column]:
-    """The columns whose cases were compared in pairs, the metric first."""
-    return [column for column in group.table.columns if column.compared is not None]
-
 
 def pairs(group: Group) -> Chart:
     """A matrix for each quantity that was compared: each row against each column."""
-    columns = [(column, _pairs_in(group, column)) for column in compared_columns(group)]
+    columns = [(column, group.pairs(column)) for column in group.compared()]
     columns = [(column, found) for column, found in columns if found]
     if not columns:
         why = "no cases were compared: this needs two cases of one dataset and device"
@@ -58,17 +48,7 @@ def pairs(group: Group) -> Chart:
     base, chosen = choice("quantity", "in", options, lambda n: _matrix(group, rows, n))
     fields = {"row": "case", "column": "compared with", "text": "effect", "verdict": "verdict",
               "words": "in words"}  # fmt: skip
-    return Chart(
-        "pairs", "Pairs", pairs_in_words(group, columns[0][1]), base, fields, choices=(chosen,)
-    )
-
-
-def _pairs_in(group: Group, column: Column) -> list[Found]:
-    assert column.compared is not None
-    drawn = {case["id"] for case in group.cases[:MOST_ROWS]}
-    every = group.source.document.get("comparisons") or ()
-    own = [each for each in every if each["a"] in drawn and each["b"] in drawn]
-    return at_settings(own, *column.compared) if own else []
+    return Chart("pairs", "Pairs", options[0].note, base, fields, choices=(chosen,))
 
 
 def _cells(group: Group, found: Found, number: int) -> list[dict[str, Any]]:
@@ -141,8 +121,9 @@ def _matrix(group: Group, rows: Sequence[Mapping[str, Any]], number: int) -> Spe
 
 def pair_of_seeds(group: Group) -> Chart:
     """The seeds of two cases, joined by lines where both have the same seed."""
-    found = _metric_pairs(group)
-    share = metric_is_share(group)
+    columns = group.compared(group.table.metric)
+    found = group.pairs(columns[0]) if columns else []
+    share = group.share
     rows = [
         {"id": case["id"], "case": group.names[case["id"]], "seed": trial["seed"],
          "value": trial["metrics"]["value"] * (100 if share else 1)}
@@ -161,11 +142,6 @@ def pair_of_seeds(group: Group) -> Chart:
     base, chosen = choice("pair", "pair", _pair_options(group, found), draw)
     fields = {"case": "case", "seed": "seed", "value": group.table.metric}
     return Chart("pair-seeds", "Seeds of a pair", "", base, fields, choices=(chosen,))
-
-
-def _metric_pairs(group: Group) -> list[Found]:
-    columns = [c for c in compared_columns(group) if c.field == group.table.metric]
-    return _pairs_in(group, columns[0]) if columns else []
 
 
 def _pair_options(group: Group, found: Sequence[Found]) -> list[Option]:
@@ -191,30 +167,38 @@ def _seeds(group: Group, found: Found, rows: Sequence[Mapping[str, Any]], title:
     )  # fmt: skip
     lines = base.mark_line(strokeWidth=1, opacity=0.7, style="ink").encode(detail="seed:N")
     dots = base.mark_point(filled=True, size=60, color=COLORS[0]).encode(
-        tooltip=["case:N", "seed:N", alt.Tooltip("value:Q", title=title, format=".4~g")]
+        tooltip=[
+            "case:N",
+            "seed:N",
+            alt.Tooltip("value:Q", title=tooltip_title(title), format=".4~g"),
+        ]
     )
     return specification(alt.layer(lines, dots), rows)
 
 
 def pair_of_rounds(group: Group) -> Chart:
     """The latency of one case divided by that of another, in each round that both took part in."""
-    columns = [c for c in compared_columns(group) if c.compared and c.compared[0] == "latency"]
-    found = _pairs_in(group, columns[0]) if columns else []
-    settings = latency_settings(group.cases)
-    medians = {case["id"]: round_medians(group, case, settings) for case in group.cases[:MOST_ROWS]}
+    columns = group.compared("latency")
+    found = group.pairs(columns[0]) if columns else []
+    at = columns[0].at if columns else None
+    drawn = group.cases[:MOST_ROWS] if at is not None else []
+    medians = {case["id"]: round_medians(group, case, at or {}) for case in drawn}
     rows = [
         row
         for number, each in enumerate(found)
         for row in _ratios(number, medians[each["a"]], medians[each["b"]])
     ]
     if not rows:
-        missing = [group.source.no_calls.get(case["id"], "") for case in group.cases]
+        missing = [group.data.no_calls.get(case["id"], "") for case in group.cases]
         why = next(filter(None, missing), "latency was not compared")
         return absent("pair-rounds", "Rounds of a pair", why)
-    options = _pair_options(group, found)
-    base, chosen = choice(
-        "pair", "pair", options, lambda n: _ratio_lines(rows, n, options[n].label)
-    )
+    words = setting_words(at or {}, named_settings(group.cases, latency_settings(group.cases)))
+
+    def draw(number: int) -> Spec:
+        a, b = (group.names[found[number][end]] for end in ("a", "b"))
+        return _ratio_lines(rows, number, f"{a} ÷ {b}", words)
+
+    base, chosen = choice("pair", "pair", _pair_options(group, found), draw)
     fields = {"process": "process", "round": "round", "ratio": "ratio"}
     return Chart("pair-rounds", "Rounds of a pair", "", base, fields, choices=(chosen,))
 
@@ -230,11 +214,11 @@ def _ratios(number: int, a: Medians, b: Medians) -> list[dict[str, Any]]:
     ]
 
 
-def _ratio_lines(rows: Sequence[Mapping[str, Any]], number: int, label: str) -> Spec:
+def _ratio_lines(rows: Sequence[Mapping[str, Any]], number: int, title: str, setting: str) -> Spec:
     base = alt.Chart().transform_filter(alt.FieldEqualPredicate(field="pair", equal=number))
     line = base.mark_line(strokeWidth=1.2, point={"size": 18}, color=COLORS[0]).encode(
-        x=alt.X("round:Q", title="round that both took part in"),
-        y=alt.Y("ratio:Q", title=label.replace(" and ", " ÷ ", 1), scale=alt.Scale(zero=False)),
+        x=alt.X("round:Q", title=f"round that both took part in, at {setting}"),
+        y=alt.Y("ratio:Q", title=title, scale=alt.Scale(zero=False)),
         detail="process:N",
     )
     even = alt.Chart().mark_rule(strokeDash=[4, 3], style="ink").encode(y=alt.datum(1))

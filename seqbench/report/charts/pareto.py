@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from seqbench.report.charts.axes import Axis, axes, find_axis
+from seqbench.report.charts.axes import Axis, axes, budget_axes, find_axis
 from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
-from seqbench.report.charts.marks import MOST_NAMED, color, shape, specification
+from seqbench.report.charts.marks import MOST_NAMED, color, shape, specification, tooltip_title
 from seqbench.report.charts.sentences import trade_offs
-from seqbench.report.charts.source import Group
+from seqbench.report.charts.source import Group, is_sound
+from seqbench.report.names import status_lines
 
 #: Largest latency and memory of the budget, in the units of their axes; null: no limit.
 BUDGET = ("budget_latency", "budget_memory")
+
+#: Words that the template has in place of what depends on the axes. Altair accepts only known ones
+#: for a scale and for the way in which points are joined.
+X_SCALE, Y_SCALE, FRONT = "symlog", "sqrt", "basis"
+
+#: What follows a field of an axis (see :class:`.Axis`).
+FIELDS = ("", "_low", "_high", "_text", "_cost")
+
+#: Pixels between the outermost points and the edge.
+PADDING = 12
 
 
 def pareto(group: Group) -> Chart:
@@ -27,9 +37,7 @@ def pareto(group: Group) -> Chart:
         return absent("pareto", "Trade-offs", why if metric else _NO_METRIC)
     across = [axis for axis in found if axis is not metric]
     rows = [_row(group, case, found) for case in group.cases]
-    limits = [find_axis(found, "latency"), find_axis(found, "memory_inference")]
-
-    template = _template(group, limits)
+    template = _template(group)
 
     def draw(x: Axis, y: Axis) -> Spec:
         return _filled(template, x, y, rows)
@@ -48,49 +56,56 @@ _NO_METRIC = "no trial of this dataset has succeeded"
 
 
 def _row(group: Group, case: Mapping[str, Any], found: Sequence[Axis]) -> dict[str, Any]:
-    row: dict[str, Any] = {"case": group.names[case["id"]]}
+    row: dict[str, Any] = {
+        "case": group.names[case["id"]], "device": case["device"], "sound": is_sound(case),
+        "status": "; ".join(status_lines(case)),
+    }  # fmt: skip
     for axis in found:
         row |= axis.figures(group, case)
     return row
 
 
-def _template(group: Group, limits: Sequence[Axis | None]) -> str:
-    """The specification as JSON, with ``<x>``, ``<y>`` and so on in place of the axes: drawing it
-    for each axis anew would take seconds. Where Altair accepts only known words, some that are not
-    used otherwise stand for the scales and for the steps of the front.
+def _template(group: Group) -> Spec:
+    """The specification with words such as ``<x>`` in place of the axes: drawing it for each axis
+    anew would take seconds.
     """
     order, legend = group.order, len(group.order) > MOST_NAMED
     base = alt.Chart().encode(
-        x=alt.X("<x>:Q", title="<x title>", scale=alt.Scale(padding=12, type="symlog", zero=False)),
-        y=alt.Y("<y>:Q", title="<y title>", scale=alt.Scale(padding=12, type="sqrt", zero=False)),
-        opacity=alt.when(_fits(limits)).then(alt.value(1)).otherwise(alt.value(0.15)),
+        x=alt.X("<x>:Q", title="<x title>", scale=alt.Scale(type=X_SCALE)),
+        y=alt.Y("<y>:Q", title="<y title>", scale=alt.Scale(type=Y_SCALE)),
+        opacity=alt.when(_fits(group)).then(alt.value(1)).otherwise(alt.value(0.15)),
     )
     known = base.transform_filter("isValid(datum.<x>)").transform_filter("isValid(datum.<y>)")
     front = (
-        known.transform_window(
+        base.transform_filter("isValid(datum.<x>_cost)")
+        .transform_filter("isValid(datum.<y>_cost)")
+        .transform_window(
             best="min(<y>_cost)",
             sort=[alt.SortField("<x>_cost"), alt.SortField("<y>_cost")],
             frame=[None, 0],
+            groupby=["device"],
         )
         .transform_filter("datum.<y>_cost <= datum.best")
-        .mark_line(interpolate="basis", strokeWidth=1, style="ink")
-        .encode(opacity=alt.value(0.6), order=alt.Order("<x>:Q"))
+        .mark_line(interpolate=FRONT, strokeWidth=1, style="ink")
+        .encode(opacity=alt.value(0.6), order=alt.Order("<x>:Q"), detail="device:N")
     )
     bars = {
         "x": base.encode(x=alt.X("<x>_low:Q", title="<x title>"), x2="<x>_high:Q"),
         "y": base.encode(y=alt.Y("<y>_low:Q", title="<y title>"), y2="<y>_high:Q"),
     }
-    points = known.mark_point(size=70, filled=True).encode(
-        color=color(order, legend=legend),
+    points = known.mark_point(size=70, strokeWidth=1.5).encode(
+        stroke=color(order, alt.Stroke, legend=legend),
+        fill=color(order, alt.Fill, legend=legend),
+        fillOpacity=alt.when("datum.sound").then(alt.value(1)).otherwise(alt.value(0)),
         shape=shape(order, legend=legend),
         tooltip=[
             alt.Tooltip("case:N"),
             alt.Tooltip("<x>_text:N", title="<x name>"),
             alt.Tooltip("<y>_text:N", title="<y name>"),
+            alt.Tooltip("status:N"),
         ],
     )
-    # A front through the cases of several runs would compare them.
-    layers: list[Any] = [front] if group.source.runs == 1 else []
+    layers: list[Any] = [front] if group.data.runs == 1 else []
     for end, bar in bars.items():
         drawn = bar.transform_filter(f"isValid(datum.<{end}>_low)").mark_rule(strokeWidth=1.5)
         layers.append(drawn.encode(color=color(order, legend=legend)))
@@ -99,36 +114,58 @@ def _template(group: Group, limits: Sequence[Axis | None]) -> str:
         names = known.mark_text(align="left", dx=7, dy=-7, style="label")
         layers.append(names.encode(text="case:N"))
     chart = alt.layer(*layers).add_params(*(alt.param(name=name, value=None) for name in BUDGET))
-    return json.dumps(specification(chart, []))
+    return specification(chart, [])
 
 
-def _filled(template: str, x: Axis, y: Axis, rows: Sequence[Mapping[str, Any]]) -> Spec:
+def _filled(template: Spec, x: Axis, y: Axis, rows: Sequence[Mapping[str, Any]]) -> Spec:
     """The specification for two axes."""
     # Between two points of the front, the one that is better in x is available.
-    texts = {"basis": "step-before" if x.higher_is_better else "step-after"}
-    for end, scale, axis in (("x", "symlog", x), ("y", "sqrt", y)):
-        texts |= {
-            f"<{end}>": axis.field,
-            f"<{end} title>": axis.title,
-            f"<{end} name>": axis.name,
-            f"{scale}": "log" if axis.log else "linear",
-        }
-    for place, text in texts.items():
-        template = template.replace(place, json.dumps(text)[1:-1])
-    # Vega-Lite warns of a logarithmic scale that is told not to start at zero.
-    log = '"type": "log", "nice": false'
-    template = template.replace('"type": "log", "zero": false', log)
-    spec: Spec = json.loads(template)
+    words: dict[str, Any] = {
+        FRONT: "step-before" if x.column.higher_is_better else "step-after",
+        **_words("x", x),
+        **_words("y", y),
+    }
+    scales = {kind: _scale(axis) for kind, axis in ((X_SCALE, x), (Y_SCALE, y))}
+    spec: Spec = _replaced(template, words, scales)
     return {**spec, "data": {"values": [dict(row) for row in rows]}}
 
 
-def _fits(limits: Sequence[Axis | None]) -> str:
+def _words(end: str, axis: Axis) -> dict[str, str]:
+    """What replaces each word about one axis."""
+    field = axis.field
+    plain = {f"<{end}{part}>{rest}": f"{field}{rest}" for part in ("",) for rest in FIELDS}
+    tests = {f"isValid(datum.<{end}>{rest})": f"isValid(datum.{field}{rest})" for rest in FIELDS}
+    best = {f"datum.<{end}>_cost <= datum.best": f"datum.{field}_cost <= datum.best"}
+    texts = {f"<{end} title>": axis.title, f"<{end} name>": tooltip_title(axis.name)}
+    return {**plain, **tests, **best, **texts}
+
+
+def _scale(axis: Axis) -> dict[str, Any]:
+    # Vega-Lite warns of a logarithmic scale that is told not to start at zero.
+    return {"type": "log", "nice": False} if axis.log else {"type": "linear", "zero": False}
+
+
+def _replaced(node: Any, words: Mapping[str, str], scales: Mapping[str, Mapping[str, Any]]) -> Any:
+    """A copy in which whole texts are replaced; those of a case cannot be among them, since they
+    are values of the key ``domain``.
+    """
+    if isinstance(node, dict):
+        if node.get("type") in scales and "range" not in node:
+            return {"padding": PADDING, **scales[node["type"]]}
+        return {
+            key: value if key == "domain" else _replaced(value, words, scales)
+            for key, value in node.items()
+        }
+    if isinstance(node, list):
+        return [_replaced(item, words, scales) for item in node]
+    return words.get(node, node) if isinstance(node, str) else node
+
+
+def _fits(group: Group) -> str:
     """Whether a case is known to fit the budget."""
-    return (
-        " && ".join(
-            f"({name} == null || (isValid(datum.{axis.field}) && datum.{axis.field} <= {name}))"
-            for name, axis in zip(BUDGET, limits, strict=True)
-            if axis is not None
-        )
-        or "true"
-    )
+    tests = [
+        f"(budget_{name} == null || (isValid(datum.{axis.field}) && datum.{axis.field} <= "
+        f"budget_{name}))"
+        for name, axis in budget_axes(group).items()
+    ]
+    return " && ".join(tests) or "true"

@@ -1,69 +1,64 @@
-"""What one sees in each chart, in words made from the data and from the tests behind them."""
+"""What one sees in each chart, in words made from the data and from the tests behind them.
+
+A sentence claims no more than was tested. Where cases belong to several runs, which are not
+compared, there is no sentence about who is ahead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from seqbench.report import numbers
-from seqbench.report.charts.source import Group
+from seqbench.report.charts.source import MOST_ROWS, Found, Group, is_sound
 from seqbench.report.columns.column import Column
-from seqbench.report.columns.letters import at_settings
-from seqbench.report.columns.quality import metric_of
+from seqbench.report.columns.speed import (
+    latency_at,
+    latency_settings,
+    named_settings,
+    setting_words,
+)
 from seqbench.report.text import counted
-from seqbench.report.verdict.statement import is_or_are, listed, times
+from seqbench.report.verdict.statement import factor_interval, is_or_are, listed, times
 
 
-def compared_column(group: Group, quantity: str) -> Column | None:
-    """The first column of a quantity whose cases were compared in pairs."""
-    found = (c for c in group.table.columns if c.compared and c.compared[0] == quantity)
-    return next(found, None)
-
-
-def pairs_of(group: Group, column: Column) -> list[Mapping[str, Any]]:
-    """The comparisons between the drawn cases in a column."""
-    assert column.compared is not None
-    drawn = {case["id"] for case in group.cases}
-    every = group.source.document.get("comparisons") or ()
-    own = [each for each in every if each["a"] in drawn and each["b"] in drawn]
-    return at_settings(own, *column.compared)
+def trade_offs(group: Group) -> str:
+    """Which cases another one beats in the metric and in latency alike, for certain."""
+    metric, latency = group.compared(group.table.metric), group.compared("latency")
+    if group.data.runs > 1 or not metric or not latency:
+        return ""
+    both = _better(group, metric[0]) & _better(group, latency[0])
+    beaten: dict[str, str] = {}
+    for better, worse in sorted(both):
+        beaten.setdefault(group.names[worse], group.names[better])
+    what = f"{group.table.metric} and latency"
+    tested = _tested(group, metric[0]) & _tested(group, latency[0])
+    if not tested:
+        return ""
+    if not beaten:
+        return f"No case is known to be worse than another in both {what}."
+    lost = [f"{worse} is worse than {better}" for worse, better in beaten.items()]
+    rest = [name for name in group.order if name in tested and name not in beaten]
+    more = f"; {listed(rest)} {is_or_are(rest)} not known to be." if rest else "."
+    return f"In both {what}, {listed(lost)}{more}"
 
 
 def _better(group: Group, column: Column) -> set[tuple[str, str]]:
     """The pairs of case ids of which the first is better than the second for certain."""
-    found = pairs_of(group, column)
+    found = group.pairs(column)
     return {(e["a"], e["b"]) for e in found if e["verdict"] == "better"} | {
         (e["b"], e["a"]) for e in found if e["verdict"] == "worse"
     }
 
 
-def trade_offs(group: Group) -> str:
-    """Which cases another one beats in the metric and in latency alike."""
-    metric = compared_column(group, group.table.metric)
-    latency = compared_column(group, "latency")
-    if metric is None or latency is None or len(group.cases) < 2:
-        return ""
-    beaten: dict[str, str] = {}
-    for better, worse in sorted(_better(group, metric) & _better(group, latency)):
-        beaten.setdefault(group.names[worse], group.names[better])
-    what = f"{group.table.metric} and latency"
-    if not beaten:
-        return f"No case is known to be worse than another in both {what}: each is a trade-off."
-    lost = [f"{worse} is worse than {better}" for worse, better in beaten.items()]
-    kept = [name for name in group.order if name not in beaten]
-    return f"In both {what}, {listed(lost)}; {_remain(kept)}"
-
-
-def _remain(names: Sequence[str]) -> str:
-    if len(names) == 1:
-        return f"{names[0]} remains."
-    return f"{listed(names)} are trade-offs."
+def _tested(group: Group, column: Column) -> set[str]:
+    """The names of the cases that took part in a test."""
+    found = [each for each in group.pairs(column) if each["p"] is not None]
+    return {group.names[each[end]] for each in found for end in ("a", "b")}
 
 
 def spread_of_seeds(group: Group) -> str:
     """How far the seeds of each case lie apart."""
     ranges: dict[str, float] = {}
-    share = metric_is_share(group)
     for case in group.cases:
         values = [t["metrics"]["value"] for t in group.trials(case) if t["status"] == "ok"]
         if len(values) > 1:
@@ -71,92 +66,73 @@ def spread_of_seeds(group: Group) -> str:
     if not ranges:
         return "One seed each: nothing is known about how much seeds matter."
     most, least = max(ranges, key=ranges.__getitem__), min(ranges, key=ranges.__getitem__)
-    unit = " points" if share else ""
-    if most == least:
-        return f"The seeds of {most} span {_span(ranges[most], share)}{unit}."
-    return (
-        f"The seeds of {most} span {_span(ranges[most], share)}{unit}, those of {least} "
-        f"{_span(ranges[least], share)}."
-    )
+    unit = " points" if group.share else ""
+    sentence = f"The seeds of {most} span {_span(ranges[most], group)}{unit}"
+    if most != least:
+        sentence += f", those of {least} {_span(ranges[least], group)}"
+    lost = [group.names[case["id"]] for case in group.cases if not is_sound(case)]
+    failed = f" Not all seeds of {listed(lost)} succeeded." if lost else ""
+    return f"{sentence}.{failed}"
 
 
-def _span(value: float, share: bool) -> str:
-    return numbers.signed(value, share).lstrip("+")
-
-
-def metric_is_share(group: Group) -> bool:
-    """Whether the metric is a fraction, shown in percent."""
-    return metric_of(group.table.cases, group.source.document).share
+def _span(value: float, group: Group) -> str:
+    return numbers.signed(value, group.share).lstrip("+")
 
 
 def chosen_epochs(group: Group) -> str:
     """At which epochs the best weights were found."""
-    chosen: dict[str, list[int]] = {}
-    last = 0
-    for case in group.cases:
-        for trial in group.trials(case):
-            curve = group.source.curves.get(trial["id"], ())
-            last = max(last, len(curve))
-            best = trial["metrics"].get("best_epoch")
-            if best is not None:
-                chosen.setdefault(group.names[case["id"]], []).append(best)
+    chosen: list[int] = []
+    at_end: dict[str, None] = {}
+    good = [(case, t) for case in group.cases for t in group.trials(case) if t["status"] == "ok"]
+    for case, trial in good:
+        best, curve = trial["metrics"].get("best_epoch"), group.data.curves.get(trial["id"], ())
+        if best is not None:
+            chosen.append(best)
+            if len(curve) > 1 and best == curve[-1]["epoch"]:
+                at_end[group.names[case["id"]]] = None
+    if not good:
+        return "No trial succeeded."
     if not chosen:
         return "The weights of the last epoch count: there is no validation split."
-    ends = [name for name, epochs in chosen.items() if max(epochs) == last]
-    every = [epoch for epochs in chosen.values() for epoch in epochs]
-    first, final = min(every), max(every)
+    first, final = min(chosen), max(chosen)
     span = f"epoch {first}" if first == final else f"epochs {first} to {final}"
-    sentence = f"The best weights by validation are those of {span} of {last}."
-    if ends and last > 1:
+    sentence = f"The best weights by validation are those of {span}."
+    if at_end:
+        names = list(at_end)
         sentence += (
-            f" {listed(ends)} {is_or_are(ends)} best at the last epoch for at least one seed: "
+            f" {listed(names)} {is_or_are(names)} best at the last epoch for at least one seed: "
             "longer training might help."
         )
     return sentence
 
 
-def slowest_calls(group: Group) -> str:
-    """How far the slowest calls lie from the median."""
-    factors: dict[str, float] = {}
-    for case in group.cases:
-        entry = next(iter(case["latency"]), None)
-        tail = entry and (entry.get("p99_s") or entry.get("p90_s"))
-        if entry and tail:
-            factors[group.names[case["id"]]] = tail / entry["median_s"]
-    if not factors:
+def slow_calls(group: Group) -> str:
+    """How far the slowest percent of calls lies from the median, at the first setting."""
+    settings = latency_settings(group.cases)
+    entries = {group.names[c["id"]]: latency_at(c, settings[0]) for c in group.cases} \
+        if settings else {}  # fmt: skip
+    factors = {
+        name: entry["p99_s"] / entry["median_s"]
+        for name, entry in entries.items()
+        if entry.get("p99_s")
+    }
+    if not factors or len(factors) < sum(bool(entry) for entry in entries.values()):
         return ""
+    at = setting_words(settings[0], named_settings(group.cases, settings))
     most, least = max(factors, key=factors.__getitem__), min(factors, key=factors.__getitem__)
     if most == least:
-        return f"The slowest calls of {most} take {times(factors[most])} its median."
+        return (
+            f"At {at}, 1 % of the calls of {most} take at least {times(factors[most])} its median."
+        )
     return (
-        f"The slowest calls take {times(factors[least])} ({least}) to {times(factors[most])} "
-        f"({most}) the median of their case."
+        f"At {at}, 1 % of the calls take at least {times(factors[least])} ({least}) to "
+        f"{times(factors[most])} ({most}) the median of their case."
     )
 
 
-def growth(group: Group) -> str:
-    """The exponents of latency over the length."""
-    found: dict[str, float] = {}
-    for case in group.cases:
-        fits = (case.get("exponents") or {}).get("latency") or []
-        if fits:
-            found[group.names[case["id"]]] = fits[0]["exponent"]
-    if not found:
-        return "Each figure against the length of the sequences."
-    names = [f"{exponent:.2f} for {name}" for name, exponent in found.items()]
-    return f"Latency grows with length to the power of {listed(names)} (1: linear)."
-
-
-def left_out(group: Group) -> str:
-    """Which cases are not drawn."""
-    if not group.left_out:
-        return ""
-    return f"The {len(group.cases)} best of {counted(len(group.cases) + group.left_out, 'case')}."
-
-
 def drift_of_calls(group: Group) -> str:
-    """What the machine's steadiness was, as checked just before."""
-    doctor = group.source.document["environment"].get("doctor")
+    """How steady the machine was, as checked just before."""
+    doctor = group.data.document["environment"].get("doctor")
     if not doctor:
         return "Each round against the median of all rounds of its case."
     noise = doctor["noise"]
@@ -166,17 +142,43 @@ def drift_of_calls(group: Group) -> str:
     )
 
 
-def pairs_in_words(group: Group, found: Sequence[Mapping[str, Any]]) -> str:
+def growth(group: Group) -> str:
+    """The exponents of latency over the length, at the first setting that has them."""
+    fits = {
+        group.names[case["id"]]: found[0]
+        for case in group.cases
+        if (found := (case.get("exponents") or {}).get("latency"))
+    }
+    if not fits:
+        return "Each figure against the length of the sequences."
+    batch = next(iter(fits.values()))["batch_size"]
+    alike = {name: fit for name, fit in fits.items() if fit["batch_size"] == batch}
+    names = [f"{_exponent(fit)} ({name})" for name, fit in alike.items()]
+    return f"Latency at batch {batch} grows with the length to the power of {listed(names)}."
+
+
+def _exponent(fit: Found) -> str:
+    """``0.68``, with its interval if it has one."""
+    if fit["low"] is None or fit["high"] is None:
+        return f"{fit['exponent']:.2f}"
+    interval = numbers.Estimate(fit["exponent"], fit["low"], fit["high"])
+    return f"{fit['exponent']:.2f}, {factor_interval(interval)}"
+
+
+def pairs_in_words(group: Group, found: Sequence[Found]) -> str:
     """How many pairs differ for certain."""
     differ = sum(each["verdict"] in ("better", "worse") for each in found)
     equal = sum(each["verdict"] == "equivalent" for each in found)
     few = sum(each["verdict"] == "too few seeds" for each in found)
+    cut = len(group.ranked) > MOST_ROWS
+    of = f" Shown are the {MOST_ROWS} best cases." if cut else ""
     if few == len(found):
-        return "Too few seeds to compare any pair."
+        return f"Too few seeds to compare any pair.{of}"
     parts = [f"{differ} of {counted(len(found), 'pair')} {'differs' if differ == 1 else 'differ'}"]
     if equal:
         parts.append(f"{equal} {'is' if equal == 1 else 'are'} equivalent within the margin")
     rest = len(found) - differ - equal
     if rest:
-        parts.append(f"{rest} cannot be told apart")
-    return f"{listed(parts)}, after correction for all pairs."
+        parts.append(f"{rest} {'is' if rest == 1 else 'are'} not distinguishable")
+    runs = " of the same run" if group.data.runs > 1 else ""
+    return f"{listed(parts)}, after correction for all pairs{runs}.{of}"

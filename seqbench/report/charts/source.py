@@ -9,22 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 from seqbench.errors import StoreError
 from seqbench.report.columns.column import Case, Column, Document
+from seqbench.report.columns.letters import at_settings
+from seqbench.report.columns.quality import metric_of
 from seqbench.report.columns.table import ResultTable, result_tables
+from seqbench.report.exports.shared import table_title
 from seqbench.report.numbers import Estimate
-from seqbench.report.text import clean, label, settings
+from seqbench.report.text import clean, label
 from seqbench.store.run_folder import SUITE_FILE, RunFolder
 from seqbench.summary.calls import Calls, calls_of
 
 if TYPE_CHECKING:
     from seqbench.records import Epoch
 
-#: Charts show at most so many cases; the table has all of them.
-MOST_CASES = 24
+#: Charts show at most so many cases, and a matrix of pairs so many rows; the table has all of them.
+MOST_CASES, MOST_ROWS = 24, 16
+
+#: A comparison of two cases, as in the document.
+Found = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Source:
-    """A run as charts need it.
+class RunData:
+    """A run as charts and the page need it.
 
     Args:
         document: the run.
@@ -45,15 +51,13 @@ class Source:
     runs: int = 1
 
 
-def read_source(document: Document) -> Source:
+def read_run(document: Document) -> RunData:
     """Read what the folder of a run holds besides the document. Missing files are no error."""
     path = Path(document["run"])
     try:
         folder = RunFolder.open(path)
-    except StoreError:
-        return Source(
-            document, no_calls={case["id"]: f"{path} is missing" for case in document["cases"]}
-        )
+    except StoreError as error:
+        return RunData(document, no_calls={case["id"]: str(error) for case in document["cases"]})
     calls: dict[str, Sequence[Calls]] = {}
     no_calls: dict[str, str] = {}
     for record in folder.cases():
@@ -63,7 +67,7 @@ def read_source(document: Document) -> Source:
             no_calls[record.case] = str(error)
     text = path / SUITE_FILE
     protocol = folder.plan_or_empty().get("protocol")
-    return Source(
+    return RunData(
         document,
         curves={record.id: record.curve for record in folder.trials()},
         calls=calls,
@@ -78,61 +82,86 @@ class Group:
     """The cases of one dataset, as charts show them.
 
     Args:
-        cases: those to draw, at most ``MOST_CASES``: the best by the metric, best first.
+        ranked: the rows of the table by the metric, best first; those without it are last.
         names: a unique name for each case, by its id.
-        left_out: the number of cases that are not drawn.
     """
 
-    source: Source
+    data: RunData
     table: ResultTable
-    cases: tuple[Case, ...]
+    ranked: tuple[int, ...]
     names: Mapping[str, str]
-    left_out: int = 0
+
+    @property
+    def cases(self) -> list[Case]:
+        """Those to draw, best first."""
+        return [self.table.cases[row] for row in self.ranked[:MOST_CASES]]
 
     @property
     def order(self) -> list[str]:
-        """The names of the cases, best first."""
+        """The names of the cases to draw, best first."""
         return [self.names[case["id"]] for case in self.cases]
 
     @property
     def title(self) -> str:
         """The dataset with its parameters."""
-        return dataset_title(self.table)
+        return table_title(self.table)
+
+    @property
+    def share(self) -> bool:
+        """Whether the metric is a fraction, shown in percent."""
+        return metric_of(self.table.cases, self.data.document).share
 
     def trials(self, case: Case) -> list[Mapping[str, Any]]:
         """The trials of a case, by seed."""
-        found = [t for t in self.source.document["trials"] if t["case"] == case["id"]]
+        found = [t for t in self.data.document["trials"] if t["case"] == case["id"]]
         return sorted(found, key=lambda trial: trial["seed"])
+
+    def row(self, case: Case) -> int:
+        """The row of the table."""
+        return next(n for n, one in enumerate(self.table.cases) if one["id"] == case["id"])
 
     def estimate(self, column: Column, case: Case) -> Estimate | None:
         """The figure of a case in a column, in SI units."""
-        place = next(n for n, one in enumerate(self.table.cases) if one["id"] == case["id"])
-        return column.estimates[place]
+        return column.estimates[self.row(case)]
+
+    def compared(self, quantity: str = "") -> list[Column]:
+        """The columns whose cases were compared in pairs, the metric first."""
+        columns = [column for column in self.table.columns if column.compared is not None]
+        return [c for c in columns if c.compared and quantity in ("", c.compared[0])]
+
+    def pairs(self, column: Column) -> list[Found]:
+        """The comparisons in a column between the cases of a matrix."""
+        assert column.compared is not None
+        drawn = {case["id"] for case in self.cases[:MOST_ROWS]}
+        every = self.data.document.get("comparisons") or ()
+        own = [each for each in every if each["a"] in drawn and each["b"] in drawn]
+        return at_settings(own, *column.compared) if own else []
 
 
-def dataset_title(table: ResultTable) -> str:
-    params = settings(table.params)
-    return clean(table.cases[0].get("dataset_label") or table.dataset) + (
-        f" ({params})" if params else ""
-    )
+def is_sound(case: Case) -> bool:
+    """Whether all seeds of a case succeeded: otherwise the figures of the others are a biased
+    sample, which is shown but not compared.
+    """
+    return set(case["seeds"]) == {"ok"}
 
 
-def groups(source: Source) -> list[Group]:
+def groups(data: RunData) -> list[Group]:
     """One group for each dataset (with its parameters), in the order of the suite."""
-    return [_group(source, table) for table in result_tables(source.document)]
+    return [
+        Group(data, table, tuple(_ranked(table)), unique_names(table))
+        for table in result_tables(data.document)
+    ]
 
 
-def _group(source: Source, table: ResultTable) -> Group:
+def _ranked(table: ResultTable) -> list[int]:
     metric = next((c for c in table.columns if c.field == table.metric), None)
-    sign = -1 if metric is not None and metric.better == "higher" else 1
+    sign = -1 if metric is not None and metric.higher_is_better else 1
 
-    def rank(number: int) -> tuple[bool, float]:
-        estimate = metric.estimates[number] if metric else None
+    def rank(row: int) -> tuple[bool, float]:
+        estimate = metric.estimates[row] if metric else None
         return estimate is None, sign * estimate.value if estimate else 0.0
 
-    ranked = [table.cases[number] for number in sorted(range(len(table.cases)), key=rank)]
-    shown = tuple(ranked[:MOST_CASES])
-    return Group(source, table, shown, unique_names(table), len(ranked) - len(shown))
+    return sorted(range(len(table.cases)), key=rank)
 
 
 def unique_names(table: ResultTable) -> dict[str, str]:
@@ -141,12 +170,19 @@ def unique_names(table: ResultTable) -> dict[str, str]:
     """
     several = len({case["device"] for case in table.cases}) > 1
     names: dict[str, str] = {}
-    uses: dict[str, int] = {}
     for case in table.cases:
         name = f"{label(case)} on {clean(case['device'])}" if several else label(case)
-        uses[name] = uses.get(name, 0) + 1
-        names[case["id"]] = drawable(name if uses[name] == 1 else f"{name} #{uses[name]}")
+        names[case["id"]] = drawable(_unused(name, set(names.values())))
     return names
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """The name, or the first of ``name #2``, ``name #3``, … that is not taken."""
+    found, number = name, 1
+    while drawable(found) in taken:
+        number += 1
+        found = f"{name} #{number}"
+    return found
 
 
 #: Names that every object of JavaScript has: Vega would take them for groups that exist already.

@@ -10,10 +10,11 @@ from typing import Any
 #: (https://jfly.uni-koeln.de/color/). Black is left out: it vanishes on a dark page.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#B8A900")
 
-#: With the colors, these tell 8 × 3 cases apart, also without color.
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+#: In grey, shapes tell so many cases apart. Their number and that of the colors have no common
+#: divisor, so that no two of 40 cases look the same; the same holds for dashes.
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
 
-DASHES = ((1, 0), (6, 2), (2, 2), (8, 2, 2, 2))
+DASHES = ((1, 0), (6, 2), (2, 2), (8, 2, 2, 2), (12, 3))
 
 #: Of verdicts in the matrix of pairs.
 BETTER, WORSE, EQUIVALENT, UNDECIDED = "#0072B2", "#D55E00", "#009E73", "#9A9A9A"

@@ -34,6 +34,7 @@ class Column:
         group: columns of a group stay together if a table has to be split.
         estimates: one figure per case, in SI units; None where unavailable.
         texts: the same figures, rounded and without unit.
+        more: whether more is better although no figure is marked (``better`` is None).
         unit: the unit of ``texts``; None if they are percentages or have no unit.
         better: whether higher or lower is better; None if neither, or if the uncertainty of the
             figures is unknown.
@@ -56,6 +57,7 @@ class Column:
     group: Group
     estimates: tuple[Estimate | None, ...]
     texts: tuple[str, ...]
+    more: bool = False
     unit: Unit | None = None
     better: Better | None = None
     interval: bool = False
@@ -66,6 +68,11 @@ class Column:
     at: Mapping[str, Any] | None = None
     compared: tuple[str, Mapping[str, Any]] | None = None
     letters: tuple[str, ...] | None = None
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Which direction is better; for columns without a direction, lower counts as better."""
+        return self.better == "higher" or self.more
 
     @property
     def best(self) -> tuple[bool, ...]:

@@ -49,7 +49,7 @@ def _metric(cases: Sequence[Case], about: Quantity) -> Iterable[Column]:
     yield Column(
         field=f"{about.name}_last", si="", header=(header[0], "last epoch", header[2]),
         group="quality", estimates=tuple(last), texts=texts(last), interval=True,
-        rank=8 if last != measured else EXPORT_ONLY,
+        more=about.higher_is_better, rank=8 if last != measured else EXPORT_ONLY,
     )  # fmt: skip
     seeds = [exact(case["seeds"].get("ok", 0)) for case in cases]
     yield Column(

@@ -187,7 +187,7 @@ def throughput_columns(cases: Sequence[Case], document: Document) -> Iterable[Co
             si=find("throughput").unit, group="speed", has_interval=True,
             rank=0 if size == sizes[-1] else 10,
         )  # fmt: skip
-        yield replace(column, importance=1 if size == sizes[-1] else 2)
+        yield replace(column, importance=1 if size == sizes[-1] else 2, more=True)
 
 
 def _throughput_words(size: int, entries: Sequence[Entry], several: bool) -> str:

@@ -18,8 +18,8 @@ def to_page(document: Document) -> str:
 def page_of_runs(documents: list[Document]) -> str:
     """The page of several runs, or of one. Raises MissingExtra."""
     require("the page", "report", REPORT)
-    from seqbench.report.charts.source import read_source
+    from seqbench.report.charts.source import read_run
     from seqbench.report.page.content import page_of
     from seqbench.report.page.render import render
 
-    return render(page_of([read_source(document) for document in documents]))
+    return render(page_of([read_run(document) for document in documents]))

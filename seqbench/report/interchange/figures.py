@@ -43,8 +43,9 @@ class Figure:
 
 
 def figures_of(source: Source) -> tuple[list[Figure], list[str]]:
-    """Every figure of a run, and lines about what was left out: the metrics of cases with failed
-    trials, which are biased, and memory that is only known to be more than a figure.
+    """The figures of a run, and lines about what was left out: measurements that failed, the
+    metrics of cases with failed trials, which are biased, and memory that is only known to be more
+    than a figure. Cold start and steps to a target are no part of these formats.
     """
     found: list[Figure] = []
     failed, bounded = [], []
@@ -60,12 +61,24 @@ def figures_of(source: Source) -> tuple[list[Figure], list[str]]:
             else:
                 found += _measured(case, name, one)
     notes = source.unfinished()
+    notes += _unmeasured(source)
     if failed:
         notes.append(f"left out, the metrics of cases with failed trials: {some(failed)}")
     if bounded:
         names = some(list(dict.fromkeys(bounded)))
         notes.append(f"left out, memory that is only a lower bound: {names}")
     return found, notes
+
+
+def _unmeasured(source: Source) -> list[str]:
+    """A line that names the measurements that failed."""
+    lines = [
+        f"{source.names[case['id']]} {clean(one['quantity'])} ({clean(one['reason'])})"
+        for case in source.document["cases"]
+        for one in case["unmeasured"]
+        if one["status"] != "skipped"
+    ]
+    return [f"left out, measurements that failed: {some(lines, '; ')}"] if lines else []
 
 
 def _quality(case: Case, name: str) -> Iterator[Figure]:

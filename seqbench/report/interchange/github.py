@@ -28,6 +28,9 @@ def export(source: Source) -> Exported:
     larger = dict.fromkeys(f.measure for f in figures if f.better == "higher" and not f.share)
     if larger:
         notes.append(f"left out, since larger ones are better: {some(list(larger))}")
+    neither = dict.fromkeys(figure.measure for figure in figures if figure.better is None)
+    if neither:
+        notes.append(f"left out, since neither direction is better: {some(list(neither))}")
     entries = [_entry(figure, source) for figure in smaller]
     text = json.dumps(entries, indent=1, allow_nan=False, ensure_ascii=False)
     return Exported(text + "\n", notes)

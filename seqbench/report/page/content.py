@@ -11,7 +11,7 @@ from seqbench.report import notes, numbers
 from seqbench.report.caveats import caveats
 from seqbench.report.charts.chart import Chart
 from seqbench.report.charts.kinds import KINDS, draw
-from seqbench.report.charts.source import Group, Source, groups
+from seqbench.report.charts.source import Group, RunData, groups
 from seqbench.report.columns.column import Document
 from seqbench.report.names import status_words
 from seqbench.report.page.merge import differing, merged, run_names
@@ -92,41 +92,41 @@ class Page:
     more_failures: int = 0
 
 
-def page_of(sources: Sequence[Source]) -> Page:
+def page_of(runs: Sequence[RunData]) -> Page:
     """The page of a run, or of several."""
-    whole = merged(sources)
-    names = run_names([source.document for source in sources])
+    whole = merged(runs)
+    names = run_names([run.document for run in runs])
     failures = [
         failure
-        for source, name in zip(sources, names, strict=True)
-        for failure in _failures(source.document, name if len(sources) > 1 else "")
+        for run, name in zip(runs, names, strict=True)
+        for failure in _failures(run.document, name if len(runs) > 1 else "")
     ]
-    suites = dict.fromkeys(clean(source.document["suite"]) for source in sources)
+    suites = dict.fromkeys(clean(run.document["suite"]) for run in runs)
     return Page(
         title=", ".join(suites),
-        runs=tuple(_run(source, name) for source, name in zip(sources, names, strict=True)),
-        differing=tuple(differing(sources)) if len(sources) > 1 else (),
+        runs=tuple(_run(run, name) for run, name in zip(runs, names, strict=True)),
+        differing=tuple(differing(runs)) if len(runs) > 1 else (),
         datasets=tuple(_dataset(group, n) for n, group in enumerate(groups(whole))),
         failures=tuple(failures[:MOST_FAILURES]),
         more_failures=max(0, len(failures) - MOST_FAILURES),
     )
 
 
-def _run(source: Source, name: str) -> RunPart:
-    document = source.document
-    columns = [column for group in groups(source) for column in group.table.columns]
+def _run(run: RunData, name: str) -> RunPart:
+    document = run.document
+    columns = [column for group in groups(run) for column in group.table.columns]
     explained = [*explain_verdict(document), *notes.explanations(document, columns)]
     return RunPart(
         name=name,
         suite=clean(document["suite"]),
         verdict=tuple(verdict_of(document)),
-        facts=tuple(_facts(document, source.protocol)),
+        facts=tuple(_facts(document, run.protocol)),
         caveats=tuple(caveats(document)),
         notes=tuple(lines_of(document["notes"])),
         explained=tuple(explained),
         methods=methods(document),
         citation=citation(document),
-        suite_text=source.suite_text,
+        suite_text=run.suite_text,
         document=json.dumps(document, indent=1),
     )
 
@@ -179,7 +179,8 @@ def _steadiness(document: Document) -> str:
 
 def _dataset(group: Group, number: int) -> Dataset:
     charts = [draw(kind, group) for kind in KINDS]
-    more = f"Charts show the {len(group.cases)} best of them." if group.left_out else ""
+    cut = len(group.cases) < len(group.table.cases)
+    more = f"Charts show the {len(group.cases)} best of them." if cut else ""
     cases = counted(len(group.table.cases), "case")
     return Dataset(
         id=f"d{number}",

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, cast
 
-from seqbench.report.charts.source import Source
-from seqbench.report.text import clean
+from seqbench.report.charts.source import RunData
+from seqbench.report.notes import training_words
+from seqbench.report.text import clean, target_words
 from seqbench.report.verdict.statement import listed
 
 #: What must be the same for figures of two runs to be comparable, and what it is called.
@@ -38,77 +39,107 @@ def run_names(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def merged(sources: Sequence[Source]) -> Source:
-    """One source with the cases of all runs, each with the name of its run in its label.
+def merged(runs: Sequence[RunData]) -> RunData:
+    """The cases of all runs as one run, each with the name of its run in its label.
 
-    Cases of different runs are not compared: there are no comparisons between them.
+    Cases of different runs are not compared: there are no comparisons between them. What was
+    measured in another way in each run, so that one column cannot hold it, is left out: see
+    :func:`differing`.
     """
-    if len(sources) == 1:
-        return sources[0]
-    names = run_names([source.document for source in sources])
-    parts = [_named(source, f"r{n}", name) for n, (source, name) in enumerate(
-        zip(sources, names, strict=True))]  # fmt: skip
+    if len(runs) == 1:
+        return runs[0]
+    names = run_names([run.document for run in runs])
+    parts = [_named(run, f"r{n}", name) for n, (run, name) in enumerate(
+        zip(runs, names, strict=True))]  # fmt: skip
     document = dict(parts[0].document)
     for key in ("trials", "cases", "comparisons"):
         document[key] = [each for part in parts for each in part.document[key]]
+    if _differ([run.document["target"] for run in runs]):
+        document["target"] = None
+    if _differ([batches for run in runs if (batches := _memory_batches(run))]):
+        document["cases"] = [{**case, "memory": None} for part in parts for case in _cases(part)]
     document |= {"environment": {}, "run": ", ".join(names)}
-    return Source(
+    return RunData(
         cast("Any", document),
         _joined(part.curves for part in parts),
         _joined(part.calls for part in parts),
         _joined(part.no_calls for part in parts),
-        runs=len(sources),
+        runs=len(runs),
     )
+
+
+def _cases(run: RunData) -> Sequence[Mapping[str, Any]]:
+    return run.document["cases"]
 
 
 def _joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: value for part in parts for key, value in part.items()}
 
 
-def _named(source: Source, prefix: str, name: str) -> Source:
+def _named(run: RunData, prefix: str, name: str) -> RunData:
     """The same run with ids that no other run has, and with its name in the labels."""
 
     def own(key: str) -> str:
         return f"{prefix}-{key}"
 
-    document: dict[str, Any] = dict(source.document)
+    document: dict[str, Any] = dict(run.document)
     document["cases"] = [
         {**case, "id": own(case["id"]), "label": f"{case['label']} ({name})"}
-        for case in source.document["cases"]
+        for case in run.document["cases"]
     ]
     document["trials"] = [
         {**trial, "id": own(trial["id"]), "case": own(trial["case"])}
-        for trial in source.document["trials"]
+        for trial in run.document["trials"]
     ]
     document["comparisons"] = [
-        {**each, "a": own(each["a"]), "b": own(each["b"])}
-        for each in source.document["comparisons"]
+        {**each, "a": own(each["a"]), "b": own(each["b"])} for each in run.document["comparisons"]
     ]
-    return Source(
+    return RunData(
         cast("Any", document),
-        {own(key): value for key, value in source.curves.items()},
-        {own(key): value for key, value in source.calls.items()},
-        {own(key): value for key, value in source.no_calls.items()},
+        {own(key): value for key, value in run.curves.items()},
+        {own(key): value for key, value in run.calls.items()},
+        {own(key): value for key, value in run.no_calls.items()},
     )
 
 
-def differing(sources: Sequence[Source]) -> list[str]:
+def differing(runs: Sequence[RunData]) -> list[str]:
     """What differs between the runs, so that their figures are not comparable: one line each."""
-    names = run_names([source.document for source in sources])
-    lines = []
-    for key, title in SURROUNDINGS.items():
-        values = [source.document["environment"].get(key) for source in sources]
-        if any(value != values[0] for value in values):
-            texts = [
-                f"{clean(_shown(value))} ({name})"
-                for name, value in zip(names, values, strict=True)
-            ]
-            lines.append(f"{title}: {listed(texts)}")
-    protocols = [source.protocol for source in sources]
-    if any(protocol != protocols[0] for protocol in protocols):
-        texts = [f"{p or 'unknown'} ({name})" for name, p in zip(names, protocols, strict=True)]
-        lines.append(f"protocol: {listed(texts)}")
-    return lines
+    names = run_names([run.document for run in runs])
+    found: dict[str, list[object]] = {
+        title: [run.document["environment"].get(key) for run in runs]
+        for key, title in SURROUNDINGS.items()
+    }
+    found["protocol"] = [run.protocol for run in runs]
+    found["training"] = [_training(run) for run in runs]
+    found["target (steps to it are left out)"] = [_target(run) for run in runs]
+    batches = [_memory_batches(run) for run in runs]
+    if _differ([each for each in batches if each]):
+        found["batch of memory (left out)"] = [", ".join(map(str, each)) for each in batches]
+    return [
+        f"{title}: "
+        + listed([f"{clean(_shown(v))} ({name})" for name, v in zip(names, values, strict=True)])
+        for title, values in found.items()
+        if _differ(values)
+    ]
+
+
+def _differ(values: Sequence[object]) -> bool:
+    return any(value != values[0] for value in values)
+
+
+def _training(run: RunData) -> str:
+    return "; ".join(sorted({training_words(case["train"]) for case in run.document["cases"]}))
+
+
+def _target(run: RunData) -> str:
+    target = run.document["target"]
+    return target_words(target) if target else "none"
+
+
+def _memory_batches(run: RunData) -> list[int]:
+    return sorted(
+        {case["memory"]["batch_size"] for case in run.document["cases"] if case["memory"]}
+    )
 
 
 def _shown(value: object) -> str:

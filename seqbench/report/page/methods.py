@@ -10,6 +10,7 @@ from seqbench.report.columns.column import Document
 from seqbench.report.notes import training_words
 from seqbench.report.text import clean, counted, label, settings
 from seqbench.report.verdict.statement import listed
+from seqbench.stats.timing import INDIFFERENCE
 
 #: More models are not named.
 MOST_MODELS = 12
@@ -25,36 +26,30 @@ def methods(document: Document) -> str:
 def citation(document: Document) -> str:
     """A BibTeX entry for the version of seqbench that made the run."""
     version = clean(document["environment"].get("seqbench") or "")
-    year = (document["started"] or "")[:4]
-    fields = {
-        "title": "{seqbench}: accuracy, latency and memory of the same trained sequence models",
-        "author": "{The seqbench authors}",
-        "version": version,
-        "year": year,
-        "url": REPOSITORY,
-    }
+    fields = {"author": "{The seqbench authors}", "title": "seqbench", "version": version,
+              "url": REPOSITORY}  # fmt: skip
     lines = [f"  {name} = {{{text}}}" for name, text in fields.items() if text]
     return "@software{seqbench,\n" + ",\n".join(lines) + "\n}"
 
 
 def _sentences(document: Document) -> Iterator[str]:
-    environment = document["environment"]
-    cases = document["cases"]
-    version = clean(environment.get("seqbench") or "")
-    yield f"{_what(document)} were compared with seqbench{f' {version}' if version else ''}."
+    version = clean(document["environment"].get("seqbench") or "")
+    yield f"{_what(document)} benchmarked with seqbench{f' {version}' if version else ''}."
     yield from _training(document)
     yield from _quality(document)
     yield from _latency(document)
-    batches = sorted({case["memory"]["batch_size"] for case in cases if case["memory"]})
+    batches = sorted({case["memory"]["batch_size"] for case in document["cases"] if case["memory"]})
     if batches:
+        sizes = listed([str(n) for n in batches])
         yield (
-            "Memory is that of the weights and of the peak of one pass over a batch of "
-            f"{listed([str(n) for n in batches])}."
+            f"Memory, at batch size {sizes}, is that of parameters and buffers (in training, of "
+            "the optimizer too) plus the rise to the peak during a pass."
         )
-    yield from _machine(environment)
+    yield from _machine(document["environment"])
 
 
 def _what(document: Document) -> str:
+    """``4 models (gru, lstm, …) on fashion_mnist (view=rows) were``."""
     cases = document["cases"]
     labels = list(dict.fromkeys(label(case) for case in cases))
     models = counted(len(labels), "model")
@@ -64,21 +59,23 @@ def _what(document: Document) -> str:
         + (f" ({params})" if (params := settings(case["dataset_params"])) else "")
         for case in cases
     )
-    return f"{models[0].upper()}{models[1:]}{named} on {listed(list(datasets))}"
+    verb = "was" if len(labels) == 1 else "were"
+    return f"{models[0].upper()}{models[1:]}{named} on {listed(list(datasets))} {verb}"
 
 
 def _training(document: Document) -> Iterator[str]:
-    cases = document["cases"]
-    seeds = sorted({trial["seed"] for trial in document["trials"]})
+    cases, trials = document["cases"], document["trials"]
+    counts = sorted({sum(case["seeds"].values()) for case in cases})
+    if len(counts) == 1 and counts[0]:
+        yield f"Each was trained with {counted(counts[0], 'seed')}."
+    elif counts and counts[-1]:
+        yield f"Each was trained with {counts[0]} to {counts[-1]} seeds."
+    failed = sum(trial["status"] != "ok" for trial in trials)
+    if failed:
+        yield f"Of {counted(len(trials), 'training')}, {failed} failed."
     words = {training_words(case["train"]) for case in cases}
-    if len(seeds) > 1:
-        run = seeds == list(range(seeds[0], seeds[-1] + 1))
-        named = f"{seeds[0]} to {seeds[-1]}" if run else ", ".join(map(str, seeds))
-        yield f"Each was trained with {len(seeds)} seeds ({named})."
-    elif seeds:
-        yield f"Each was trained once (seed {seeds[0]})."
     if len(words) == 1:
-        yield f"All were trained alike: {words.pop()}."
+        yield f"Training: {words.pop()}, the same for all."
     elif words:
         yield "Training settings differ between the models."
     at = {case["metric"]["at"] for case in cases if case["metric"]}
@@ -98,13 +95,18 @@ def _quality(document: Document) -> Iterator[str]:
         yield f"Reported is the mean {figures} with its 95 % interval over seeds (Student's t)."
     else:
         yield f"Reported is the {figures}."
-    tests = [each for each in document["comparisons"] if find(each["quantity"]).compared == "seeds"]
-    if any(each["p"] is not None for each in tests):
+    tests = [e for e in document["comparisons"] if find(e["quantity"]).compared == "seeds"]
+    tests = [each for each in tests if each["p"] is not None]
+    if tests:
+        logs = any(each["scale"] == "ratio" for each in tests)
         yield (
-            "Pairs of models were compared by Welch's t test over seeds, in which a variance "
-            "counts as at least the two-thirds quantile of all variances, with Holm's correction "
-            "for all pairs at a level of 5 %."
+            f"Pairs of models were compared by Welch's t test over seeds{_LOGS if logs else ''}, "
+            "in which a variance counts as at least the two-thirds quantile of all variances, "
+            "with Holm's correction for all pairs at a level of 5 %."
         )
+
+
+_LOGS = " (of the logarithms of errors)"
 
 
 def _latency(document: Document) -> Iterator[str]:
@@ -113,18 +115,25 @@ def _latency(document: Document) -> Iterator[str]:
     ]
     if not entries:
         return
-    batches = [str(n) for n in sorted({entry["batch_size"] for entry in entries})]
-    threads = [str(n) for n in sorted({entry["threads"] for entry in entries})]
+    settings = {
+        "batch size": {entry["batch_size"] for entry in entries},
+        "length": {entry.get("length") for entry in entries} - {None},
+        "threads": {entry["threads"] for entry in entries},
+        "runtime": {clean(entry.get("runtime", "eager")) for entry in entries},
+    }
+    at = [f"{name} {listed([str(v) for v in sorted(v)])}" for name, v in settings.items() if v]
     processes = sorted({entry["processes"] for entry in entries})
     span = f"{processes[0]}" if len(processes) == 1 else f"{processes[0]} to {processes[-1]}"
     yield (
-        f"Latency is the median over {span} processes of their median call, timed after all "
-        f"training, in short blocks that alternate between the models in random order; batch size "
-        f"{listed(batches)}, "
-        f"{listed(threads)} thread{'' if threads == ['1'] else 's'}."
+        f"Latency was timed after all training, in {span} processes per model and in short blocks "
+        "that alternate between the models in random order; reported is the median over processes, "
+        f"with a 95 % interval ({'; '.join(at)})."
     )
     if any(find(each["quantity"]).compared == "rounds" for each in document["comparisons"]):
-        yield "Latencies were compared by the ratio of medians in rounds that both took part in."
+        yield (
+            "Latencies were compared by the ratio of their medians in the rounds that both took "
+            f"part in, against a difference of {100 * INDIFFERENCE:g} %, with Holm's correction."
+        )
 
 
 def _machine(environment: Mapping[str, Any]) -> Iterator[str]:

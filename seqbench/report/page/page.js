@@ -312,7 +312,7 @@
         limits.forEach((limit, n) => {
           if (limit === null) return;
           const [value, high] = figures[n];
-          const own = value === null ? "unknown" : value > limit ? "over" : high > limit ? "unsure" : "fits";
+          const own = value === null ? "unknown" : value > limit ? "over" : high === null || high > limit ? "unsure" : "fits";
           if (["fits", "unsure", "unknown", "over"].indexOf(own) > ["fits", "unsure", "unknown", "over"].indexOf(how)) how = own;
         });
         count[how] += 1;
@@ -320,7 +320,7 @@
         row.classList.toggle("unsure", set && how === "unsure");
       }
       const parts = [`${count.fits + count.unsure} of ${rows.length} fit`];
-      if (count.unsure) parts.push(`${count.unsure} of them may not: the interval crosses the limit`);
+      if (count.unsure) parts.push(`${count.unsure} of them may not: their upper bound is above the limit or unknown`);
       if (count.unknown) parts.push(`${count.unknown} unknown: no figure`);
       fits.textContent = set ? parts.join("; ") : "";
       budgets.forEach((input, n) => {
@@ -345,6 +345,15 @@
     setUpTable(section);
   }
   charts.forEach((chart, figure) => seen.observe(figure));
+
+  // The others are drawn one by one while nothing else happens, so that they are there to be printed.
+  const waiting = [...charts.values()].slice(0, 60);
+  const whenIdle = window.requestIdleCallback || ((work) => setTimeout(work, 200));
+  const drawNext = () => {
+    const chart = waiting.find((each) => !each.drawn);
+    if (chart) chart.draw().then(() => whenIdle(drawNext));
+  };
+  addEventListener("load", () => setTimeout(() => whenIdle(drawNext), 1500));
 
   // The document is shown and saved on request.
   all("details.document").forEach((details) => {

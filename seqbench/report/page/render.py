@@ -14,11 +14,10 @@ from seqbench.report.charts.theme import THEMES
 from seqbench.report.page.content import Page
 
 #: Nothing is loaded from anywhere, and only these scripts and styles are used. Vega is told to
-#: interpret its expressions, so that ``unsafe-eval`` is not needed. Charts are saved as images
-#: through ``blob:``.
+#: interpret its expressions, so that ``unsafe-eval`` is not needed.
 POLICY = (
-    "default-src 'none'; script-src {scripts}; style-src {styles}; img-src blob: data:; "
-    "base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src {scripts}; style-src {styles}; base-uri 'none'; "
+    "form-action 'none'"
 )
 
 

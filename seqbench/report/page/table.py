@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from seqbench.report import numbers
-from seqbench.report.charts.axes import Axis, axes, find_axis
+from seqbench.report import notes, numbers
+from seqbench.report.charts.axes import Axis, budget_axes
 from seqbench.report.charts.source import Group
-from seqbench.report.columns.column import EXPORT_ONLY, Column
+from seqbench.report.columns.column import Case, Column
 from seqbench.report.names import status_lines
 from seqbench.report.text import clean
 
@@ -68,59 +68,40 @@ class Budget:
 
 @dataclass(frozen=True)
 class Table:
-    """The table of a dataset; ``legend`` says what bold and ``~`` mean."""
+    """The table of a dataset; ``legend`` says what its marks mean."""
 
     heads: tuple[Head, ...]
     rows: tuple[Row, ...]
     budgets: tuple[Budget, ...]
-    legend: str
+    legend: tuple[str, ...]
 
 
 def table_of(group: Group) -> Table:
     """The table with every column, the best case first."""
-    table, several = group.table, group.source.runs > 1
+    table, several = group.table, group.data.runs > 1
     columns = [column for column in table.columns if column.header[0] != "interval"]
-    limits = [axis for axis in _limits(group) if axis is not None]
-    names = [name for name, axis in zip(("latency", "memory"), _limits(group), strict=True) if axis]
+    limits = budget_axes(group)
     statuses = ["; ".join(status_lines(case)) for case in table.cases]
-    heads = [Head("case", ("case",), text=True), Head("status", ("status",), text=True,
-             shown=any(text != "ok" for text in statuses))]  # fmt: skip
-    heads += [_head(column) for column in columns]
+    failures = any(text != "ok" for text in statuses)
+    heads = [
+        Head("case", ("case",), text=True),
+        Head("status", ("status",), text=True, shown=failures),
+        *map(_head, columns),
+    ]
     rows = []
-    for number in _ranked(group):
+    for number in group.ranked:
         case = table.cases[number]
-        name = group.names[case["id"]]
-        cells = [_text(name), _text(statuses[number])]
+        cells = [_text(group.names[case["id"]]), _text(statuses[number])]
         cells += [_cell(column, number, compared=not several) for column in columns]
-        budget = tuple(_figures(axis, number) for axis in limits)
+        budget = tuple(_limited(axis, case, number) for axis in limits.values())
         rows.append(Row(case["id"], statuses[number] != "ok", tuple(cells), budget))
-    budgets = tuple(
-        Budget(name, axis.name, axis.unit) for name, axis in zip(names, limits, strict=True)
-    )
+    budgets = tuple(Budget(name, axis.name, axis.unit) for name, axis in limits.items())
     return Table(tuple(heads), tuple(rows), budgets, _legend(columns, several=several))
-
-
-def _limits(group: Group) -> list[Axis | None]:
-    found = axes(group)
-    return [find_axis(found, "latency"), find_axis(found, "memory_inference")]
-
-
-def _ranked(group: Group) -> list[int]:
-    """The rows by the metric, best first, those without it last."""
-    column = next((c for c in group.table.columns if c.field == group.table.metric), None)
-    sign = -1 if column is not None and column.better == "higher" else 1
-
-    def rank(number: int) -> tuple[bool, float]:
-        estimate = column.estimates[number] if column else None
-        return estimate is None, sign * estimate.value if estimate else 0.0
-
-    return sorted(range(len(group.table.cases)), key=rank)
 
 
 def _head(column: Column) -> Head:
     lines = tuple(clean(line) for line in column.header if line)
-    higher = column.better == "higher" or column.field.startswith("throughput")
-    return Head(column.field or " ".join(lines), lines, shown=column.rank == 0, higher=higher)
+    return Head(column.field, lines, shown=column.rank == 0, higher=column.higher_is_better)
 
 
 def _text(text: str) -> Cell:
@@ -155,22 +136,26 @@ def _interval(column: Column, number: int) -> str:
     return f"{low:,.{decimals}f}–{high:,.{decimals}f}"
 
 
-def _figures(axis: Axis, number: int) -> tuple[float | None, float | None]:
-    """The figure and its upper bound, in the unit of the axis."""
+def _limited(axis: Axis, case: Case, number: int) -> tuple[float | None, float | None]:
+    """The figure of a case and its upper bound, in the unit of the axis: of a latency that of the
+    95 % interval, of memory the largest pass. None if it is unknown.
+    """
     estimate = axis.column.estimates[number]
     if estimate is None:
         return None, None
-    high = estimate.high if estimate.high is not None else estimate.value
-    return estimate.value / axis.factor, high / axis.factor
+    value = estimate.value / axis.factor
+    if axis.column.group == "memory":
+        passes = ((case["memory"] or {}).get("breakdown") or {}).get("inference") or {}
+        if axis.lower_bound(case) or "high" not in passes:
+            return value, None
+        return value, max(value, passes["high"] / axis.factor)
+    return value, None if estimate.high is None else estimate.high / axis.factor
 
 
-def _legend(columns: Sequence[Column], *, several: bool) -> str:
+def _legend(columns: Sequence[Column], *, several: bool) -> tuple[str, ...]:
+    """What the marks of the table mean."""
     if several:
-        return "Cases of different runs are not compared: nothing is marked as best."
-    marked = [column for column in columns if column.rank < EXPORT_ONLY and any(column.best)]
-    if not marked:
-        return ""
-    text = "Bold: the best of the column. ~: not distinguishable from the best."
-    if any(column.letters and any(column.letters) for column in columns):
-        text += " Cases that share a letter are not distinguishable from each other."
-    return text
+        none = [replace(column, better=None) for column in columns]
+        mine = "Cases of different runs are not compared: nothing is marked as best."
+        return (mine, *notes.legend(none, "bold", "~"))
+    return (*notes.legend(columns, "bold", "~"), *notes.letters_line(columns))

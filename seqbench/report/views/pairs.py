@@ -96,7 +96,7 @@ def in_words(found: Found, a: str, b: str, *, share: bool) -> str:
     """
     sign, unit = ("÷", "") if found["scale"] == "ratio" else ("-", " points" if share else "")
     parts = [f"{a} {sign} {b}: {effect_text(found, share)}{unit}"]
-    if found["low"] is not None:
+    if found["low"] is not None and found["high"] is not None:
         parts[0] += f" (95 % CI {_interval(found, share)})"
     if found["p"] is not None:
         corrected = found.get("p_corrected")
@@ -104,7 +104,7 @@ def in_words(found: Found, a: str, b: str, *, share: bool) -> str:
         if corrected is not None:
             parts.append(f"corrected for all pairs {p_text(corrected)}")
     if found.get("beats") is not None:
-        parts.append(f"{a} is better at a new seed in {_chance(found['beats'])} of cases")
+        parts.append(f"{a} is better at a new seed with a probability of {_chance(found['beats'])}")
     verdict = verdict_words(found)
     verdict = f"{a}{verdict[1:]}" if verdict.startswith("a is ") else verdict.capitalize()
     return f"{', '.join(parts)}. {verdict}."
@@ -182,7 +182,7 @@ def _effect(found: Found, value: float, share: bool) -> str:
 
 
 def _interval(found: Found, share: bool) -> str:
-    if found["low"] is None:
+    if found["low"] is None or found["high"] is None:
         return "n/a"
     return " to ".join(_effect(found, found[end], share) for end in ("low", "high"))
 
