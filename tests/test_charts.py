@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import subprocess
@@ -216,21 +217,27 @@ def test_memory_adds_up_to_the_total(group: Group) -> None:
 
 
 def test_calls_are_those_of_the_samples(timed: Path) -> None:
-    """The median of the distribution is that of the process in the record."""
+    """A row says which share of a process's counted calls took at most so long."""
     group = groups(read_run(Run.open(timed).document))[0]
-    rows = draw("latency", group).rows()
+    chart = draw("latency", group)
+    unit = 1e3 if "µs" in chart.spec["encoding"]["x"]["title"] else 1e6  # in nanoseconds
     for case in group.cases:
-        entry = case["latency"][0]
-        medians = entry["process_medians_s"]
-        for process, expected in enumerate(medians):
-            own = sorted(
-                (row["share"], row["value"]) for row in rows
-                if row["case"] == group.names[case["id"]] and row["process"] == process
-            )  # fmt: skip
-            middle = next(value for share, value in own if share >= 0.5)
-            assert own[-1][0] == 1
-            unit = 1e-6 if "µs" in draw("latency", group).spec["encoding"]["x"]["title"] else 1e-3
-            assert middle * unit == pytest.approx(expected, rel=0.05)
+        path = timed / f"samples/{case['id']}.json.gz"
+        stored = json.loads(gzip.decompress(path.read_bytes()))
+        cell = next(n for n, c in enumerate(stored["cells"]) if c["quantity"] == "latency")
+        calls: dict[int, list[int]] = {}
+        for block in stored["blocks"]:
+            if block["cell"] == cell:
+                calls.setdefault(block["process"], []).extend(block["ns"][stored["dropped"] :])
+        own = [row for row in chart.rows() if row["case"] == group.names[case["id"]]]
+        assert {row["process"] for row in own} == set(calls)
+        for row in own:
+            times = calls[row["process"]]
+            limit = row["value"] * unit * (1 + 1e-4)  # five digits are kept
+            share = sum(ns <= limit for ns in times) / len(times)
+            assert share >= row["share"] - 1e-4
+            less = sum(ns < row["value"] * unit * (1 - 1e-4) for ns in times) / len(times)
+            assert less < row["share"]
 
 
 def test_confusion_is_that_of_the_records(fashion: Group) -> None:
