@@ -8,10 +8,11 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from in_process import call_main
 
 from seqbench.plugins.discovery import load_plugins
 
@@ -143,6 +144,22 @@ def processes_of(folder: Path, patience: float = 5.0) -> list[str]:
 
 @pytest.fixture
 def seqbench_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Calls the program in this process, in ``tmp_path`` or another ``cwd``, with more variables.
+
+    Its workers are real processes, but their fork server is shared by all such calls with the same
+    variables. What depends on the process of the program itself needs ``seqbench_program``.
+    """
+
+    def call(
+        *arguments: object, cwd: Path = tmp_path, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        return call_main([*map(str, arguments)], cwd, variables)
+
+    return call
+
+
+@pytest.fixture
+def seqbench_program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the program in ``tmp_path``; every option of subprocess.run can be given."""
 
     def call(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
@@ -152,6 +169,19 @@ def seqbench_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[st
         return subprocess.run(command, **given)  # type: ignore[call-overload,no-any-return]
 
     return call
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    """Without pytest's name of the current test among the variables, the fork server of the workers
+    is replaced less often: it loads torch for each set of variables.
+    """
+    name = "PYTEST_CURRENT_TEST"
+    current = os.environ.pop(name)
+    try:
+        return (yield)
+    finally:
+        os.environ[name] = current
 
 
 @pytest.fixture

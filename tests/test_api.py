@@ -373,9 +373,7 @@ def test_progress_is_plain_lines_without_a_terminal(
     assert "  ok rnn on parity, seed 0: accuracy" in stderr
 
 
-def test_a_run_leaves_its_process_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_leaves_its_process_as_it_was(tmp_path: Path) -> None:
     """Also runs in other threads, and several at once."""
 
     def state() -> list[object]:
@@ -385,7 +383,6 @@ def test_a_run_leaves_its_process_as_it_was(
         own = warnings.showwarning, sys.modules["__main__"], sys.stdout, sys.stderr, Path.cwd()
         return [handlers, blocked, own, dict(os.environ), set(threading.enumerate())]
 
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
     before = state()
     found: list[seqbench.Run] = [seqbench.run(SUITE, **ONE, out=tmp_path, progress=True)]
 

@@ -137,9 +137,9 @@ def test_an_output_that_cannot_be_written_is_one_line(
     ],
 )
 def test_a_picture_that_cannot_be_written_is_one_line(
-    name: str, code: int, problem: str, finished: Path, seqbench_cli: Callable[..., Any]
+    name: str, code: int, problem: str, finished: Path, seqbench_program: Callable[..., Any]
 ) -> None:
-    done = seqbench_cli("show", finished, "--svg", name)
+    done = seqbench_program("show", finished, "--svg", name)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith(f"error: {problem}")
     assert done.stderr.count("\n") == 1
