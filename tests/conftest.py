@@ -171,17 +171,30 @@ def seqbench_program(tmp_path: Path) -> Callable[..., subprocess.CompletedProces
     return call
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call() -> Generator[None, object, object]:
-    """Without pytest's name of the current test among the variables, the fork server of the workers
-    is replaced less often: it loads torch for each set of variables.
+@contextlib.contextmanager
+def without_name_of_test() -> Iterator[None]:
+    """Remove the variable that names the current test: the fork server of the workers loads torch
+    again for other variables.
     """
     name = "PYTEST_CURRENT_TEST"
-    current = os.environ.pop(name)
+    current = os.environ.pop(name, None)
     try:
-        return (yield)
+        yield
     finally:
-        os.environ[name] = current
+        if current is not None:
+            os.environ[name] = current
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    with without_name_of_test():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, object, object]:
+    with without_name_of_test():
+        return (yield)
 
 
 @pytest.fixture

@@ -43,19 +43,10 @@ SUITE: dict[str, Any] = {
 }
 
 
-def run_here(suite: Any = None, **options: Any) -> seqbench.Run:
-    """A run in this process. Without the variable that pytest changes for every test, the fork
-    server need not load torch again.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PYTEST_CURRENT_TEST", raising=False)
-        return seqbench.run(suite, **options)
-
-
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> seqbench.Run:
     """A finished run of a suite given as a dictionary, in a folder of its own."""
-    return run_here(SUITE, out=tmp_path_factory.mktemp("small") / "results")
+    return seqbench.run(SUITE, out=tmp_path_factory.mktemp("small") / "results")
 
 
 # Finding the API.
@@ -178,7 +169,7 @@ def test_a_dictionary_takes_numbers_of_numpy_tuples_and_paths(
 
 def test_a_run_of_a_dictionary_is_that_of_its_yaml(small: seqbench.Run, tmp_path: Path) -> None:
     (tmp_path / "same.yaml").write_text((small.path / "suite.yaml").read_text())
-    of_file = run_here(tmp_path / "same.yaml", out=tmp_path / "results", models="gru", seeds=1)
+    of_file = seqbench.run(tmp_path / "same.yaml", out=tmp_path / "results", models="gru", seeds=1)
     (trial,) = of_file.document["trials"]
     before = next(one for one in small.document["trials"] if one["id"] == trial["id"])
     assert trial["metrics"] == before["metrics"]
@@ -197,13 +188,13 @@ def test_a_run_of_a_dictionary_is_resumed_from_what_it_has_stored(
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        resumed = run_here(resume=small.path)
+        resumed = seqbench.run(resume=small.path)
     assert resumed.ok
     assert resumed.path == small.path
     assert json.loads(lost.read_text())["metrics"] == json.loads(before)["metrics"]
     results = small.path.parents[1]
-    assert run_here(SUITE, resume=True, out=results).path == small.path
-    assert run_here(resume=small.path.name[-4:], out=results).path == small.path
+    assert seqbench.run(SUITE, resume=True, out=results).path == small.path
+    assert seqbench.run(resume=small.path.name[-4:], out=results).path == small.path
     assert json.loads((small.path / "run.json").read_text())["file"] == ""
 
 
@@ -364,9 +355,9 @@ def test_progress_is_plain_lines_without_a_terminal(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for progress in (None, False):
-        run_here(SUITE, **ONE, out=tmp_path, progress=progress)
+        seqbench.run(SUITE, **ONE, out=tmp_path, progress=progress)
         assert capfd.readouterr() == ("", "")
-    run_here(SUITE, **ONE, out=tmp_path, progress=True)
+    seqbench.run(SUITE, **ONE, out=tmp_path, progress=True)
     stdout, stderr = capfd.readouterr()
     assert stdout == ""
     assert "\x1b" not in stderr

@@ -15,7 +15,7 @@ from conftest import install, processes_of, runner_environment
 
 from seqbench.workers.logs import BEGINNING, END
 
-SECONDS = 6.0
+SECONDS = 4.0
 #: After its time limit, a trial has a second to exit by itself; the rest is for slow machines.
 PATIENCE = 4.0
 
@@ -25,7 +25,7 @@ SUITE = """
     models: [MODELS]
     train: {epochs: 2, batch_size: 20}
     seeds: 1
-    limits: {time: 6s, memory: 1500MiB, retries: 1}
+    limits: {time: 4s, memory: 1500MiB, retries: 1}
     measure: [accuracy]
     """
 
@@ -212,9 +212,9 @@ ROWS = {
     "aborts": Row("crashed", "killed by SIGABRT", attempts=2),
     "segfaults": Row("crashed", "killed by SIGSEGV", attempts=2),
     "is_killed": Row("crashed", "killed by SIGKILL", attempts=2),
-    "hangs": Row("timeout", "not finished after 6 s (limits.time)", waits=True),
-    "hangs_in_c": Row("timeout", "not finished after 6 s", waits=True),
-    "imports_for_ever": Row("timeout", "not finished after 6 s", waits=True),
+    "hangs": Row("timeout", "not finished after 4 s (limits.time)", waits=True),
+    "hangs_in_c": Row("timeout", "not finished after 4 s", waits=True),
+    "imports_for_ever": Row("timeout", "not finished after 4 s", waits=True),
     "leaves_a_child": Row("ok", ""),
     "leaves_a_daemon": Row("ok", ""),
     "leaves_a_fork": Row("ok", ""),
@@ -222,7 +222,7 @@ ROWS = {
     "closes_all_files": Row("crashed", "exited with code 1"),
     "writes_everywhere": Row("crashed", "the worker's result channel was corrupted"),
     "says_something_else": Row("crashed", "the worker's result channel was corrupted"),
-    "says_half_a_word": Row("timeout", "not finished after 6 s", waits=True),
+    "says_half_a_word": Row("timeout", "not finished after 4 s", waits=True),
     "has_a_helper": Row("ok", ""),
     "allocates": Row("out_of_memory", "(limits.memory: 1,500 MiB)"),
     "prints_much": Row("ok", ""),

@@ -22,6 +22,7 @@ from small_runs import (
     SUITE,
     TIMED_SUITE,
     begun,
+    called,
     finish,
     start,
     wait_for,
@@ -129,10 +130,9 @@ def test_an_interrupted_run_prints_the_command_that_resumes_it(
 
 
 def test_a_second_runner_is_refused(slow_run: subprocess.Popen[str], tmp_path: Path) -> None:
-    process = start(tmp_path, "--resume")
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "is in use by another seqbench process: wait until it ends, or stop it" in stderr
+    done = called(tmp_path, "--resume")
+    assert done.returncode == 1
+    assert "is in use by another seqbench process: wait until it ends, or stop it" in done.stderr
     assert slow_run.poll() is None
 
 
@@ -143,11 +143,10 @@ def test_a_resume_requires_the_same_suite_models_and_machine(
     before = {path: path.read_bytes() for path in finished.glob("*.json")}
 
     def refused(*arguments: str) -> str:
-        process = start(tmp_path, "--resume", str(finished), *arguments)
-        _, stderr = process.communicate(timeout=60)
-        assert process.returncode == 2
-        assert "Traceback" not in stderr
-        return stderr.splitlines()[-1]
+        done = called(tmp_path, "--resume", str(finished), *arguments)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        return done.stderr.splitlines()[-1]
 
     assert "is a run of 'small', not of 'other'" in refused("--set", "name=other")
     assert "was run without --model: omit --model to resume it" in refused(
@@ -172,21 +171,19 @@ def test_a_resume_requires_the_same_suite_models_and_machine(
 
 @pytest.mark.usefixtures("finished")
 def test_changed_settings_are_reported(tmp_path: Path, seqbench_cli: Callable[..., Any]) -> None:
-    process = start(tmp_path, "--resume", "--set", "train.epochs=1", "--seeds", "1", "--json")
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 0, stderr
-    assert "was last run with --set (none), now with train.epochs=1" in stderr
-    assert json.loads(stdout)["unplanned"] == 6
+    done = called(tmp_path, "--resume", "--set", "train.epochs=1", "--seeds", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "was last run with --set (none), now with train.epochs=1" in done.stderr
+    assert json.loads(done.stdout)["unplanned"] == 6
     assert "6 trials of an earlier plan" in " ".join(seqbench_cli("show").stdout.split())
 
 
 def test_a_newer_format_is_refused(finished: Path, tmp_path: Path) -> None:
     state = json.loads((finished / "run.json").read_text())
     (finished / "run.json").write_text(json.dumps({**state, "format": 99}))
-    process = start(tmp_path, "--resume")
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "has format 99; this seqbench reads formats up to" in stderr
+    done = called(tmp_path, "--resume")
+    assert done.returncode == 1
+    assert "has format 99; this seqbench reads formats up to" in done.stderr
 
 
 def test_a_resume_without_options_uses_the_original_ones(
@@ -202,32 +199,29 @@ def test_a_resume_without_options_uses_the_original_ones(
     banner = " ".join(seqbench_cli("show").stdout.split())
     command = f"seqbench run small.yaml --resume {run.relative_to(tmp_path)}"
     assert f"Resume with: `{command}`" in banner
-    process = start(tmp_path, "--resume", str(run), "--json")
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 0, stderr
+    done = called(tmp_path, "--resume", str(run), "--json")
+    assert done.returncode == 0, done.stderr
     original = "--set train.epochs=1 --set 'measure=[accuracy]' --model rnn --seeds 1"
-    assert f"resuming {run} (with {original}): 0 of 1 trials already done" in stderr
-    assert "warning" not in stderr
+    assert f"resuming {run} (with {original}): 0 of 1 trials already done" in done.stderr
+    assert "warning" not in done.stderr
     assert begun(run).keys() == before.keys()
-    assert json.loads(stdout)["unplanned"] == 0
+    assert json.loads(done.stdout)["unplanned"] == 0
 
 
 @pytest.mark.slow
 def test_limits_affect_no_figure_and_cause_no_warning(finished: Path, tmp_path: Path) -> None:
     before = begun(finished)
-    process = start(tmp_path, "--resume", "--set", "limits.time=5m")
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 0
-    assert "warning" not in stderr
+    done = called(tmp_path, "--resume", "--set", "limits.time=5m")
+    assert done.returncode == 0
+    assert "warning" not in done.stderr
     assert begun(finished) == before
 
 
 def latency_preview(folder: Path) -> str:
     """What a dry run prints about latency."""
-    process = start(folder, "--resume", "--dry-run")
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 0, stderr
-    return next(line for line in stdout.splitlines() if line.startswith("latency"))
+    done = called(folder, "--resume", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    return next(line for line in done.stdout.splitlines() if line.startswith("latency"))
 
 
 @pytest.mark.slow
@@ -393,10 +387,10 @@ def test_a_plugin_edited_while_the_suite_runs_is_reported(
 
 
 def test_a_dry_run_refuses_what_a_resume_refuses(
-    slow_run: subprocess.Popen[str], seqbench_cli: Callable[..., Any]
+    finished: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
-    assert slow_run.poll() is None
-    dry = seqbench_cli("run", "small.yaml", "--resume", "--dry-run")
+    with RunFolder(finished).locked():
+        dry = seqbench_cli("run", "small.yaml", "--resume", "--dry-run")
     assert dry.returncode == 1
     assert "is in use by another seqbench process" in dry.stderr
 

@@ -40,7 +40,9 @@ def shell(folder: Path, line: str, **variables: str) -> subprocess.CompletedProc
     )
 
 
-@pytest.mark.parametrize("closed", ["<&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", [pytest.param("<&- 2>&-", marks=pytest.mark.slow), "<&- >&- 2>&-"]
+)
 def test_closed_streams_do_not_matter(closed: str, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(textwrap.dedent(TINY).replace("MODEL", "gru"))
     done = shell(tmp_path, f"seqbench run tiny.yaml {closed}")

@@ -198,7 +198,7 @@ def test_what_a_killed_worker_leaves_is_removed_without_a_word(
     assert "semaphore" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("flags", [["-E"], ["-I"]])
+@pytest.mark.parametrize("flags", [pytest.param(["-E"], marks=pytest.mark.slow), ["-I"]])
 def test_flags_of_python_do_not_open_the_working_folder(flags: list[str], tmp_path: Path) -> None:
     lay(tmp_path, {f"{name}.py": "raise SystemExit(1)" for name in ("types", "torch")})
     (tmp_path / "tiny.yaml").write_text(textwrap.dedent(SUITE))
