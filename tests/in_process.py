@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from seqbench.cli import main
+from seqbench.cli import INTERRUPTED, main
 
 #: What Python ignores unless it is told otherwise; pytest shows them.
 IGNORED = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
@@ -45,6 +45,8 @@ def call_main(
             os.environ.update(variables)
             sys.argv = ["seqbench", *arguments]
             code = _exit_code()
+        if code == INTERRUPTED:  # Ctrl-C, meant for the tests
+            raise KeyboardInterrupt
     finally:
         for name in set(sys.modules) - loaded:
             file = getattr(sys.modules[name], "__file__", None)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from conftest import install, processes_of, runner_environment
+from in_process import call_main
 
 from seqbench.workers.logs import BEGINNING, END
 
@@ -243,8 +244,14 @@ class Ended(NamedTuple):
         return next(t for t in self.document["trials"] if t["model"] == model)
 
 
+def write_suite(folder: Path, models: str) -> Path:
+    path = folder / "faults.yaml"
+    path.write_text(textwrap.dedent(SUITE).replace("MODELS", models))
+    return path
+
+
 def run(folder: Path, models: str) -> subprocess.CompletedProcess[str]:
-    (folder / "faults.yaml").write_text(textwrap.dedent(SUITE).replace("MODELS", models))
+    write_suite(folder, models)
     return subprocess.run(
         [sys.executable, "-m", "seqbench", "run", "faults.yaml", "--json"],
         cwd=folder, env=runner_environment(folder, folder / "site"), capture_output=True, text=True,
@@ -314,8 +321,8 @@ def test_the_last_lines_are_in_the_record_and_below_the_table(ended: Ended) -> N
 
 
 def test_healthy_trials_are_not_affected(ended: Ended, tmp_path: Path) -> None:
-    (tmp_path / "site").mkdir()
-    alone = json.loads(run(tmp_path, "{rnn: {hidden_size: 4}}, gru").stdout)
+    suite = write_suite(tmp_path, "{rnn: {hidden_size: 4}}, gru")
+    alone = json.loads(call_main(["run", str(suite), "--json"], tmp_path, {}).stdout)
     for trial in alone["trials"]:
         beside = ended.trial(trial["model"])
         assert trial["status"] == beside["status"] == "ok"
