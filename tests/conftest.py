@@ -8,10 +8,11 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from in_process import call_main
 
 from seqbench.plugins.discovery import load_plugins
 
@@ -143,6 +144,22 @@ def processes_of(folder: Path, patience: float = 5.0) -> list[str]:
 
 @pytest.fixture
 def seqbench_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Calls the program in this process, in ``tmp_path`` or another ``cwd``, with more variables.
+
+    Its workers are real processes, but their fork server is shared by all such calls with the same
+    variables. What depends on the process of the program itself needs ``seqbench_program``.
+    """
+
+    def call(
+        *arguments: object, cwd: Path = tmp_path, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        return call_main([*map(str, arguments)], cwd, variables)
+
+    return call
+
+
+@pytest.fixture
+def seqbench_program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the program in ``tmp_path``; every option of subprocess.run can be given."""
 
     def call(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
@@ -152,6 +169,32 @@ def seqbench_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[st
         return subprocess.run(command, **given)  # type: ignore[call-overload,no-any-return]
 
     return call
+
+
+@contextlib.contextmanager
+def without_name_of_test() -> Iterator[None]:
+    """Remove the variable that names the current test: the fork server of the workers loads torch
+    again for other variables.
+    """
+    name = "PYTEST_CURRENT_TEST"
+    current = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if current is not None:
+            os.environ[name] = current
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    with without_name_of_test():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, object, object]:
+    with without_name_of_test():
+        return (yield)
 
 
 @pytest.fixture

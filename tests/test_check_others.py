@@ -144,18 +144,18 @@ TWINS = """
 
 @pytest.mark.slow
 def test_the_command_checks_every_kind_and_names_it(
-    site: Path, seqbench_cli: Callable[..., Any]
+    site: Path, seqbench_program: Callable[..., Any]
 ) -> None:
     install(site, "twins", {"twins": TWINS}, "twins = twins")
-    metric = seqbench_cli("check", "twin")
+    metric = seqbench_program("check", "twin")
     assert metric.returncode == 0, metric.stdout
     assert metric.stderr.startswith("metric twin, twins 1.0")
     assert "8 passed" in metric.stdout
-    report = seqbench_cli("check", "twin", "--kind", "report", "--param", "word=y")
+    report = seqbench_program("check", "twin", "--kind", "report", "--param", "word=y")
     assert report.returncode == 0, report.stdout
     assert report.stderr.startswith("report twin, twins 1.0")
     assert "6 passed" in report.stdout
-    wrong = seqbench_cli("check", "twin", "--kind", "model")
+    wrong = seqbench_program("check", "twin", "--kind", "model")
     assert (wrong.returncode, "unknown model 'twin'" in wrong.stderr) == (2, True)
     for kind, count in (("metric", 8), ("report", 6)):
         test = conformance("twin", kind=kind)
@@ -173,8 +173,8 @@ def test_the_command_checks_every_kind_and_names_it(
     ],
 )
 def test_names_and_kinds_are_completed(
-    words: str, expected: list[str], seqbench_cli: Callable[..., Any]
+    words: str, expected: list[str], seqbench_program: Callable[..., Any]
 ) -> None:
     asked = {"_SEQBENCH_COMPLETE": "bash_complete", "COMP_WORDS": words}
-    done = seqbench_cli(env={**os.environ, **asked, "COMP_CWORD": str(words.count(" "))})
+    done = seqbench_program(env={**os.environ, **asked, "COMP_CWORD": str(words.count(" "))})
     assert done.stdout.split() == [f"plain,{name}" for name in expected]

@@ -189,14 +189,14 @@ def test_a_device_from_outside_is_known_everywhere(
 @pytest.mark.slow
 def test_a_device_from_outside_runs_a_suite(
     site: Path,
-    seqbench_cli: Callable[..., CompletedProcess[str]],
+    seqbench_program: Callable[..., CompletedProcess[str]],
     write_suite: Callable[[str], Path],
 ) -> None:
     """Its file and its line in the registry, in every process; no other file knows of it."""
     (site / "outside_xpu.py").write_text(XPU)
     line = "from seqbench.devices.registry import DEVICES; DEVICES['xpu'] = 'outside_xpu:Xpu'"
     (site / "sitecustomize.py").write_text(line)
-    done = seqbench_cli("run", write_suite(SUITE), "--json")
+    done = seqbench_program("run", write_suite(SUITE), "--json")
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     assert document["environment"]["devices"]["xpu:0"] == "an imaginary accelerator"
@@ -206,10 +206,10 @@ def test_a_device_from_outside_runs_a_suite(
     breakdown = case["memory"]["breakdown"]["training"]
     assert (breakdown["working"], breakdown["reserved"]) == (3 * 2**20, 5 * 2**20)
     assert breakdown["process"] == 7 * 2**20
-    shown = seqbench_cli("show", "--memory")
+    shown = seqbench_program("show", "--memory")
     assert "peak reserved" in shown.stdout
     (site / "sitecustomize.py").unlink()  # an installation that does not know the device
-    assert seqbench_cli("show").returncode == 0
+    assert seqbench_program("show").returncode == 0
 
 
 class _Nvml:

@@ -83,7 +83,6 @@ def test_the_snippets_of_the_page_on_python_run_in_order(
     """And the keys of the table that the page lists are those of a run."""
     page = ROOT / "docs" / "python.md"
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # changed by every test: workers would start slower
     names: dict[str, Any] = {}
     for code in blocks(page, "python"):
         exec(code, names)

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import pytest
 from conftest import install, processes_of, runner_environment
+from in_process import call_main
 
 from seqbench.workers.logs import BEGINNING, END
 
-SECONDS = 6.0
+SECONDS = 4.0
 #: After its time limit, a trial has a second to exit by itself; the rest is for slow machines.
 PATIENCE = 4.0
 
@@ -25,7 +26,7 @@ SUITE = """
     models: [MODELS]
     train: {epochs: 2, batch_size: 20}
     seeds: 1
-    limits: {time: 6s, memory: 1500MiB, retries: 1}
+    limits: {time: 4s, memory: 1500MiB, retries: 1}
     measure: [accuracy]
     """
 
@@ -212,9 +213,9 @@ ROWS = {
     "aborts": Row("crashed", "killed by SIGABRT", attempts=2),
     "segfaults": Row("crashed", "killed by SIGSEGV", attempts=2),
     "is_killed": Row("crashed", "killed by SIGKILL", attempts=2),
-    "hangs": Row("timeout", "not finished after 6 s (limits.time)", waits=True),
-    "hangs_in_c": Row("timeout", "not finished after 6 s", waits=True),
-    "imports_for_ever": Row("timeout", "not finished after 6 s", waits=True),
+    "hangs": Row("timeout", "not finished after 4 s (limits.time)", waits=True),
+    "hangs_in_c": Row("timeout", "not finished after 4 s", waits=True),
+    "imports_for_ever": Row("timeout", "not finished after 4 s", waits=True),
     "leaves_a_child": Row("ok", ""),
     "leaves_a_daemon": Row("ok", ""),
     "leaves_a_fork": Row("ok", ""),
@@ -222,7 +223,7 @@ ROWS = {
     "closes_all_files": Row("crashed", "exited with code 1"),
     "writes_everywhere": Row("crashed", "the worker's result channel was corrupted"),
     "says_something_else": Row("crashed", "the worker's result channel was corrupted"),
-    "says_half_a_word": Row("timeout", "not finished after 6 s", waits=True),
+    "says_half_a_word": Row("timeout", "not finished after 4 s", waits=True),
     "has_a_helper": Row("ok", ""),
     "allocates": Row("out_of_memory", "(limits.memory: 1,500 MiB)"),
     "prints_much": Row("ok", ""),
@@ -243,8 +244,14 @@ class Ended(NamedTuple):
         return next(t for t in self.document["trials"] if t["model"] == model)
 
 
+def write_suite(folder: Path, models: str) -> Path:
+    path = folder / "faults.yaml"
+    path.write_text(textwrap.dedent(SUITE).replace("MODELS", models))
+    return path
+
+
 def run(folder: Path, models: str) -> subprocess.CompletedProcess[str]:
-    (folder / "faults.yaml").write_text(textwrap.dedent(SUITE).replace("MODELS", models))
+    write_suite(folder, models)
     return subprocess.run(
         [sys.executable, "-m", "seqbench", "run", "faults.yaml", "--json"],
         cwd=folder, env=runner_environment(folder, folder / "site"), capture_output=True, text=True,
@@ -314,8 +321,8 @@ def test_the_last_lines_are_in_the_record_and_below_the_table(ended: Ended) -> N
 
 
 def test_healthy_trials_are_not_affected(ended: Ended, tmp_path: Path) -> None:
-    (tmp_path / "site").mkdir()
-    alone = json.loads(run(tmp_path, "{rnn: {hidden_size: 4}}, gru").stdout)
+    suite = write_suite(tmp_path, "{rnn: {hidden_size: 4}}, gru")
+    alone = json.loads(call_main(["run", str(suite), "--json"], tmp_path, {}).stdout)
     for trial in alone["trials"]:
         beside = ended.trial(trial["model"])
         assert trial["status"] == beside["status"] == "ok"

@@ -50,8 +50,7 @@ def test_the_list_shows_duration_device_and_the_best_row(finished: Path, seqbenc
              if case["metric"]}  # fmt: skip
     best = max(means, key=means.__getitem__)
     for width in (80, 160):
-        env = {**runner_environment(finished.parents[2]), "COLUMNS": str(width)}
-        lines = seqbench_cli("list", env=env).stdout.splitlines()
+        lines = seqbench_cli("list", COLUMNS=str(width)).stdout.splitlines()
         assert max(map(len, lines)) <= width
         row = lines[1].split()
         assert row[:4] == [finished.name[-4:], "small", "finished", "6/6"]
@@ -302,10 +301,9 @@ def test_after_a_failure_everything_is_kept(
 
 def test_the_cache_is_shown_and_deleted(tmp_path: Path, seqbench_cli: Cli) -> None:
     cache = tmp_path / "cache"
-    env = {**runner_environment(tmp_path), "SEQBENCH_CACHE": str(cache)}
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return seqbench_cli("cache", *arguments, env=env)
+        return seqbench_cli("cache", *arguments, SEQBENCH_CACHE=str(cache))
 
     assert "nothing in" in call().stdout
     offer = load_plugins().dataset("parity")

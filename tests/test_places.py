@@ -84,40 +84,44 @@ def test_prepared_data_that_another_user_may_not_read_is_reported(
 
 @pytest.mark.parametrize("name", ["SEQBENCH_CACHE", "XDG_CACHE_HOME", "SEQBENCH_DATA", "--out"])
 def test_an_unknown_home_folder_is_refused_with_its_variable(
-    name: str, tiny: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
+    name: str, tiny: Path, tmp_path: Path, seqbench_program: Callable[..., Any]
 ) -> None:
     environment = {**runner_environment(tmp_path), "SEQBENCH_CACHE": ""}
     arguments = ["--out=~nosuch/x"] if name == "--out" else []
     environment |= {} if arguments else {name: "~nosuch/x"}
-    done = seqbench_cli("run", tiny, *arguments, env=environment)
+    done = seqbench_program("run", tiny, *arguments, env=environment)
     expected = f"{name}: cannot expand '~nosuch/x': unknown user 'nosuch'"
     assert problem_of(done, tmp_path) == expected
 
 
-def test_a_home_folder_is_expanded(tmp_path: Path, seqbench_cli: Callable[..., Any]) -> None:
+def test_a_home_folder_is_expanded(tmp_path: Path, seqbench_program: Callable[..., Any]) -> None:
     environment = {**runner_environment(tmp_path), "HOME": str(tmp_path)}
-    listed = seqbench_cli("list", "--out=~/results", env=environment)
+    listed = seqbench_program("list", "--out=~/results", env=environment)
     assert listed.stdout.startswith(f"no runs in {tmp_path}/results/ yet")
 
 
 def test_a_folder_that_is_not_utf_8_is_refused(
-    tiny: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
+    tiny: Path, tmp_path: Path, seqbench_program: Callable[..., Any]
 ) -> None:
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
     why = f"{tmp_path}/caf\\xe9 is not UTF-8 text, so files there cannot be opened: choose another"
-    done = seqbench_cli("run", tiny, "--out", folder)
+    done = seqbench_program("run", tiny, "--out", folder)
     assert problem_of(done, tmp_path) == f"{why} folder with --out"
-    done = seqbench_cli("run", tiny, env={**runner_environment(tmp_path), "SEQBENCH_CACHE": folder})
+    done = seqbench_program(
+        "run", tiny, env={**runner_environment(tmp_path), "SEQBENCH_CACHE": folder}
+    )
     assert problem_of(done, tmp_path) == f"{why} folder with SEQBENCH_CACHE"
 
 
 def test_a_temporary_folder_with_a_long_name_does_not_matter(
-    tiny: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
+    tiny: Path, tmp_path: Path, seqbench_program: Callable[..., Any]
 ) -> None:
     """The path of a socket has at most 104 bytes, or 108."""
     folder = tmp_path / ("x" * 101)
     folder.mkdir()
-    done = seqbench_cli("run", tiny, env={**runner_environment(tmp_path), "TMPDIR": str(folder)})
+    done = seqbench_program(
+        "run", tiny, env={**runner_environment(tmp_path), "TMPDIR": str(folder)}
+    )
     assert done.returncode == 0, done.stderr
     assert not [*folder.glob("seqbench-*"), *folder.glob("pymp-*")]
 
@@ -162,10 +166,10 @@ def without_home(folder: Path, odd: Path) -> dict[str, str]:
 
 
 def test_a_file_system_without_locks_and_modes_will_do(
-    odd: Path, tiny: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
+    odd: Path, tiny: Path, tmp_path: Path, seqbench_program: Callable[..., Any]
 ) -> None:
     """In a container whose user has no name and no home."""
-    done = seqbench_cli("run", tiny, "--json", env=without_home(tmp_path, odd))
+    done = seqbench_program("run", tiny, "--json", env=without_home(tmp_path, odd))
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["status"] == "finished"
@@ -175,10 +179,10 @@ def test_a_file_system_without_locks_and_modes_will_do(
 
 
 def test_without_a_home_the_cache_must_be_named(
-    odd: Path, tiny: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
+    odd: Path, tiny: Path, tmp_path: Path, seqbench_program: Callable[..., Any]
 ) -> None:
     environment = {**without_home(tmp_path, odd), "SEQBENCH_CACHE": "", "XDG_CACHE_HOME": ""}
-    done = seqbench_cli("run", tiny, env=environment)
+    done = seqbench_program("run", tiny, env=environment)
     assert problem_of(done, tmp_path) == (
         "there is no folder for the cache, since HOME is not set to one: set SEQBENCH_CACHE"
     )
@@ -204,7 +208,7 @@ def creator(folder: Path, odd: Path, **variables: str) -> subprocess.Popen[str]:
 
 
 def test_a_run_without_locks_is_used_by_one_runner(
-    odd: Path, tmp_path: Path, seqbench_cli: Callable[..., Any]
+    odd: Path, tmp_path: Path, seqbench_program: Callable[..., Any]
 ) -> None:
     process = creator(tmp_path, odd)
     assert process.stdout is not None

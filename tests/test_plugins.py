@@ -306,11 +306,11 @@ def broken_metadata(site: Path) -> None:
 
 
 def test_packages_with_broken_metadata_are_passed_over(
-    site: Path, write_suite: Callable[[str], Path], seqbench_cli: Callable[..., Any]
+    site: Path, write_suite: Callable[[str], Path], seqbench_program: Callable[..., Any]
 ) -> None:
     """Even torch and pydantic cannot be imported beside a broken ``entry_points.txt``."""
     broken_metadata(site)
-    listed = seqbench_cli("plugins")
+    listed = seqbench_program("plugins")
     ignored = f"ignored, as its metadata is broken: {site}/"
     lines = [line for line in listed.stdout.splitlines() if line.startswith("ignored")]
     assert sorted(line.removeprefix(ignored).split(": ")[0] for line in lines) == [
@@ -319,9 +319,9 @@ def test_packages_with_broken_metadata_are_passed_over(
     assert "noversion.dist-info: METADATA has no Version" in listed.stdout
     assert " 0.0.1 " not in listed.stdout
     assert version_of("latin") == ""
-    done = seqbench_cli("run", write_suite(TINY.replace("MODEL", "gru")), "--json")
+    done = seqbench_program("run", write_suite(TINY.replace("MODEL", "gru")), "--json")
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
-    unknown = seqbench_cli("check", "mine")
+    unknown = seqbench_program("check", "mine")
     assert "some packages have unreadable metadata (see `seqbench plugins`)" in unknown.stderr
 
 

@@ -26,6 +26,7 @@ from small_runs import (
     SUITE,
     TIMED_SUITE,
     begun,
+    called,
     finish,
     start,
     wait_for,
@@ -199,17 +200,16 @@ def test_damaged_results_are_reported_and_run_again(
     data[-1] ^= 1
     flipped.write_bytes(data)
     gone.unlink()
-    process = start(tmp_path, "--resume", "--json")
-    _, stderr = process.communicate(timeout=240)
-    assert process.returncode == 0, stderr
-    assert "training: 3 trials" in stderr
+    done = called(tmp_path, "--resume", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "training: 3 trials" in done.stderr
     assert records(finished) == records(undisturbed)
     for path in (torn, case):
-        assert f"warning: {path.relative_to(tmp_path)} is not valid JSON" in stderr
+        assert f"warning: {path.relative_to(tmp_path)} is not valid JSON" in done.stderr
         assert path.with_suffix(".damaged").exists()
-    assert stderr.count("set aside as") == 2
-    assert "its weights are damaged; it will run again" in stderr
-    assert "its weights are missing; it will run again" in stderr
+    assert done.stderr.count("set aside as") == 2
+    assert "its weights are damaged; it will run again" in done.stderr
+    assert "its weights are missing; it will run again" in done.stderr
     assert len(list((finished / "cases").glob("*.json"))) == 2
 
 
@@ -251,11 +251,10 @@ def test_a_run_whose_packages_have_moved_is_retrained_and_this_is_reported(
     interrupted.send_signal(signal.SIGINT)
     assert interrupted.communicate(timeout=240)[1].count(warning) == 1
     left = 12 - len(list(finished.glob("trials/*.json")))
-    process = start(tmp_path, "--resume", "--json")
-    stdout, stderr = process.communicate(timeout=240)
-    assert process.returncode == 0, stderr
-    assert stderr.count(warning) == (left > 0)
-    document = json.loads(stdout)
+    done = called(tmp_path, "--resume", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(warning) == (left > 0)
+    document = json.loads(done.stdout)
     assert [trial["status"] for trial in document["trials"]] == ["ok"] * 6
     assert document["unplanned"] == 6
     new = {name: one for name, one in records(finished).items() if "old" not in name}
@@ -304,12 +303,11 @@ def test_a_full_disk_keeps_the_results_so_far(suite: Path, tmp_path: Path) -> No
 def test_an_unwritable_results_folder_is_reported(suite: Path, tmp_path: Path) -> None:
     """Even root cannot create a folder below a file."""
     (tmp_path / "file").touch()
-    process = start(tmp_path, "--out", "file/results")
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "error: cannot create file/results: " in stderr
-    assert "Not a directory; choose another folder with --out" in stderr
-    assert "Traceback" not in stderr
+    done = called(tmp_path, "--out", "file/results")
+    assert done.returncode == 1
+    assert "error: cannot create file/results: " in done.stderr
+    assert "Not a directory; choose another folder with --out" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_read_only_disk_shows_its_runs_and_refuses_new_ones(
@@ -368,13 +366,12 @@ def test_a_run_with_torn_files_can_be_resumed(
 ) -> None:
     for name in ("run.json", "plan.json", "environment.json"):
         (finished / name).write_text("{")
-    process = start(tmp_path, "--resume", "--json")
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 0, stderr
+    done = called(tmp_path, "--resume", "--json")
+    assert done.returncode == 0, done.stderr
     for name in ("run.json", "plan.json", "environment.json"):
-        assert f"{name} is not valid JSON" in stderr
+        assert f"{name} is not valid JSON" in done.stderr
         json.loads((finished / name).read_text())
-    assert json.loads(stdout)["status"] == "finished"
+    assert json.loads(done.stdout)["status"] == "finished"
     assert begun(finished) == begun(undisturbed)
 
 
@@ -407,10 +404,9 @@ def test_a_run_of_an_earlier_protocol_is_retrained_and_this_is_reported(
     warning = "6 of its 6 trials were run with an earlier protocol of seqbench, so their figures"
     assert f"{finished.relative_to(tmp_path)}: {warning}" in stderr
     assert stdout.count("it was run with an earlier protocol of seqbench") == 6
-    process = start(tmp_path, "--resume", "--json")
-    stdout, stderr = process.communicate(timeout=240)
-    assert warning in stderr
-    assert json.loads(stdout)["unplanned"] == 6
+    done = called(tmp_path, "--resume", "--json")
+    assert warning in done.stderr
+    assert json.loads(done.stdout)["unplanned"] == 6
     log = (finished / "run.log").read_text()
     same = re.findall(r"\S+-s\d: weights are the same as those of [\w-]+old-s\d", log)
     assert len(set(same)) == 6  # the second resume may repeat them

@@ -297,7 +297,10 @@ def hanging(
         process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)],
+)
 def test_an_interrupt_keeps_results_and_leaves_nothing_running(
     hanging: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
 ) -> None:

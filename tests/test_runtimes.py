@@ -258,7 +258,11 @@ def test_compile_reports_what_it_compiled(tmp_path: Path) -> None:
     ("variables", "reason"),
     [
         ({"TORCHDYNAMO_DISABLE": "1"}, "the environment variable TORCHDYNAMO_DISABLE is set"),
-        ({"TORCH_COMPILE_DISABLE": "1"}, "the environment variable TORCH_COMPILE_DISABLE is set"),
+        pytest.param(
+            {"TORCH_COMPILE_DISABLE": "1"},
+            "the environment variable TORCH_COMPILE_DISABLE is set",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             {"TORCHDYNAMO_SUPPRESS_ERRORS": "1", "CXX": "/no/such/compiler"},
             "compiler",

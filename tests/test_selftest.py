@@ -89,7 +89,7 @@ def test_an_unavailable_figure_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_the_whole_selftest_passes(seqbench_cli: Callable[..., Any]) -> None:
-    done = seqbench_cli("selftest", "--quick", "--json", timeout=240)
+    done = seqbench_cli("selftest", "--quick", "--json")
     found = json.loads(done.stdout)
     assert [check for check in found if not check["passed"]] == []
     assert len(found) == 25

@@ -40,7 +40,9 @@ def shell(folder: Path, line: str, **variables: str) -> subprocess.CompletedProc
     )
 
 
-@pytest.mark.parametrize("closed", ["<&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", [pytest.param("<&- 2>&-", marks=pytest.mark.slow), "<&- >&- 2>&-"]
+)
 def test_closed_streams_do_not_matter(closed: str, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(textwrap.dedent(TINY).replace("MODEL", "gru"))
     done = shell(tmp_path, f"seqbench run tiny.yaml {closed}")
@@ -137,9 +139,9 @@ def test_an_output_that_cannot_be_written_is_one_line(
     ],
 )
 def test_a_picture_that_cannot_be_written_is_one_line(
-    name: str, code: int, problem: str, finished: Path, seqbench_cli: Callable[..., Any]
+    name: str, code: int, problem: str, finished: Path, seqbench_program: Callable[..., Any]
 ) -> None:
-    done = seqbench_cli("show", finished, "--svg", name)
+    done = seqbench_program("show", finished, "--svg", name)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith(f"error: {problem}")
     assert done.stderr.count("\n") == 1

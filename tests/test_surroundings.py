@@ -181,7 +181,7 @@ def test_nothing_in_the_working_folder_is_imported(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_worker_leaves_is_removed_without_a_word(
-    site: Path, write_suite: Callable[[str], Path], seqbench_cli: Callable[..., Any]
+    site: Path, write_suite: Callable[[str], Path], seqbench_program: Callable[..., Any]
 ) -> None:
     """The compiler of torch uses semaphores, and timing workers are killed when they are done."""
     code = """
@@ -193,12 +193,12 @@ def test_what_a_killed_worker_leaves_is_removed_without_a_word(
         """
     install_encoder(site, "locked", "Locked", code)
     write_suite(SUITE.replace("rnn: {hidden_size: 4}", "locked"))
-    done = seqbench_cli("run", "tiny.yaml", "--set", "measure=[accuracy]")
+    done = seqbench_program("run", "tiny.yaml", "--set", "measure=[accuracy]")
     assert "crashed locked on parity, seed 0" in done.stderr
     assert "semaphore" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("flags", [["-E"], ["-I"]])
+@pytest.mark.parametrize("flags", [pytest.param(["-E"], marks=pytest.mark.slow), ["-I"]])
 def test_flags_of_python_do_not_open_the_working_folder(flags: list[str], tmp_path: Path) -> None:
     lay(tmp_path, {f"{name}.py": "raise SystemExit(1)" for name in ("types", "torch")})
     (tmp_path / "tiny.yaml").write_text(textwrap.dedent(SUITE))
@@ -289,13 +289,13 @@ def test_the_allocator_of_this_process() -> None:
 
 @pytest.mark.slow
 def test_memory_is_not_measured_with_a_foreign_allocator(
-    foreign: Path, write_suite: Callable[[str], Path], seqbench_cli: Callable[..., Any],
+    foreign: Path, write_suite: Callable[[str], Path], seqbench_program: Callable[..., Any],
     tmp_path: Path,
 ) -> None:  # fmt: skip
     """It keeps freed memory, so the kernel's peak would be too low. A resume never mixes them."""
     write_suite(SUITE)
     given = {**runner_environment(tmp_path), "LD_PRELOAD": str(foreign), "OMP_PROC_BIND": "true"}
-    done = seqbench_cli("run", "tiny.yaml", "--json", env=given)
+    done = seqbench_program("run", "tiny.yaml", "--json", env=given)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     (case,) = document["cases"]
@@ -308,7 +308,7 @@ def test_memory_is_not_measured_with_a_foreign_allocator(
     assert environment["allocator"] == "libforeign.so.1"
     assert environment["variables"] == {"LD_PRELOAD": str(foreign)}
     assert environment["ignored_variables"] == {"OMP_PROC_BIND": "true"}
-    refused = seqbench_cli("run", "tiny.yaml", "--resume")
+    refused = seqbench_program("run", "tiny.yaml", "--resume")
     assert refused.returncode == 2
     assert "was run with allocator libforeign.so.1, now with glibc" in refused.stderr
 
