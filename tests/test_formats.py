@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -114,7 +113,7 @@ def test_the_terminal_has_the_figures_of_markdown(
     seqbench_cli: Callable[..., Any], tmp_path: Path
 ) -> None:
     """The picture is narrower: it has the metric, but not every column."""
-    wide = seqbench_cli("show", FASHION, env={**os.environ, "COLUMNS": "160"}).stdout
+    wide = seqbench_cli("show", FASHION, COLUMNS="160").stdout
     picture = printed(FASHION, seqbench_cli, tmp_path, ("--svg", "picture.svg"))
     (table,) = markdown_tables(to_markdown(Run.open(FASHION).document))
     for label, *cells in table[1:]:
