@@ -42,10 +42,15 @@ def made(
     text: str = TINY,
     dataset: str = "parity",
     diverged: tuple[str, ...] = (),
+    untrained: tuple[str, ...] = (),
     comparisons: Callable[[list[str]], list[Comparison]] = lambda ids: [],
     **metrics: Any,
 ) -> Document:
-    """The document of a run of that suite on one dataset, with these figures by label or model."""
+    """The document of a run of that suite on one dataset, with these figures by label or model.
+
+    Args:
+        diverged: the models whose seed 0 diverged; untrained: those of which every seed did.
+    """
     suite = parse_suite(textwrap.dedent(text), registry=REGISTRY)
     seeds = max((len(some) for some in figures.values()), default=0)
     suite = suite.model_copy(update={"seeds": tuple(range(seeds))})
@@ -58,6 +63,8 @@ def made(
         status: Status = "diverged" if trial.case.label in diverged and trial.seed == 0 else "ok"
         found: Any = {"value": value, "last": value, "best": value, **metrics}
         metric = "mse" if dataset == "adding" else "accuracy"
+        if trial.case.label in untrained:
+            status, found, metric = "diverged", {}, ""
         ended = TrialRecord(trial.id, trial.case.id, trial.seed, status, "", metric, found)
         trials.append(ended)
     return build_document(

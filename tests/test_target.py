@@ -151,11 +151,16 @@ def test_unavailable_figures_have_a_reason() -> None:
         shown(targeted([curve(0.9)])).split()
     )
     other = made(
-        FIGURES, text=f"{textwrap.dedent(TINY)}target: accuracy >= 0.85\n", dataset="adding"
-    )
+        FIGURES, text=f"{textwrap.dedent(TINY)}target: accuracy >= 0.85\n", dataset="adding",
+        untrained=("lstm",),
+    )  # fmt: skip
     target = other["cases"][0]["target"]
     assert target is not None
     assert target["reason"] == "the metric of this dataset is mse"
+    # That is known even of a case that never trained, from the other cases of the dataset.
+    failed = other["cases"][1]["target"]
+    assert failed is not None
+    assert failed["reason"] == "the metric of this dataset is mse"
 
 
 def test_without_a_target_it_is_not_mentioned() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,12 +40,8 @@ def build_document(
     found_trials = list(trials)
     ended = _in_plan_order(found_trials, plan)
     measured = {record.case: record for record in cases}
-    own = _by_case(ended)
     metrics = plan.get("metrics", ())
-    found = [
-        _case(case, own.get(case["id"], []), measured.get(case["id"]), plan.get("target"), metrics)
-        for case in plan["cases"]
-    ]
+    found = _cases(plan, ended, measured)
     timed = [each for each in comparisons if _current(each, planned, measured)]
     compared = [*metric_comparisons(found, ended, metrics), *timed]
     return {
@@ -125,14 +122,37 @@ def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric
     }
 
 
+def _cases(
+    plan: StoredPlan, ended: Sequence[TrialRecord], measured: Mapping[str, CaseRecord]
+) -> list[dict[str, Any]]:
+    """Every case of the plan."""
+    own, metrics = _by_case(ended), plan.get("metrics", ())
+    target: Target | None = plan.get("target")
+    planned = {case["id"]: case for case in plan["cases"]}
+    deciding = {_dataset_of(planned[one.case]): one.metric for one in ended if one.metric}
+    found = []
+    for case in plan["cases"]:
+        trials, record = own.get(case["id"], []), measured.get(case["id"])
+        measurements = record.measurements if record else ()
+        entry = _case(case, trials, measurements, metrics)
+        if target and trials:
+            name = deciding.get(_dataset_of(case), "")
+            entry["target"] = towards(target, trials, _step_time(measurements), name)
+        found.append(entry)
+    return found
+
+
+def _dataset_of(case: StoredCase) -> str:
+    """Tells datasets with their parameters apart."""
+    return json.dumps(case["dataset"], sort_keys=True, default=str)
+
+
 def _case(
     case: StoredCase,
     trials: Sequence[TrialRecord],
-    measured: CaseRecord | None,
-    target: Target | None,
+    found: Sequence[Measurement],
     metrics: Sequence[StoredMetric],
 ) -> dict[str, Any]:
-    found = measured.measurements if measured else ()
     metric = _metric(trials)
     bad = [record for record in trials if record.status != "ok"]
     unmeasured = [
@@ -168,7 +188,7 @@ def _case(
         "metric": metric,
         "accuracy": _only_accuracy(metric),
         "scores": _scores(trials, metrics),
-        "target": towards(target, trials, _step_time(found)) if target and trials else None,
+        "target": None,
         **_measured(found),
     }
 

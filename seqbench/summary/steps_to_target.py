@@ -16,7 +16,7 @@ NO_STEP_TIME = "no step time was measured with nothing else running"
 
 
 def towards(
-    target: Mapping[str, Any], trials: Sequence[TrialRecord], step_s: float | None
+    target: Mapping[str, Any], trials: Sequence[TrialRecord], step_s: float | None, metric: str
 ) -> dict[str, Any]:
     """Steps and time that a case needed to reach ``target`` on validation, checked every epoch.
 
@@ -24,6 +24,7 @@ def towards(
         target: ``metric`` and ``value``.
         trials: the trials of the case that have ended.
         step_s: seconds per training step with nothing else running.
+        metric: that of the dataset; empty if it is unknown, because no trial succeeded.
 
     Returns:
         ``seeds``: the steps of each, None for a miss; ``reached`` of ``of`` seeds reached it;
@@ -31,7 +32,7 @@ def towards(
         ``reason``, ``seconds_reason``: why they are unavailable. ``steps`` of None without a reason
         means infinite.
     """
-    reason = _unknown(target, trials)
+    reason = _unknown(target, trials, metric)
     if reason:
         return {"seeds": [], "reached": 0, "of": 0, "steps": None, "step_s": step_s,
                 "seconds": None, "reason": reason, "seconds_reason": reason}  # fmt: skip
@@ -52,14 +53,14 @@ def towards(
     }
 
 
-def _unknown(target: Mapping[str, Any], trials: Sequence[TrialRecord]) -> str:
+def _unknown(target: Mapping[str, Any], trials: Sequence[TrialRecord], metric: str) -> str:
     """Why the figures are unavailable, or ``""``."""
     good = [trial for trial in trials if trial.status == "ok"]
     if not good and not any(trial.status in ("diverged", "timeout") for trial in trials):
         return "no seed succeeded"
+    if metric and metric != target["metric"]:
+        return f"the metric of this dataset is {metric}"
     for trial in good:
-        if trial.metric != target["metric"]:
-            return f"the metric of this dataset is {trial.metric}"
         if any(entry.get("validation") is None for entry in trial.curve) or not trial.curve:
             return NO_VALIDATION
         if any("steps" not in entry for entry in trial.curve):

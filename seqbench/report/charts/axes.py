@@ -10,6 +10,7 @@ from typing import Any
 from seqbench.report import numbers
 from seqbench.report.charts.source import Group, is_sound
 from seqbench.report.columns.column import EXPORT_ONLY, Case, Column
+from seqbench.report.numbers import Estimate
 
 #: A linear axis is used if the largest figure is less than so many times the smallest.
 WIDE = 3.0
@@ -64,11 +65,10 @@ class Axis:
     @property
     def log(self) -> bool:
         """Whether a logarithmic axis shows the figures better."""
-        found = [e for e in self.column.estimates if e and math.isfinite(e.value)]
-        values = [e.value for e in found]
-        ends = [e.value if e.low is None else e.low for e in found]
-        share = self.unit == "%"
-        return not share and bool(found) and min(ends) > 0 and max(values) > WIDE * min(values)
+        values = [e.value for e in self.column.estimates if e and math.isfinite(e.value)]
+        if self.unit == "%" or not values or min(values) <= 0:
+            return False
+        return max(values) > WIDE * min(values)
 
     def figures(self, group: Group, case: Case) -> dict[str, Any]:
         """The fields of one case; None where a figure is missing."""
@@ -79,10 +79,58 @@ class Axis:
         found = {self.field: value, f"{self.field}_text": self.text(group, case)}
         if is_sound(case) and not self.lower_bound(case):
             found[f"{self.field}_cost"] = -value if self.column.higher_is_better else value
-        if estimate.low is not None and estimate.high is not None:
-            found[f"{self.field}_low"] = estimate.low / self.factor
-            found[f"{self.field}_high"] = estimate.high / self.factor
+        found[f"{self.field}_least"] = self.range(group.row(case), case)[0]
+        bounds = self.bounds(estimate)
+        if bounds is not None:
+            floor = self.floor
+            low = bounds[0] if floor is None else max(bounds[0], floor)
+            found |= {f"{self.field}_low": low, f"{self.field}_high": bounds[1]}
         return found
+
+    def bounds(self, estimate: Estimate) -> tuple[float, float] | None:
+        """The 95 % interval in the unit of the axis, within what is possible: a fraction lies
+        between 0 and 1, and an error is not negative. None without an interval.
+        """
+        low, high = estimate.low, estimate.high
+        if low is None or high is None:
+            return None
+        if self.unit == "%":
+            low, high = max(0.0, low), min(1.0, high)
+        elif self.column.group == "quality" and not self.column.higher_is_better:
+            low = max(min(0.0, estimate.value), low)
+        return low / self.factor, high / self.factor
+
+    @property
+    def floor(self) -> float | None:
+        """The lower end of a logarithmic axis, if an interval reaches down to zero: half of the
+        smallest figure. None if the axis needs none.
+        """
+        found = [e for e in self.column.estimates if e and math.isfinite(e.value)]
+        bounds = [one for e in found if (one := self.bounds(e))]
+        if not self.log or all(low > 0 for low, _ in bounds):
+            return None
+        ends = [e.value / self.factor for e in found] + [low for low, _ in bounds if low > 0]
+        return min(ends) / 2
+
+    def range(self, row: int, case: Case) -> tuple[float | None, float | None]:
+        """Where the true figure may lie, in the unit of the axis: of a latency the 95 % interval,
+        of memory the passes and the resolution of its measurement. None if it is unknown.
+        """
+        estimate = self.column.estimates[row]
+        if estimate is None:
+            return None, None
+        value = estimate.value
+        low, high = (value if end is None else end for end in (estimate.low, estimate.high))
+        if self.column.group == "memory":
+            mode = self.column.field.removeprefix("memory_")
+            passes = ((case["memory"] or {}).get("breakdown") or {}).get(mode) or {}
+            low = min(low, passes.get("low", low)) - self.column.resolution
+            high = max(high, passes.get("high", high)) + self.column.resolution
+            if self.lower_bound(case):
+                return value / self.factor, None
+        elif estimate.high is None:
+            return value / self.factor, None
+        return max(0.0, low) / self.factor, high / self.factor
 
     def lower_bound(self, case: Case) -> bool:
         """Whether the true figure may be higher: a peak of memory that an earlier one hides."""

@@ -19,6 +19,7 @@ from seqbench.report.columns.speed import (
     named_settings,
     setting_words,
 )
+from seqbench.report.verdict.statement import listed
 from seqbench.summary.calls import Calls
 
 #: The distribution of a process is drawn from so many quantiles, closer together in its upper tail.
@@ -69,14 +70,18 @@ def _chart(
     base, chosen = choice(
         "setting", "at", options, lambda n: draw(group, rows, n, f"{words[n]} ({unit.name})")
     )
-    fields = {"case": "case", "process": "process", **FIELDS[about[0]]}
-    return Chart(*about, f"{sentence}{more}", base, fields, choices=(chosen,))
+    fields = {"case": "case", "process": "process", "round": "round", "share": "share of calls",
+              "value": f"latency ({unit.name})", "ratio": "÷ median of the case"}  # fmt: skip
+    fields = {name: title for name, title in fields.items() if name in rows[0]}
+    sentence = " ".join(filter(None, [f"{sentence}{more}", without_samples(group)]))
+    return Chart(*about, sentence, base, fields, choices=(chosen,))
 
 
-FIELDS = {
-    "latency": {"share": "share of calls", "value": "latency"},
-    "drift": {"round": "round", "value": "median", "ratio": "÷ median of the case"},
-}
+def without_samples(group: Group) -> str:
+    """Which cases are not drawn, although latency was measured."""
+    named = [group.names[c["id"]] for c in group.cases
+             if c["latency"] and c["id"] not in group.data.calls]  # fmt: skip
+    return f"Without samples, so not drawn: {listed(named)}." if named else ""
 
 
 def _short(value: float) -> float:
@@ -90,6 +95,8 @@ def why_no_calls(group: Group) -> str:
     known = [reason for reason in reasons if reason]
     if known:
         return known[0]
+    if (group.data.document.get("measure") or {}).get("latency"):
+        return "no latency has been measured yet, or all measurements failed"
     return "latency was not measured (`measure.latency` in the suite)"
 
 

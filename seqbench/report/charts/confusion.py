@@ -19,12 +19,13 @@ Found = Mapping[str, Confusion]
 def confusion(group: Group) -> Chart:
     """The confusion matrix of one case on the test split, summed over its seeds."""
     found: dict[str, Confusion] = {}
-    why = "no case of this dataset"
+    reasons = []
     for case in group.cases:
         try:
             found[case["id"]] = confusion_of(case, group.data.document)
         except UsageError as error:
-            why = str(error)
+            reasons.append(str(error))  # that of the best case comes first
+    why = reasons[0] if reasons else "there is no case"
     small = {key: one for key, one in found.items() if len(one.classes) <= MOST_CLASSES}
     if found and not small:
         why = f"more than {MOST_CLASSES} classes: `seqbench show --confusion` lists them"

@@ -60,13 +60,15 @@ def _rows(group: Group, case: Mapping[str, Any], share: bool) -> list[dict[str, 
         best = trial["metrics"].get("best_epoch")
         name = group.names[case["id"]]
         curve = group.data.curves.get(trial["id"], ())
+        elapsed = 0.0
         for entry in curve:
+            elapsed += entry["seconds"]
             steps = entry.get("steps")
             validation = entry.get("validation")
             chosen = entry["epoch"] == (curve[-1]["epoch"] if best is None else best)
             rows.append({
                 "case": name, "seed": trial["seed"], "line": trial["id"], "epoch": entry["epoch"],
-                "steps": steps, "seconds": entry["seconds"],
+                "steps": steps, "seconds": elapsed,
                 "quiet": steps * step if steps is not None and step is not None else None,
                 "train_loss": entry["train_loss"],
                 "validation_loss": entry.get("validation_loss"),

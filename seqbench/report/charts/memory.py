@@ -67,7 +67,9 @@ def _sentence(group: Group) -> str:
     if not shares:
         return "Peak of one pass, by what it is used for."
     low, high = min(shares.values()), max(shares.values())
-    span = f"{100 * low:.0f} %" if len(shares) == 1 else f"{100 * low:.0f} to {100 * high:.0f} %"
+    span = f"{100 * low:.0f} to {100 * high:.0f} %" if high - low > 0.01 else f"{100 * high:.0f} %"
+    if high < 0.005:
+        span = "less than 1 %"
     bounds = [c for c in group.cases if (c["memory"] or {}).get("lower_bound")]
     named = listed([group.names[case["id"]] for case in bounds]) if bounds else ""
     more = f" The true peak of {named} may be higher." if bounds else ""

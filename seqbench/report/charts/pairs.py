@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from seqbench.report.charts.calls import round_medians
+from seqbench.report.charts.calls import round_medians, without_samples
 from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
 from seqbench.report.charts.marks import specification, tooltip_title
 from seqbench.report.charts.sentences import pairs_in_words
@@ -46,8 +46,7 @@ def pairs(group: Group) -> Chart:
         for (column, found), name in zip(columns, names, strict=True)
     ]
     base, chosen = choice("quantity", "in", options, lambda n: _matrix(group, rows, n))
-    fields = {"row": "case", "column": "compared with", "text": "effect", "verdict": "verdict",
-              "words": "in words"}  # fmt: skip
+    fields = {"row": "case", "column": "compared with", "verdict": "verdict", "words": "in words"}
     return Chart("pairs", "Pairs", options[0].note, base, fields, choices=(chosen,))
 
 
@@ -179,10 +178,11 @@ def _seeds(group: Group, found: Found, rows: Sequence[Mapping[str, Any]], title:
 def pair_of_rounds(group: Group) -> Chart:
     """The latency of one case divided by that of another, in each round that both took part in."""
     columns = group.compared("latency")
-    found = group.pairs(columns[0]) if columns else []
     at = columns[0].at if columns else None
     drawn = group.cases[:MOST_ROWS] if at is not None else []
     medians = {case["id"]: round_medians(group, case, at or {}) for case in drawn}
+    every = group.pairs(columns[0]) if columns else []
+    found = [each for each in every if medians[each["a"]] and medians[each["b"]]]
     rows = [
         row
         for number, each in enumerate(found)
@@ -200,7 +200,8 @@ def pair_of_rounds(group: Group) -> Chart:
 
     base, chosen = choice("pair", "pair", _pair_options(group, found), draw)
     fields = {"process": "process", "round": "round", "ratio": "ratio"}
-    return Chart("pair-rounds", "Rounds of a pair", "", base, fields, choices=(chosen,))
+    sentence = without_samples(group)
+    return Chart("pair-rounds", "Rounds of a pair", sentence, base, fields, choices=(chosen,))
 
 
 Medians = Mapping[tuple[int, int], float]
@@ -216,8 +217,9 @@ def _ratios(number: int, a: Medians, b: Medians) -> list[dict[str, Any]]:
 
 def _ratio_lines(rows: Sequence[Mapping[str, Any]], number: int, title: str, setting: str) -> Spec:
     base = alt.Chart().transform_filter(alt.FieldEqualPredicate(field="pair", equal=number))
+    whole = alt.Axis(tickMinStep=1)
     line = base.mark_line(strokeWidth=1.2, point={"size": 18}, color=COLORS[0]).encode(
-        x=alt.X("round:Q", title=f"round that both took part in, at {setting}"),
+        x=alt.X("round:Q", title=f"round that both took part in, at {setting}", axis=whole),
         y=alt.Y("ratio:Q", title=title, scale=alt.Scale(zero=False)),
         detail="process:N",
     )

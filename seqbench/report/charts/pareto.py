@@ -24,6 +24,9 @@ X_SCALE, Y_SCALE, FRONT = "symlog", "sqrt", "basis"
 #: What follows a field of an axis (see :class:`.Axis`).
 FIELDS = ("", "_low", "_high", "_text", "_cost")
 
+#: Pixels for a name beside its point.
+NAME = 130
+
 #: Pixels between the outermost points and the edge.
 PADDING = 12
 
@@ -111,7 +114,7 @@ def _template(group: Group) -> Spec:
         layers.append(drawn.encode(color=color(order, legend=legend)))
     layers.append(points)
     if not legend:
-        names = known.mark_text(align="left", dx=7, dy=-7, style="label")
+        names = known.mark_text(align="left", dx=7, dy=-7, limit=NAME, style="label")
         layers.append(names.encode(text="case:N"))
     chart = alt.layer(*layers).add_params(*(alt.param(name=name, value=None) for name in BUDGET))
     return specification(chart, [])
@@ -141,8 +144,11 @@ def _words(end: str, axis: Axis) -> dict[str, str]:
 
 
 def _scale(axis: Axis) -> dict[str, Any]:
+    if not axis.log:
+        return {"type": "linear", "zero": False}
     # Vega-Lite warns of a logarithmic scale that is told not to start at zero.
-    return {"type": "log", "nice": False} if axis.log else {"type": "linear", "zero": False}
+    scale: dict[str, Any] = {"type": "log", "nice": False}
+    return scale if axis.floor is None else {**scale, "domainMin": axis.floor}
 
 
 def _replaced(node: Any, words: Mapping[str, str], scales: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -162,10 +168,10 @@ def _replaced(node: Any, words: Mapping[str, str], scales: Mapping[str, Mapping[
 
 
 def _fits(group: Group) -> str:
-    """Whether a case is known to fit the budget."""
+    """Whether a case may fit the budget."""
     tests = [
-        f"(budget_{name} == null || (isValid(datum.{axis.field}) && datum.{axis.field} <= "
-        f"budget_{name}))"
+        f"(budget_{name} == null || (isValid(datum.{axis.field}_least) && "
+        f"datum.{axis.field}_least <= budget_{name}))"
         for name, axis in budget_axes(group).items()
     ]
     return " && ".join(tests) or "true"

@@ -55,8 +55,9 @@ def _rows(group: Group, axis: Axis, given: Column) -> list[Row]:
                     "published": reference.value / axis.factor}  # fmt: skip
         if found is not None:
             row["value"] = found.value / axis.factor
-            if found.low is not None and found.high is not None:
-                row |= {"low": found.low / axis.factor, "high": found.high / axis.factor}
+            bounds = axis.bounds(found)
+            if bounds is not None:
+                row |= {"low": bounds[0], "high": bounds[1]}
         rows.append(row)
     return rows
 

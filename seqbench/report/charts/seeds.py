@@ -12,7 +12,7 @@ from seqbench.report.charts.marks import ROW, cases_down, color, figure_scale, s
 from seqbench.report.charts.sentences import spread_of_seeds
 from seqbench.report.charts.source import Group
 
-FIELDS = {"case": "case", "kind": "", "text": "figure"}
+FIELDS = {"case": "case", "kind": "of", "text": "figure"}
 
 
 def accuracy(group: Group) -> Chart:
@@ -48,8 +48,7 @@ def _rows(group: Group, case: Any, metric: Axis) -> list[dict[str, Any]]:
     name, found = group.names[case["id"]], group.estimate(metric.column, case)
     rows: list[dict[str, Any]] = []
     if found is not None:
-        bounds = (found.low, found.high)
-        low, high = (None if end is None else end / metric.factor for end in bounds)
+        low, high = metric.bounds(found) or (None, None)
         rows.append(
             {"case": name, "kind": "mean", "value": found.value / metric.factor, "low": low,
              "high": high, "text": metric.text(group, case)}

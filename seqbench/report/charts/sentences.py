@@ -66,6 +66,8 @@ def spread_of_seeds(group: Group) -> str:
     if not ranges:
         return "One seed each: nothing is known about how much seeds matter."
     most, least = max(ranges, key=ranges.__getitem__), min(ranges, key=ranges.__getitem__)
+    if not ranges[most]:
+        return "All seeds of a case have the same figure."
     unit = " points" if group.share else ""
     sentence = f"The seeds of {most} span {_span(ranges[most], group)}{unit}"
     if most != least:
@@ -138,7 +140,7 @@ def drift_of_calls(group: Group) -> str:
     noise = doctor["noise"]
     return (
         f"Just before, the same computation, repeated, varied by ±{100 * noise:.1f} %. What all "
-        "cases share is the machine's; rounds are interleaved, so it affects all alike."
+        "cases share in a round comes from the machine."
     )
 
 

@@ -167,7 +167,8 @@ def _ended(document: Document) -> str:
 def _steadiness(document: Document) -> str:
     doctor = document["environment"].get("doctor")
     if not doctor:
-        return "not checked: latency was not measured"
+        timed = any(case["latency"] for case in document["cases"])
+        return "not recorded" if timed else "not checked: no latency has been measured"
     warned = [
         f"{clean(f['name'])}: {clean(f['value'])}"
         for f in doctor["findings"]

@@ -106,11 +106,12 @@ def differing(runs: Sequence[RunData]) -> list[str]:
     """What differs between the runs, so that their figures are not comparable: one line each."""
     names = run_names([run.document for run in runs])
     found: dict[str, list[object]] = {
-        title: [run.document["environment"].get(key) for run in runs]
+        title: [_known(key, run.document["environment"].get(key)) for run in runs]
         for key, title in SURROUNDINGS.items()
     }
     found["protocol"] = [run.protocol for run in runs]
     found["training"] = [_training(run) for run in runs]
+    found["seeds"] = [_seeds(run) for run in runs]
     found["target (steps to it are left out)"] = [_target(run) for run in runs]
     batches = [_memory_batches(run) for run in runs]
     if _differ([each for each in batches if each]):
@@ -129,6 +130,17 @@ def _differ(values: Sequence[object]) -> bool:
 
 def _training(run: RunData) -> str:
     return "; ".join(sorted({training_words(case["train"]) for case in run.document["cases"]}))
+
+
+def _seeds(run: RunData) -> str:
+    return ", ".join(map(str, sorted({trial["seed"] for trial in run.document["trials"]})))
+
+
+def _known(key: str, value: object) -> object:
+    """The value; of memory in whole GiB, since what the system keeps for itself varies."""
+    if key == "memory_bytes" and isinstance(value, int):
+        return f"{value / 2**30:.0f} GiB"
+    return value
 
 
 def _target(run: RunData) -> str:

@@ -19,7 +19,7 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const themeButton = document.getElementById("theme");
   const NEXT = { system: "light", light: "dark", dark: "system" };
-  const theme = () => (NEXT[state.get("theme")] ? state.get("theme") : "system");
+  const theme = () => (Object.hasOwn(NEXT, state.get("theme")) ? state.get("theme") : "system");
   const isDark = () => theme() === "dark" || (theme() === "system" && dark.matches);
   const showTheme = () => {
     if (theme() === "system") root.removeAttribute("data-theme");
@@ -78,7 +78,7 @@
       figure.querySelector(".choices").hidden = !this.selects.length;
       figure.querySelector(".below").hidden = false;
       figure.querySelector(".save").addEventListener("click", () => this.save());
-      figure.querySelector(".data").addEventListener("toggle", (event) => this.fill(event.target));
+      figure.querySelector(".data").addEventListener("toggle", () => this.fill());
     }
     get content() {
       this.parsed ??= JSON.parse(this.figure.querySelector(".spec").textContent);
@@ -113,8 +113,18 @@
       const narrow = this.plot.clientWidth < 560;
       return narrow ? { ...config, legend: { ...config.legend, orient: "bottom", columns: 2 } } : config;
     }
+    rows() {
+      // Those that are drawn: charts choose them by the value of a field.
+      const spec = this.spec();
+      const parts = [spec, ...(spec.layer || [])].flatMap((part) => part.transform || []);
+      const filters = parts.map((each) => each.filter).filter((each) => each && each.field);
+      return spec.data.values.filter((row) =>
+        filters.every((f) => (f.oneOf ? f.oneOf.includes(row[f.field]) : row[f.field] === f.equal))
+      );
+    }
     async draw() {
       this.drawn = true;
+      this.fill();
       const turn = (this.turn = (this.turn || 0) + 1);
       const place = document.createElement("div");
       try {
@@ -160,10 +170,12 @@
       const drawn = this.view ? Promise.resolve() : this.draw();
       drawn.then(() => this.view && this.view.toSVG().then(done));
     }
-    fill(details) {
+    fill() {
+      const details = this.figure.querySelector(".data");
+      if (!details.open) return;
       const box = details.querySelector(".scroll");
-      if (!details.open || box.childElementCount) return;
-      const rows = this.content.spec.data.values;
+      box.replaceChildren();
+      const rows = this.rows();
       const fields = Object.entries(this.content.fields);
       const table = document.createElement("table");
       const line = (cells, tag, within) => {
@@ -296,7 +308,7 @@
         showColumn(box);
         const same = boxes.every((each, n) => each.checked === usual[n]);
         const names = boxes.filter((each) => each.checked).map((each) => heads[Number(each.value)].dataset.id);
-        remember(id + ".columns", same ? "" : names.join(","));
+        remember(id + ".columns", same ? "" : names.join(",") || "none");
       });
     });
 
@@ -311,17 +323,17 @@
         let how = "fits";
         limits.forEach((limit, n) => {
           if (limit === null) return;
-          const [value, high] = figures[n];
-          const own = value === null ? "unknown" : value > limit ? "over" : high === null || high > limit ? "unsure" : "fits";
+          const [low, high] = figures[n];
+          const own = low === null ? "unknown" : low > limit ? "over" : high === null || high > limit ? "unsure" : "fits";
           if (["fits", "unsure", "unknown", "over"].indexOf(own) > ["fits", "unsure", "unknown", "over"].indexOf(how)) how = own;
         });
         count[how] += 1;
         row.classList.toggle("over", set && (how === "over" || how === "unknown"));
         row.classList.toggle("unsure", set && how === "unsure");
       }
-      const parts = [`${count.fits + count.unsure} of ${rows.length} fit`];
-      if (count.unsure) parts.push(`${count.unsure} of them may not: their upper bound is above the limit or unknown`);
-      if (count.unknown) parts.push(`${count.unknown} unknown: no figure`);
+      const parts = [`${count.fits} of ${rows.length} fit`];
+      if (count.unsure) parts.push(`${count.unsure} may fit: measured too coarsely to tell`);
+      if (count.unknown) parts.push(`${count.unknown} without a figure`);
       fits.textContent = set ? parts.join("; ") : "";
       budgets.forEach((input, n) => {
         for (const chart of charts.values())

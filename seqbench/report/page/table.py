@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from seqbench.report import notes, numbers
 from seqbench.report.charts.axes import Axis, budget_axes
 from seqbench.report.charts.source import Group
-from seqbench.report.columns.column import Case, Column
+from seqbench.report.columns.column import Column
 from seqbench.report.names import status_lines
 from seqbench.report.text import clean
 
@@ -49,7 +49,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Row:
-    """The cells of one case; ``budget``: value and upper bound for each :class:`Budget`."""
+    """The cells of one case; ``budget``: where its figure may lie, for each :class:`Budget`."""
 
     id: str
     failed: bool
@@ -93,7 +93,7 @@ def table_of(group: Group) -> Table:
         case = table.cases[number]
         cells = [_text(group.names[case["id"]]), _text(statuses[number])]
         cells += [_cell(column, number, compared=not several) for column in columns]
-        budget = tuple(_limited(axis, case, number) for axis in limits.values())
+        budget = tuple(axis.range(number, case) for axis in limits.values())
         rows.append(Row(case["id"], statuses[number] != "ok", tuple(cells), budget))
     budgets = tuple(Budget(name, axis.name, axis.unit) for name, axis in limits.items())
     return Table(tuple(heads), tuple(rows), budgets, _legend(columns, several=several))
@@ -125,31 +125,15 @@ def _cell(column: Column, number: int, *, compared: bool) -> Cell:
 def _interval(column: Column, number: int) -> str:
     """``87.3–89.3``, in the unit of the column; "" without an interval."""
     estimate = column.estimates[number]
-    if estimate is None or estimate.low is None or estimate.high is None:
+    bounds = None if estimate is None else Axis(column).bounds(estimate)
+    if bounds is None:
         return ""
-    factor = Axis(column).factor
-    low, high = estimate.low / factor, estimate.high / factor
+    low, high = bounds
     half = (high - low) / 2
     decimals = numbers.decimals_for(half, 2) if half else numbers.decimals_for(low)
     if decimals is None:
         return f"{low:.3g}–{high:.3g}"
     return f"{low:,.{decimals}f}–{high:,.{decimals}f}"
-
-
-def _limited(axis: Axis, case: Case, number: int) -> tuple[float | None, float | None]:
-    """The figure of a case and its upper bound, in the unit of the axis: of a latency that of the
-    95 % interval, of memory the largest pass. None if it is unknown.
-    """
-    estimate = axis.column.estimates[number]
-    if estimate is None:
-        return None, None
-    value = estimate.value / axis.factor
-    if axis.column.group == "memory":
-        passes = ((case["memory"] or {}).get("breakdown") or {}).get("inference") or {}
-        if axis.lower_bound(case) or "high" not in passes:
-            return value, None
-        return value, max(value, passes["high"] / axis.factor)
-    return value, None if estimate.high is None else estimate.high / axis.factor
 
 
 def _legend(columns: Sequence[Column], *, several: bool) -> tuple[str, ...]:
