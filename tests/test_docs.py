@@ -23,7 +23,11 @@ from seqbench.plugins.registry import KINDS
 from seqbench.suite.validate import load_suite
 from seqbench.types import TASK_KINDS
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "walks").glob("*.md")),
+]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SETUP = "python -m pip install -e . && seqbench run suites/fashion.yaml"
 TEST = 'python -m pip install -e ".[test]" && python -m pytest'
