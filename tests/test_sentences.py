@@ -63,7 +63,7 @@ def test_trade_offs_names_who_is_beaten_in_both() -> None:
     document = with_latency(made(FIGURES, comparisons=timed(RNN_SLOWEST)), [4e-4, 2e-4, 3e-4])
     sentence = trade_offs(group(document))
     assert sentence.startswith("In both accuracy and latency, rnn is worse than ")
-    assert sentence.endswith("are not known to be.")
+    assert sentence.endswith("; no other case is known to be worse in both.")
 
 
 def test_trade_offs_claims_nothing_else() -> None:

@@ -15,8 +15,8 @@ import yaml
 from conftest import ROOT, install, pip_install, runner_environment
 
 from seqbench.cli import cli
-from seqbench.cli.plot import KINDS
 from seqbench.plugins.discovery import load_plugins
+from seqbench.report.charts.kinds import KINDS
 from seqbench.suite.validate import load_suite
 
 WALKS = sorted((ROOT / "docs" / "walks").glob("*.md"))

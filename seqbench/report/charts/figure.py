@@ -32,9 +32,6 @@ RESOLUTION = 300
 
 SUFFIXES = (".svg", ".png", ".pdf")
 
-#: vl-convert takes a unit of Vega as 1/72 inch.
-UNITS_PER_INCH = 72
-
 
 def chosen(chart: Chart, options: Mapping[str, str]) -> Spec:
     """The specification with these choices, by name: ``{"x": "macs"}``.
@@ -91,7 +88,7 @@ def _config(width: Width) -> dict[str, Any]:
     """Thin lines and small points; in a single column, legends stand below."""
     config = {**PAPER, "point": {"size": 22}, "line": {"strokeWidth": 1}}
     legend = {**PAPER["legend"], "symbolSize": 40, "rowPadding": 1}
-    config["legend"] = {**legend, "orient": "bottom"} if width == "single" else legend
+    config["legend"] = {**legend, "orient": "bottom", "columns": 2} if width == "single" else legend
     return config
 
 

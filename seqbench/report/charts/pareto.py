@@ -21,6 +21,12 @@ BUDGET = ("budget_latency", "budget_memory")
 #: for a scale and for the way in which points are joined.
 X_SCALE, Y_SCALE, FRONT = "symlog", "sqrt", "basis"
 
+#: Names stand to the right of their points, near the right edge to the left, so that none is cut.
+SIDE = {
+    "align": "scale('x', datum.<x>) > 0.65 * width ? 'right' : 'left'",
+    "dx": "scale('x', datum.<x>) > 0.65 * width ? -7 : 7",
+}
+
 #: What follows a field of an axis (see :class:`.Axis`).
 FIELDS = ("", "_low", "_high", "_text", "_cost")
 
@@ -114,7 +120,8 @@ def _template(group: Group) -> Spec:
         layers.append(drawn.encode(color=color(order, legend=legend)))
     layers.append(points)
     if not legend:
-        names = known.mark_text(align="left", dx=7, dy=-7, limit=NAME, style="label")
+        side = {name: alt.ExprRef(expr=expression) for name, expression in SIDE.items()}
+        names = known.mark_text(dy=-7, limit=NAME, style="label", **side)
         layers.append(names.encode(text="case:N"))
     chart = alt.layer(*layers).add_params(*(alt.param(name=name, value=None) for name in BUDGET))
     return specification(chart, [])
@@ -139,8 +146,9 @@ def _words(end: str, axis: Axis) -> dict[str, str]:
     plain = {f"<{end}{part}>{rest}": f"{field}{rest}" for part in ("",) for rest in FIELDS}
     tests = {f"isValid(datum.<{end}>{rest})": f"isValid(datum.{field}{rest})" for rest in FIELDS}
     best = {f"datum.<{end}>_cost <= datum.best": f"datum.{field}_cost <= datum.best"}
+    side = {each: each.replace("<x>", field) for each in SIDE.values()} if end == "x" else {}
     texts = {f"<{end} title>": axis.title, f"<{end} name>": tooltip_title(axis.name)}
-    return {**plain, **tests, **best, **texts}
+    return {**plain, **tests, **best, **side, **texts}
 
 
 def _scale(axis: Axis) -> dict[str, Any]:

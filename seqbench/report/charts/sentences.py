@@ -37,8 +37,8 @@ def trade_offs(group: Group) -> str:
     if not beaten:
         return f"No case is known to be worse than another in both {what}."
     lost = [f"{worse} is worse than {better}" for worse, better in beaten.items()]
-    rest = [name for name in group.order if name in tested and name not in beaten]
-    more = f"; {listed(rest)} {is_or_are(rest)} not known to be." if rest else "."
+    others = len(tested) > len(beaten)
+    more = "; no other case is known to be worse in both." if others else "."
     return f"In both {what}, {listed(lost)}{more}"
 
 
