@@ -75,8 +75,8 @@ def _row(group: Group, case: Mapping[str, Any], found: Sequence[Axis]) -> dict[s
 
 
 def _template(group: Group) -> Spec:
-    """The specification with words such as ``<x>`` in place of the axes: drawing it for each axis
-    anew would take seconds.
+    """The specification with words such as ``<x>`` in place of the axes, since drawing it again for
+    each axis would take seconds.
     """
     order, legend = group.order, len(group.order) > MOST_NAMED
     base = alt.Chart().encode(
@@ -84,8 +84,28 @@ def _template(group: Group) -> Spec:
         y=alt.Y("<y>:Q", title="<y title>", scale=alt.Scale(type=Y_SCALE)),
         opacity=alt.when(_fits(group)).then(alt.value(1)).otherwise(alt.value(0.15)),
     )
+    bars = {
+        "x": base.encode(x=alt.X("<x>_low:Q", title="<x title>"), x2="<x>_high:Q"),
+        "y": base.encode(y=alt.Y("<y>_low:Q", title="<y title>"), y2="<y>_high:Q"),
+    }
+    # A front through the cases of several runs would compare them.
+    layers: list[Any] = [_front(base)] if group.data.runs == 1 else []
+    for end, bar in bars.items():
+        drawn = bar.transform_filter(f"isValid(datum.<{end}>_low)").mark_rule(strokeWidth=1.5)
+        layers.append(drawn.encode(color=color(order, legend=legend)))
     known = base.transform_filter("isValid(datum.<x>)").transform_filter("isValid(datum.<y>)")
-    front = (
+    layers.append(_points(known, order, legend))
+    if not legend:
+        side = {name: alt.ExprRef(expr=expression) for name, expression in SIDE.items()}
+        names = known.mark_text(dy=-7, limit=NAME, style="label", **side)
+        layers.append(names.encode(text="case:N"))
+    chart = alt.layer(*layers).add_params(*(alt.param(name=name, value=None) for name in BUDGET))
+    return specification(chart, [])
+
+
+def _front(base: alt.Chart) -> alt.Chart:
+    """A line through the cases of a device that no other one beats in both figures."""
+    return (
         base.transform_filter("isValid(datum.<x>_cost)")
         .transform_filter("isValid(datum.<y>_cost)")
         .transform_window(
@@ -98,11 +118,11 @@ def _template(group: Group) -> Spec:
         .mark_line(interpolate=FRONT, strokeWidth=1, style="ink")
         .encode(opacity=alt.value(0.6), order=alt.Order("<x>:Q"), detail="device:N")
     )
-    bars = {
-        "x": base.encode(x=alt.X("<x>_low:Q", title="<x title>"), x2="<x>_high:Q"),
-        "y": base.encode(y=alt.Y("<y>_low:Q", title="<y title>"), y2="<y>_high:Q"),
-    }
-    points = known.mark_point(size=70, strokeWidth=1.5).encode(
+
+
+def _points(known: alt.Chart, order: Sequence[str], legend: bool) -> alt.Chart:
+    """A point for each case, hollow if one of its seeds failed."""
+    return known.mark_point(size=70, strokeWidth=1.5).encode(
         stroke=color(order, alt.Stroke, legend=legend),
         fill=color(order, alt.Fill, legend=legend),
         fillOpacity=alt.when("datum.sound").then(alt.value(1)).otherwise(alt.value(0)),
@@ -114,17 +134,6 @@ def _template(group: Group) -> Spec:
             alt.Tooltip("status:N"),
         ],
     )
-    layers: list[Any] = [front] if group.data.runs == 1 else []
-    for end, bar in bars.items():
-        drawn = bar.transform_filter(f"isValid(datum.<{end}>_low)").mark_rule(strokeWidth=1.5)
-        layers.append(drawn.encode(color=color(order, legend=legend)))
-    layers.append(points)
-    if not legend:
-        side = {name: alt.ExprRef(expr=expression) for name, expression in SIDE.items()}
-        names = known.mark_text(dy=-7, limit=NAME, style="label", **side)
-        layers.append(names.encode(text="case:N"))
-    chart = alt.layer(*layers).add_params(*(alt.param(name=name, value=None) for name in BUDGET))
-    return specification(chart, [])
 
 
 def _filled(template: Spec, x: Axis, y: Axis, rows: Sequence[Mapping[str, Any]]) -> Spec:
