@@ -80,12 +80,17 @@ class Axis:
         if is_sound(case) and not self.lower_bound(case):
             found[f"{self.field}_cost"] = -value if self.column.higher_is_better else value
         found[f"{self.field}_least"] = self.range(group.row(case), case)[0]
-        bounds = self.bounds(estimate)
+        bounds = self.drawn_bounds(estimate)
         if bounds is not None:
-            floor = self.floor
-            low = bounds[0] if floor is None else max(bounds[0], floor)
-            found |= {f"{self.field}_low": low, f"{self.field}_high": bounds[1]}
+            found |= {f"{self.field}_low": bounds[0], f"{self.field}_high": bounds[1]}
         return found
+
+    def drawn_bounds(self, estimate: Estimate) -> tuple[float, float] | None:
+        """The interval as drawn: on a logarithmic axis, one that reaches zero ends at the edge."""
+        bounds, floor = self.bounds(estimate), self.floor
+        if bounds is None or floor is None:
+            return bounds
+        return max(bounds[0], floor), bounds[1]
 
     def bounds(self, estimate: Estimate) -> tuple[float, float] | None:
         """The 95 % interval in the unit of the axis, within what is possible: a fraction lies
@@ -99,6 +104,11 @@ class Axis:
         elif self.column.group == "quality" and not self.column.higher_is_better:
             low = max(min(0.0, estimate.value), low)
         return low / self.factor, high / self.factor
+
+    @property
+    def ends(self) -> dict[str, float]:
+        """The lower end of a logarithmic scale, as a property of Vega-Lite; empty if it is free."""
+        return {} if self.floor is None else {"domainMin": self.floor}
 
     @property
     def floor(self) -> float | None:

@@ -59,6 +59,7 @@ class Chart:
         fields: the header of each field of the data, for the table that stands in for the chart.
         choices: what a reader can choose; their changes touch different parts of ``spec``.
         missing: why there is nothing to draw, and which file or setting would provide it.
+        wide: whether it needs the whole width of a page.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Chart:
     fields: Mapping[str, str]
     choices: tuple[Choice, ...] = ()
     missing: str = ""
+    wide: bool = False
 
     def rows(self) -> list[dict[str, Any]]:
         """The data of the chart."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 
+from seqbench.report.charts.axes import Axis
 from seqbench.report.charts.chart import Spec
 from seqbench.report.charts.theme import COLORS, DASHES, SHAPES
 
@@ -69,9 +70,11 @@ def cases_down(order: Sequence[str]) -> alt.Y:
     )
 
 
-def figure_scale(log: bool) -> alt.Scale:
+def figure_scale(axis: Axis) -> alt.Scale:
     """The scale of a figure: never forced to start at zero, which would hide differences."""
-    return alt.Scale(type="log") if log else alt.Scale(zero=False, nice=True)
+    if not axis.log:
+        return alt.Scale(zero=False, nice=True)
+    return alt.Scale(type="log", nice=False, padding=10, **axis.ends)
 
 
 def specification(chart: alt.LayerChart | alt.FacetChart | alt.Chart, rows: Sequence[Row]) -> Spec:

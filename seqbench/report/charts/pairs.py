@@ -24,6 +24,9 @@ VERDICTS = {
     "too few seeds": ("too few seeds", UNDECIDED, "?"),
 }
 
+#: A matrix of more rows needs the whole width of a page, with smaller cells.
+MOST_NARROW, CELL, SMALL_CELL = 6, 78, 60
+
 TURNED = {"better": "worse", "worse": "better"}
 
 
@@ -47,7 +50,8 @@ def pairs(group: Group) -> Chart:
     ]
     base, chosen = choice("quantity", "in", options, lambda n: _matrix(group, rows, n))
     fields = {"row": "case", "column": "compared with", "verdict": "verdict", "words": "in words"}
-    return Chart("pairs", "Pairs", options[0].note, base, fields, choices=(chosen,))
+    wide = len(group.order[:MOST_ROWS]) > MOST_NARROW
+    return Chart("pairs", "Pairs", options[0].note, base, fields, choices=(chosen,), wide=wide)
 
 
 def _cells(group: Group, found: Found, number: int) -> list[dict[str, Any]]:
@@ -115,7 +119,8 @@ def _matrix(group: Group, rows: Sequence[Mapping[str, Any]], number: int) -> Spe
     effect = base.mark_text(dy=-6, style="label", cursor="pointer").encode(text="text:N")
     mark = base.mark_text(dy=8, style="label", cursor="pointer").encode(text="mark:N")
     chart = alt.layer(fill, effect, mark)
-    return specification(chart.properties(width=alt.Step(78), height=alt.Step(40)), rows)
+    cell = CELL if len(order) <= MOST_NARROW else SMALL_CELL
+    return specification(chart.properties(width=alt.Step(cell), height=alt.Step(40)), rows)
 
 
 def pair_of_seeds(group: Group) -> Chart:

@@ -164,8 +164,7 @@ def _scale(axis: Axis) -> dict[str, Any]:
     if not axis.log:
         return {"type": "linear", "zero": False}
     # Vega-Lite warns of a logarithmic scale that is told not to start at zero.
-    scale: dict[str, Any] = {"type": "log", "nice": False}
-    return scale if axis.floor is None else {**scale, "domainMin": axis.floor}
+    return {"type": "log", "nice": False, **axis.ends}
 
 
 def _replaced(node: Any, words: Mapping[str, str], scales: Mapping[str, Mapping[str, Any]]) -> Any:

@@ -55,7 +55,7 @@ def _rows(group: Group, axis: Axis, given: Column) -> list[Row]:
                     "published": reference.value / axis.factor}  # fmt: skip
         if found is not None:
             row["value"] = found.value / axis.factor
-            bounds = axis.bounds(found)
+            bounds = axis.drawn_bounds(found)
             if bounds is not None:
                 row |= {"low": bounds[0], "high": bounds[1]}
         rows.append(row)
@@ -69,7 +69,7 @@ def _spec(rows: Sequence[Row], number: int, axis: Axis) -> Spec:
         .transform_filter(alt.FieldEqualPredicate(field="of", equal=number))
         .encode(y=cases_down(order))
     )
-    x = alt.X("value:Q", title=axis.title, scale=figure_scale(log=False))
+    x = alt.X("value:Q", title=axis.title, scale=figure_scale(axis))
     tips = ["case:N", alt.Tooltip("text:N", title="measured"),
             alt.Tooltip("published:Q", format=".4~g")]  # fmt: skip
     words = alt.Scale(domain=["measured (95 % CI)", "published"], range=[COLORS[0], COLORS[5]])

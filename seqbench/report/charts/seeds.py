@@ -23,7 +23,7 @@ def accuracy(group: Group) -> Chart:
         return absent("accuracy", "Seeds", why)
     rows = [row for case in group.cases for row in _rows(group, case, metric)]
     order = group.order
-    x = alt.X("value:Q", title=metric.title, scale=figure_scale(log=False))
+    x = alt.X("value:Q", title=metric.title, scale=figure_scale(metric))
     base = alt.Chart().encode(y=cases_down(order))
     means = base.transform_filter("datum.kind == 'mean'")
     tips = [alt.Tooltip("case:N"), alt.Tooltip("kind:N", title="of"), alt.Tooltip("text:N")]
@@ -48,7 +48,7 @@ def _rows(group: Group, case: Any, metric: Axis) -> list[dict[str, Any]]:
     name, found = group.names[case["id"]], group.estimate(metric.column, case)
     rows: list[dict[str, Any]] = []
     if found is not None:
-        low, high = metric.bounds(found) or (None, None)
+        low, high = metric.drawn_bounds(found) or (None, None)
         rows.append(
             {"case": name, "kind": "mean", "value": found.value / metric.factor, "low": low,
              "high": high, "text": metric.text(group, case)}
