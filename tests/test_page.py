@@ -177,7 +177,7 @@ def test_budget(browser: Any, pages: dict[str, Path]) -> None:
     assert 0 < len(fit) < 4
     with Visit(browser, pages["fashion"], 1600) as visit:
         page = visit.page
-        page.get_by_label("latency, batch 1 ≤").fill(f"{limit:.3f}")
+        page.get_by_label("median latency, batch 1 ≤").fill(f"{limit:.3f}")
         over = set(page.locator("table.results tr.over th").all_inner_texts())
         assert over == set(times) - fit
         assert f"{len(fit)} of 4 fit" in page.locator(".fits").inner_text()
@@ -187,7 +187,9 @@ def test_budget(browser: Any, pages: dict[str, Path]) -> None:
         greyed.first.wait_for()
         assert greyed.count() == 4 - len(fit)
         # At the figure itself the interval crosses the limit.
-        page.get_by_label("latency, batch 1 ≤").fill(repr(1e6 * times["lstm"]["median_s"] * 1.0001))
+        page.get_by_label("median latency, batch 1 ≤").fill(
+            repr(1e6 * times["lstm"]["median_s"] * 1.0001)
+        )
         assert "1 may fit" in page.locator(".fits").inner_text()
 
 
@@ -213,7 +215,7 @@ def test_pair(browser: Any, pages: dict[str, Path]) -> None:
         cell = matrix.locator(".mark-rect path[aria-label*='compared with: gru; row: lstm']")
         cell.click(force=True)
         seeds.get_by_text("lstm - gru: -0.5 points").wait_for()
-        assert "p = " in seeds.locator(".note").inner_text()
+        assert "p = " in seeds.locator("h3").inner_text()
         assert "pair=" in page.url
         address = "#" + page.url.partition("#")[2]
         seeds.locator(".mark-symbol path").first.wait_for()
@@ -252,7 +254,7 @@ def test_choices_theme_and_keyboard(browser: Any, pages: dict[str, Path]) -> Non
         assert page.locator("th[aria-sort]").count() == 1
         with page.expect_download() as download:
             figure.get_by_role("button", name="Save as SVG").click()
-        assert download.value.suggested_filename == "d0-curves.svg"
+        assert download.value.suggested_filename == "curves.svg"
         page.get_by_text("The whole run as JSON").click()
         with page.expect_download() as download:
             page.get_by_role("button", name="Download").click()

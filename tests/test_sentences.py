@@ -132,7 +132,7 @@ def test_pairs_are_counted() -> None:
 def test_a_pair_in_words_without_an_end_of_its_interval() -> None:
     pair = {"quantity": "latency", "scale": "ratio", "effect": 2.0, "low": None, "high": 3.0,
             "p": None, "verdict": "no difference", "n": 3}  # fmt: skip
-    assert in_words(pair, "a", "b", share=False) == "a ÷ b: 2.000. Cannot tell."
+    assert in_words(pair, "a", "b", share=False) == "a ÷ b: 2.000. Not distinguishable."
 
 
 def test_names_are_unique() -> None:

@@ -25,6 +25,7 @@ STDOUT = Path("-")
 )
 @click.option(
     "--output",
+    "-o",
     type=Place(path_type=Path, allow_dash=True),
     help="File to write, replaced if it exists; for mlflow and tensorboard a folder, added to. "
     "Default for text formats: -, the standard output.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import click
@@ -54,5 +56,13 @@ def report(runs: tuple[str, ...], output: Path | None, show: bool, out: Path) ->
         make_folder(output.parent, exist_ok=True)
     write_text(output, text)
     click.echo(f"page: {output}")
-    if show:
+    if show and not _has_display():
+        click.echo(f"no display here; open {output.absolute().as_uri()} in a browser", err=True)
+    elif show:
         click.launch(output.absolute().as_uri())
+
+
+def _has_display() -> bool:
+    """Whether a browser can open a window: on Linux, only with a display server."""
+    variables = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    return sys.platform != "linux" or any(os.environ.get(name) for name in variables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -38,6 +39,10 @@ def latency(group: Group) -> Chart:
 
 def drift(group: Group) -> Chart:
     """The median of each round, divided by the case's median over all rounds."""
+    return replace(_drift(group), hint="A gap in a line: a new process.")
+
+
+def _drift(group: Group) -> Chart:
     return _chart(group, ("drift", "Drift"), drift_of_calls(group), _rounds, _over_rounds)
 
 
@@ -140,15 +145,15 @@ def _rounds(calls: Calls) -> list[dict[str, Any]]:
 
 
 def _distribution(group: Group, rows: list[dict[str, Any]], setting: int, words: str) -> Spec:
-    order = group.order
+    order, scale = group.order, alt.Scale(type="log", nice=False, padding=6)
     chart = (
         alt.Chart()
         .transform_filter(alt.FieldEqualPredicate(field="setting", equal=setting))
         .mark_line(interpolate="step-after", strokeWidth=1.3, opacity=0.85)
         .encode(
-            x=alt.X("value:Q", title=f"latency at {words}", scale=alt.Scale(type="log")),
+            x=alt.X("value:Q", title=f"latency at {words}", scale=scale),
             y=alt.Y("share:Q", title="share of calls", axis=alt.Axis(format="%")),
-            color=color(order),
+            color=color(order, lines=True),
             strokeDash=dash(order),
             detail="process:N",
             order="share:Q",
@@ -163,7 +168,7 @@ def _over_rounds(group: Group, rows: list[dict[str, Any]], setting: int, words: 
     line = base.mark_line(strokeWidth=1.2, opacity=0.85).encode(
         x=alt.X("round:Q", title=f"round, at {words.partition(' (')[0]}"),
         y=alt.Y("ratio:Q", title="median of the round ÷ of the case", scale=alt.Scale(zero=False)),
-        color=color(order),
+        color=color(order, lines=True),
         strokeDash=dash(order),
         detail="process:N",
     )

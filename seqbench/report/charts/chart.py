@@ -23,11 +23,13 @@ class Option:
         name: as in the fragment of the page's address and in ``seqbench plot --option x=NAME``.
         label: for people.
         note: a sentence about it, shown while it is chosen.
+        sentence: takes the place of that of the chart while it is chosen.
     """
 
     name: str
     label: str
     note: str = ""
+    sentence: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,14 @@ class Chart:
     Args:
         kind: its name, as in ``seqbench plot RUN KIND``.
         title: what it shows, in a few words.
-        sentence: what one sees, in words made from the data.
+        sentence: what one sees, in words made from the data, with the default of each choice.
         spec: Vega-Lite, with its data; without size, title and colors of text. Empty if there is
             nothing to draw.
         fields: the header of each field of the data, for the table that stands in for the chart.
         choices: what a reader can choose; their changes touch different parts of ``spec``.
         missing: why there is nothing to draw, and which file or setting would provide it.
         wide: whether it needs the whole width of a page.
+        hint: how to read it.
     """
 
     kind: str
@@ -70,6 +73,7 @@ class Chart:
     choices: tuple[Choice, ...] = ()
     missing: str = ""
     wide: bool = False
+    hint: str = ""
 
     def rows(self) -> list[dict[str, Any]]:
         """The data of the chart."""

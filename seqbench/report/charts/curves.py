@@ -20,6 +20,9 @@ OVER = {
     "seconds": "seconds since the start (with whatever ran beside it)",
 }
 
+#: A logarithmic axis is used for figures that span such a factor.
+WIDE = 30.0
+
 LOSSES = {"train_loss": "training loss", "validation_loss": "validation loss"}
 
 
@@ -87,7 +90,7 @@ def _spec(group: Group, rows: list[dict[str, Any]], x: tuple[str, str], y: tuple
         scale=alt.Scale(zero=False, nice=False),
         axis=alt.Axis(tickMinStep=1 if whole else 0, format="~s" if x[0] == "steps" else "~g"),
     )
-    up = alt.Y(f"{y[0]}:Q", title=y[1], scale=alt.Scale(zero=False))
+    up = alt.Y(f"{y[0]}:Q", title=y[1], scale=_scale(rows, y[0]))
     tips = [
         "case:N",
         "seed:N",
@@ -101,8 +104,16 @@ def _spec(group: Group, rows: list[dict[str, Any]], x: tuple[str, str], y: tuple
         .encode(x=across, y=up)
     )
     line = base.mark_line(strokeWidth=1.4, opacity=0.85).encode(
-        color=color(order), strokeDash=dash(order), detail="line:N"
+        color=color(order, lines=True), strokeDash=dash(order), detail="line:N"
     )
     chosen = base.transform_filter("datum.chosen").mark_point(filled=True, size=32)
-    layers = alt.layer(line, chosen.encode(color=color(order), tooltip=tips))
+    layers = alt.layer(line, chosen.encode(color=color(order, lines=True), tooltip=tips))
     return specification(layers, rows)
+
+
+def _scale(rows: list[dict[str, Any]], name: str) -> alt.Scale:
+    """A logarithmic scale for errors and losses that fall by orders of magnitude."""
+    values = [row[name] for row in rows if row.get(name) is not None]
+    if min(values) <= 0 or max(values) < WIDE * min(values):
+        return alt.Scale(zero=False)
+    return alt.Scale(type="log", nice=False, padding=6)

@@ -30,6 +30,9 @@ CHARACTER = 4.3
 #: Resolution of PNG files, in pixels per inch.
 RESOLUTION = 300
 
+#: Choices whose names are ids, so that people give the labels.
+BY_LABEL = ("pair", "case")
+
 SUFFIXES = (".svg", ".png", ".pdf")
 
 
@@ -52,11 +55,12 @@ def chosen(chart: Chart, options: Mapping[str, str]) -> Spec:
 def _number(choice: Choice, value: str) -> int:
     names = [option.name for option in choice.options]
     labels = [option.label for option in choice.options]
-    for known in (names, labels):
+    turned = [" and ".join(reversed(label.split(" and "))) for label in labels]
+    for known in (names, labels, turned):
         if value in known:
             return known.index(value)
     unknown = f"--option {choice.name}={clean(value)}: unknown value"
-    raise UsageError(suggested(unknown, value, names))
+    raise UsageError(suggested(unknown, value, labels if choice.name in BY_LABEL else names))
 
 
 def figure_spec(
@@ -79,8 +83,12 @@ def figure_spec(
         "config": _config(width),
     }
     if title:
-        lines = textwrap.wrap(f"{chart.title}: {group.title}", int(points / CHARACTER))
-        spec["title"] = {"text": lines, "subtitle": _settings(group, points)}
+        dataset, _, params = group.title.partition(" (")
+        settings = [*([params.rstrip(")")] if params else []), _settings(group)]
+        spec["title"] = {
+            "text": f"{chart.title}: {dataset}",
+            "subtitle": textwrap.wrap("; ".join(settings), int(points / CHARACTER)),
+        }
     return spec
 
 
@@ -101,7 +109,7 @@ def _domain(spec: Spec, channel: str) -> list[Any]:
     )
 
 
-def _settings(group: Group, points: int) -> list[str]:
+def _settings(group: Group) -> str:
     """Training, seeds and machine, as far as all cases share them."""
     words = {training_words(case["train"]) for case in group.cases}
     seeds = {sum(case["seeds"].values()) for case in group.cases}
@@ -110,7 +118,7 @@ def _settings(group: Group, points: int) -> list[str]:
         parts.append(counted(seeds.pop(), "seed"))
     devices = group.data.document["environment"].get("devices") or {}
     parts += list(dict.fromkeys(clean(name) for name in devices.values()))
-    return textwrap.wrap("; ".join(parts), int(points / CHARACTER))
+    return "; ".join(parts)
 
 
 def write_figure(spec: Spec, path: Path) -> bytes:

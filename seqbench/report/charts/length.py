@@ -100,12 +100,12 @@ def _spec(group: Group, rows: list[dict[str, Any]], number: int, title: str) -> 
         alt.Chart()
         .transform_filter(alt.FieldEqualPredicate(field="of", equal=number))
         .encode(
-            x=alt.X("length:Q", title="length (steps)", scale=alt.Scale(type="log", base=2),
-                    axis=alt.Axis(format="~s")),
+            x=alt.X("length:Q", title="length (steps)", axis=alt.Axis(format="~s"),
+                    scale=alt.Scale(type="log", base=2, nice=False, padding=10)),
             color=color(order),
         )
     )  # fmt: skip
-    y = alt.Y("value:Q", title=title, scale=alt.Scale(type="log"))
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=10))
     tips = ["case:N", "length:Q", alt.Tooltip("value:Q", title=title, format=",.4~g")]
     bars = base.transform_filter("isValid(datum.low)").mark_rule()
     chart = alt.layer(

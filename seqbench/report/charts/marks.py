@@ -20,15 +20,21 @@ ROW = 26
 Row = Mapping[str, Any]
 
 
-def color(order: Sequence[str], channel: Any = alt.Color, *, legend: bool = True) -> Any:
-    """A color for each case, by its name."""
+def color(
+    order: Sequence[str], channel: Any = alt.Color, *, legend: bool = True, lines: bool = False
+) -> Any:
+    """A color for each case, by its name. ``lines``: the legend has lines instead of points."""
     repeated = [COLORS[n % len(COLORS)] for n in range(len(order))]
     return channel(
         "case:N",
         title=None,
         scale=alt.Scale(domain=list(order), range=repeated),
-        legend=alt.Legend(columns=1) if legend else None,
+        legend=_legend(lines) if legend else None,
     )
+
+
+def _legend(lines: bool) -> alt.Legend:
+    return alt.Legend(columns=1, symbolType="stroke") if lines else alt.Legend(columns=1)
 
 
 def shape(order: Sequence[str], *, legend: bool = True) -> alt.Shape:
@@ -49,7 +55,7 @@ def dash(order: Sequence[str], *, legend: bool = True) -> alt.StrokeDash:
         "case:N",
         title=None,
         scale=alt.Scale(domain=list(order), range=repeated),
-        legend=alt.Legend(columns=1) if legend else None,
+        legend=_legend(lines=True) if legend else None,
     )
 
 

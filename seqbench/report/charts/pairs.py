@@ -45,13 +45,30 @@ def pairs(group: Group) -> Chart:
     ]
     names = [", ".join(filter(None, column.header[:2])) for column, _ in columns]
     options = [
-        Option(column.field, name, pairs_in_words(group, found))
+        Option(column.field, name, _cells_are(found[0], group), pairs_in_words(group, found))
         for (column, found), name in zip(columns, names, strict=True)
     ]
     base, chosen = choice("quantity", "in", options, lambda n: _matrix(group, rows, n))
     fields = {"row": "case", "column": "compared with", "verdict": "verdict", "words": "in words"}
     wide = len(group.order[:MOST_ROWS]) > MOST_NARROW
-    return Chart("pairs", "Pairs", options[0].note, base, fields, choices=(chosen,), wide=wide)
+    return Chart(
+        "pairs",
+        "Pairs",
+        options[0].sentence,
+        base,
+        fields,
+        choices=(chosen,),
+        wide=wide,
+        hint="Click a cell to see the seeds and the rounds of that pair.",
+    )
+
+
+def _cells_are(found: Found, group: Group) -> str:
+    """What a cell holds."""
+    if found["scale"] == "ratio":
+        return "Cells: row ÷ column."
+    points = ", in points" if share_of(found, group.table.cases) else ""
+    return f"Cells: row - column{points}."
 
 
 def _cells(group: Group, found: Found, number: int) -> list[dict[str, Any]]:
@@ -145,7 +162,8 @@ def pair_of_seeds(group: Group) -> Chart:
 
     base, chosen = choice("pair", "pair", _pair_options(group, found), draw)
     fields = {"case": "case", "seed": "seed", "value": group.table.metric}
-    return Chart("pair-seeds", "Seeds of a pair", "", base, fields, choices=(chosen,))
+    hint = "Each line joins the figures of one seed."
+    return Chart("pair-seeds", "Seeds of a pair", "", base, fields, choices=(chosen,), hint=hint)
 
 
 def _pair_options(group: Group, found: Sequence[Found]) -> list[Option]:
@@ -153,7 +171,7 @@ def _pair_options(group: Group, found: Sequence[Found]) -> list[Option]:
     for each in found:
         a, b = (group.names[each[end]] for end in ("a", "b"))
         words = in_words(each, a, b, share=share_of(each, group.table.cases))
-        options.append(Option(pair_name(each), f"{a} and {b}", words))
+        options.append(Option(pair_name(each), f"{a} and {b}", sentence=words))
     return options
 
 
@@ -205,8 +223,8 @@ def pair_of_rounds(group: Group) -> Chart:
 
     base, chosen = choice("pair", "pair", _pair_options(group, found), draw)
     fields = {"process": "process", "round": "round", "ratio": "ratio"}
-    sentence = without_samples(group)
-    return Chart("pair-rounds", "Rounds of a pair", sentence, base, fields, choices=(chosen,))
+    hint = " ".join(filter(None, ["A gap in the line: a new process.", without_samples(group)]))
+    return Chart("pair-rounds", "Rounds of a pair", "", base, fields, choices=(chosen,), hint=hint)
 
 
 Medians = Mapping[tuple[int, int], float]

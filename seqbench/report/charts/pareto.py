@@ -58,8 +58,15 @@ def pareto(group: Group) -> Chart:
     options = [Option(axis.column.field, axis.title) for axis in [metric, *across]]
     _, by_y = choice("y", "vertical axis", options, lambda n: draw(across[0], [metric, *across][n]))
     fields = {"case": "case"} | {f"{axis.field}_text": axis.name for axis in found}
-    return Chart("pareto", "Trade-offs", trade_offs(group), base, fields, choices=(by_x, by_y))
+    return Chart(
+        "pareto", "Trade-offs", trade_offs(group), base, fields, choices=(by_x, by_y), hint=HINT
+    )  # fmt: skip
 
+
+HINT = (
+    "The line joins the cases that no other beats in both figures, by their estimates. Hollow: a "
+    "seed failed, so the case is not compared."
+)
 
 _NO_METRIC = "no trial of this dataset has succeeded"
 

@@ -30,12 +30,12 @@ def published(group: Group) -> Chart:
     parts = [_rows(group, axis, given) for axis, given in found]
     rows = [{**row, "of": number} for number, part in enumerate(parts) for row in part]
     options = [
-        Option(axis.column.field, axis.name, _sentence(part))
+        Option(axis.column.field, axis.name, sentence=_sentence(part))
         for (axis, _), part in zip(found, parts, strict=True)
     ]
     base, chosen = choice("figure", "figure", options, lambda n: _spec(rows, n, found[n][0]))
     fields = {"case": "case", "text": "measured", "published": "published"}
-    return Chart("published", "Published", options[0].note, base, fields, choices=(chosen,))
+    return Chart("published", "Published", options[0].sentence, base, fields, choices=(chosen,))
 
 
 def _with_reference(group: Group) -> list[tuple[Axis, Column]]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from seqbench.quantities import find
 from seqbench.report.columns.column import EXPORT_ONLY, Case, Column, Document
 from seqbench.report.columns.shared import exact, exponent, quantity, whole
+from seqbench.report.columns.speed import own_length_words
 
 #: From this number on, parameters are shown in millions.
 MANY = 1e7
@@ -37,7 +38,8 @@ def parameters_columns(cases: Sequence[Case], document: Document) -> Iterable[Co
 def macs_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
     """Multiply-accumulates for one sequence of the dataset's own length."""
     found = [exact(case["macs"]) for case in cases]
-    column = quantity("macs", ("MACs", ""), found, si=find("macs").unit, group="cost")
+    at = own_length_words(cases)
+    column = quantity("macs", ("MACs", at), found, si=find("macs").unit, group="cost")
     yield replace(column, importance=1)
 
 

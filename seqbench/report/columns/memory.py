@@ -9,6 +9,7 @@ from seqbench.quantities import find
 from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.shared import exact, exponent, quantity
+from seqbench.report.columns.speed import own_length_words
 
 #: The kernel's accounting is no finer than about this, so closer figures count as equal.
 MEMORY_RESOLUTION = 2**20
@@ -24,9 +25,11 @@ def memory_columns(cases: Sequence[Case], document: Document) -> Iterable[Column
     }
     unit = numbers.common_unit([e.value for es in found.values() for e in es if e], numbers.BYTES)
     spread = max((memory.get("spread_bytes", 0) for memory in memories), default=0)
+    at = own_length_words(cases)
     for mode, estimates in found.items():
+        words = f"{mode}, {at}" if at else mode
         column = quantity(
-            f"memory_{mode}", ("memory", mode), estimates, si=about.unit, group="memory",
+            f"memory_{mode}", ("memory", words), estimates, si=about.unit, group="memory",
             unit=unit, better=about.better,
             resolution=max(MEMORY_RESOLUTION, spread), finest=0.1,
             rivals=tuple(

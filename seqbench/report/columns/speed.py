@@ -73,6 +73,15 @@ def named_settings(cases: Sequence[Case], found: Sequence[Settings]) -> list[str
     ]
 
 
+def own_length_words(cases: Sequence[Case]) -> str:
+    """``length 16``: the length of figures that are measured at the dataset's own, if latency was
+    measured at others too; else "".
+    """
+    own = own_lengths(cases) - {None}
+    several = "length" in named_settings(cases, latency_settings(cases))
+    return f"length {own.pop()}" if several and len(own) == 1 else ""
+
+
 def setting_words(at: Settings, named: Sequence[str]) -> str:
     """``batch 1``, plus the settings in ``named``: ``batch 1, length 32``."""
     words = {

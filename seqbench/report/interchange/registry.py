@@ -63,7 +63,7 @@ FORMATS: Mapping[str, Format] = {
         Format(
             name="mlflow", kind="folder", function=f"{_HERE}.mlflow:export",
             extra="mlflow", modules=("mlflow", "sqlalchemy", "alembic"),
-            hint="mlflow ui --backend-store-uri sqlite:///{path}/mlflow.db",
+            hint="pip install mlflow && mlflow ui --backend-store-uri sqlite:///{path}/mlflow.db",
         ),
         Format(
             name="tensorboard", kind="folder", function=f"{_HERE}.tensorboard:export",

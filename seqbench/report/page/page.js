@@ -98,14 +98,19 @@
     spec() {
       let spec = this.content.spec;
       const notes = [];
+      const sentences = [];
       for (const choice of this.content.choices) {
         const select = this.selects.find((each) => each.dataset.choice === choice.name);
         const option = select ? choice.options[select.selectedIndex] : choice.options[0];
         for (const [path, value] of option.changes) spec = changed(spec, path, value);
         if (option.note) notes.push(option.note);
+        if (option.sentence) sentences.push(option.sentence);
       }
-      const note = notes.filter((each) => each !== this.figure.querySelector("h3").textContent);
-      this.figure.querySelector(".note").textContent = note.join(" ");
+      // The sentence is about the defaults: with other choices it could contradict the chart.
+      const usual = this.selects.every((select) => select.selectedIndex === 0);
+      const { title, sentence } = this.content;
+      this.figure.querySelector("h3").textContent = sentences.join(" ") || (usual && sentence) || title;
+      this.figure.querySelector(".note").textContent = notes.join(" ");
       return { ...spec, width: spec.width || "container", height: spec.height || 300 };
     }
     config() {
@@ -166,7 +171,7 @@
       }
     }
     save() {
-      const done = (text) => download(text, "image/svg+xml", this.figure.id + ".svg");
+      const done = (text) => download(text, "image/svg+xml", this.figure.dataset.kind + ".svg");
       const drawn = this.view ? Promise.resolve() : this.draw();
       drawn.then(() => this.view && this.view.toSVG().then(done));
     }
@@ -272,6 +277,8 @@
         const text = (row.cells[0].textContent + " " + row.cells[1].textContent).toLowerCase();
         row.hidden = !words.every((word) => text.includes(word));
       }
+      const seen = rows.filter((row) => !row.hidden).length;
+      section.querySelector(".shown").textContent = words.length ? `${seen} of ${rows.length} shown` : "";
     };
     filter.value = state.get(id + ".filter") || "";
     filter.addEventListener("input", () => {

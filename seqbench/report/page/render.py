@@ -48,10 +48,13 @@ def chart_data(chart: Chart) -> dict[str, Any]:
     """What the script needs of a chart."""
     return {
         "spec": {"description": chart.sentence or chart.title, **chart.spec},
+        "title": chart.title,
+        "sentence": chart.sentence,
         "fields": chart.fields,
         "choices": [
             {"name": choice.name, "options": [
-                {"name": option.name, "note": option.note, "changes": changes}
+                {"name": option.name, "note": option.note, "sentence": option.sentence,
+                 "changes": changes}
                 for option, changes in zip(choice.options, choice.changes, strict=True)
             ]}
             for choice in chart.choices

@@ -95,7 +95,10 @@ def table_of(group: Group) -> Table:
         cells += [_cell(column, number, compared=not several) for column in columns]
         budget = tuple(axis.range(number, case) for axis in limits.values())
         rows.append(Row(case["id"], statuses[number] != "ok", tuple(cells), budget))
-    budgets = tuple(Budget(name, axis.name, axis.unit) for name, axis in limits.items())
+    budgets = tuple(
+        Budget(name, f"median {axis.name}" if name == "latency" else axis.name, axis.unit)
+        for name, axis in limits.items()
+    )
     return Table(tuple(heads), tuple(rows), budgets, _legend(columns, several=several))
 
 

@@ -105,9 +105,17 @@ def in_words(found: Found, a: str, b: str, *, share: bool) -> str:
             parts.append(f"corrected for all pairs {p_text(corrected)}")
     if found.get("beats") is not None:
         parts.append(f"{a} is better at a new seed with a probability of {_chance(found['beats'])}")
-    verdict = verdict_words(found)
-    verdict = f"{a}{verdict[1:]}" if verdict.startswith("a is ") else verdict.capitalize()
-    return f"{', '.join(parts)}. {verdict}."
+    return f"{', '.join(parts)}. {_verdict_in_words(found, a)}."
+
+
+def _verdict_in_words(found: Found, a: str) -> str:
+    """``gru is faster``, or ``Not distinguishable; 9 seeds may be enough``."""
+    words, needed = verdict_words(found), found.get("needed")
+    if words.startswith("a is "):
+        return f"{a}{words[1:]}"
+    if found["verdict"] == "no difference":
+        return "Not distinguishable" + (f"; {needed} seeds may be enough" if needed else "")
+    return words.capitalize()
 
 
 def effect_text(found: Found, share: bool) -> str:
@@ -178,7 +186,7 @@ def _is_unstable(found: Found, cases: Iterable[Case]) -> bool:
 def _effect(found: Found, value: float, share: bool) -> str:
     if found["scale"] == "difference":
         return signed(value, share)
-    return f"{value:.3f}" if 0.1 <= value < 100 else figure(value)
+    return f"{value:.3f}" if 0.1 <= value < 10 else figure(value)
 
 
 def _interval(found: Found, share: bool) -> str:
