@@ -217,9 +217,7 @@ def _choices_of(entries: Iterable[Entry], registry: Registry) -> Iterator[tuple[
             yield entry.name, choice, offer.spec
 
 
-def _expanded(
-    suite: Suite, kept: _Kept, registry: Registry
-) -> Iterator[tuple[ModelEntry, Case]]:
+def _expanded(suite: Suite, kept: _Kept, registry: Registry) -> Iterator[tuple[ModelEntry, Case]]:
     """Every case with its entry; labels of models are unique per dataset and device."""
     every = [metric.id for metric in _all_metrics(kept.of(suite), registry)]
     shared = {metric.id for metric in _metrics(suite.metrics, registry)}
@@ -271,8 +269,7 @@ def _models(suite: Suite, kept: _Kept, registry: Registry, dataset: DatasetEntry
     ]
     unique = numbered([model.label for model in found])
     return [
-        dataclasses.replace(model, label=label)
-        for model, label in zip(found, unique, strict=True)
+        dataclasses.replace(model, label=label) for model, label in zip(found, unique, strict=True)
     ]
 
 

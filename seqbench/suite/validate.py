@@ -180,9 +180,7 @@ class _Validator:
         if found is None:
             return None
         at, name, params, keys = found
-        entry = DatasetEntry(
-            name, params, train=keys.train, label=keys.label, metrics=keys.metrics
-        )
+        entry = DatasetEntry(name, params, train=keys.train, label=keys.label, metrics=keys.metrics)
         self.placed.append((at, entry))
         return entry
 
@@ -214,7 +212,9 @@ class _Validator:
         if isinstance(node.value, str):
             at, name, below, options = path, node.value, Node({}, node.mark), None
         elif isinstance(node.value, dict):
-            names = {key: child for key, child in node.value.items() if key not in keys.model_fields}
+            names = {
+                key: child for key, child in node.value.items() if key not in keys.model_fields
+            }
             beside = {key: node.value[key].plain() for key in node.value if key not in names}
             if "train" in beside:
                 beside["train"] = self.training((*path, "train"))
