@@ -221,6 +221,11 @@ def _expanded(suite: Suite, kept: _Kept, registry: Registry) -> Iterator[tuple[M
     """Every case with its entry; labels of models are unique per dataset and device."""
     every = [metric.id for metric in _all_metrics(kept.of(suite), registry)]
     shared = {metric.id for metric in _metrics(suite.metrics, registry)}
+    # Read once: the origin of a model takes a while to find.
+    choices = [
+        (number, list(_choices(suite.models[number], registry.model(suite.models[number].name))))
+        for number in kept.models
+    ]
     models: dict[str, list[_Model]] = {}
     for entry, dataset, label in _datasets(suite, kept, registry):
         own = shared | {metric.id for metric in _metrics(entry.metrics, registry)}
@@ -228,7 +233,7 @@ def _expanded(suite: Suite, kept: _Kept, registry: Registry) -> Iterator[tuple[M
         # Datasets that are trained alike share their models.
         alike = grids.key(entry.train.over(suite.train).resolved())
         if alike not in models:
-            models[alike] = _models(suite, kept, registry, entry)
+            models[alike] = _models(suite, choices, registry, entry)
         for device in suite.devices:
             for model in models[alike]:
                 case = Case(
@@ -257,15 +262,24 @@ class _Model:
     train: Mapping[str, Any]
 
 
-def _models(suite: Suite, kept: _Kept, registry: Registry, dataset: DatasetEntry) -> list[_Model]:
-    """The models with all their parameters, as they are trained on a dataset."""
+def _models(
+    suite: Suite,
+    choices: Iterable[tuple[int, Sequence[Choice]]],
+    registry: Registry,
+    dataset: DatasetEntry,
+) -> list[_Model]:
+    """The models as they are trained on a dataset.
+
+    Args:
+        choices: positions in ``suite.models``, each with the model with all its parameters.
+    """
     labels = model_labels(suite, registry, dataset)
     found = [
         _Model(entry, choice, labels[number](choice.params), train)
-        for number in kept.models
+        for number, some in choices
         for entry in [suite.models[number]]
         for train in [suite.train_for(entry, dataset)]
-        for choice in _choices(entry, registry.model(entry.name))
+        for choice in some
     ]
     unique = numbered([model.label for model in found])
     return [
