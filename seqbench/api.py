@@ -50,8 +50,7 @@ def run(
         suite: path of a YAML file, name of a shipped suite (text without slash and ``.yaml``), or
             a dictionary with the keys of the YAML. With ``resume`` it can be omitted.
         overrides: settings to change, such as ``"train.epochs=2"``.
-        models: run only these.
-        datasets: run only these.
+        models, datasets: run only these (names or labels).
         devices: replace the suite's devices.
         seeds: replaces the suite's seeds: 0 to ``seeds`` - 1.
         allow_many: allow more than 1,000 trials.

@@ -115,7 +115,7 @@ def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="D",
             multiple=True,
             shell_complete=complete.dataset,
-            help="Only this dataset. Repeatable.",
+            help="Only this dataset (name or label). Repeatable.",
         ),
         click.option(
             "--device",

@@ -160,6 +160,8 @@ def skipped_lines(plan: Plan) -> list[str]:
     lines = [f"{names[case]} is skipped: {reason}" for case, reason in reasons.items()]
     for metric in plan.metrics:
         for case in plan.cases:
+            if metric.id in case.metrics_left_out:
+                continue
             targets = {kind.partition("/")[2] for kind in case.declares}
             if targets and targets.isdisjoint(metric.targets):
                 lines.append(
@@ -188,6 +190,15 @@ def _case_table(plan: Plan) -> Table:
     return table
 
 
+def _metric_words(plan: Plan) -> Iterator[str]:
+    """The label of each metric, and the datasets that it is computed on unless it is on all."""
+    for metric in plan.metrics:
+        on = [case for case in plan.cases if metric.id not in case.metrics_left_out]
+        datasets = dict.fromkeys(case.dataset_label for case in on)
+        everywhere = len(on) == len(plan.cases)
+        yield metric.label if everywhere else f"{metric.label} (on {', '.join(datasets)})"
+
+
 def _measure_lines(plan: Plan) -> Iterator[str]:
     from seqbench.cli.estimate import latency_words
 
@@ -202,7 +213,7 @@ def _other_lines(plan: Plan) -> Iterator[str]:
     from seqbench.report.numbers import duration
 
     if plan.metrics:
-        yield f"metrics: {', '.join(metric.label for metric in plan.metrics)}"
+        yield f"metrics: {', '.join(_metric_words(plan))}"
     if plan.reports:
         yield f"reports: {', '.join(report.file for report in plan.reports)}"
     if plan.suite.target:

@@ -40,5 +40,6 @@ def _families(plan: Plan) -> list[list[Case]]:
     """The cases of each dataset and device: only these are compared."""
     found: dict[tuple[str, str], list[Case]] = {}
     for case in plan.cases:
-        found.setdefault((fingerprint(to_json(case.dataset)), case.device), []).append(case)
+        dataset = fingerprint([case.dataset_label, to_json(case.dataset)])
+        found.setdefault((dataset, case.device), []).append(case)
     return list(found.values())

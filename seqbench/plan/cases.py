@@ -71,6 +71,7 @@ class Case:
     Args:
         supports: the kinds of task that the model supports.
         declares: those that the dataset declares; empty if they are known only once it is prepared.
+        metrics_left_out: ids of the plan's metrics that are only those of other datasets.
     """
 
     label: str
@@ -84,6 +85,7 @@ class Case:
     dataset_label: str = ""
     supports: tuple[str, ...] = TASK_KINDS
     declares: tuple[str, ...] = ()
+    metrics_left_out: tuple[str, ...] = ()
 
     def misfit(self, kind: str = "") -> str:
         """Why the model cannot be trained on the dataset, or ``""``.
@@ -102,7 +104,8 @@ class Case:
     def to_dict(self) -> dict[str, Any]:
         """As plain data, as in ``plan.json``."""
         found = {"id": self.id, **to_json(self)}
-        return {name: value for name, value in found.items() if name not in DECLARED}
+        absent = (*DECLARED, *(() if self.metrics_left_out else ("metrics_left_out",)))
+        return {name: value for name, value in found.items() if name not in absent}
 
     @property
     def name(self) -> str:
@@ -113,7 +116,8 @@ class Case:
     def id(self) -> str:
         """The model's name and a hash of everything that can change a figure.
 
-        Labels, reference and note are not part of it, since they only change what is shown.
+        Labels, reference and note are not part of it, since they only change what is shown, nor
+        are metrics, which are computed after training.
         """
         identity = {
             "protocol": PROTOCOL,

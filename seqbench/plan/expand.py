@@ -10,14 +10,20 @@ from typing import Any, TypeVar
 from seqbench.devices.registry import resolve_device
 from seqbench.errors import UsageError
 from seqbench.plan.cases import Case, Metric, Report, Runtime, Trial
-from seqbench.plan.labels import ModelLabel, as_text, entry_labels, model_labels, numbered
+from seqbench.plan.labels import (
+    as_text,
+    dataset_labels,
+    entry_labels,
+    model_labels,
+    numbered,
+)
 from seqbench.plugins import provenance
 from seqbench.plugins.choice import Choice, to_json
 from seqbench.plugins.registry import Offer, Registry
 from seqbench.records import FORMAT
 from seqbench.suggest import suggested
 from seqbench.suite import grids
-from seqbench.suite.keys import Entry, Keep, ModelEntry, Suite
+from seqbench.suite.keys import DatasetEntry, Entry, Keep, ModelEntry, Suite
 from seqbench.suite.runtimes import is_own, recorded_runtime
 
 Item = TypeVar("Item")
@@ -62,6 +68,10 @@ class Plan:
             trials=tuple({trial.id: trial for trial in trials}.values()),
         )
 
+    def metrics_of(self, case: Case) -> list[Metric]:
+        """The metrics to compute on a case: the suite's, and those of its dataset's own."""
+        return [metric for metric in self.metrics if metric.id not in case.metrics_left_out]
+
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain data, as in ``plan.json``."""
         suite = self.suite
@@ -103,55 +113,80 @@ def make_plan(
     """Expand a suite.
 
     Args:
-        models: only these, by name or label.
-        datasets: only these.
+        models, datasets: only these, by name or label.
         allow_many: allow more than ``MAX_TRIALS`` trials.
 
     Raises:
-        UsageError: too many trials, or a filter that matches nothing.
+        UsageError: too many trials, a filter that matches nothing, or two equal cases.
         UnknownName: the suite was validated with other plugins.
     """
-    kept = [
-        (entry, label)
-        for entry, label in zip(suite.models, model_labels(suite, registry), strict=True)
-        if not models or _may_match(entry, models)
-    ]
-    selected = suite.model_copy(
-        update={
-            "models": tuple(entry for entry, _ in kept),
-            "datasets": _matching("dataset", suite.datasets, datasets, lambda e: _names(e.name)),
-        }
+    kept = _Kept(
+        [number for number, entry in enumerate(suite.models) if _may_match(entry, models)],
+        _matching(
+            "dataset",
+            range(len(suite.datasets)),
+            datasets,
+            lambda number: _names(suite.datasets[number].name, suite.datasets[number].label),
+        ),
     )
+    selected = kept.of(suite)
     _refuse_too_many(trial_count(selected, registry), selected, allow_many)
     every_name = [name for entry in suite.models for name in _names(entry.name, entry.label)]
     matching = _matching(
         "model",
-        list(_expanded(selected, registry, [label for _, label in kept])),
+        list(_expanded(suite, kept, registry)),
         models,
         lambda pair: [*_names(pair[0].name, pair[0].label), pair[1].label],
         every_name,
     )
     cases = tuple(case for _, case in matching)
+    _refuse_equal(cases)
     if cases and all(case.misfit() for case in cases):
         raise UsageError(f"no model of this suite fits its datasets: {cases[0].misfit()}")
     return Plan(
         suite,
         cases,
         tuple(Trial(case, seed) for case in cases for seed in selected.seeds),
-        metrics=_metrics(suite, registry),
+        metrics=_all_metrics(selected, registry),
         reports=_reports(suite, registry),
         runtimes=_runtimes(suite, registry),
     )
 
 
-def _metrics(suite: Suite, registry: Registry) -> tuple[Metric, ...]:
+@dataclass(frozen=True)
+class _Kept:
+    """The entries of a suite that a filter leaves, by their position."""
+
+    models: Sequence[int]
+    datasets: Sequence[int]
+
+    def of(self, suite: Suite) -> Suite:
+        """The suite with these entries alone."""
+        return suite.model_copy(
+            update={
+                "models": tuple(suite.models[number] for number in self.models),
+                "datasets": tuple(suite.datasets[number] for number in self.datasets),
+            }
+        )
+
+
+def _all_metrics(suite: Suite, registry: Registry) -> tuple[Metric, ...]:
+    """The suite's metrics, then those of its datasets' own, each once."""
+    own = [entry for dataset in suite.datasets for entry in dataset.metrics]
+    found: dict[str, Metric] = {}
+    for metric in (*_metrics(suite.metrics, registry), *_metrics(own, registry)):
+        found.setdefault(metric.id, metric)
+    return tuple(found.values())
+
+
+def _metrics(entries: Iterable[Entry], registry: Registry) -> tuple[Metric, ...]:
     """The metrics, each labeled with all its parameters, which its figures depend on."""
     return tuple(
         Metric(
             " ".join([name, *(f"{key}={as_text(value)}" for key, value in choice.params.items())]),
             choice, tuple(spec.targets), spec.higher_is_better, spec.share,
         )
-        for name, choice, spec in _choices_of(suite.metrics, registry)
+        for name, choice, spec in _choices_of(entries, registry)
     )  # fmt: skip
 
 
@@ -182,39 +217,106 @@ def _choices_of(entries: Iterable[Entry], registry: Registry) -> Iterator[tuple[
             yield entry.name, choice, offer.spec
 
 
-def _expanded(
-    suite: Suite, registry: Registry, labels: Sequence[ModelLabel]
-) -> Iterator[tuple[ModelEntry, Case]]:
-    """Every case with its entry; labels are unique per dataset and device.
+def _expanded(suite: Suite, kept: _Kept, registry: Registry) -> Iterator[tuple[ModelEntry, Case]]:
+    """Every case with its entry; labels of models are unique per dataset and device."""
+    every = [metric.id for metric in _all_metrics(kept.of(suite), registry)]
+    shared = {metric.id for metric in _metrics(suite.metrics, registry)}
+    # Read once: the origin of a model takes a while to find.
+    choices = [
+        (number, list(_choices(suite.models[number], registry.model(suite.models[number].name))))
+        for number in kept.models
+    ]
+    models: dict[str, list[_Model]] = {}
+    for entry, dataset, label in _datasets(suite, kept, registry):
+        own = shared | {metric.id for metric in _metrics(entry.metrics, registry)}
+        left_out = tuple(metric for metric in every if metric not in own)
+        # Datasets that are trained alike share their models.
+        alike = grids.key(entry.train.over(suite.train).resolved())
+        if alike not in models:
+            models[alike] = _models(suite, choices, registry, entry)
+        for device in suite.devices:
+            for model in models[alike]:
+                case = Case(
+                    model.label,
+                    model.choice,
+                    dataset,
+                    model.train,
+                    device=device,
+                    reference=model.entry.reference,
+                    note=model.entry.note,
+                    dataset_label=label,
+                    supports=tuple(registry.model(model.entry.name).spec.tasks),
+                    declares=tuple(registry.dataset(entry.name).spec.tasks),
+                    metrics_left_out=left_out,
+                )
+                yield model.entry, case
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model as it is trained on some datasets."""
+
+    entry: ModelEntry
+    choice: Choice
+    label: str
+    train: Mapping[str, Any]
+
+
+def _models(
+    suite: Suite,
+    choices: Iterable[tuple[int, Sequence[Choice]]],
+    registry: Registry,
+    dataset: DatasetEntry,
+) -> list[_Model]:
+    """The models as they are trained on a dataset.
 
     Args:
-        labels: one for each entry of ``suite.models``.
+        choices: positions in ``suite.models``, each with the model with all its parameters.
     """
-    models = [
-        (entry, choice, label(choice.params), train)
-        for entry, label in zip(suite.models, labels, strict=True)
-        for train in [suite.train_for(entry)]
-        for choice in _choices(entry, registry.model(entry.name))
+    labels = model_labels(suite, registry, dataset)
+    found = [
+        _Model(entry, choice, labels[number](choice.params), train)
+        for number, some in choices
+        for entry in [suite.models[number]]
+        for train in [suite.train_for(entry, dataset)]
+        for choice in some
     ]
-    unique = numbered([label for _, _, label, _ in models])
-    label_dataset = entry_labels(suite.datasets, registry)
-    for dataset_entry in suite.datasets:
-        for dataset in _choices(dataset_entry, registry.dataset(dataset_entry.name)):
-            for device in suite.devices:
-                for (entry, model, _, train), label in zip(models, unique, strict=True):
-                    case = Case(
-                        label,
-                        model,
-                        dataset,
-                        train,
-                        device=device,
-                        reference=entry.reference,
-                        note=entry.note,
-                        dataset_label=label_dataset(dataset_entry.name, dataset.params),
-                        supports=tuple(registry.model(entry.name).spec.tasks),
-                        declares=tuple(registry.dataset(dataset_entry.name).spec.tasks),
-                    )
-                    yield entry, case
+    unique = numbered([model.label for model in found])
+    return [
+        dataclasses.replace(model, label=label) for model, label in zip(found, unique, strict=True)
+    ]
+
+
+def _datasets(
+    suite: Suite, kept: _Kept, registry: Registry
+) -> list[tuple[DatasetEntry, Choice, str]]:
+    """The datasets with all their parameters, each with its entry and its own label."""
+    labels = dataset_labels(suite, registry)
+    found = [
+        (entry, choice, labels[number](choice.params))
+        for number in kept.datasets
+        for entry in [suite.datasets[number]]
+        for choice in _choices(entry, registry.dataset(entry.name))
+    ]
+    unique = numbered([label for _, _, label in found])
+    return [(*one[:2], label) for one, label in zip(found, unique, strict=True)]
+
+
+def _refuse_equal(cases: Iterable[Case]) -> None:
+    """Refuse cases that differ in nothing but their labels: each is run once.
+
+    Two entries of a dataset (or model) may be trained unlike with some models and alike with one
+    whose own settings override what differs, which only the cases show.
+    """
+    known: dict[str, Case] = {}
+    for case in cases:
+        same = known.setdefault(case.id, case)
+        if same is not case:
+            raise UsageError(
+                f"{case.name} is the same case as {same.name}: model, dataset and training "
+                "settings are equal, since a model's train overrides a dataset's; change one of "
+                "them, or remove an entry"
+            )
 
 
 def _choices(entry: Entry, offer: Offer[Any]) -> Iterator[Choice]:
@@ -272,6 +374,8 @@ def _names(name: str, label: str = "") -> list[str]:
 
 
 def _may_match(entry: ModelEntry, wanted: Sequence[str]) -> bool:
-    """Whether ``wanted`` can name a case of ``entry``, which is not expanded yet."""
+    """Whether ``wanted`` can name a case of ``entry``, which is not expanded yet; all if empty."""
+    if not wanted:
+        return True
     names = _names(entry.name, entry.label)
     return any(label in names or label.startswith(f"{name} ") for label in wanted for name in names)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from seqbench.plugins.registry import Registry
 from seqbench.suite import grids
-from seqbench.suite.keys import Entry, Suite
+from seqbench.suite.keys import DatasetEntry, Entry, ModelEntry, Suite
 from seqbench.suite.optimizers import OPTIMIZERS
+
+Labelled = TypeVar("Labelled", DatasetEntry, ModelEntry)
 
 
 @dataclass(frozen=True)
-class ModelLabel:
+class EntryLabel:
     """Makes the labels of one entry's cases.
 
     Args:
@@ -33,38 +35,53 @@ class ModelLabel:
         return " ".join(filter(None, [*words, self.training]))
 
 
-def model_labels(suite: Suite, registry: Registry) -> list[ModelLabel]:
-    """The labels of each entry of ``suite.models``, in their order.
+def model_labels(
+    suite: Suite, registry: Registry, dataset: DatasetEntry | None = None
+) -> list[EntryLabel]:
+    """The labels of each entry of ``suite.models`` on a dataset, in their order.
 
     A label is the entry's own, or else its model's name with the parameters that vary among the
     suite's entries with that name. If two entries still had equal labels, the training settings in
     which they differ are added.
     """
-    models = suite.models
+    return _labels(suite.models, registry, lambda model: suite.train_for(model, dataset))
+
+
+def dataset_labels(suite: Suite, registry: Registry) -> list[EntryLabel]:
+    """The labels of each entry of ``suite.datasets``, made like those of models."""
+    return _labels(
+        suite.datasets, registry, lambda dataset: dataset.train.over(suite.train).resolved()
+    )
+
+
+def _labels(
+    entries: Sequence[Labelled], registry: Registry, train: Callable[[Labelled], dict[str, Any]]
+) -> list[EntryLabel]:
+    """The label of each entry. ``train``: returns the training settings of an entry."""
     keys = [
-        grids.keys(grids.axes(entry.params, registry.model(entry.name).spec.parameters))
-        for entry in models
+        grids.keys(
+            grids.axes(entry.params, registry.look_up(entry.kind, entry.name).spec.parameters)
+        )
+        for entry in entries
     ]
     groups: dict[str, list[int]] = {}
-    for position, entry in enumerate(models):
+    for position, entry in enumerate(entries):
         groups.setdefault(entry.label or entry.name, []).append(position)
-    labels: dict[int, ModelLabel] = {}
+    labels: dict[int, EntryLabel] = {}
     for base, group in groups.items():
-        shared = _varying([keys[position] for position in group if not models[position].label])
-        training = _training_words(suite, {position: keys[position] for position in group})
+        shared = _varying([keys[position] for position in group if not entries[position].label])
+        alike = _alike({position: keys[position] for position in group})
+        words = training_differences([train(entries[position]) for position in alike])
+        training = dict(zip(alike, words, strict=True))
         for position in group:
-            varying = _varying([keys[position]]) if models[position].label else shared
-            labels[position] = ModelLabel(base, varying, training.get(position, ""))
-    return [labels[position] for position in range(len(models))]
+            varying = _varying([keys[position]]) if entries[position].label else shared
+            labels[position] = EntryLabel(base, varying, training.get(position, ""))
+    return [labels[position] for position in range(len(entries))]
 
 
-def _training_words(suite: Suite, group: Mapping[int, grids.Keys]) -> dict[int, str]:
-    """The training settings to show, for entries that have a combination in common with another.
-
-    Args:
-        group: the keys of entries with the same base, by their position.
-    """
-    alike = [
+def _alike(group: Mapping[int, grids.Keys]) -> list[int]:
+    """The entries that have a combination in common with another, by their position."""
+    return [
         position
         for position, keys in group.items()
         if any(
@@ -72,14 +89,12 @@ def _training_words(suite: Suite, group: Mapping[int, grids.Keys]) -> dict[int, 
             for other, others in group.items()
         )
     ]
-    words = training_differences([suite.train_for(suite.models[position]) for position in alike])
-    return dict(zip(alike, words, strict=True))
 
 
 def entry_labels(
     entries: Iterable[Entry], registry: Registry
 ) -> Callable[[str, Mapping[str, Any]], str]:
-    """Labels for datasets or reports: the name, with the parameters that vary among its entries."""
+    """Labels for reports: the name, with the parameters that vary among its entries."""
     groups: dict[str, list[grids.Keys]] = {}
     for entry in entries:
         axes = grids.axes(entry.params, registry.look_up(entry.kind, entry.name).spec.parameters)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from seqbench.plan.labels import as_text
 from seqbench.report.columns.column import Case, Document
-from seqbench.report.text import clean, label
+from seqbench.report.text import clean, label, settings
 
 MOST_NAMED = 4
 
@@ -34,14 +35,27 @@ def case_name(case: Case, document: Document) -> str:
     """The label; with the dataset and the device if the document has several."""
     parts = [label(case)]
     cases = document["cases"]
-    if any(_dataset(other) != _dataset(cases[0]) for other in cases):
-        parts.append(f"on {clean(_dataset(case))}")
+    if any(dataset_label(other) != dataset_label(cases[0]) for other in cases):
+        parts.append(f"on {clean(dataset_label(case))}")
     if several_devices(document):
         parts.append(f"on {clean(case['device'])}")
     return " ".join(parts)
 
 
-def _dataset(case: Case) -> str:
+def dataset_words(case: Case) -> tuple[str, str]:
+    """The dataset as headings name it, and its name (unless that says it) and all parameters.
+
+    ``("parity-8", "parity, length=8")``
+    """
+    shown, params = dataset_label(case), case["dataset_params"]
+    for name, value in params.items():
+        shown = shown.replace(f" {name}={as_text(value)}", "")
+    hidden = "" if shown.split(":")[-1].startswith(case["dataset"]) else clean(case["dataset"])
+    return clean(shown), ", ".join(filter(None, [hidden, settings(params)]))
+
+
+def dataset_label(case: Case) -> str:
+    """The label of the case's dataset, which tells the datasets of a run apart."""
     return str(case.get("dataset_label") or case["dataset"])
 
 

@@ -16,7 +16,7 @@ from seqbench.report.columns.speed import (
     setting_words,
 )
 from seqbench.report.columns.table import ResultTable
-from seqbench.report.names import case_name, some, status_words
+from seqbench.report.names import case_name, dataset_label, some, status_words
 from seqbench.report.text import clean, counted, label, lines_of, settings, target_words
 from seqbench.stats.holm import MOST_CASES
 from seqbench.stats.timing import ENOUGH_FOR_P90, ENOUGH_FOR_P99
@@ -304,13 +304,31 @@ def _training_line(document: Document) -> list[str]:
     found = {training_words(case["train"]) for case in document["cases"]}
     if len(found) == 1:
         return [f"training: {found.pop()}; the same for all cases."]
+    if by_dataset := training_by_dataset(document):
+        head = "training: settings differ between datasets; the same for all cases of one:"
+        return [head, *(f"  {dataset}: {how}" for dataset, how in by_dataset.items())]
     words: dict[str, list[str]] = {}
+    settings_of: dict[str, set[str]] = {}
     for case in document["cases"]:
+        settings_of.setdefault(label(case), set()).add(training_words(case["train"]))
+    for case in document["cases"]:
+        alike = len(settings_of[label(case)]) == 1
+        name = label(case) if alike else case_name(case, document)
         labels = words.setdefault(training_words(case["train"]), [])
-        if label(case) not in labels:
-            labels.append(label(case))
+        if name not in labels:
+            labels.append(name)
     differ = ["training: settings differ, so cases differ in more than the model:"] if words else []
     return [*differ, *(f"  {', '.join(labels)}: {how}" for how, labels in words.items())]
+
+
+def training_by_dataset(document: Document) -> dict[str, str]:
+    """The training settings of each dataset; empty if its cases were not all trained alike."""
+    found: dict[str, str] = {}
+    for case in document["cases"]:
+        how = training_words(case["train"])
+        if found.setdefault(clean(dataset_label(case)), how) != how:
+            return {}
+    return found
 
 
 def training_words(train: Mapping[str, Any]) -> str:

@@ -120,6 +120,7 @@ def _of_run(run: RunContext, selection: Selection, runs: Sequence[Path]) -> Prev
     requested, restored = remaining.requested, remaining.restored
     contests = [Missing(titled(c, why), why) for c, why in requested.missing_contests()]
     kept = len(earlier.kept) - len(restored)
+    asked = {case.id: len(plan.metrics_of(case)) for case in plan.cases}
     return Preview(
         resumed=Resumed(run.folder.path, kept, len(plan.trials), selection),
         decisions=[
@@ -130,7 +131,7 @@ def _of_run(run: RunContext, selection: Selection, runs: Sequence[Path]) -> Prev
         memory=Part(requested.missing_static(), len(requested.static)),
         latency=Part(contests, len(requested.contests)),
         scores=len(to_score(run, remaining.trained)),
-        scores_requested=len(remaining.trained) * len(plan.metrics),
+        scores_requested=sum(asked[record.case] for record in remaining.trained),
         warnings=advice(plan),
         forecast=forecast(run, remaining, runs),
     )

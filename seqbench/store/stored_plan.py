@@ -41,6 +41,7 @@ class StoredCase(Keys):
     device: str
     note: NotRequired[str]
     reference: NotRequired[dict[str, Number | None]]
+    metrics_left_out: NotRequired[list[str]]
 
 
 class StoredTrial(Keys):
@@ -73,6 +74,12 @@ class StoredPlan(Keys):
     selection: NotRequired[dict[str, Any]]
     moved: NotRequired[dict[str, str]]
     outdated: NotRequired[dict[str, str]]
+
+
+def metrics_of(plan: StoredPlan, case: StoredCase) -> list[StoredMetric]:
+    """The metrics to compute on a case: the suite's, and those of its dataset's own."""
+    left_out = case.get("metrics_left_out", ())
+    return [metric for metric in plan.get("metrics", ()) if metric["id"] not in left_out]
 
 
 def read_plan(path: Path) -> StoredPlan:

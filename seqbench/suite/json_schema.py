@@ -9,7 +9,7 @@ from typing import Any
 from seqbench.docstrings import restore_docstrings
 from seqbench.plugins.registry import KINDS, Offer, Registry
 from seqbench.suite import keys as keys_of_suites
-from seqbench.suite.keys import EntryKeys, Suite
+from seqbench.suite.keys import DatasetKeys, ModelKeys, Suite
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Kind
 from seqbench.suite.runtimes import OWN, runtime_names
 from seqbench.types import NAME, Param
@@ -28,17 +28,25 @@ def json_schema(registry: Registry) -> Schema:
     """
     restore_docstrings(keys_of_suites)
     schema = Suite.model_json_schema()
-    beside = EntryKeys.model_json_schema()
-    definitions: Schema = {**schema.pop("$defs"), **beside.pop("$defs")}
+    definitions: Schema = schema.pop("$defs")
+    beside = {}
+    for kind, model in (("dataset", DatasetKeys), ("model", ModelKeys)):
+        found = model.model_json_schema()
+        definitions |= found["$defs"]
+        beside[kind] = found["properties"]
     keys = schema["properties"]
     keys["include"] = {
         "description": "suites to merge this one over: files relative to it, or shipped ones",
         **_any_of({"type": "string"}, {"type": "array", "items": {"type": "string"}}),
     }
-    for kind in [kind for kind in KINDS if f"{kind}s" in keys]:
-        offered = _plugins(kind, registry.all_of(kind), definitions)
-        more = beside["properties"] if kind == "model" else {}
-        keys[f"{kind}s"] |= _entries(offered, more)
+    offered = {
+        kind: _plugins(kind, registry.all_of(kind), definitions)
+        for kind in KINDS
+        if f"{kind}s" in keys
+    }
+    beside["dataset"]["metrics"] |= _entries(offered["metric"], {})
+    for kind, plugins in offered.items():
+        keys[f"{kind}s"] |= _entries(plugins, beside.get(kind, {}))
     keys["name"]["pattern"] = f"^{NAME.pattern}$"
     definitions["Measure"] = _measure(definitions["Measure"])
     definitions["Latency"]["properties"]["runtimes"] |= _runtimes(registry)

@@ -231,10 +231,12 @@ class Reference(Keys):
     latency_s: Number | None = Field(default=None, gt=0, description="seconds per call")
 
 
-class EntryKeys(Keys):
+class ModelKeys(Keys):
     """The keys allowed beside a model's name in an entry of ``models``."""
 
-    train: Training = Field(default_factory=Training, description="overrides the suite's train")
+    train: Training = Field(
+        default_factory=Training, description="overrides the train of suite and dataset"
+    )
     label: Line = Field(default="", description="its name in tables")
     reference: Reference = Field(default_factory=Reference, description=docstring_of(Reference))
     note: str = Field(default="", max_length=10_000, description="a note below the table")
@@ -242,13 +244,33 @@ class EntryKeys(Keys):
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a suite: a dataset, metric or report with its parameters, of which lists are
-    grids.
-    """
+    """An entry of a suite: a metric or report with its parameters, of which lists are grids."""
 
     name: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "metric"
+
+
+class DatasetKeys(Keys):
+    """The keys allowed beside a dataset's name in an entry of ``datasets``."""
+
+    train: Training = Field(default_factory=Training, description="overrides the suite's train")
+    label: Line = Field(default="", description="its name in tables")
+    metrics: Annotated[tuple[InstanceOf[Entry], ...], WithJsonSchema({})] = Field(
+        default=(), description="metrics to compute on it in addition to the suite's"
+    )
+
+
+@dataclass(frozen=True)
+class DatasetEntry(Entry):
+    """A dataset in a suite; ``train`` holds its overrides of the training settings, ``metrics``
+    those that are computed on it alone.
+    """
+
     kind: str = "dataset"
+    train: Training = field(default_factory=Training)
+    label: str = ""
+    metrics: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -269,7 +291,7 @@ class Suite(Keys):
         description="name of the results folder; default: the file's name"
     )
     notes: str = Field(default="", max_length=10_000, description="notes below the table")
-    datasets: Annotated[tuple[InstanceOf[Entry], ...], WithJsonSchema({})] = Field(
+    datasets: Annotated[tuple[InstanceOf[DatasetEntry], ...], WithJsonSchema({})] = Field(
         min_length=1, description="datasets to train on"
     )
     models: Annotated[tuple[InstanceOf[ModelEntry], ...], WithJsonSchema({})] = Field(
@@ -294,6 +316,10 @@ class Suite(Keys):
     limits: Limits = Field(default_factory=Limits)
     keep: Keep = Field(default_factory=Keep)
 
-    def train_for(self, entry: ModelEntry) -> dict[str, Any]:
-        """The training settings of a model as plain data, with its overrides and all defaults."""
-        return entry.train.over(self.train).resolved()
+    def train_for(self, model: ModelEntry, dataset: DatasetEntry | None = None) -> dict[str, Any]:
+        """The training settings of a model on a dataset as plain data, with all defaults.
+
+        The model's own settings go before the dataset's, and these before the suite's.
+        """
+        base = self.train if dataset is None else dataset.train.over(self.train)
+        return model.train.over(base).resolved()

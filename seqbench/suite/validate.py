@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,17 +16,31 @@ from seqbench.plugins.registry import Offer, Registry
 from seqbench.suggest import suggested
 from seqbench.suite import grids, optimizers
 from seqbench.suite.files import ALTERNATIVES, SuiteFile, read_suite, suite_from_text
-from seqbench.suite.keys import MAX_ENTRIES, Entry, EntryKeys, ModelEntry, Suite, Training
+from seqbench.suite.keys import (
+    MAX_ENTRIES,
+    DatasetEntry,
+    DatasetKeys,
+    Entry,
+    ModelEntry,
+    ModelKeys,
+    Suite,
+    Training,
+)
 from seqbench.suite.messages import in_words, unknown_key, unknown_name
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Kind, Method
 from seqbench.suite.overrides import Override
 from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
 from seqbench.types import Param
 
-#: Kinds of entries that are only a name with parameters; entries of models have more keys.
-PLAIN = ("dataset", "metric", "report")
+#: Kinds of entries that are only a name with parameters.
+PLAIN = ("metric", "report")
+
+#: Of the other kinds, the keys allowed beside a name.
+BESIDE: Mapping[str, type[DatasetKeys | ModelKeys]] = {"dataset": DatasetKeys, "model": ModelKeys}
 
 Model = TypeVar("Model", bound=BaseModel)
+
+Beside = TypeVar("Beside", DatasetKeys, ModelKeys)
 
 
 def validated(file: SuiteFile, *, overrides: Sequence[Override] = (), registry: Registry) -> Suite:
@@ -81,10 +95,13 @@ class _Validator:
             raw["train"] = self.training(("train",))
         # Placeholders replace invalid entries, so that the other keys are validated too.
         for kind in PLAIN:
-            found = [self.entry(kind, *entry) for entry in self.entries(f"{kind}s")]
+            found = [self.entry(kind, *entry) for entry in self.entries((f"{kind}s",))]
             if f"{kind}s" in raw:
                 raw[f"{kind}s"] = tuple(e for e in found if e) or (Entry("", kind=kind),)
-        models = [self.model(*entry) for entry in self.entries("models")]
+        datasets = [self.dataset(*entry) for entry in self.entries(("datasets",))]
+        if "datasets" in raw:
+            raw["datasets"] = tuple(e for e in datasets if e) or (DatasetEntry(""),)
+        models = [self.model(*entry) for entry in self.entries(("models",))]
         if "models" in raw:
             raw["models"] = tuple(e for e in models if e) or (ModelEntry(""),)
         suite = self.validated(Suite, raw, ())
@@ -118,26 +135,26 @@ class _Validator:
                 self.problem((*path, *loc), message, hint, at_key=unknown)
             return None
 
-    def entries(self, key: str) -> Iterator[tuple[KeyPath, Node]]:
+    def entries(self, path: KeyPath) -> Iterator[tuple[KeyPath, Node]]:
         """The items of ``datasets``, ``models``, …; each key of a mapping counts as an item."""
-        node = self.root.child(key)
-        if node is None:
+        node = self.root.chain(path)[-1]
+        if node is self.root:
             return
         if not isinstance(node.value, (list, dict)):
             hint = f"write [{node.value}]" if isinstance(node.value, str) else ""
-            self.problem((key,), f"must be a list of names, not {described(node)}", hint)
+            self.problem(path, f"must be a list of names, not {described(node)}", hint)
         elif not node.value:
-            self.problem((key,), "must not be empty")
+            self.problem(path, "must not be empty")
         elif len(node.value) > MAX_ENTRIES:
-            self.problem((key,), f"has more than {MAX_ENTRIES:,} entries")
+            self.problem(path, f"has more than {MAX_ENTRIES:,} entries")
         elif isinstance(node.value, dict):
             for name, child in node.value.items():
-                yield (key,), Node({name: child}, child.key or child.mark)
+                yield path, Node({name: child}, child.key or child.mark)
         else:
-            yield from (((key, number), item) for number, item in enumerate(node.value))
+            yield from (((*path, number), item) for number, item in enumerate(node.value))
 
     def entry(self, kind: str, path: KeyPath, node: Node) -> Entry | None:
-        """A dataset, metric or report: a name, or one name with parameters."""
+        """A metric or report: a name, or one name with parameters."""
         if isinstance(node.value, str):
             name, at, params = node.value, path, Node({}, node.mark)
         elif isinstance(node.value, dict) and len(node.value) == 1:
@@ -153,55 +170,83 @@ class _Validator:
         self.placed.append((at, entry))
         return entry
 
-    def model(self, path: KeyPath, node: Node) -> ModelEntry | None:
-        if isinstance(node.value, str):
-            return self.placed_model(path, node.value, Node({}, node.mark), EntryKeys())
-        if not isinstance(node.value, dict):
-            self.not_an_entry(path, node, "model")
+    def dataset(self, path: KeyPath, node: Node) -> DatasetEntry | None:
+        """A dataset: a name, or one name with parameters and :class:`DatasetKeys` beside it."""
+        metrics = (*path, "metrics")
+        own = isinstance(node.value, dict) and "metrics" in node.value
+        listed = [self.entry("metric", *each) for each in self.entries(metrics)] if own else []
+        given = {"metrics": tuple(filter(None, listed))} if own else {}
+        found = self.with_keys("dataset", DatasetKeys, path, node, given)
+        if found is None:
             return None
-        keys = {key: child.plain() for key, child in node.value.items()}
-        beside = {key: keys.pop(key) for key in list(keys) if key in EntryKeys.model_fields}
-        if "train" in beside:
-            beside["train"] = self.training((*path, "train"))
-        options = self.validated(EntryKeys, beside, path)
-        name = self.only_model(path, node, list(keys))
-        if name is None:
-            return None
-        at = (*path, name)
-        return self.placed_model(at, name, node.value[name], options or EntryKeys())
+        at, name, params, keys = found
+        entry = DatasetEntry(name, params, train=keys.train, label=keys.label, metrics=keys.metrics)
+        self.placed.append((at, entry))
+        return entry
 
-    def placed_model(
-        self, at: KeyPath, name: str, params: Node, options: EntryKeys
-    ) -> ModelEntry | None:
-        offer = self.offer("model", name, at)
-        if offer is None:
+    def model(self, path: KeyPath, node: Node) -> ModelEntry | None:
+        """A model: a name, or one name with parameters and :class:`ModelKeys` beside it."""
+        found = self.with_keys("model", ModelKeys, path, node, {})
+        if found is None:
             return None
+        at, name, params, keys = found
         entry = ModelEntry(
             name,
-            self.params(at, params, offer.spec.parameters),
-            train=options.train,
-            label=options.label,
-            reference=options.reference.model_dump(exclude_none=True),
-            note=options.note,
+            params,
+            train=keys.train,
+            label=keys.label,
+            reference=keys.reference.model_dump(exclude_none=True),
+            note=keys.note,
         )
         self.placed.append((at, entry))
         return entry
 
-    def only_model(self, path: KeyPath, node: Node, names: list[str]) -> str | None:
-        """The key of an entry that names its model; other unknown keys are problems."""
+    def with_keys(
+        self, kind: str, keys: type[Beside], path: KeyPath, node: Node, given: Mapping[str, Any]
+    ) -> tuple[KeyPath, str, dict[str, Any], Beside] | None:
+        """The name of an entry with its path, its parameters, and the keys beside it.
+
+        Args:
+            given: values of keys that are validated already.
+        """
+        if isinstance(node.value, str):
+            at, name, below, options = path, node.value, Node({}, node.mark), None
+        elif isinstance(node.value, dict):
+            names = {
+                key: child for key, child in node.value.items() if key not in keys.model_fields
+            }
+            beside = {key: node.value[key].plain() for key in node.value if key not in names}
+            if "train" in beside:
+                beside["train"] = self.training((*path, "train"))
+            options = self.validated(keys, {**beside, **given}, path)
+            only = self.only_name(kind, path, node, list(names))
+            if only is None:
+                return None
+            at, name, below = (*path, only), only, names[only]
+        else:
+            self.not_an_entry(path, node, kind)
+            return None
+        offer = self.offer(kind, name, at)
+        if offer is None:
+            return None
+        params = self.params(at, below, offer.spec.parameters, keys.model_fields)
+        return at, name, params, options or keys()
+
+    def only_name(self, kind: str, path: KeyPath, node: Node, names: list[str]) -> str | None:
+        """The key of an entry that names its offer; other unknown keys are problems."""
         if not names:
-            self.not_an_entry(path, node, "model")
+            self.not_an_entry(path, node, kind)
             return None
         if len(names) == 1:
             return names[0]
-        known = [name for name in names if self.knows(name)]
+        known = [name for name in names if self.knows(kind, name)]
         if len(known) != 1:
-            self.not_an_entry(path, node, "model", names)
+            self.not_an_entry(path, node, kind, names)
             return None
-        declared = self.registry.model(known[0]).spec.parameters
+        declared = self.registry.look_up(kind, known[0]).spec.parameters
         for name in names:
             if name not in known:
-                message, hint = unknown_key(EntryKeys, (name,)), ""
+                message, hint = unknown_key(BESIDE[kind], (name,)), ""
                 if name in declared:
                     message = f"unknown key {shown(name)}"
                     hint = f"a parameter of {known[0]}: indent it below, or write {known[0]}: {{…}}"
@@ -222,9 +267,9 @@ class _Validator:
         else:
             self.problem(path, f"the entry names no {kind}")
 
-    def knows(self, name: str) -> bool:
+    def knows(self, kind: str, name: str) -> bool:
         try:
-            self.registry.model(name)
+            self.registry.look_up(kind, name)
         except UnknownName:
             return False
         return True
@@ -236,10 +281,12 @@ class _Validator:
             self.problem(at, unknown_name(error, name), at_key=True)
             return None
 
-    def params(self, at: KeyPath, node: Node, declared: Mapping[str, Param]) -> dict[str, Any]:
-        """The parameters given for an offer, including grids."""
+    def params(
+        self, at: KeyPath, node: Node, declared: Mapping[str, Param], beside: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """The parameters given for an offer, including grids. ``beside``: keys beside its name."""
         params = {}
-        for name, value, path in self.known_params(at, node, declared):
+        for name, value, path in self.known_params(at, node, declared, beside):
             param = declared[name]
             if isinstance(value, list) and not value:
                 self.problem(path, "the list of values is empty")
@@ -257,7 +304,7 @@ class _Validator:
             self.problem(path, "the list contains a value twice")
 
     def known_params(
-        self, at: KeyPath, node: Node, declared: Mapping[str, Param]
+        self, at: KeyPath, node: Node, declared: Mapping[str, Param], beside: Collection[str] = ()
     ) -> Iterator[tuple[str, Any, KeyPath]]:
         """Name, value and path of each given parameter that is declared."""
         if node.value is not None and not isinstance(node.value, dict):
@@ -270,7 +317,7 @@ class _Validator:
             else:
                 message = f"unknown parameter {shown(name)}"
                 hint = "" if declared else "no parameters are allowed"
-                if name in EntryKeys.model_fields:
+                if name in beside:
                     hint = "write it beside the name, not among its parameters"
                 message = message if hint else suggested(message, name, declared)
                 self.problem(path, message, hint, at_key=True)
@@ -331,17 +378,33 @@ class _Validator:
         if conflict := optimizers.conflict(train.optimizer, train.schedule):
             self.problem((*path, "optimizer"), conflict)
 
+    def override_fits(
+        self, entry: DatasetEntry | ModelEntry, bases: Iterable[Training], path: KeyPath
+    ) -> None:
+        """Check the optimizer and schedule of an entry over the settings that it overrides."""
+        if entry.train.model_fields_set & set(ALTERNATIVES):
+            for base in bases:
+                self.methods_fit(entry.train.over(base), (*path[:-1], "train"))
+
     def entries_fit(self, base: Training) -> None:
-        """Check what depends on the whole suite: overrides of ``train``, and duplicate cases."""
+        """Check what depends on the whole suite: overrides of ``train``, and duplicate entries."""
+        datasets = [entry for _, entry in self.placed if isinstance(entry, DatasetEntry)]
+        bases = [entry.train.over(base) for entry in datasets] or [base]
+        methods = {grids.key([one.resolved()[key] for key in ALTERNATIVES]): one for one in bases}
         seen: dict[str, list[tuple[KeyPath, grids.Keys]]] = {}
         for path, entry in self.placed:
             offer = self.registry.look_up(entry.kind, entry.name)
             same = f"{entry.kind} {offer.qualified_name}"
-            if isinstance(entry, ModelEntry):
+            if isinstance(entry, DatasetEntry):
                 train = entry.train.over(base)
-                if entry.train.model_fields_set & set(ALTERNATIVES):
-                    self.methods_fit(train, (*path[:-1], "train"))
+                self.override_fits(entry, [base], path)
                 same += f" {grids.key(train.resolved())}"
+            elif isinstance(entry, ModelEntry):
+                self.override_fits(entry, methods.values(), path)
+                # Entries that are equal on other datasets alone are found in the plan.
+                same += f" {grids.key(entry.train.over(bases[0]).resolved())}"
+            elif path[0] == "datasets":  # a metric of a dataset's own
+                same += f" {path[:2]}"
             keys = grids.keys(grids.axes(entry.params, offer.spec.parameters))
             for other, others in seen.setdefault(same, []):
                 if grids.overlap(keys, others):

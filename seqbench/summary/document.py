@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from seqbench.quantities import QUANTITIES, Quantity, find
 from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, Target, TrialRecord, worst
 from seqbench.stats.intervals import mean_interval
-from seqbench.store.stored_plan import StoredCase, StoredMetric, StoredPlan
+from seqbench.store.stored_plan import StoredCase, StoredMetric, StoredPlan, metrics_of
 from seqbench.summary import lengths
 from seqbench.summary.margins import with_margins
 from seqbench.summary.metric_pairs import metric_comparisons
@@ -58,7 +58,10 @@ def build_document(
         "environment": cast("schema.Environment", dict(environment)),
         "unplanned": len(found_trials) - len(ended),
         "missing": len(plan["trials"]) - len(ended),
-        "trials": [_trial(record, planned[record.case], metrics) for record in ended],
+        "trials": [
+            _trial(record, planned[record.case], metrics_of(plan, planned[record.case]))
+            for record in ended
+        ],
         "cases": cast("list[schema.Case]", found),
         "comparisons": [
             cast("schema.Comparison", dict(vars(each)))
@@ -126,7 +129,7 @@ def _cases(
     plan: StoredPlan, ended: Sequence[TrialRecord], measured: Mapping[str, CaseRecord]
 ) -> list[dict[str, Any]]:
     """Every case of the plan."""
-    own, metrics = _by_case(ended), plan.get("metrics", ())
+    own = _by_case(ended)
     target: Target | None = plan.get("target")
     planned = {case["id"]: case for case in plan["cases"]}
     deciding = {_dataset_of(planned[one.case]): one.metric for one in ended if one.metric}
@@ -134,7 +137,7 @@ def _cases(
     for case in plan["cases"]:
         trials, record = own.get(case["id"], []), measured.get(case["id"])
         measurements = record.measurements if record else ()
-        entry = _case(case, trials, measurements, metrics)
+        entry = _case(case, trials, measurements, metrics_of(plan, case))
         if target and trials:
             name = deciding.get(_dataset_of(case), "")
             entry["target"] = towards(target, trials, _step_time(measurements), name)

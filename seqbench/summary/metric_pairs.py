@@ -76,6 +76,8 @@ def _score_comparisons(
     for metric in metrics:
         figures: dict[str, Sequence[float]] = {}
         for case in cases:
+            if metric["label"] not in case["scores"]:
+                continue
             scores = [trial.scores.get(metric["id"]) for trial in ended[case["id"]]]
             values = [score["value"] for score in scores if score]
             if len(values) == len(scores) and None not in values:

@@ -15,7 +15,7 @@ from typing import Any
 from seqbench.quantities import find
 from seqbench.records import CaseRecord, TrialRecord
 from seqbench.store.run_folder import RunFolder
-from seqbench.store.stored_plan import StoredPlan
+from seqbench.store.stored_plan import StoredCase, StoredChoice, StoredPlan
 
 #: Statuses of trials and measurements that are not failures.
 NOT_FAILED = ("ok", "skipped")
@@ -80,7 +80,7 @@ def leader_of(plan: StoredPlan, trials: Iterable[TrialRecord]) -> Leader:
     """The case with the best mean of its metric on the first dataset of a plan. A case with a
     failed or missing trial cannot lead: the mean of the others would be biased.
     """
-    cases = {c["id"]: c for c in plan["cases"] if c["dataset"] == plan["cases"][0]["dataset"]}
+    cases = {c["id"]: c for c in plan["cases"] if _dataset(c) == _dataset(plan["cases"][0])}
     planned = Counter(trial["case"] for trial in plan["trials"])
     found: dict[str, list[TrialRecord]] = {}
     for record in trials:
@@ -100,6 +100,11 @@ def leader_of(plan: StoredPlan, trials: Iterable[TrialRecord]) -> Leader:
         key=lambda case: fmean(good[case]),
     )
     return Leader(cases[best]["label"], metric, fmean(good[best]))
+
+
+def _dataset(case: StoredCase) -> tuple[str, StoredChoice]:
+    """Tells entries of a suite's datasets apart, which may differ in their training alone."""
+    return case.get("dataset_label", ""), case["dataset"]
 
 
 def _why_no_leader(

@@ -9,6 +9,7 @@ from seqbench.report.charts.chart import Chart
 from seqbench.report.charts.kinds import KINDS, draw
 from seqbench.report.charts.source import Group, groups, read_run
 from seqbench.report.columns.column import Document
+from seqbench.report.names import dataset_label
 from seqbench.suggest import suggested
 
 
@@ -28,6 +29,12 @@ def find_chart(document: Document, kind: str, dataset: str | None) -> tuple[Char
     return chart, group
 
 
+def _names(group: Group) -> list[str]:
+    """How the dataset of a group can be called."""
+    case = group.table.cases[0]
+    return [group.title, group.table.dataset, dataset_label(case), str(case["dataset"])]
+
+
 def _group(found: Sequence[Group], dataset: str | None) -> Group:
     """The group of the dataset: its name, or its name and parameters as in a heading."""
     if not found:
@@ -39,11 +46,7 @@ def _group(found: Sequence[Group], dataset: str | None) -> Group:
         if len(found) > 1:
             raise UsageError(f"this run has several datasets; choose one with --dataset: {names}")
         return found[0]
-    matching = [
-        group
-        for group in found
-        if dataset in (group.title, group.table.dataset, group.title.partition(" (")[0])
-    ]
+    matching = [group for group in found if dataset in _names(group)]
     if len(matching) != 1:
         what = "unknown dataset" if not matching else "more than one dataset is called"
         raise UsageError(f"{what} {dataset!r}; available: {names}")

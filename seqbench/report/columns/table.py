@@ -12,14 +12,20 @@ from seqbench.quantities import functions
 from seqbench.report.columns.column import Builder, Case, Column, Document
 from seqbench.report.columns.letters import grouping
 from seqbench.report.columns.quality import metric_of
+from seqbench.report.names import dataset_words
 
 
 @dataclass(frozen=True)
 class ResultTable:
-    """The cases of one dataset; figures of different datasets are never compared."""
+    """The cases of one dataset; figures of different datasets are never compared.
+
+    Args:
+        dataset: as headings name it.
+        about: all its parameters, after its name if ``dataset`` does not say that.
+    """
 
     dataset: str
-    params: Mapping[str, Any]
+    about: str
     metric: str
     cases: tuple[Case, ...]
     columns: tuple[Column, ...]
@@ -53,9 +59,7 @@ def _table(
         for column in build(cases, document)
         if column.field == metric or any(column.estimates)
     )
-    return ResultTable(
-        cases[0]["dataset"], cases[0]["dataset_params"], metric, tuple(cases), filled
-    )
+    return ResultTable(*dataset_words(cases[0]), metric, tuple(cases), filled)
 
 
 def _lettered(

@@ -8,6 +8,7 @@ import io
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.exports.rows import figures_of
+from seqbench.report.names import dataset_label
 from seqbench.report.text import clean, settings
 
 
@@ -39,6 +40,7 @@ def _identity(case: Case, table: ResultTable, document: Document) -> dict[str, o
         "model": case["model"],
         "params": settings(case["params"]),
         "dataset": case["dataset"],
+        "dataset_label": dataset_label(case),
         "dataset_params": settings(case["dataset_params"]),
         "device": case["device"],
         "status": case["status"] or "",

@@ -7,6 +7,7 @@ from typing import Any
 
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.table import ResultTable, result_tables
+from seqbench.report.names import dataset_label
 from seqbench.report.text import clean
 
 
@@ -34,6 +35,7 @@ def _identity(case: Case, table: ResultTable) -> dict[str, Any]:
         "label": clean(case["label"]),
         "model": clean(case["model"]),
         "dataset": clean(case["dataset"]),
+        "dataset_label": clean(dataset_label(case)),
         "device": clean(case["device"]),
         "status": case["status"],
         "reason": clean(case["reason"] or ""),

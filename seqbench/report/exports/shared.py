@@ -9,7 +9,7 @@ from seqbench.report.columns.column import Column, Document
 from seqbench.report.columns.speed import FEW, latency_settings
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.names import several_devices, status_lines
-from seqbench.report.text import clean, label, settings
+from seqbench.report.text import clean, label
 
 Escape = Callable[[str], str]
 
@@ -59,8 +59,7 @@ def _words(column: Column) -> str:
 
 
 def table_title(table: ResultTable) -> str:
-    params = settings(table.params)
-    return clean(table.dataset) + (f" ({params})" if params else "")
+    return table.dataset + (f" ({table.about})" if table.about else "")
 
 
 def table_head(column: Column, escape: Escape) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 from seqbench.quantities import find
 from seqbench.report.columns.column import Document
-from seqbench.report.notes import training_words
-from seqbench.report.text import clean, counted, label, settings
+from seqbench.report.names import dataset_words
+from seqbench.report.notes import training_by_dataset, training_words
+from seqbench.report.text import clean, counted, label
 from seqbench.report.verdict.statement import listed
 from seqbench.stats.timing import INDIFFERENCE
 
@@ -54,13 +55,10 @@ def _what(document: Document) -> str:
     labels = list(dict.fromkeys(label(case) for case in cases))
     models = counted(len(labels), "model")
     named = f" ({', '.join(labels)})" if len(labels) <= MOST_MODELS else ""
-    datasets = dict.fromkeys(
-        clean(case.get("dataset_label") or case["dataset"])
-        + (f" ({params})" if (params := settings(case["dataset_params"])) else "")
-        for case in cases
-    )
+    words = dict.fromkeys(dataset_words(case) for case in cases)
+    datasets = [name + (f" ({about})" if about else "") for name, about in words]
     verb = "was" if len(labels) == 1 else "were"
-    return f"{models[0].upper()}{models[1:]}{named} on {listed(list(datasets))} {verb}"
+    return f"{models[0].upper()}{models[1:]}{named} on {listed(datasets)} {verb}"
 
 
 def _training(document: Document) -> Iterator[str]:
@@ -76,6 +74,9 @@ def _training(document: Document) -> Iterator[str]:
     words = {training_words(case["train"]) for case in cases}
     if len(words) == 1:
         yield f"Training: {words.pop()}, the same for all."
+    elif by_dataset := training_by_dataset(document):
+        each = [f"on {dataset}, {how}" for dataset, how in by_dataset.items()]
+        yield f"Training: {'; '.join(each)}; the same for all models on one dataset."
     elif words:
         yield "Training settings differ between the models."
     at = {case["metric"]["at"] for case in cases if case["metric"]}

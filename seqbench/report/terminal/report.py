@@ -13,7 +13,7 @@ from seqbench.report import notes
 from seqbench.report.caveats import caveats
 from seqbench.report.columns.column import EXPORT_ONLY, Column, Document
 from seqbench.report.columns.table import ResultTable, result_tables
-from seqbench.report.names import several_devices, status_lines
+from seqbench.report.names import dataset_label, several_devices, status_lines
 from seqbench.report.numbers import MISSING
 from seqbench.report.terminal.layout import (
     BEST,
@@ -28,7 +28,7 @@ from seqbench.report.terminal.rows import Rows, Sort, rows_of_table
 from seqbench.report.terminal.settings_table import rows_of, settings_table
 from seqbench.report.terminal.style import GAP, WARNING, empty_table
 from seqbench.report.terminal.verdict import verdict_text
-from seqbench.report.text import clean, label, settings
+from seqbench.report.text import clean, label
 from seqbench.report.verdict.explain import explain_verdict
 from seqbench.report.verdict.of_run import Part, verdict_of
 from seqbench.report.verdict.settle import next_command
@@ -187,7 +187,7 @@ def _table_parts(
         _rich_table(table, columns, frame, rows, width=width, first=number == 0)
         for number, columns in enumerate(stacked)
     )
-    several = len({case["dataset"] for case in document["cases"]}) > 1
+    several = len({dataset_label(case) for case in document["cases"]}) > 1
     yield Group(_title(table), Text(), first) if several or options.explain else first
     yield from others
     if options.every:
@@ -200,10 +200,9 @@ def _table_parts(
 
 
 def _title(table: ResultTable) -> Text:
-    title = Text(clean(table.dataset), "bold")
-    params = settings(table.params)
-    if params:
-        title.append(f"  {params}", "not bold dim")
+    title = Text(table.dataset, "bold")
+    if table.about:
+        title.append(f"  {table.about}", "not bold dim")
     return title
 
 

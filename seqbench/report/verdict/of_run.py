@@ -14,7 +14,7 @@ from seqbench.report.columns.speed import named_settings, setting_words
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.names import several_devices
 from seqbench.report.numbers import Estimate
-from seqbench.report.text import clean, counted, label, settings
+from seqbench.report.text import clean, counted, label
 from seqbench.report.verdict.failures import failure_statements
 from seqbench.report.verdict.memory import memory_statement
 from seqbench.report.verdict.quality import quality_statement
@@ -74,7 +74,7 @@ def _part(table: ResultTable, rows: list[int], document: Document, *, complete: 
     if complete:
         found = [_speed(table, rows, compared), _memory(table, rows)]
         statements += [statement for statement in found if statement]
-    return Part(clean(table.dataset), _about(table, cases, document), tuple(statements), seeds)
+    return Part(table.dataset, _about(table, cases, document), tuple(statements), seeds)
 
 
 def _about(table: ResultTable, cases: Sequence[Case], document: Document) -> str:
@@ -88,7 +88,7 @@ def _about(table: ResultTable, cases: Sequence[Case], document: Document) -> str
     good = sum(case["seeds"].get("ok", 0) for case in cases)
     done = document["status"] == "finished" and not document.get("missing")
     all_good = f"all {total} trials succeeded" if done and good == total > 1 else ""
-    return " · ".join(filter(None, [settings(table.params), size, all_good]))
+    return " · ".join(filter(None, [table.about, size, all_good]))
 
 
 def _quality(

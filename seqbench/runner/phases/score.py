@@ -22,10 +22,11 @@ SCORE_LIMIT = 600.0
 
 def to_score(run: RunContext, trained: Iterable[TrialRecord]) -> list[tuple[TrialRecord, Metric]]:
     """The missing metrics, each with its trial."""
+    asked = {case.id: run.plan.metrics_of(case) for case in run.plan.cases}
     return [
         (record, metric)
         for record in trained
-        for metric in run.plan.metrics
+        for metric in asked[record.case]
         for score in [record.scores.get(metric.id)]
         if score is None or (score["status"] not in ("ok", "skipped") and run.retry_failed)
     ]
