@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from seqbench.devices.registry import device_for, is_device_name
 from seqbench.report.columns.column import Case, Document
@@ -160,7 +160,9 @@ def _ahead_unknown(document: Document) -> list[str]:
     ]
 
 
-def _names_by(document: Document, key: str) -> dict[str, list[str]]:
+def _names_by(
+    document: Document, key: Literal["unchecked", "ahead_unknown"]
+) -> dict[str, list[str]]:
     """The cases with trials that have a text under ``key``, by this text."""
     cases = {case["id"]: case for case in document["cases"]}
     found: dict[str, list[str]] = {}

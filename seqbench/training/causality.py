@@ -83,7 +83,8 @@ def other_steps(inputs: Tensor) -> Tensor:
     Raises:
         Untestable: all steps are equal.
     """
-    known, numbers = inputs.cpu().flatten(0, 1).unique(dim=0, return_inverse=True)
+    known: Tensor
+    known, numbers = torch.unique(inputs.cpu().flatten(0, 1), return_inverse=True, dim=0)
     if len(known) < 2:
         raise Untestable("all steps of its inputs are equal")
     draw = torch.Generator().manual_seed(0)

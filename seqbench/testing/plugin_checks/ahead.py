@@ -147,6 +147,6 @@ def _contains_no_bidirectional_layer(encoder: nn.Module, found: str) -> None:
         if isinstance(module, nn.RNNBase) and module.bidirectional:
             raise Warned(
                 f"{found}; {name or 'it'} is a bidirectional {type(module).__name__}, but the "
-                "encoder's attribute `bidirectional` is not true, so the readout takes all features "
-                "at the last step, where one direction has only begun"
+                "encoder's attribute `bidirectional` is not true, so the readout takes all "
+                "features at the last step, where one direction has only begun"
             )

@@ -406,7 +406,7 @@ MODEL_CHECKS = (
         "step", "`step` gives the answers of the whole sequence", _steps, after=("noise", "memory")
     ),
     Check(
-        "ahead", "`bidirectional` tells whether an encoder reads backward", looks_ahead,
+        "ahead", "`bidirectional` is true if an encoder reads backward, and only then", looks_ahead,
         after=("noise", "memory", "input"),
     ),
     Check("learns", "the loss falls on a tiny task", learns, after=("input", "gradients")),
