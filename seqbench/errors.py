@@ -14,6 +14,7 @@
     ├── WorkerError               a worker process cannot be started
     ├── DeviceError               a device does not support an operation
     ├── NotApplicable             a measurement does not apply to this model: it is skipped
+    ├── LooksAhead                a model looks ahead, but its task is causal
     └── Diverged                  the loss or output of a training is not finite
 """
 
@@ -98,6 +99,10 @@ class DeviceError(SeqbenchError):
 
 class NotApplicable(SeqbenchError):
     """A measurement does not apply to this model; the text is the reason. It is skipped."""
+
+
+class LooksAhead(SeqbenchError):
+    """A model's answer at a step depends on later steps, which its task does not allow."""
 
 
 class Diverged(SeqbenchError):

@@ -156,6 +156,8 @@ class TrialRecord:
             loaded weights: ``inputs`` (a hash of the sequences), ``values``, ``outside`` (hashes of
             the state that is not in the weights file, by name), and ``reason`` if there are no
             values. None in runs that are older than this comparison.
+        ahead_unknown: if the task is causal, why it could not be tested whether the trained model
+            looks ahead; usually empty.
         source: fingerprint of the model's source when it was trained (see :class:`Choice`).
         version: of the model's distribution when it was trained.
         scores: results of the suite's other metrics, by their id (:class:`Metric`): ``status``,
@@ -179,6 +181,7 @@ class TrialRecord:
     initial: str = ""
     weights_stamp: tuple[int, ...] = ()
     answers: Answers | None = None
+    ahead_unknown: str = ""
     log: str = ""
     lines: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()

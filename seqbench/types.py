@@ -46,6 +46,8 @@ class Task:
         length: number of steps of the longest sequence. With ``seq_lens`` in a suite, latency is
             also measured at other lengths, if the model accepts them.
         class_names: names of the classes, if any.
+        causal: with a target per step: whether the answer at a step may depend only on the steps up
+            to it, as in a language model. A model that looks ahead is then refused.
     """
 
     input: Literal["features", "tokens"]
@@ -54,6 +56,7 @@ class Task:
     output_size: int
     length: int
     class_names: tuple[str, ...] = ()
+    causal: bool = False
 
     @property
     def kind(self) -> str:

@@ -207,6 +207,55 @@ class WrongStep(Correct):
         return torch.tanh(self.inner(x)), ()
 
 
+class BothWays(nn.Module):
+    """Reads in both directions without saying so."""
+
+    halves = (0, 1)
+
+    def __init__(self, input_size: int):
+        super().__init__()
+        self.layer = nn.GRU(input_size, SIZE, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        halves = self.layer(x)[0].chunk(2, dim=-1)
+        return torch.cat([halves[half] for half in self.halves], dim=-1)
+
+
+class StackedBothWays(BothWays):
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        self.layer = nn.GRU(input_size, SIZE, 2, batch_first=True, bidirectional=True)
+
+
+class BackwardFirst(BothWays):
+    bidirectional = True
+    halves = (1, 0)
+
+
+class ClaimsBothWays(Correct):
+    bidirectional = True
+
+
+class FarAhead(Correct):
+    """Without a bug: it looks 21 steps ahead."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        later = functional.pad(x[:, 21:], (0, 0, 0, min(21, x.shape[1])))
+        return super().forward(x) + torch.tanh(self.inner(later))
+
+
+class Gated(Correct):
+    """Without a bug: it looks ahead once training has opened its gate."""
+
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        self.gate = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = super().forward(x)
+        return hidden + self.gate * hidden.flip(1)
+
+
 class LearnsNothing(Correct):
     def forward(self, x: Tensor) -> Tensor:
         return 0.0 * super().forward(x)

@@ -54,6 +54,9 @@ BUGS = {
     "SetsThreads": ("globals", "torch.get_num_threads()"),
     "WrongStep": ("step", "answers differ by"),
     "OverwritesState": ("step", "a second step from the same state differs by"),
+    "BothWays": ("ahead", "8 of 16 features depend at the last step on that step only"),
+    "BackwardFirst": ("ahead", "only features of the first half do"),
+    "ClaimsBothWays": ("ahead", "no feature does"),
     "LearnsNothing": ("learns", "it went from"),
 }  # fmt: skip
 DATASET_BUGS = {
@@ -236,7 +239,7 @@ def test_check_reports_and_exits_1_where_something_failed(
     done = seqbench_cli("check", "eager")
     assert done.returncode == 1
     assert "a plugin declaration that does not import torch" in done.stdout
-    assert "1 failed, 14 passed, 2 skipped" in " ".join(done.stdout.split()), done.stdout
+    assert "1 failed, 15 passed, 2 skipped" in " ".join(done.stdout.split()), done.stdout
     correct = seqbench_cli("check", "parity")
     assert correct.returncode == 0, correct.stdout
     assert "6 passed" in correct.stdout
@@ -279,6 +282,39 @@ def test_step_is_checked_for_a_model_for_labels_only() -> None:
     wrong = replace(candidate("WrongStep"), kinds=("features/label",))
     (found,) = check_results(named(MODEL_CHECKS, "step"), wrong)
     assert "answers differ by" in found.got
+
+
+def test_whether_a_model_looks_ahead_is_reported_with_the_nearest_steps() -> None:
+    (ahead,) = named(MODEL_CHECKS, "ahead")
+    yes = "looks ahead: yes, the answer at step 1 of"
+    notes = {
+        "Correct": "looks ahead: no",
+        "Whole": f"{yes} 6 changes with the input at step 2",
+        "FarAhead": f"{yes} 64 changes with the input at step 22",
+        "Gated": f"{yes} 2 changes with the input at step 2 (not with its initial weights)",
+        "LearnsNothing": "its answers do not depend on its inputs",
+    }
+    for name, note in notes.items():
+        subject = candidate(name)
+        if name == "Whole":
+            choice = replace(subject.choice, params={}, kind="model", lengths="fixed")
+            subject = Candidate(choice)
+        assert ahead(subject).note == note
+    labels = replace(subject, kinds=("features/label",), choice=choice)
+    assert ahead(labels).note == "it declares no task with a target per step"
+
+
+def test_layers_in_both_directions_that_hide_it_are_a_warning() -> None:
+    """The last step of the upper layer depends on all steps, so no feature shows its direction."""
+    (ahead,) = named(MODEL_CHECKS, "ahead")
+    found = ahead(candidate("StackedBothWays"))
+    assert found.result == "warning"
+    assert "layer is a bidirectional GRU, but the encoder's attribute `bidirectional`" in found.note
+
+
+def test_a_lie_about_the_direction_is_shown_with_the_smallest_input() -> None:
+    (ahead,) = named(MODEL_CHECKS, "ahead")
+    assert ahead(candidate("ClaimsBothWays")).example.startswith("an input of shape (2, 2, 3)")
 
 
 def test_a_model_that_depends_on_values_does_not_fail() -> None:

@@ -30,6 +30,7 @@ from seqbench.training.data import (
     open_splits,
     prepare_dataset,
     prepared_path,
+    read_metadata,
 )
 from seqbench.training.data_checks import SPLITS
 
@@ -89,6 +90,16 @@ def test_loaded_tensors_are_opened_unchanged(tmp_path: Path, task: Task) -> None
             assert torch.equal(before, after)
             assert before.dtype == after.dtype
             assert after.is_contiguous()
+
+
+def test_a_causal_task_is_stored_and_others_are_stored_as_before(tmp_path: Path) -> None:
+    causal = dataclasses.replace(TOKENS, causal=True)
+    assert open_splits(prepare(tmp_path / "causal", splits(causal))).task == causal
+    metadata = read_metadata(prepare(tmp_path, splits(TOKENS)))
+    assert json.loads(metadata["task"]) == {
+        "input": "tokens", "input_size": 7, "target": "label_per_step", "output_size": 4,
+        "length": 5, "class_names": [],
+    }  # fmt: skip
 
 
 def test_class_names_and_no_validation(tmp_path: Path) -> None:
@@ -243,6 +254,14 @@ FLAWS: list[tuple[Callable[[], Any], str]] = [
     (
         lambda: splits(dataclasses.replace(FEATURES, class_names=("a",))),
         "task.class_names has 1 names for 4 classes",
+    ),
+    (
+        lambda: splits(dataclasses.replace(FEATURES, causal=True)),
+        "task.causal is True, but task.target is 'label': only answers at each step can be causal",
+    ),
+    (
+        lambda: splits(dataclasses.replace(TOKENS, causal="yes")),  # type: ignore[arg-type]
+        "task.causal is 'yes', not True or False",
     ),
     (
         lambda: dataclasses.replace(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from seqbench.devices.registry import device_for, is_device_name
 from seqbench.report.columns.column import Case, Document
@@ -50,6 +50,7 @@ def caveats(document: Document, *, resume: bool = True) -> list[str]:
         *_versions(document),
         *_unchecked(document),
         *_random(document),
+        *_ahead_unknown(document),
         *_same_start(document),
         *_unstable(document),
         *_imprecise(document),
@@ -144,19 +145,34 @@ def _versions(document: Document) -> list[str]:
 
 def _unchecked(document: Document) -> list[str]:
     """Models that cannot be compared with the trained ones after their weights are loaded."""
-    cases = {case["id"]: case for case in document["cases"]}
-    found: dict[str, list[str]] = {}
-    for trial in document.get("trials") or ():
-        if trial.get("unchecked") and trial["case"] in cases:
-            names = found.setdefault(clean(trial["unchecked"]), [])
-            name = case_name(cases[trial["case"]], document)
-            if name not in names:
-                names.append(name)
     return [
         f"Not checked whether {some(names)} still answers as trained when its weights are loaded "
         f"to be measured: {why}."
-        for why, names in found.items()
+        for why, names in _names_by(document, "unchecked").items()
     ]
+
+
+def _ahead_unknown(document: Document) -> list[str]:
+    """Models on causal tasks that may look ahead, since that could not be tested."""
+    return [
+        f"Not checked whether {some(names)} looks ahead, which the task does not allow: {why}."
+        for why, names in _names_by(document, "ahead_unknown").items()
+    ]
+
+
+def _names_by(
+    document: Document, key: Literal["unchecked", "ahead_unknown"]
+) -> dict[str, list[str]]:
+    """The cases with trials that have a text under ``key``, by this text."""
+    cases = {case["id"]: case for case in document["cases"]}
+    found: dict[str, list[str]] = {}
+    for trial in document.get("trials") or ():
+        if trial.get(key) and trial["case"] in cases:
+            names = found.setdefault(clean(trial[key]), [])
+            name = case_name(cases[trial["case"]], document)
+            if name not in names:
+                names.append(name)
+    return found
 
 
 def _random(document: Document) -> list[str]:

@@ -118,6 +118,7 @@ def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric
         "initial": record.initial,
         "unchecked": record.answers["reason"] if record.answers else "",
         "random": bool(record.answers and record.answers.get("random")),
+        "ahead_unknown": record.ahead_unknown,
         "seconds": record.seconds,
         "log": record.log,
         "lines": list(record.lines),

@@ -131,6 +131,10 @@ class Trial(Keys):
     unchecked: Annotated[
         str, About("why its loaded weights cannot be compared with the trained model, if so")
     ]
+    ahead_unknown: Annotated[
+        NotRequired[str],
+        About("why it could not be tested whether the model looks ahead, if the task is causal"),
+    ]
     seconds: Annotated[Number | None, About("wall time; depends on the load of the machine")]
     log: Annotated[str, About("its log, in the run's folder")]
     lines: Annotated[list[str], About("the last lines of the log, if it failed")]

@@ -245,7 +245,7 @@ def _store(tensors: Mapping[str, Tensor], task: Task, choice: Choice, path: Path
     # Through NumPy, since safetensors refuses torch tensors that share memory, as views may.
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     dataset = {"name": choice.name, "params": dict(choice.params)}
-    metadata = {"task": dataclasses.asdict(task), DATASET_KEY: dataset}
+    metadata = {"task": _stored(task), DATASET_KEY: dataset}
     try:
         with replace_file(path) as partial:
             texts = {key: json.dumps(value) for key, value in metadata.items()}
@@ -277,6 +277,16 @@ def _not_writable(folder: Path, error: Exception) -> DataError:
         f"cannot store prepared data in {folder}: {reason}; {free}set SEQBENCH_CACHE to a writable "
         "folder"
     )
+
+
+def _stored(task: Task) -> dict[str, Any]:
+    """The values of a task, with ``causal`` only if it is true: the same files as before that key,
+    which older versions can read.
+    """
+    values = dataclasses.asdict(task)
+    if not task.causal:
+        del values["causal"]
+    return values
 
 
 def _task_of(metadata: Mapping[str, str]) -> Task:

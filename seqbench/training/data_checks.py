@@ -65,6 +65,13 @@ def _check_task(task: Any) -> None:
         raise Flaw("task.class_names is not a tuple of strings")
     if names and len(names) != task.output_size:
         raise Flaw(f"task.class_names has {len(names)} names for {task.output_size} classes")
+    if type(task.causal) is not bool:
+        raise Flaw(f"task.causal is {task.causal!r}, not True or False")
+    if task.causal and not task.target.endswith("_per_step"):
+        raise Flaw(
+            f"task.causal is True, but task.target is {task.target!r}: only answers at each step "
+            "can be causal; leave it out"
+        )
 
 
 def _checked_inputs(value: Any, task: Task, what: str) -> Tensor:

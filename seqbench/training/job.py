@@ -10,16 +10,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqbench.devices.base import Device
 from seqbench.devices.registry import device_for, use_full_precision
-from seqbench.errors import StoreError
+from seqbench.errors import LooksAhead, StoreError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.provenance import check_unchanged, source_of, version_of
 from seqbench.store.files import replace_file, stamp
 from seqbench.training.data import open_splits, prepare_dataset
+from seqbench.types import Splits
 from seqbench.workers.context import JobContext
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 #: Write errors not caused by the model: disk full, quota, read-only, no permission, folder removed.
 STORAGE_ERRORS = {
@@ -101,10 +106,11 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     Returns:
         the fields of :class:`seqbench.records.TrialRecord` that training determines: ``metric``,
         ``metrics``, ``curve``, ``initial``, ``weights_sha256``, ``weights_stamp``, ``answers``,
-        ``source``, ``version``.
+        ``ahead_unknown``, ``source``, ``version``.
 
     Raises:
         PluginError: the weights file cannot hold the model's state dict.
+        LooksAhead: the task is causal, but the model looks ahead.
         Diverged: the training diverged.
         StoreError: the weights cannot be written, for a reason unrelated to the model.
     """
@@ -118,6 +124,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     start_training_process(kind)
     splits = open_splits(context.workspace.cache / payload.data)
     device = kind.torch_device(payload.device)
+    _check_untrained(payload, splits, device)
     _seed_all(payload.seed)
     source = source_of(payload.model.import_path, payload.model.distribution)
     version = version_of(payload.model.distribution)
@@ -138,9 +145,58 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         "weights_sha256": digest,
         "weights_stamp": stamp(weights),
         "answers": record_answers(model, splits, device),
+        "ahead_unknown": _check_trained(model, splits, device, payload=payload, weights=weights),
         "source": source,
         "version": version,
     }
+
+
+def _check_untrained(payload: TrainPayload, splits: Splits, device: torch.device) -> None:
+    """If the task is causal, refuse a model that looks ahead before any time is spent on it.
+
+    Tested is a model of its own, before the generators are seeded for the training, which is
+    therefore the same bit for bit as without this test.
+
+    Raises:
+        LooksAhead: it does.
+    """
+    from seqbench.training.causality import check_causal
+    from seqbench.training.model import build_model
+
+    if not splits.task.causal:
+        return
+    _seed_all(payload.seed)
+    model = build_model(payload.model, splits.task).to(device)
+    use_full_precision()
+    check_causal(model, splits, device, payload.model, when="with its initial weights")
+
+
+def _check_trained(
+    model: nn.Module,
+    splits: Splits,
+    device: torch.device,
+    *,
+    payload: TrainPayload,
+    weights: Path,
+) -> str:
+    """If the task is causal, test the trained model as well: initial weights may hide that it looks
+    ahead, for example behind a gate that is zero at first.
+
+    Returns:
+        why this cannot be tested; ``""`` if it was, or if the task is not causal.
+
+    Raises:
+        LooksAhead: it does; its weights are deleted.
+    """
+    from seqbench.training.causality import check_causal
+
+    if not splits.task.causal:
+        return ""
+    try:
+        return check_causal(model, splits, device, payload.model, when="once trained")
+    except LooksAhead:
+        weights.unlink(missing_ok=True)
+        raise
 
 
 def _seed_all(seed: int) -> None:

@@ -166,6 +166,7 @@ def _record(trial: Trial, outcome: Outcome, replaced: Mapping[str, TrialRecord])
         weights_sha256=result.get("weights_sha256", "") if ok else "",
         weights_stamp=tuple(result.get("weights_stamp", ())) if ok else (),
         answers=result.get("answers") if ok else None,
+        ahead_unknown=result.get("ahead_unknown", "") if ok else "",
         lines=outcome.lines,
         attempts=(*_attempts(replaced.get(trial.id)), *attempts),
         log=log_file(trial.id),

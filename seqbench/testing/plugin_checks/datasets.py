@@ -78,7 +78,8 @@ def _loads(candidate: DatasetCandidate) -> str:
     if candidate.tasks and task.kind not in candidate.tasks:
         raise Violation(f"a task that it declares: {', '.join(candidate.tasks)}", task.kind)
     sizes = [f"{name[:-2]} {len(x):,}" for name, x in tensors.items() if name.endswith("_x")]
-    return f"{task.kind}, length {task.length}; {', '.join(sizes)}"
+    causal = ", causal" if task.causal else ""
+    return f"{task.kind}{causal}, length {task.length}; {', '.join(sizes)}"
 
 
 def _disjoint(candidate: DatasetCandidate) -> str:

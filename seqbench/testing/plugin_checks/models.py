@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seqbench.devices.registry import device_for
 from seqbench.errors import PluginError, reason_of
+from seqbench.testing.plugin_checks.ahead import looks_ahead
 from seqbench.testing.plugin_checks.answers import (
     NO_VALUES,
     answer,
@@ -403,6 +404,10 @@ MODEL_CHECKS = (
     Check("seed", "the seed determines the weights", _seeded, after=("globals",)),
     Check(
         "step", "`step` gives the answers of the whole sequence", _steps, after=("noise", "memory")
+    ),
+    Check(
+        "ahead", "`bidirectional` is true if an encoder reads backward, and only then", looks_ahead,
+        after=("noise", "memory", "input"),
     ),
     Check("learns", "the loss falls on a tiny task", learns, after=("input", "gradients")),
     Check("macs", "multiply-accumulates can be counted", _countable, after=("memory", "device")),
