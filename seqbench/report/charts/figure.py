@@ -83,10 +83,9 @@ def figure_spec(
         "config": _config(width),
     }
     if title:
-        dataset, _, params = group.title.partition(" (")
-        settings = [*([params.rstrip(")")] if params else []), _settings(group)]
+        settings = list(filter(None, [group.table.about, _settings(group)]))
         spec["title"] = {
-            "text": f"{chart.title}: {dataset}",
+            "text": f"{chart.title}: {group.dataset}",
             "subtitle": textwrap.wrap("; ".join(settings), int(points / CHARACTER)),
         }
     return spec

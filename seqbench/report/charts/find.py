@@ -39,7 +39,7 @@ def _group(found: Sequence[Group], dataset: str | None) -> Group:
     """The group of the dataset: its name, or its name and parameters as in a heading."""
     if not found:
         raise StoreError("nothing to draw: this run has no cases")
-    short = [group.title.partition(" (")[0] for group in found]
+    short = [group.dataset for group in found]
     unique = len(set(short)) == len(short)
     names = ", ".join(short) if unique else "; ".join(group.title for group in found)
     if dataset is None:

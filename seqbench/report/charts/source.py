@@ -107,6 +107,11 @@ class Group:
         return table_title(self.table)
 
     @property
+    def dataset(self) -> str:
+        """The dataset without its parameters."""
+        return self.table.dataset
+
+    @property
     def share(self) -> bool:
         """Whether the metric is a fraction, shown in percent."""
         return metric_of(self.table.cases, self.data.document).share

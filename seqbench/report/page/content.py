@@ -187,7 +187,7 @@ def _dataset(group: Group, number: int) -> Dataset:
     return Dataset(
         id=f"d{number}",
         title=group.title,
-        short=group.title.partition(" (")[0],
+        short=group.dataset,
         sentence=f"{cases}. {more}".strip(),
         table=table_of(group),
         charts=tuple(chart for chart in charts if not chart.missing),
