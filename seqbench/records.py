@@ -106,6 +106,16 @@ class Answers(Keys):
     random: NotRequired[bool]
 
 
+class KeptAnswers(Keys):
+    """The file with a trained model's answers to the whole test split; ``file`` and ``sha256`` are
+    empty if there is a ``reason`` why it was not written.
+    """
+
+    file: str
+    sha256: str
+    reason: str
+
+
 class Attempt(Keys):
     """An attempt that was lost or failed."""
 
@@ -156,6 +166,8 @@ class TrialRecord:
             loaded weights: ``inputs`` (a hash of the sequences), ``values``, ``outside`` (hashes of
             the state that is not in the weights file, by name), and ``reason`` if there are no
             values. None in runs that are older than this comparison.
+        kept_answers: to the whole test split (:mod:`seqbench.store.answers`). None if the suite
+            keeps none, and in older runs.
         source: fingerprint of the model's source when it was trained (see :class:`Choice`).
         version: of the model's distribution when it was trained.
         scores: results of the suite's other metrics, by their id (:class:`Metric`): ``status``,
@@ -179,6 +191,7 @@ class TrialRecord:
     initial: str = ""
     weights_stamp: tuple[int, ...] = ()
     answers: Answers | None = None
+    kept_answers: KeptAnswers | None = None
     log: str = ""
     lines: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()

@@ -93,6 +93,7 @@ def _in_plan_order(records: Iterable[TrialRecord], plan: StoredPlan) -> list[Tri
 
 
 def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric]) -> schema.Trial:
+    kept = record.kept_answers
     return {
         "id": record.id,
         "case": record.case,
@@ -116,6 +117,7 @@ def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric
         "unchecked": record.answers["reason"] if record.answers else "",
         "random": bool(record.answers and record.answers.get("random")),
         "seconds": record.seconds,
+        "answers_reason": kept["reason"] if kept else "",
         "log": record.log,
         "lines": list(record.lines),
         "attempts": [attempt.copy() for attempt in record.attempts],

@@ -132,6 +132,12 @@ class Trial(Keys):
         str, About("why its loaded weights cannot be compared with the trained model, if so")
     ]
     seconds: Annotated[Number | None, About("wall time; depends on the load of the machine")]
+    answers_reason: Annotated[
+        NotRequired[str],
+        About(
+            "why its answers to the test split are not kept, if the suite's limit leaves them out"
+        ),
+    ]
     log: Annotated[str, About("its log, in the run's folder")]
     lines: Annotated[list[str], About("the last lines of the log, if it failed")]
     attempts: Annotated[list[Attempt], About("earlier attempts, which failed")]

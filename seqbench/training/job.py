@@ -7,19 +7,23 @@ import errno
 import hashlib
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqbench.devices.base import Device
 from seqbench.devices.registry import device_for, use_full_precision
 from seqbench.errors import StoreError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.provenance import check_unchanged, source_of, version_of
-from seqbench.store.files import replace_file, stamp
+from seqbench.store.files import replace_file, sha256_of, stamp
 from seqbench.training.data import open_splits, prepare_dataset
+from seqbench.types import Splits
 from seqbench.workers.context import JobContext
+
+if TYPE_CHECKING:
+    from seqbench.training.evaluation import Meter
 
 #: Write errors not caused by the model: disk full, quota, read-only, no permission, folder removed.
 STORAGE_ERRORS = {
@@ -70,6 +74,8 @@ class TrainPayload:
         data: the prepared dataset, relative to the cache.
         train: the training settings (see :meth:`seqbench.suite.keys.Training.resolved`).
         weights: the file for the trained weights, relative to the run's folder.
+        answers: the file for the answers to the test split, relative to the run's folder; "" for
+            none.
     """
 
     model: Choice
@@ -78,6 +84,7 @@ class TrainPayload:
     device: str
     seed: int
     weights: str
+    answers: str = ""
 
 
 def prepare(payload: PreparePayload, context: JobContext) -> dict[str, Any]:
@@ -96,19 +103,18 @@ def prepare(payload: PreparePayload, context: JobContext) -> dict[str, Any]:
 
 
 def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
-    """Train a model and write its weights.
+    """Train a model and write its weights and, if they are kept, its answers to the test split.
 
     Returns:
         the fields of :class:`seqbench.records.TrialRecord` that training determines: ``metric``,
         ``metrics``, ``curve``, ``initial``, ``weights_sha256``, ``weights_stamp``, ``answers``,
-        ``source``, ``version``.
+        ``source``, ``version``; and ``answers_sha256``, empty if they are not kept.
 
     Raises:
         PluginError: the weights file cannot hold the model's state dict.
         Diverged: the training diverged.
-        StoreError: the weights cannot be written, for a reason unrelated to the model.
+        StoreError: a file cannot be written, for a reason unrelated to the model.
     """
-
     from seqbench.training.answers import record_answers
     from seqbench.training.loop import train_model
     from seqbench.training.model import build_model
@@ -125,9 +131,17 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     use_full_precision()
     check_savable(model, payload.model)
     initial = initial_digest(model)
-    trained = train_model(
-        model, splits, payload.train, device=device, seed=payload.seed, notify=context.send
-    )
+    kept = context.workspace.run / payload.answers if payload.answers else None
+    with _keeping(kept, splits) as meters:
+        trained = train_model(
+            model,
+            splits,
+            payload.train,
+            device=device,
+            seed=payload.seed,
+            notify=context.send,
+            meters=meters,
+        )
     weights = context.workspace.run / payload.weights
     digest = _save(model, weights)  # first: an answer may change a buffer
     return {
@@ -138,9 +152,22 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         "weights_sha256": digest,
         "weights_stamp": stamp(weights),
         "answers": record_answers(model, splits, device),
+        "answers_sha256": "" if kept is None else sha256_of(kept),
         "source": source,
         "version": version,
     }
+
+
+@contextlib.contextmanager
+def _keeping(path: Path | None, splits: Splits) -> Iterator[list[Meter]]:
+    """The meter that writes the answers to ``path``, if any. Raises StoreError."""
+    from seqbench.training.kept_answers import KeptAnswers
+
+    if path is None:
+        yield []
+        return
+    with KeptAnswers(path, splits) as kept:
+        yield [kept]
 
 
 def _seed_all(seed: int) -> None:
