@@ -19,10 +19,12 @@ from seqbench.plugins.choice import Choice
 from seqbench.plugins.provenance import check_unchanged, source_of, version_of
 from seqbench.store.files import replace_file, sha256_of, stamp
 from seqbench.training.data import open_splits, prepare_dataset
-from seqbench.types import Splits
+from seqbench.types import Splits, Task
 from seqbench.workers.context import JobContext
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from seqbench.training.evaluation import Meter
 
 #: Write errors not caused by the model: disk full, quota, read-only, no permission, folder removed.
@@ -117,19 +119,15 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     """
     from seqbench.training.answers import record_answers
     from seqbench.training.loop import train_model
-    from seqbench.training.model import build_model
-    from seqbench.training.weights import check_savable, initial_digest
+    from seqbench.training.weights import initial_digest
 
     kind = device_for(payload.device)
     start_training_process(kind)
     splits = open_splits(context.workspace.cache / payload.data)
     device = kind.torch_device(payload.device)
-    _seed_all(payload.seed)
     source = source_of(payload.model.import_path, payload.model.distribution)
     version = version_of(payload.model.distribution)
-    model = build_model(payload.model, splits.task).to(device)
-    use_full_precision()
-    check_savable(model, payload.model)
+    model = _fresh_model(payload, splits.task).to(device)
     initial = initial_digest(model)
     kept = context.workspace.run / payload.answers if payload.answers else None
     with _keeping(kept, splits) as meters:
@@ -156,6 +154,22 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         "source": source,
         "version": version,
     }
+
+
+def _fresh_model(payload: TrainPayload, task: Task) -> nn.Module:
+    """The model with the initial weights of its seed, on torch's default device.
+
+    Raises:
+        PluginError: it breaks its contract, or weights files cannot hold its state dict.
+    """
+    from seqbench.training.model import build_model
+    from seqbench.training.weights import check_savable
+
+    _seed_all(payload.seed)
+    model = build_model(payload.model, task)
+    use_full_precision()
+    check_savable(model, payload.model)
+    return model
 
 
 @contextlib.contextmanager

@@ -58,8 +58,7 @@ def train_model(
     at the best weights (see :class:`_Best`). Weights are selected on validation only.
 
     Args:
-        model: on ``device``.
-        splits: on the CPU; moved to ``device`` once.
+        model, splits: on ``device``, and on the CPU, from where they are moved once.
         settings: ``epochs``, ``batch_size``, ``optimizer``, ``schedule``, ``clip_norm``,
             and, by default fp32 and false, ``precision`` and ``drop_last``.
         seed: of the data order (and, set by the caller, of the initial weights).
@@ -76,8 +75,7 @@ def train_model(
     loop = _Loop.of(model, splits, settings, device=device, notify=notify)
     order = torch.Generator().manual_seed(seed)
     best = _Best(task)
-    curve: list[dict[str, Any]] = []
-    first_loss = math.inf
+    curve, first_loss = list[dict[str, Any]](), math.inf
     for epoch in range(1, loop.epochs + 1):
         started = time.perf_counter()
         indices = torch.randperm(len(loop.inputs), generator=order).to(device)
@@ -93,15 +91,7 @@ def train_model(
         entry["seconds"] = time.perf_counter() - started
         notify({"epoch": epoch, "epochs": loop.epochs, **entry})
         curve.append({**entry, "steps": loop.step.count})
-    return _finish(
-        model,
-        splits,
-        device=device,
-        curve=curve,
-        best=best,
-        steps=loop.step.count,
-        meters=meters,
-    )
+    return _finish(loop, splits, curve, best=best, meters=meters)
 
 
 @dataclass(frozen=True)
@@ -271,19 +261,18 @@ class _Best:
 
 
 def _finish(
-    model: nn.Module,
+    loop: _Loop,
     splits: Splits,
-    *,
-    device: torch.device,
     curve: list[dict[str, Any]],
+    *,
     best: _Best,
-    steps: int,
     meters: Sequence[Meter],
 ) -> Trained:
     """Evaluate on the test split: at the last weights and, if others were better on validation, at
     those. The confusion matrix, and ``meters``, belong to the weights that are kept.
     """
     task, confusion = splits.task, Confusion(splits.task)
+    model, steps, device = loop.step.model, loop.step.count, loop.inputs.device
     keeps_last = best.epoch is None or best.epoch == curve[-1]["epoch"]
     kept: Sequence[Meter] = [confusion, *meters]
     at_last = kept if keeps_last else ()
