@@ -24,8 +24,7 @@ from seqbench.plan.expand import Plan
 from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.records import Epoch, Metrics, TrialRecord
-from seqbench.runner.resume.decide_trials import digest
-from seqbench.store.files import stamp
+from seqbench.store.files import sha256_of, stamp
 from seqbench.store.run_folder import RunFolder
 from seqbench.suite.files import read_suite
 from seqbench.suite.selection import Selection
@@ -141,7 +140,7 @@ def _record(trial: Trial, weights: Path, draw: random.Random) -> TrialRecord:
     return TrialRecord(
         trial.id, trial.case.id, trial.seed, "ok", metric="accuracy", metrics=metrics, curve=curve,
         started="2000-01-01T00:00:00.000+00:00", seconds=1.0, log=f"logs/{trial.id}.log",
-        weights=f"weights/{trial.id}.safetensors", weights_sha256=digest(weights),
+        weights=f"weights/{trial.id}.safetensors", weights_sha256=sha256_of(weights),
         weights_stamp=stamp(weights),
     )  # fmt: skip
 

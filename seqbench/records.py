@@ -106,6 +106,16 @@ class Answers(Keys):
     random: NotRequired[bool]
 
 
+class KeptAnswers(Keys):
+    """The file with a trained model's answers to the whole test split; ``file`` and ``sha256`` are
+    empty if there is a ``reason`` why it was not written.
+    """
+
+    file: str
+    sha256: str
+    reason: str
+
+
 class Attempt(Keys):
     """An attempt that was lost or failed."""
 
@@ -158,6 +168,8 @@ class TrialRecord:
             values. None in runs that are older than this comparison.
         ahead_unknown: if the task is causal, why it could not be tested whether the trained model
             looks ahead; usually empty.
+        kept_answers: to the whole test split (:mod:`seqbench.store.answers`). None if the suite
+            keeps none, and in older runs.
         source: fingerprint of the model's source when it was trained (see :class:`Choice`).
         version: of the model's distribution when it was trained.
         scores: results of the suite's other metrics, by their id (:class:`Metric`): ``status``,
@@ -182,6 +194,7 @@ class TrialRecord:
     weights_stamp: tuple[int, ...] = ()
     answers: Answers | None = None
     ahead_unknown: str = ""
+    kept_answers: KeptAnswers | None = None
     log: str = ""
     lines: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()

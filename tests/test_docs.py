@@ -95,7 +95,8 @@ def test_the_snippets_of_the_page_on_python_run_in_order(
     assert "<Run of sizes: finished, 2 of 2 trials ok, " in printed
     for comment in re.findall(r"print\(error\)  # (.*)", page.read_text("utf-8")):
         assert comment in printed
-    rows = re.findall(r"^\| (`.*?) \|", page.read_text("utf-8").split("| key |")[1], re.MULTILINE)
+    table = page.read_text("utf-8").split("| key |")[1].split("\n#")[0]
+    rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
     listed = {key for row in rows for key in re.findall(r"`([\w.]+)`", row)}
     fashion = seqbench.Run.open(ROOT / "results" / "reference" / "fashion").table()[0]
     absent = {"seeds_failed", "steps_to_target", "time_to_target_s"}

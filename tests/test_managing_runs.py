@@ -281,7 +281,7 @@ def test_keep_is_part_of_the_plan_only_if_it_is_given(suite: Path) -> None:
         path.write_text(suite.read_text() + text)
         plans.append(make_plan(load_suite(path, registry=registry), registry).to_dict())
     assert plans[0] == plans[1]
-    assert plans[2].pop("keep") == {"weights": "best", "samples": "none"}
+    assert plans[2].pop("keep") == {"weights": "best", "samples": "none", "answers": 10**8}
     assert plans[0] == plans[2]
 
 
@@ -292,7 +292,7 @@ def test_after_a_failure_everything_is_kept(
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "status": "timeout", "reason": "too slow"}))
     done = seqbench_cli("run", "--resume", "--set", "keep.weights=none")
-    assert "not everything succeeded, so no weights or samples are removed" in done.stderr
+    assert "not everything succeeded, so no weights, samples or answers are removed" in done.stderr
     assert len(list((finished / "weights").iterdir())) == 6
 
 

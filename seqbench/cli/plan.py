@@ -229,3 +229,5 @@ def _other_lines(plan: Plan) -> Iterator[str]:
     if keep != type(keep)():
         weights = {"best": "those of the best trial of each case"}.get(keep.weights, keep.weights)
         yield f"kept if everything succeeds: weights: {weights}; samples: {keep.samples}"
+        size = f"{keep.answers / 1e6:,.6g} MB" if isinstance(keep.answers, int) else keep.answers
+        yield f"test answers kept: {size}"

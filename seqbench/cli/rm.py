@@ -1,4 +1,4 @@
-"""``seqbench rm``: deletes runs, or only their weights or samples."""
+"""``seqbench rm``: deletes runs, or only their weights, samples or answers."""
 
 from __future__ import annotations
 
@@ -15,27 +15,37 @@ from seqbench.cli.options import OUT
 LOST = {
     "weights": "all results stay; to measure anything else, --resume retrains these trials",
     "samples": "all figures stay; the time of every call that was measured is lost",
+    "answers": "all figures stay; Run.predictions has nothing to return",
 }
 
 
-@click.command(short_help="Delete runs, or only their weights or samples.")
+@click.command(short_help="Delete runs, or only their weights, samples or answers.")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=complete.run)
 @click.option("--weights", is_flag=True, help="Delete only the trained weights.")
 @click.option("--samples", is_flag=True, help="Delete only the samples of latency.")
+@click.option("--answers", is_flag=True, help="Delete only the answers to the test split.")
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted, and exit.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @OUT
 def rm(
-    *, runs: tuple[str, ...], weights: bool, samples: bool, dry_run: bool, yes: bool, out: Path
+    *,
+    runs: tuple[str, ...],
+    weights: bool,
+    samples: bool,
+    answers: bool,
+    dry_run: bool,
+    yes: bool,
+    out: Path,
 ) -> None:
     """Delete each RUN: a folder, its name or its id (see `seqbench list`).
 
-    With --weights or --samples, only these are deleted; `show` then still shows everything.
+    With --weights, --samples or --answers, only these are deleted; `show` then still shows
+    everything.
     """
     from seqbench.report.text import clean, counted
     from seqbench.store.deletion import PARTS, delete_parts, delete_run, finish_deletions
 
-    parts = [part for part, given in zip(PARTS, (weights, samples), strict=True) if given]
+    parts = [part for part, given in zip(PARTS, (weights, samples, answers), strict=True) if given]
     sizes = _sizes(runs, parts, out)
     what = f"the {' and '.join(parts)} of " if parts else ""
     for path, size in sizes.items():

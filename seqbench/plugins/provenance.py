@@ -160,15 +160,21 @@ def check_unchanged(choice: Choice) -> None:
     Raises:
         PluginError: it was edited or replaced.
     """
-    now = version_of(choice.distribution)
-    edited = choice.source and choice.source != source_of(choice.import_path, choice.distribution)
-    if edited or now not in ("", choice.version):
-        replaced = now != choice.version
-        change = "was replaced" if replaced else "was edited, or its requirements were updated,"
+    if change := change_of(choice):
         raise PluginError(
             f"{choice.name!r}: {choice.distribution} {choice.version} {change} during the run; "
             "resume it to use the new one (--resume)"
         )
+
+
+def change_of(choice: Choice) -> str:
+    """How the installed plugin differs from a choice, as words after its name, or ``""``."""
+    now = version_of(choice.distribution)
+    edited = choice.source and choice.source != source_of(choice.import_path, choice.distribution)
+    if not edited and now in ("", choice.version):
+        return ""
+    replaced = now != choice.version
+    return "was replaced" if replaced else "was edited, or its requirements were updated,"
 
 
 def version_of(distribution: str) -> str:

@@ -51,6 +51,7 @@ def caveats(document: Document, *, resume: bool = True) -> list[str]:
         *_unchecked(document),
         *_random(document),
         *_ahead_unknown(document),
+        *_answers_left_out(document),
         *_same_start(document),
         *_unstable(document),
         *_imprecise(document),
@@ -186,6 +187,17 @@ def _random(document: Document) -> list[str]:
         f"Random in evaluation mode: {some(list(dict.fromkeys(names)))}. Each evaluation gives "
         "other answers, so figures of the same model differ."
     ]
+
+
+def _answers_left_out(document: Document) -> list[str]:
+    """Trials whose answers to the test split were not kept, because of the limit."""
+    cases = {case["id"]: case for case in document["cases"]}
+    found: dict[str, list[str]] = {}
+    for trial in document.get("trials") or ():
+        if trial.get("answers_reason") and trial["case"] in cases:
+            name = f"{case_name(cases[trial['case']], document)} seed {trial['seed']}"
+            found.setdefault(clean(trial["answers_reason"]), []).append(name)
+    return [f"Test answers not kept, since {why}: {some(names)}." for why, names in found.items()]
 
 
 def _same_start(document: Document) -> list[str]:

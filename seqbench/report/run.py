@@ -6,13 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqbench.errors import StoreError
 from seqbench.report.text import counted
 from seqbench.store.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from seqbench.records import CaseRecord, TrialRecord
     from seqbench.report.verdict.of_run import Part
+    from seqbench.store.answers import Predictions
     from seqbench.summary.schema import Document
+    from seqbench.types import Task
+
+#: Loads a trained model. By its name, since reports do not depend on what builds and runs models.
+LOADER = "seqbench.measure.trained:load_trained"
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,6 +113,62 @@ class Run:
         from seqbench.report.charts.notebook import altair_chart
 
         return altair_chart(self.document, kind, dataset, options)
+
+    def predictions(
+        self, trial: str, seed: int | None = None, *, dataset: str | None = None
+    ) -> Predictions:
+        """The answers of a trained model to the test split, which were kept when it was trained.
+
+        Args:
+            trial: a trial's id; or the id of a case, a label or the name of a model, which then
+                needs a seed if there are several.
+            dataset: name or label, in a run with several datasets.
+
+        Raises:
+            UsageError: there is no such trial, there are several, or it did not succeed.
+            StoreError: its answers were not kept, and why; or they are missing or damaged.
+        """
+        from seqbench.store.answers import kept_predictions
+
+        folder = RunFolder.open(self.path)
+        return kept_predictions(self._record(folder, trial, seed, dataset), folder)
+
+    def load_model(
+        self, trial: str, seed: int | None = None, *, dataset: str | None = None
+    ) -> tuple[nn.Module, Task]:
+        """A trained model in evaluation mode, on the CPU, and the task that it was trained for.
+
+        The code of its plugin runs in this process. Before it is returned, its answers to a few
+        test sequences are compared with those that it gave when it was trained. torch is set to
+        full precision (no TF32), as in training.
+
+        Args:
+            trial, seed, dataset: as in :meth:`predictions`.
+
+        Raises:
+            UsageError: there is no such trial, there are several, or it did not succeed.
+            PluginError: its plugin has changed since, or it answers differently than it did.
+            NotPrepared: its dataset is not in the cache.
+            StoreError: its weights are missing or damaged.
+        """
+        from seqbench.plugins.loading import import_object
+
+        folder = RunFolder.open(self.path)
+        record = self._record(folder, trial, seed, dataset)
+        loaded: tuple[nn.Module, Task] = import_object(LOADER)(folder, record)
+        return loaded
+
+    def _record(
+        self, folder: RunFolder, trial: str, seed: int | None, dataset: str | None
+    ) -> TrialRecord:
+        """The record of a trial as the user names it."""
+        from seqbench.report.find_trial import find_trial
+
+        found = find_trial(self.document, trial, seed, dataset=dataset)["id"]
+        record = folder.trial(folder.path / "trials" / f"{found}.json")
+        if record is None:
+            raise StoreError(f"the record of {found} is damaged; resume the run to train it again")
+        return record
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One flat dictionary per trial, ready for a data frame."""

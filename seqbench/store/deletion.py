@@ -1,4 +1,4 @@
-"""Deletes runs, or only their weights or samples."""
+"""Deletes runs, or only their weights, samples or answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seqbench.store.lock import RunLock
 from seqbench.store.run_folder import DELETED, UNFINISHED, RunFolder, is_run
 
 #: The parts of a run that can be deleted by themselves: its folders.
-PARTS = ("weights", "samples")
+PARTS = ("weights", "samples", "answers")
 
 #: The name of a run that is being deleted.
 BEING_DELETED = re.compile(rf"\..+\.[0-9a-f]{{8}}{re.escape(DELETED)}")
@@ -91,8 +91,8 @@ def delete_run(path: Path) -> int:
 
 
 def delete_parts(path: Path, parts: Iterable[str]) -> int:
-    """Delete the weights or samples of a run, and return their size in bytes. The run records that
-    they were deleted on purpose.
+    """Delete the weights, samples or answers of a run, and return their size in bytes. The run
+    records that they were deleted on purpose.
 
     Raises:
         StoreError: it is in use, is not a run, or cannot be written.

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
+import hashlib
 import json
 import os
 import secrets
@@ -109,6 +110,15 @@ def stamp(path: Path) -> tuple[int, int]:
     """
     status = path.stat()
     return status.st_size, status.st_mtime_ns
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file as hexadecimal digits. Raises OSError."""
+    with path.open("rb", buffering=0) as file:
+        found = hashlib.sha256()
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
 
 
 def make_folder(folder: Path, *, exist_ok: bool = False) -> None:

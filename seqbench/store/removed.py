@@ -13,8 +13,9 @@ REMOVED_FILE = "removed.json"
 
 
 class RemovedFiles:
-    """The files of a run that were removed on purpose: weights and samples, by their names in the
-    run's folder. A name stays listed if its file is written again, until :meth:`forget_restored`.
+    """The files of a run that were removed on purpose: weights, samples and answers, by their names
+    in the run's folder. A name stays listed if its file is written again, until
+    :meth:`forget_restored`.
     """
 
     def __init__(self, folder: Path):

@@ -37,7 +37,7 @@ Record = TypeVar("Record")
 
 SUITE_FILE, PLAN_FILE, ENVIRONMENT_FILE = "suite.yaml", "plan.json", "environment.json"
 
-FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "logs", "reports")
+FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "answers", "logs", "reports")
 
 #: The names of runs: time (UTC) and id.
 RUN_NAME = r"\d{8}T\d{6}(\.\d+)?Z-[0-9a-f]+"

@@ -22,6 +22,7 @@ from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Method, resolved
 from seqbench.suite.strict_yaml import described
 from seqbench.suite.values import (
     LENGTHS,
+    AnswerSize,
     Devices,
     Duration,
     Line,
@@ -211,13 +212,19 @@ class Limits(Keys):
 
 
 class Keep(Keys):
-    """Which files of a run are kept once everything in it has succeeded."""
+    """Which files of a run are kept once everything in it has succeeded; answers that are over the
+    limit are not written in the first place.
+    """
 
     weights: Literal["all", "best", "none"] = Field(
         default="all", description="best: of each case, those of the trial with the best figure"
     )
     samples: Literal["all", "none"] = Field(
         default="all", description="the time of every call of the latency measurements"
+    )
+    answers: AnswerSize = Field(
+        default=100_000_000,
+        description="answers to the test split: all, none, or at most this size, as in 1GB",
     )
 
 

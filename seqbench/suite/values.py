@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import (
     AfterValidator,
@@ -83,17 +83,34 @@ def _seconds(value: Any) -> float:
     return seconds
 
 
-def _bytes(value: Any) -> int:
-    """Bytes, from ``8GiB``, ``500MB`` or a number of bytes."""
-    hint = "as in 8GiB, 1500MB, or a number of bytes"
+def _size_in_bytes(value: Any) -> int | None:
+    """Bytes, from ``8GiB``, ``500MB`` or a number of bytes; None if it is neither."""
     if isinstance(value, str) and (parts := SIZE.fullmatch(value.strip())):
         unit = (parts[2] or "B").lower()
-        value = round(float(parts[1]) * {name.lower(): n for name, n in SIZE_UNITS.items()}[unit])
-    elif not isinstance(value, int) or isinstance(value, bool):
+        return round(float(parts[1]) * {name.lower(): n for name, n in SIZE_UNITS.items()}[unit])
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _bytes(value: Any) -> int:
+    hint = "as in 8GiB, 1500MB, or a number of bytes"
+    size = _size_in_bytes(value)
+    if size is None:
         refuse(f"must be an amount of memory, not {described(value)}", hint)
-    if not LEAST_MEMORY <= value <= 2**60:
+    if not LEAST_MEMORY <= size <= 2**60:
         refuse(f"must be at least {LEAST_MEMORY >> 30} GiB: torch alone needs most of it", hint)
-    return int(value)
+    return size
+
+
+def _answer_size(value: Any) -> int | str:
+    """``all``, ``none``, or a size in bytes."""
+    if value in ("all", "none"):
+        return str(value)
+    size, hint = _size_in_bytes(value), "as in 100MB, or a number of bytes"
+    if size is None:
+        refuse(f"must be all, none or a size, not {described(value)}", hint)
+    if not 1 <= size <= 2**60:
+        refuse(f"must be all, none or a size from 1 byte on, not {shown(value)}", hint)
+    return size
 
 
 def _seeds(value: Any) -> Any:
@@ -215,6 +232,16 @@ Size = Annotated[
     BeforeValidator(_bytes),
     _any_of(
         {"type": "integer", "minimum": LEAST_MEMORY},
+        {"type": "string", "pattern": rf"^\s*{SIZE.pattern}\s*$"},
+    ),
+]
+
+AnswerSize = Annotated[
+    int | Literal["all", "none"],
+    BeforeValidator(_answer_size),
+    _any_of(
+        {"enum": ["all", "none"]},
+        {"type": "integer", "minimum": 1},
         {"type": "string", "pattern": rf"^\s*{SIZE.pattern}\s*$"},
     ),
 ]

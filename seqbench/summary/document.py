@@ -96,6 +96,7 @@ def _in_plan_order(records: Iterable[TrialRecord], plan: StoredPlan) -> list[Tri
 
 
 def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric]) -> schema.Trial:
+    kept = record.kept_answers
     return {
         "id": record.id,
         "case": record.case,
@@ -120,6 +121,7 @@ def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric
         "random": bool(record.answers and record.answers.get("random")),
         "ahead_unknown": record.ahead_unknown,
         "seconds": record.seconds,
+        "answers_reason": kept["reason"] if kept else "",
         "log": record.log,
         "lines": list(record.lines),
         "attempts": [attempt.copy() for attempt in record.attempts],

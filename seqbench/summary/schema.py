@@ -136,6 +136,12 @@ class Trial(Keys):
         About("why it could not be tested whether the model looks ahead, if the task is causal"),
     ]
     seconds: Annotated[Number | None, About("wall time; depends on the load of the machine")]
+    answers_reason: Annotated[
+        NotRequired[str],
+        About(
+            "why its answers to the test split are not kept, if the suite's limit leaves them out"
+        ),
+    ]
     log: Annotated[str, About("its log, in the run's folder")]
     lines: Annotated[list[str], About("the last lines of the log, if it failed")]
     attempts: Annotated[list[Attempt], About("earlier attempts, which failed")]

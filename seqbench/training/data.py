@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import math
 import os
 import re
 import struct
@@ -106,6 +107,22 @@ def prepared_kind(choice: Choice, cache: Path) -> str:
         return _task_of(read_metadata(prepared_path(choice, cache))).kind
     except UNREADABLE:
         return ""
+
+
+def answers_size(choice: Choice, cache: Path) -> int:
+    """Bytes of a model's answers to the test split of a prepared dataset, as float32 and with the
+    targets; 0 if it is not prepared. Imports no torch.
+    """
+    try:
+        header = _header(prepared_path(choice, cache))[1]
+        task, targets = _task_of(header["__metadata__"]), header["test_y"]
+        start, end = targets["data_offsets"]
+        answers = math.prod(targets["shape"])
+    except UNREADABLE:
+        return 0
+    if task.target != "value":  # a number for each class
+        answers *= task.output_size
+    return int(4 * answers + end - start)
 
 
 def prepare_dataset(

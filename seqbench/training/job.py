@@ -7,7 +7,7 @@ import errno
 import hashlib
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,14 +17,16 @@ from seqbench.devices.registry import device_for, use_full_precision
 from seqbench.errors import LooksAhead, StoreError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.provenance import check_unchanged, source_of, version_of
-from seqbench.store.files import replace_file, stamp
+from seqbench.store.files import replace_file, sha256_of, stamp
 from seqbench.training.data import open_splits, prepare_dataset
-from seqbench.types import Splits
+from seqbench.types import Splits, Task
 from seqbench.workers.context import JobContext
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from seqbench.training.evaluation import Meter
 
 #: Write errors not caused by the model: disk full, quota, read-only, no permission, folder removed.
 STORAGE_ERRORS = {
@@ -75,6 +77,8 @@ class TrainPayload:
         data: the prepared dataset, relative to the cache.
         train: the training settings (see :meth:`seqbench.suite.keys.Training.resolved`).
         weights: the file for the trained weights, relative to the run's folder.
+        answers: the file for the answers to the test split, relative to the run's folder; "" for
+            none.
     """
 
     model: Choice
@@ -83,6 +87,7 @@ class TrainPayload:
     device: str
     seed: int
     weights: str
+    answers: str = ""
 
 
 def prepare(payload: PreparePayload, context: JobContext) -> dict[str, Any]:
@@ -101,41 +106,46 @@ def prepare(payload: PreparePayload, context: JobContext) -> dict[str, Any]:
 
 
 def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
-    """Train a model and write its weights.
+    """Train a model and write its weights and, if they are kept, its answers to the test split.
 
     Returns:
         the fields of :class:`seqbench.records.TrialRecord` that training determines: ``metric``,
         ``metrics``, ``curve``, ``initial``, ``weights_sha256``, ``weights_stamp``, ``answers``,
-        ``ahead_unknown``, ``source``, ``version``.
+        ``ahead_unknown``, ``source``, ``version``; and ``answers_sha256``, empty if they are not
+        kept.
 
     Raises:
         PluginError: the weights file cannot hold the model's state dict.
         LooksAhead: the task is causal, but the model looks ahead.
         Diverged: the training diverged.
-        StoreError: the weights cannot be written, for a reason unrelated to the model.
+        StoreError: a file cannot be written, for a reason unrelated to the model.
     """
-
     from seqbench.training.answers import record_answers
     from seqbench.training.loop import train_model
-    from seqbench.training.model import build_model
-    from seqbench.training.weights import check_savable, initial_digest
+    from seqbench.training.weights import initial_digest
 
     kind = device_for(payload.device)
     start_training_process(kind)
     splits = open_splits(context.workspace.cache / payload.data)
     device = kind.torch_device(payload.device)
     _check_untrained(payload, splits, device)
-    _seed_all(payload.seed)
     source = source_of(payload.model.import_path, payload.model.distribution)
     version = version_of(payload.model.distribution)
-    model = build_model(payload.model, splits.task).to(device)
-    use_full_precision()
-    check_savable(model, payload.model)
+    model = _fresh_model(payload, splits.task).to(device)
     initial = initial_digest(model)
-    trained = train_model(
-        model, splits, payload.train, device=device, seed=payload.seed, notify=context.send
-    )
+    kept = context.workspace.run / payload.answers if payload.answers else None
+    with _keeping(kept, splits) as meters:
+        trained = train_model(
+            model,
+            splits,
+            payload.train,
+            device=device,
+            seed=payload.seed,
+            notify=context.send,
+            meters=meters,
+        )
     weights = context.workspace.run / payload.weights
+    files = [weights, *([kept] if kept else [])]
     digest = _save(model, weights)  # first: an answer may change a buffer
     return {
         "metric": splits.task.metric,
@@ -145,7 +155,8 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         "weights_sha256": digest,
         "weights_stamp": stamp(weights),
         "answers": record_answers(model, splits, device),
-        "ahead_unknown": _check_trained(model, splits, device, payload=payload, weights=weights),
+        "ahead_unknown": _check_trained(model, splits, device, payload=payload, files=files),
+        "answers_sha256": "" if kept is None else sha256_of(kept),
         "source": source,
         "version": version,
     }
@@ -161,13 +172,10 @@ def _check_untrained(payload: TrainPayload, splits: Splits, device: torch.device
         LooksAhead: it does.
     """
     from seqbench.training.causality import check_causal
-    from seqbench.training.model import build_model
 
     if not splits.task.causal:
         return
-    _seed_all(payload.seed)
-    model = build_model(payload.model, splits.task).to(device)
-    use_full_precision()
+    model = _fresh_model(payload, splits.task).to(device)
     check_causal(model, splits, device, payload.model, when="with its initial weights")
 
 
@@ -177,7 +185,7 @@ def _check_trained(
     device: torch.device,
     *,
     payload: TrainPayload,
-    weights: Path,
+    files: Sequence[Path],
 ) -> str:
     """If the task is causal, test the trained model as well: initial weights may hide that it looks
     ahead, for example behind a gate that is zero at first.
@@ -186,7 +194,7 @@ def _check_trained(
         why this cannot be tested; ``""`` if it was, or if the task is not causal.
 
     Raises:
-        LooksAhead: it does; its weights are deleted.
+        LooksAhead: it does; ``files``, its weights and its answers, are deleted.
     """
     from seqbench.training.causality import check_causal
 
@@ -195,8 +203,37 @@ def _check_trained(
     try:
         return check_causal(model, splits, device, payload.model, when="once trained")
     except LooksAhead:
-        weights.unlink(missing_ok=True)
+        for path in files:
+            path.unlink(missing_ok=True)
         raise
+
+
+def _fresh_model(payload: TrainPayload, task: Task) -> nn.Module:
+    """The model with the initial weights of its seed, on torch's default device.
+
+    Raises:
+        PluginError: it breaks its contract, or weights files cannot hold its state dict.
+    """
+    from seqbench.training.model import build_model
+    from seqbench.training.weights import check_savable
+
+    _seed_all(payload.seed)
+    model = build_model(payload.model, task)
+    use_full_precision()
+    check_savable(model, payload.model)
+    return model
+
+
+@contextlib.contextmanager
+def _keeping(path: Path | None, splits: Splits) -> Iterator[list[Meter]]:
+    """The meter that writes the answers to ``path``, if any. Raises StoreError."""
+    from seqbench.training.kept_answers import KeptAnswers
+
+    if path is None:
+        yield []
+        return
+    with KeptAnswers(path, splits) as kept:
+        yield [kept]
 
 
 def _seed_all(seed: int) -> None:

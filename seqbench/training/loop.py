@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seqbench.errors import DataError, Diverged, PluginError, reason_of, status_of
 from seqbench.quantities import find
 from seqbench.training.confusion import Confusion
-from seqbench.training.evaluation import MeanLoss, evaluate
+from seqbench.training.evaluation import MeanLoss, Meter, evaluate
 from seqbench.training.step import Step
 from seqbench.training.weights import load_state, what_is_missing
 from seqbench.types import Splits, Task
@@ -50,6 +50,7 @@ def train_model(
     device: torch.device,
     seed: int,
     notify: Notify = lambda message: None,
+    meters: Sequence[Meter] = (),
 ) -> Trained:
     """Train ``model`` in place; it is left with the weights that ``metrics["value"]`` belongs to.
 
@@ -57,12 +58,12 @@ def train_model(
     at the best weights (see :class:`_Best`). Weights are selected on validation only.
 
     Args:
-        model: on ``device``.
-        splits: on the CPU; moved to ``device`` once.
+        model, splits: on ``device``, and on the CPU, from where they are moved once.
         settings: ``epochs``, ``batch_size``, ``optimizer``, ``schedule``, ``clip_norm``,
             and, by default fp32 and false, ``precision`` and ``drop_last``.
         seed: of the data order (and, set by the caller, of the initial weights).
         notify: called with progress messages, as plain data.
+        meters: of the pass over the test split that ``metrics["value"]`` is from.
 
     Raises:
         Diverged: the loss became NaN or infinite, or exploded.
@@ -74,8 +75,7 @@ def train_model(
     loop = _Loop.of(model, splits, settings, device=device, notify=notify)
     order = torch.Generator().manual_seed(seed)
     best = _Best(task)
-    curve: list[dict[str, Any]] = []
-    first_loss = math.inf
+    curve, first_loss = list[dict[str, Any]](), math.inf
     for epoch in range(1, loop.epochs + 1):
         started = time.perf_counter()
         indices = torch.randperm(len(loop.inputs), generator=order).to(device)
@@ -91,7 +91,7 @@ def train_model(
         entry["seconds"] = time.perf_counter() - started
         notify({"epoch": epoch, "epochs": loop.epochs, **entry})
         curve.append({**entry, "steps": loop.step.count})
-    return _finish(model, splits, device=device, curve=curve, best=best, steps=loop.step.count)
+    return _finish(loop, splits, curve, best=best, meters=meters)
 
 
 @dataclass(frozen=True)
@@ -261,26 +261,27 @@ class _Best:
 
 
 def _finish(
-    model: nn.Module,
+    loop: _Loop,
     splits: Splits,
-    *,
-    device: torch.device,
     curve: list[dict[str, Any]],
+    *,
     best: _Best,
-    steps: int,
+    meters: Sequence[Meter],
 ) -> Trained:
     """Evaluate on the test split: at the last weights and, if others were better on validation, at
-    those. The confusion matrix belongs to the weights that are kept.
+    those. The confusion matrix, and ``meters``, belong to the weights that are kept.
     """
     task, confusion = splits.task, Confusion(splits.task)
+    model, steps, device = loop.step.model, loop.step.count, loop.inputs.device
     keeps_last = best.epoch is None or best.epoch == curve[-1]["epoch"]
-    meters = [confusion] if keeps_last else []
-    last = evaluate(model, splits.test, task=task, device=device, meters=meters)
+    kept: Sequence[Meter] = [confusion, *meters]
+    at_last = kept if keeps_last else ()
+    last = evaluate(model, splits.test, task=task, device=device, meters=at_last)
     _raise_if_nan(last, steps)
     value = last
     if not keeps_last:
         best.restore(model, splits, device)
-        value = evaluate(model, splits.test, task=task, device=device, meters=[confusion])
+        value = evaluate(model, splits.test, task=task, device=device, meters=kept)
         _raise_if_nan(value, steps)
     metrics: dict[str, Any] = {
         "value": value,

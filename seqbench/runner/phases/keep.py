@@ -1,4 +1,4 @@
-"""Removes the weights and samples that the suite does not keep, at the end of a run."""
+"""Removes the weights, samples and answers that the suite does not keep, at the end of a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from seqbench.quantities import find
 from seqbench.records import TrialRecord
 from seqbench.runner.context import RunContext
+from seqbench.runner.phases.answers import AnswerLimit, answers_file
 from seqbench.suite.keys import Keep
 from seqbench.summary.overview import failures
 
@@ -17,7 +18,10 @@ def remove_unkept(run: RunContext) -> None:
     """
     run.folder.removed.forget_restored()
     keep = run.plan.suite.keep
-    if keep == Keep():
+    limit = AnswerLimit.of(run)  # an earlier plan may have kept others
+    answers = [answers_file(one.id) for one in run.plan.trials if one.id not in limit.kept]
+    answers = [name for name in answers if (run.folder.path / name).exists()]
+    if keep == Keep() and not answers:
         return
     planned = {trial.id for trial in run.plan.trials}
     trials = [record for record in run.folder.trials() if record.id in planned]
@@ -25,12 +29,12 @@ def remove_unkept(run: RunContext) -> None:
     cases = [record for record in run.folder.cases() if record.case in ids]
     if len(trials) < len(planned) or failures(trials, cases):
         line = (
-            f"{run.folder.path}: not everything succeeded, so no weights or samples are removed; "
-            "`seqbench rm` with --weights or --samples removes them"
+            f"{run.folder.path}: not everything succeeded, so no weights, samples or answers are "
+            "removed; `seqbench rm` with --weights, --samples or --answers removes them"
         )
         run.warn(line)
         return
-    files = [*_weights(trials, keep)]
+    files = [*_weights(trials, keep), *answers]
     if keep.samples == "none":
         files += {one.samples for case in cases for one in case.measurements if one.samples}
     size = run.folder.removed.remove(files)

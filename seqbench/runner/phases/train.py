@@ -10,8 +10,9 @@ from seqbench.devices.registry import no_device
 from seqbench.errors import StoreError
 from seqbench.executors.base import Job, Outcome
 from seqbench.plan.cases import Trial
-from seqbench.records import Attempt, Metrics, TrialRecord
+from seqbench.records import Attempt, KeptAnswers, Metrics, TrialRecord
 from seqbench.runner.context import RunContext, reason_with_limit
+from seqbench.runner.phases.answers import AnswerLimit
 from seqbench.runner.phases.prepare import Datasets, do_with_datasets
 from seqbench.training.data import prepared_file
 from seqbench.training.job import TrainPayload
@@ -45,13 +46,16 @@ def train_these(
         replaced: records by trial that are only replaced by those of successful trials.
     """
     trials = {trial.id: trial for trial in possible}
-    jobs = [training_job(trial, run) for trial in trials.values()]
+    limit = AnswerLimit.of(run)
+    jobs = [training_job(trial, run, limit.file(trial.id)) for trial in trials.values()]
+    if over := [trial.id for trial in trials.values() if limit.why_not(trial.id)]:
+        run.folder.log(f"test answers not kept: {limit.reason}: {', '.join(over)}")
     good = list(others)
     for outcome in do_with_datasets(run, "train", jobs):
         if outcome.result.get("unwritten"):  # the results folder is not writable
             raise StoreError(outcome.reason)
         explained = dataclasses.replace(outcome, reason=_reason(outcome, run))
-        record = _record(trials[outcome.job.id], explained, run.earlier.replaced)
+        record = _record(trials[outcome.job.id], explained, run, limit)
         before = (replaced or {}).get(record.id)
         if before is not None and record.status != "ok":
             run.warn(f"{record.id}: not trained again: {record.status}: {record.reason}")
@@ -101,8 +105,8 @@ def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecor
     return None
 
 
-def training_job(trial: Trial, run: RunContext) -> Job:
-    """The job that trains a trial."""
+def training_job(trial: Trial, run: RunContext, answers: str = "") -> Job:
+    """The job that trains a trial; ``answers`` as in its payload."""
     case, limits = trial.case, run.plan.suite.limits
     payload = TrainPayload(
         model=case.model,
@@ -111,6 +115,7 @@ def training_job(trial: Trial, run: RunContext) -> Job:
         device=case.device,
         seed=trial.seed,
         weights=weights_file(trial.id),
+        answers=answers,
     )
     return Job(
         trial.id,
@@ -143,7 +148,7 @@ def _reason(outcome: Outcome, run: RunContext) -> str:
     return reason_with_limit(outcome, run)
 
 
-def _record(trial: Trial, outcome: Outcome, replaced: Mapping[str, TrialRecord]) -> TrialRecord:
+def _record(trial: Trial, outcome: Outcome, run: RunContext, limit: AnswerLimit) -> TrialRecord:
     ok = outcome.status == "ok"
     result = outcome.result
     attempts = [
@@ -167,12 +172,20 @@ def _record(trial: Trial, outcome: Outcome, replaced: Mapping[str, TrialRecord])
         weights_stamp=tuple(result.get("weights_stamp", ())) if ok else (),
         answers=result.get("answers") if ok else None,
         ahead_unknown=result.get("ahead_unknown", "") if ok else "",
+        kept_answers=_kept_answers(trial, outcome, limit) if ok else None,
         lines=outcome.lines,
-        attempts=(*_attempts(replaced.get(trial.id)), *attempts),
+        attempts=(*_attempts(run.earlier.replaced.get(trial.id)), *attempts),
         log=log_file(trial.id),
         source=result.get("source", "") if ok else "",
         version=result.get("version", "") if ok else "",
     )
+
+
+def _kept_answers(trial: Trial, outcome: Outcome, limit: AnswerLimit) -> KeptAnswers | None:
+    """Where the answers of a trained model are, or why they are not kept."""
+    file, sha256 = limit.file(trial.id), outcome.result.get("answers_sha256", "")
+    why = limit.why_not(trial.id)
+    return KeptAnswers(file=file, sha256=sha256, reason=why) if file or why else None
 
 
 def _metrics(outcome: Outcome) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from seqbench.plan.cases import Trial
 from seqbench.plan.expand import Plan
 from seqbench.records import TrialRecord
 from seqbench.runner.resume.moved import MOVED, OUTDATED, moved_trials, outdated_trials
-from seqbench.store.files import stamp
+from seqbench.store.files import sha256_of, stamp
 from seqbench.store.json_files import DamagedRecord
 from seqbench.store.run_folder import RunFolder
 
@@ -108,7 +107,7 @@ def _recorded_digest(record: TrialRecord, folder: RunFolder) -> str | None:
 
 def _digest_of(weights: Path) -> str | None:
     try:
-        return digest(weights)
+        return sha256_of(weights)
     except OSError:
         return None
 
@@ -141,12 +140,3 @@ def _why_again(record: TrialRecord | None, weights: str | None, retry_failed: bo
     if why:
         warnings.warn(f"{record.id}: {why}; it will run again", DamagedRecord, stacklevel=2)
     return why
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file as hexadecimal digits. Raises OSError."""
-    with path.open("rb", buffering=0) as file:
-        found = hashlib.sha256()
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
