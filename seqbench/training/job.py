@@ -136,14 +136,9 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     kept = context.workspace.run / payload.answers if payload.answers else None
     with _keeping(kept, splits) as meters:
         trained = train_model(
-            model,
-            splits,
-            payload.train,
-            device=device,
-            seed=payload.seed,
-            notify=context.send,
-            meters=meters,
-        )
+            model, splits, payload.train,
+            device=device, seed=payload.seed, notify=context.send, meters=meters,
+        )  # fmt: skip
     weights = context.workspace.run / payload.weights
     files = [weights, *([kept] if kept else [])]
     digest = _save(model, weights)  # first: an answer may change a buffer
