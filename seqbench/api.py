@@ -50,7 +50,8 @@ def run(
         suite: path of a YAML file, name of a shipped suite (text without slash and ``.yaml``), or
             a dictionary with the keys of the YAML. With ``resume`` it can be omitted.
         overrides: settings to change, such as ``"train.epochs=2"``.
-        models, datasets: run only these (names or labels).
+        models: run only these (names or labels).
+        datasets: run only these (names or labels).
         devices: replace the suite's devices.
         seeds: replaces the suite's seeds: 0 to ``seeds`` - 1.
         allow_many: allow more than 1,000 trials.
@@ -69,8 +70,8 @@ def run(
     """
     selection = _selection(overrides, models, datasets, devices, seeds=seeds, allow_many=allow_many)
     place = expanded(_path(out, "out"), "out")
-    request = _request(suite, selection, place, resume=resume, retry_failed=retry_failed)
     options = _Options(place, _data_dir(data_dir), make_executor(cores=_whole(jobs, "jobs")))
+    request = _request(suite, selection, place, resume=resume, retry_failed=retry_failed)
     return _run(request, options, progress)
 
 

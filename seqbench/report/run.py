@@ -122,6 +122,7 @@ class Run:
         Args:
             trial: a trial's id; or the id of a case, a label or the name of a model, which then
                 needs a seed if there are several.
+            seed: the seed.
             dataset: name or label, in a run with several datasets.
 
         Raises:
@@ -143,7 +144,9 @@ class Run:
         full precision (no TF32), as in training.
 
         Args:
-            trial, seed, dataset: as in :meth:`predictions`.
+            trial: as in :meth:`predictions`, like the others.
+            seed: the seed.
+            dataset: name or label.
 
         Raises:
             UsageError: there is no such trial, there are several, or it did not succeed.
