@@ -17,8 +17,6 @@ from seqbench.suggest import suggested
 if TYPE_CHECKING:
     from seqbench.report.charts.figure import Width
 
-SUFFIXES = (".svg", ".png", ".pdf")
-
 
 @click.command(short_help="Draw a chart of RUN for a paper.")
 @click.argument("words", metavar="[RUN] KIND", nargs=-1, required=True, shell_complete=complete.run)
@@ -71,6 +69,7 @@ def plot(
     Needs the extra `report`: pip install "seqbench[report]".
     """
     from seqbench.plugins.extras import REPORT, require
+    from seqbench.report.charts.figure import SUFFIXES, figure_spec, write_figure
 
     named, kind = _words(words)
     target = output or Path(f"{kind}.svg")
@@ -80,7 +79,6 @@ def plot(
         raise UsageError(f"--output {target}: the folder {target.parent} does not exist")
     chosen = dict(_option(text) for text in options)
     require("a chart", "report", REPORT)
-    from seqbench.report.charts.figure import figure_spec, write_figure
     from seqbench.report.charts.find import find_chart
     from seqbench.report.run import Run
     from seqbench.store.find import find_run
