@@ -42,7 +42,7 @@ MOST_WARNINGS, MOST_NOTES = 5, 3
 #: Statuses of trials whose logs have no traceback.
 WITHOUT_TRACEBACK = ("ok", "skipped", "diverged")
 
-MORE = "more: seqbench show --explain (also --all, --pairs, --memory)"
+MORE = "more: seqbench show --explain (also --all, --pairs, --memory) · seqbench report"
 
 
 @dataclass(frozen=True)
