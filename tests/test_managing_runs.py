@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -239,8 +240,11 @@ def test_a_result_is_not_lost_if_it_cannot_be_trained_again(
     before = {record.id: record for record in Run.open(finished).records}
     seqbench_cli("rm", "--yes", "--weights", finished.name)
     done = seqbench_cli(*CHANGED, "--set", "limits.time=1ms")
-    assert done.returncode == 1
-    assert "not trained again: timeout" in done.stderr
+    ended = re.findall(r"([\w-]+): not trained again: timeout", " ".join(done.stderr.split()))
+    assert ended
+    # A trial may have written its weights, the same as before, when the limit ends it.
+    gone = [trial for trial in ended if not (finished / f"weights/{trial}.safetensors").exists()]
+    assert done.returncode == bool(gone)
     assert {record.id: record for record in Run.open(finished).records} == before
     assert {trial["status"] for trial in Run.open(finished).document["trials"]} == {"ok"}
 
