@@ -11,7 +11,8 @@ from made_documents import FIGURES, made
 from seqbench.records import Comparison
 from seqbench.report.charts.sentences import (
     chosen_epochs,
-    growth,
+    growth_of,
+    growth_of_latency,
     pairs_in_words,
     slow_calls,
     spread_of_seeds,
@@ -111,14 +112,22 @@ def test_slow_calls_is_about_one_percentile_at_one_setting() -> None:
     assert slow_calls(group(document)) == ""
 
 
-def test_growth_has_its_batch_and_intervals() -> None:
+def test_growth_has_its_setting_and_intervals() -> None:
     document = made(FIGURES)
     fit = {"batch_size": 4, "threads": 1, "runtime": "eager", "exponent": 0.9, "low": 0.8,
            "high": 1.0, "n": 5}  # fmt: skip
-    document["cases"][0]["exponents"] = cast("Any", {"latency": [fit]})
-    assert growth(group(document)) == (
+    exponents = {"latency": [fit], "macs": 1.0, "memory_inference": None, "memory_training": 2.0}
+    document["cases"][0]["exponents"] = cast("Any", exponents)
+    found = group(document)
+    at = {"batch_size": 4, "threads": 1, "runtime": "eager"}
+    assert growth_of_latency(found, at, "batch 4") == (
         "Latency at batch 4 grows with the length to the power of 0.90, 95 % CI 0.80–1.00 (rnn)."
     )
+    assert growth_of_latency(found, {**at, "batch_size": 1}, "batch 1") == ""
+    assert growth_of(found, "macs", "The number of MACs") == (
+        "The number of MACs grows with the length to the power of 1.00 (rnn)."
+    )
+    assert growth_of(found, "memory_inference", "Memory") == ""
 
 
 def test_pairs_are_counted() -> None:
@@ -213,5 +222,5 @@ def test_a_run_whose_folder_is_gone(tmp_path: Any) -> None:
 def test_reference_runs_have_sentences(name: str) -> None:
     for found in groups(read_run(Run.open(ROOT / "results/reference" / name).document)):
         for sentence in (trade_offs(found), spread_of_seeds(found), chosen_epochs(found),
-                         slow_calls(found), growth(found)):  # fmt: skip
+                         slow_calls(found)):  # fmt: skip
             assert sentence == "" or sentence.endswith(".")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -10,7 +11,7 @@ import altair as alt
 from seqbench.report import numbers
 from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
 from seqbench.report.charts.marks import color, dash, shape, specification
-from seqbench.report.charts.sentences import growth
+from seqbench.report.charts.sentences import growth_of, growth_of_latency
 from seqbench.report.charts.source import Group
 from seqbench.report.columns.speed import (
     latency_settings,
@@ -19,57 +20,79 @@ from seqbench.report.columns.speed import (
     setting_words,
 )
 
-#: The figures of the document at each length, with their titles and units.
+#: The figures of the document at each length: title, units, the key of the exponent, and what has
+#: that exponent.
 AT_LENGTH = {
-    "inference_bytes": ("memory in inference", numbers.BYTES),
-    "training_bytes": ("memory in training", numbers.BYTES),
-    "macs": ("MACs of one sequence", numbers.COUNT),
-}
+    "inference_bytes": ("memory in inference", numbers.BYTES, "memory_inference",
+                        "Working memory in inference"),
+    "training_bytes": ("memory in training", numbers.BYTES, "memory_training",
+                       "Working memory in training"),
+    "macs": ("MACs of one sequence", numbers.COUNT, "macs", "The number of MACs"),
+}  # fmt: skip
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure at several lengths, with a sentence on its growth."""
+
+    name: str
+    title: str
+    scale: numbers.Scale
+    rows: list[Row]
+    sentence: str
 
 
 def length(group: Group) -> Chart:
     """Latency, memory and multiply-accumulates against the length, on logarithmic axes."""
-    found = _latencies(group)
-    for name, (title, scale) in AT_LENGTH.items():
-        found[name] = (title, scale, _at_lengths(group, name))
-    several = {name: one for name, one in found.items() if _several(one[2])}
+    found = [*_latencies(group), *_others(group)]
+    several = [one for one in found if len({row["length"] for row in one.rows}) > 1]
     if not several:
         why = "everything was measured at one length (`measure.latency.seq_lens` in the suite)"
         return absent("length", "Length", why)
-    rows: list[dict[str, Any]] = []
-    titles = {}
-    for number, (title, scale, own) in enumerate(several.values()):
-        unit = numbers.common_unit([row["value"] for row in own], scale)
-        titles[number] = f"{title} ({unit.name})" if unit.name else title
-        for row in own:
+    rows: list[Row] = []
+    options = []
+    for number, one in enumerate(several):
+        unit = numbers.common_unit([row["value"] for row in one.rows], one.scale)
+        title = f"{one.title} ({unit.name})" if unit.name else one.title
+        options.append(Option(one.name, title, sentence=one.sentence))
+        for row in one.rows:
             bounds = {end: row[end] / unit.factor for end in ("low", "high") if row.get(end)}
-            rows.append({**row, **bounds, "of": number, "figure": titles[number],
-                         "value": row["value"] / unit.factor})  # fmt: skip
-    options = [Option(name, title) for name, title in zip(several, titles.values(), strict=True)]
-    base, chosen = choice("y", "figure", options, lambda n: _spec(group, rows, n, titles[n]))
+            value = row["value"] / unit.factor
+            rows.append({**row, **bounds, "of": number, "figure": title, "value": value})
+    base, chosen = choice("y", "figure", options, lambda n: _spec(group, rows, n, options[n].label))
     fields = {"case": "case", "figure": "figure", "length": "length", "value": "value"}
-    return Chart("length", "Length", growth(group), base, fields, choices=(chosen,))
+    return Chart("length", "Length", options[0].sentence, base, fields, choices=(chosen,))
 
 
-def _latencies(group: Group) -> dict[str, tuple[str, numbers.Scale, list[dict[str, Any]]]]:
-    """The latencies of each batch size, threads and runtime, over the lengths."""
+def _latencies(group: Group) -> Iterator[Figure]:
+    """The latencies of each batch size, threads and runtime."""
     settings = latency_settings(group.cases)
     at_all = [{name: at[name] for name in at if name != "length"} for at in settings]
     distinct = [at for number, at in enumerate(at_all) if at not in at_all[:number]]
     named = [name for name in named_settings(group.cases, settings) if name != "length"]
-    found = {}
     for at in distinct:
         rows = [row for case in group.cases for row in _over_lengths(group, case, at)]
         words = setting_words({"length": None, **at}, named)
-        found[f"latency_{words.replace(', ', '_').replace(' ', '_')}"] = (
-            f"latency, {words}", numbers.TIME, rows,
-        )  # fmt: skip
-    return found
+        name = f"latency_{words.replace(', ', '_').replace(' ', '_')}"
+        sentence = growth_of_latency(group, at, words)
+        yield Figure(name, f"latency, {words}", numbers.TIME, rows, sentence)
 
 
-def _over_lengths(
-    group: Group, case: Mapping[str, Any], at: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def _others(group: Group) -> Iterator[Figure]:
+    """Memory and multiply-accumulates."""
+    for name, (title, scale, exponent, what) in AT_LENGTH.items():
+        rows = [
+            {"case": group.names[case["id"]], "length": entry["length"], "value": entry[name]}
+            for case in group.cases
+            for entry in case.get("lengths") or ()
+            if entry.get(name)
+        ]
+        yield Figure(name, title, scale, rows, growth_of(group, exponent, what))
+
+
+def _over_lengths(group: Group, case: Mapping[str, Any], at: Mapping[str, Any]) -> list[Row]:
     rows = []
     for entry in case["latency"]:
         own = measurement_settings(entry)
@@ -81,20 +104,7 @@ def _over_lengths(
     return rows
 
 
-def _at_lengths(group: Group, name: str) -> list[dict[str, Any]]:
-    return [
-        {"case": group.names[case["id"]], "length": entry["length"], "value": entry[name]}
-        for case in group.cases
-        for entry in case.get("lengths") or ()
-        if entry.get(name)
-    ]
-
-
-def _several(rows: list[dict[str, Any]]) -> bool:
-    return len({row["length"] for row in rows}) > 1
-
-
-def _spec(group: Group, rows: list[dict[str, Any]], number: int, title: str) -> Spec:
+def _spec(group: Group, rows: list[Row], number: int, title: str) -> Spec:
     order = group.order
     base = (
         alt.Chart()

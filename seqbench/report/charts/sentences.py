@@ -6,7 +6,8 @@ compared, there is no sentence about who is ahead.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from seqbench.report import numbers
 from seqbench.report.charts.source import MOST_ROWS, Found, Group, is_sound
@@ -144,19 +145,25 @@ def drift_of_calls(group: Group) -> str:
     )
 
 
-def growth(group: Group) -> str:
-    """The exponents of latency over the length, at the first setting that has them."""
-    fits = {
-        group.names[case["id"]]: found[0]
+def growth_of_latency(group: Group, at: Mapping[str, Any], words: str) -> str:
+    """The exponents of latency over the length at a setting, called ``words``; "" without any."""
+    found = {
+        group.names[case["id"]]: fit
         for case in group.cases
-        if (found := (case.get("exponents") or {}).get("latency"))
+        for fit in (case.get("exponents") or {}).get("latency") or ()
+        if all(fit.get(name) == value for name, value in at.items())
     }
-    if not fits:
-        return "Each figure against the length of the sequences."
-    batch = next(iter(fits.values()))["batch_size"]
-    alike = {name: fit for name, fit in fits.items() if fit["batch_size"] == batch}
-    names = [f"{_exponent(fit)} ({name})" for name, fit in alike.items()]
-    return f"Latency at batch {batch} grows with the length to the power of {listed(names)}."
+    return _growth(f"Latency at {words}", [f"{_exponent(f)} ({n})" for n, f in found.items()])
+
+
+def growth_of(group: Group, name: str, what: str) -> str:
+    """The exponents of a figure over the length, by its key in the document; "" without any."""
+    powers = {group.names[c["id"]]: (c.get("exponents") or {}).get(name) for c in group.cases}
+    return _growth(what, [f"{p:.2f} ({n})" for n, p in powers.items() if p is not None])
+
+
+def _growth(what: str, powers: list[str]) -> str:
+    return f"{what} grows with the length to the power of {listed(powers)}." if powers else ""
 
 
 def _exponent(fit: Found) -> str:
