@@ -240,6 +240,7 @@ def test_choices_theme_and_keyboard(browser: Any, pages: dict[str, Path]) -> Non
         figure.get_by_label("over").select_option("steps")
         figure.get_by_text("optimizer steps").last.wait_for()
         figure.get_by_text("The data as a table").click()
+        figure.locator(".data tbody tr").first.wait_for()
         assert figure.locator(".data tbody tr").count() == 2 * 3 * 3
 
         page.keyboard.press("Home")
