@@ -62,7 +62,7 @@ def draw_page(target: Path) -> None:
 
 
 def _chromium() -> str | None:
-    """The browser of the system, else None: the one that playwright has downloaded."""
+    """The browser of the system; None stands for that of playwright."""
     return shutil.which("chromium") or shutil.which("google-chrome")
 
 

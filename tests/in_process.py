@@ -19,7 +19,7 @@ from pathlib import Path
 
 from seqbench.cli import INTERRUPTED, main
 
-#: What Python ignores unless it is told otherwise; pytest shows them.
+#: Warnings that Python ignores by default, and pytest shows.
 IGNORED = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
 

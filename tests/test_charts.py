@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import ROOT
+from made_documents import made
 
 pytestmark = pytest.mark.extra
 
@@ -23,7 +24,7 @@ vl_convert = pytest.importorskip("vl_convert")
 from seqbench.report.charts.chart import Chart, changed, differences  # noqa: E402
 from seqbench.report.charts.figure import chosen, figure_spec, write_figure  # noqa: E402
 from seqbench.report.charts.kinds import KINDS, draw  # noqa: E402
-from seqbench.report.charts.source import Group, groups, read_run  # noqa: E402
+from seqbench.report.charts.source import Group, RunData, groups, read_run  # noqa: E402
 from seqbench.report.run import Run  # noqa: E402
 
 if TYPE_CHECKING:
@@ -107,6 +108,19 @@ def test_seeds_are_those_of_the_records(group: Group) -> None:
         assert mean["high"] == pytest.approx(min(most, scale * metric["high"]))
         seeds = {f"seed {t['seed']}": scale * t["metrics"]["value"] for t in group.trials(case)}
         assert {r["kind"]: r["value"] for r in own if r is not mean} == pytest.approx(seeds)
+
+
+def test_no_seed_is_drawn_outside_of_the_axis() -> None:
+    """Where a seed lies far below the means, or is zero, the axis is linear."""
+    far: dict[str, list[float]] = {"rnn": [1e-9, 1.0, 1.0], "lstm": [0.5, 0.5, 0.6]}
+    for gru, scale in ([9.0, 9.0, 9.1], None), ([0.0, 9.0, 9.1], None):
+        document = made({**far, "gru": gru}, dataset="adding")
+        spec = draw("accuracy", groups(RunData(document))[0]).spec
+        assert spec["layer"][1]["encoding"]["x"]["scale"].get("type") == scale
+    near = made({"rnn": [1.0, 1.1, 1.2], "lstm": [5.0, 5.1, 5.2], "gru": [9.0] * 3},
+                dataset="adding")  # fmt: skip
+    spec = draw("accuracy", groups(RunData(near))[0]).spec
+    assert spec["layer"][1]["encoding"]["x"]["scale"]["type"] == "log"
 
 
 def test_pareto_has_the_figures_of_the_table(group: Group) -> None:

@@ -39,11 +39,8 @@ def latency(group: Group) -> Chart:
 
 def drift(group: Group) -> Chart:
     """The median of each round, divided by the case's median over all rounds."""
-    return replace(_drift(group), hint="A gap in a line: a new process.")
-
-
-def _drift(group: Group) -> Chart:
-    return _chart(group, ("drift", "Drift"), drift_of_calls(group), _rounds, _over_rounds)
+    chart = _chart(group, ("drift", "Drift"), drift_of_calls(group), _rounds, _over_rounds)
+    return replace(chart, hint="A gap in a line: a new process.")
 
 
 def _chart(

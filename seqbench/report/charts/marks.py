@@ -76,9 +76,16 @@ def cases_down(order: Sequence[str]) -> alt.Y:
     )
 
 
-def figure_scale(axis: Axis) -> alt.Scale:
+def fits_log(axis: Axis, values: Sequence[float]) -> bool:
+    """Whether a logarithmic axis suits the figures, and also has room for these ``values``: one
+    that is zero, or below the end of the axis, would be drawn outside or not at all.
+    """
+    return axis.log and all(value > (axis.floor or 0.0) for value in values)
+
+
+def figure_scale(axis: Axis, *, log: bool) -> alt.Scale:
     """The scale of a figure: never forced to start at zero, which would hide differences."""
-    if not axis.log:
+    if not log:
         return alt.Scale(zero=False, nice=True)
     return alt.Scale(type="log", nice=False, padding=10, **axis.ends)
 

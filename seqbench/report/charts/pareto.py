@@ -145,7 +145,7 @@ def _points(known: alt.Chart, order: Sequence[str], legend: bool) -> alt.Chart:
 
 def _filled(template: Spec, x: Axis, y: Axis, rows: Sequence[Mapping[str, Any]]) -> Spec:
     """The specification for two axes."""
-    # Between two points of the front, the one that is better in x is available.
+    # Between two points of the front, only that with the better x is available.
     words: dict[str, Any] = {
         FRONT: "step-before" if x.column.higher_is_better else "step-after",
         **_words("x", x),
@@ -159,7 +159,7 @@ def _filled(template: Spec, x: Axis, y: Axis, rows: Sequence[Mapping[str, Any]])
 def _words(end: str, axis: Axis) -> dict[str, str]:
     """What replaces each word about one axis."""
     field = axis.field
-    plain = {f"<{end}{part}>{rest}": f"{field}{rest}" for part in ("",) for rest in FIELDS}
+    plain = {f"<{end}>{rest}": f"{field}{rest}" for rest in FIELDS}
     tests = {f"isValid(datum.<{end}>{rest})": f"isValid(datum.{field}{rest})" for rest in FIELDS}
     best = {f"datum.<{end}>_cost <= datum.best": f"datum.{field}_cost <= datum.best"}
     side = {each: each.replace("<x>", field) for each in SIDE.values()} if end == "x" else {}
@@ -170,7 +170,7 @@ def _words(end: str, axis: Axis) -> dict[str, str]:
 def _scale(axis: Axis) -> dict[str, Any]:
     if not axis.log:
         return {"type": "linear", "zero": False}
-    # Vega-Lite warns of a logarithmic scale that is told not to start at zero.
+    # Vega-Lite warns of a logarithmic scale with `zero: false`.
     return {"type": "log", "nice": False, **axis.ends}
 
 

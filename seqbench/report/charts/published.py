@@ -9,7 +9,7 @@ import altair as alt
 
 from seqbench.report.charts.axes import Axis
 from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
-from seqbench.report.charts.marks import ROW, cases_down, figure_scale, specification
+from seqbench.report.charts.marks import ROW, cases_down, figure_scale, fits_log, specification
 from seqbench.report.charts.source import Group
 from seqbench.report.charts.theme import COLORS
 from seqbench.report.columns.column import Column
@@ -29,11 +29,14 @@ def published(group: Group) -> Chart:
         return absent("published", "Published", why)
     parts = [_rows(group, axis, given) for axis, given in found]
     rows = [{**row, "of": number} for number, part in enumerate(parts) for row in part]
+    logs = [_log(axis, given) for axis, given in found]
     options = [
         Option(axis.column.field, axis.name, sentence=_sentence(part))
         for (axis, _), part in zip(found, parts, strict=True)
     ]
-    base, chosen = choice("figure", "figure", options, lambda n: _spec(rows, n, found[n][0]))
+    base, chosen = choice(
+        "figure", "figure", options, lambda n: _spec(rows, n, found[n][0], log=logs[n])
+    )
     fields = {"case": "case", "text": "measured", "published": "published"}
     return Chart("published", "Published", options[0].sentence, base, fields, choices=(chosen,))
 
@@ -47,6 +50,7 @@ def _with_reference(group: Group) -> list[tuple[Axis, Column]]:
 
 def _rows(group: Group, axis: Axis, given: Column) -> list[Row]:
     rows: list[Row] = []
+    log = _log(axis, given)
     for case in group.cases:
         reference, found = (group.estimate(column, case) for column in (given, axis.column))
         if reference is None:
@@ -55,21 +59,26 @@ def _rows(group: Group, axis: Axis, given: Column) -> list[Row]:
                     "published": reference.value / axis.factor}  # fmt: skip
         if found is not None:
             row["value"] = found.value / axis.factor
-            bounds = axis.drawn_bounds(found)
+            bounds = axis.drawn_bounds(found) if log else axis.bounds(found)
             if bounds is not None:
                 row |= {"low": bounds[0], "high": bounds[1]}
         rows.append(row)
     return rows
 
 
-def _spec(rows: Sequence[Row], number: int, axis: Axis) -> Spec:
+def _log(axis: Axis, given: Column) -> bool:
+    """Whether measured and published figures suit a logarithmic axis."""
+    return fits_log(axis, [e.value / axis.factor for e in given.estimates if e])
+
+
+def _spec(rows: Sequence[Row], number: int, axis: Axis, *, log: bool) -> Spec:
     order = [row["case"] for row in rows if row["of"] == number]
     base = (
         alt.Chart()
         .transform_filter(alt.FieldEqualPredicate(field="of", equal=number))
         .encode(y=cases_down(order))
     )
-    x = alt.X("value:Q", title=axis.title, scale=figure_scale(axis))
+    x = alt.X("value:Q", title=axis.title, scale=figure_scale(axis, log=log))
     tips = ["case:N", alt.Tooltip("text:N", title="measured"),
             alt.Tooltip("published:Q", format=".4~g")]  # fmt: skip
     words = alt.Scale(domain=["measured (95 % CI)", "published"], range=[COLORS[0], COLORS[5]])

@@ -8,7 +8,14 @@ import altair as alt
 
 from seqbench.report.charts.axes import Axis, axes, find_axis
 from seqbench.report.charts.chart import Chart, absent
-from seqbench.report.charts.marks import ROW, cases_down, color, figure_scale, specification
+from seqbench.report.charts.marks import (
+    ROW,
+    cases_down,
+    color,
+    figure_scale,
+    fits_log,
+    specification,
+)
 from seqbench.report.charts.sentences import spread_of_seeds
 from seqbench.report.charts.source import Group
 
@@ -21,9 +28,11 @@ def accuracy(group: Group) -> Chart:
     if metric is None:
         why = "no trial of this dataset has succeeded"
         return absent("accuracy", "Seeds", why)
-    rows = [row for case in group.cases for row in _rows(group, case, metric)]
+    good = [t for case in group.cases for t in group.trials(case) if t["status"] == "ok"]
+    log = fits_log(metric, [trial["metrics"]["value"] / metric.factor for trial in good])
+    rows = [row for case in group.cases for row in _rows(group, case, metric, log=log)]
     order = group.order
-    x = alt.X("value:Q", title=metric.title, scale=figure_scale(metric))
+    x = alt.X("value:Q", title=metric.title, scale=figure_scale(metric, log=log))
     base = alt.Chart().encode(y=cases_down(order))
     means = base.transform_filter("datum.kind == 'mean'")
     tips = [alt.Tooltip("case:N"), alt.Tooltip("kind:N", title="of"), alt.Tooltip("text:N")]
@@ -43,12 +52,13 @@ def accuracy(group: Group) -> Chart:
     return Chart("accuracy", "Seeds", spread_of_seeds(group), specification(chart, rows), FIELDS)
 
 
-def _rows(group: Group, case: Any, metric: Axis) -> list[dict[str, Any]]:
+def _rows(group: Group, case: Any, metric: Axis, *, log: bool) -> list[dict[str, Any]]:
     """The mean with its interval, then each successful seed."""
     name, found = group.names[case["id"]], group.estimate(metric.column, case)
     rows: list[dict[str, Any]] = []
     if found is not None:
-        low, high = metric.drawn_bounds(found) or (None, None)
+        bounds = metric.drawn_bounds(found) if log else metric.bounds(found)
+        low, high = bounds or (None, None)
         rows.append(
             {"case": name, "kind": "mean", "value": found.value / metric.factor, "low": low,
              "high": high, "text": metric.text(group, case)}

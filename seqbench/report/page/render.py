@@ -13,8 +13,8 @@ from seqbench.report.charts.chart import Chart
 from seqbench.report.charts.theme import THEMES
 from seqbench.report.page.content import Page
 
-#: Nothing is loaded from anywhere, and only these scripts and styles are used. Vega is told to
-#: interpret its expressions, so that ``unsafe-eval`` is not needed.
+#: Nothing is loaded from anywhere, and only these scripts and styles are used. Vega
+#: interprets its expressions, so that ``unsafe-eval`` is not needed.
 POLICY = (
     "default-src 'none'; script-src {scripts}; style-src {styles}; base-uri 'none'; "
     "form-action 'none'"
