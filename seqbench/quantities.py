@@ -108,12 +108,13 @@ QUANTITIES: dict[str, Quantity] = {
     quantity.name: quantity
     for quantity in (
         Quantity(
-            name="accuracy", better="higher", share=True, targets=("label", "label_per_step"),
+            name="accuracy", better="higher", share=True,
+            targets=("label", "label_per_step", "labels", "labels_per_step"),
             compared="seeds", document="own", measured=f"{_TRAINING}:evaluate",
             columns=f"{_COLUMNS}.quality:quality_columns", notes=f"{_NOTES}:quality_notes",
         ),
         Quantity(
-            name="mse", better="lower", targets=("value",),
+            name="mse", better="lower", targets=("value", "value_per_step"),
             compared="seeds", document="own", measured=f"{_TRAINING}:evaluate",
             columns=f"{_COLUMNS}.quality:quality_columns", notes=f"{_NOTES}:quality_notes",
         ),

@@ -59,6 +59,16 @@ class Keys(TypedDict):
 Keys.__pydantic_config__ = {"extra": "allow"}  # type: ignore[attr-defined]
 
 
+class Part(Keys):
+    """The figure of a part of the test split: a test set, or sequences of some lengths."""
+
+    name: Annotated[str, About("of the test set; empty for a range of lengths")]
+    shortest: Annotated[int, About("number of steps of its shortest sequence")]
+    longest: Annotated[int, About("number of steps of its longest sequence")]
+    sequences: Annotated[int, About("number of sequences")]
+    value: Annotated[Number | None, About("the figure; null if no target counts")]
+
+
 class Metrics(Keys, total=False):
     """The quality of a trained model; ``value``, ``last`` and ``best`` exist if it trained."""
 
@@ -73,6 +83,8 @@ class Metrics(Keys, total=False):
     confusion: Annotated[list[list[int]], About("counts in the test split, [true][predicted]")]
     recall: Annotated[list[Number | None], About("of each class; null if it does not occur")]
     classes: Annotated[list[str], About("names of the classes")]
+    parts: Annotated[list[Part], About("the figure of each test set, or range of lengths")]
+    padding: Annotated[Number, About("fraction of the steps in training that were padding")]
     confusion_reason: Annotated[str, About("why there is no confusion matrix")]
     diverged_step: Annotated[int, About("the step at which the trial diverged")]
     diverged_value: Annotated[str, About("its loss or output at that step")]
@@ -130,6 +142,7 @@ class Score(Keys):
     status: Status
     value: Number | None
     reason: str
+    sets: NotRequired[dict[str, Number]]
 
 
 class MeasuredJob(Keys):
@@ -153,7 +166,8 @@ class TrialRecord:
             without a validation split), ``last`` and ``best`` (test figures at those weights),
             ``best_epoch``, ``validation`` (at the best epoch), ``train_loss``, ``steps``; for
             labels also ``confusion`` (test counts at the weights of ``value``,
-            ``[true][predicted]``), ``recall`` of each class and ``classes``; for a diverged trial
+            ``[true][predicted]``), ``recall`` of each class and ``classes``; with several test
+            sets or unequal lengths ``parts``, and ``padding`` in training; for a diverged trial
             ``diverged_step``.
         curve: one entry per epoch: ``epoch``, ``train_loss``, ``validation``,
             ``validation_loss``, ``seconds``, ``steps`` (the total so far).

@@ -7,13 +7,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from seqbench.quantities import QUANTITIES, deciding
 from seqbench.suggest import available
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -25,9 +22,20 @@ SUFFIX = re.compile(r"[a-z0-9]{1,8}")
 ENCODER_PARAMETERS: Mapping[str, Param]
 
 #: The kinds of target, and the kinds of task: input and target (see :class:`Task`).
-TARGETS = ("label", "value", "label_per_step")
+TARGETS = (
+    "label", "value", "label_per_step", "labels", "value_per_step", "labels_per_step"
+)  # fmt: skip
 
 TASK_KINDS = tuple(f"{input}/{target}" for input in ("features", "tokens") for target in TARGETS)
+
+#: What a whole model supports unless it says otherwise: it is written for the targets that it
+#: supports, and these are the ones that every version of seqbench had.
+WHOLE_MODEL_KINDS = tuple(
+    f"{input}/{target}" for input in ("features", "tokens") for target in TARGETS[:3]
+)
+
+#: In integer labels: this target does not count, as if its weight were 0.
+IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -39,10 +47,12 @@ class Task:
             ``"tokens"``: batches of shape (batch, time), int64, values in [0, input_size).
         input_size: number of features per step, or vocabulary size.
         target: ``"label"``: one class per sequence, targets (batch,) int64.
-            ``"value"``: numbers per sequence, targets (batch, output_size) float32.
-            ``"label_per_step"``: one class per step, targets (batch, time) int64.
+            ``"labels"``: any number of classes per sequence, targets (batch, output_size) of 0
+            and 1, uint8. ``"value"``: numbers per sequence, targets (batch, output_size) float32.
+            ``"label_per_step"``, ``"labels_per_step"``, ``"value_per_step"``: the same at each
+            step, with time as the second dimension: (batch, time) or (batch, time, output_size).
         output_size: number of classes or values. A model returns (batch, output_size), or
-            (batch, time, output_size) for ``"label_per_step"``.
+            (batch, time, output_size) with targets at each step.
         length: number of steps of the longest sequence. With ``seq_lens`` in a suite, latency is
             also measured at other lengths, if the model accepts them.
         class_names: names of the classes, if any.
@@ -52,7 +62,9 @@ class Task:
 
     input: Literal["features", "tokens"]
     input_size: int
-    target: Literal["label", "value", "label_per_step"]
+    target: Literal[
+        "label", "value", "label_per_step", "labels", "value_per_step", "labels_per_step"
+    ]
     output_size: int
     length: int
     class_names: tuple[str, ...] = ()
@@ -62,6 +74,21 @@ class Task:
     def kind(self) -> str:
         """Input and target: one of :data:`TASK_KINDS`."""
         return f"{self.input}/{self.target}"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Task:
+        """From its fields as plain data, as :func:`dataclasses.asdict` and JSON give them."""
+        return cls(**{**values, "class_names": tuple(values["class_names"])})
+
+    @property
+    def per_step(self) -> bool:
+        """Whether there is a target at each step."""
+        return self.target.endswith("_per_step")
+
+    @property
+    def target_type(self) -> str:
+        """What one target is: ``label``, ``labels`` or ``value``."""
+        return self.target.removesuffix("_per_step")
 
     @property
     def metric(self) -> str:
@@ -104,8 +131,8 @@ class Param:
 ENCODER_PARAMETERS = {
     "readout": Param(
         "last",
-        choices=("last", "mean"),
-        help="what the readout uses: the last step, or the mean of all",
+        choices=("last", "mean", "max"),
+        help="what the readout uses: the last step, or the mean or the maximum of all",
     ),
     "embedding_size": Param(32, minimum=1, help="embedding size of a token (token tasks only)"),
 }
@@ -175,13 +202,15 @@ class ModelSpec:
             ``build(input_size, **parameters)`` and returns a ``torch.nn.Module`` that maps
             (batch, time, input_size) to (batch, time, hidden); seqbench adds the embedding and the
             readout. For ``kind="model"`` it is called as ``build(task, **parameters)`` and returns
-            the whole model.
+            the whole model. If its ``forward`` takes ``lengths``, it is given them with batches
+            that are padded at the end: (batch,) int64, on the CPU.
         parameters: each parameter with its default, or a :class:`Param`.
         kind: ``"encoder"`` or ``"model"``.
         description: one line.
         tasks: the kinds of task that it supports, such as ``"features/label"`` (see
             :data:`TASK_KINDS`); ``seqbench check`` checks it on these, and a run skips it on
-            datasets of another kind.
+            datasets of another kind. Default: all; for ``kind="model"`` all with the targets
+            ``"label"``, ``"value"`` and ``"label_per_step"``.
         lengths: the lengths of sequences that it accepts: ``"any"``; with ``kind="model"`` also
             ``"bounded"`` (up to ``task.length``) or ``"fixed"`` (``task.length`` only). Nothing is
             measured at other lengths.
@@ -202,6 +231,8 @@ class ModelSpec:
                 f"model {self.name!r}: kind is {self.kind!r}, not 'encoder' or 'model'"
             )
         _require_tasks("model", self.name, self.tasks or ("",))
+        if self.kind == "model" and self.tasks is TASK_KINDS:
+            object.__setattr__(self, "tasks", WHOLE_MODEL_KINDS)
         if self.lengths not in ("any", "bounded", "fixed"):
             raise ValueError(
                 f"model {self.name!r}: lengths is {self.lengths!r}, not 'any', 'bounded' or 'fixed'"
@@ -256,7 +287,7 @@ class MetricSpec:
     """Declares a metric without importing it.
 
     It is computed for each trained model on the test split, in addition to accuracy or mean
-    squared error, which select the best epoch.
+    squared error, which select the best epoch. With several test sets it is computed on each.
 
     Args:
         name: its name in suites.
@@ -264,8 +295,11 @@ class MetricSpec:
             once for each trained model. It returns an object with the interface of torchmetrics:
             ``update(answers, targets)`` is called for each batch of the split, ``compute()`` once
             after the last, and returns one number. Tensors are on the CPU: ``answers``
-            (n, output_size) float32 (for classes, the logits), ``targets`` (n,) int64, or
-            (n, output_size) float32 for values. With one label per step, each step is a row.
+            (n, output_size) float32 (for classes, the logits), ``targets`` (n,) int64,
+            (n, output_size) int64 for several labels, or (n, output_size) float32 for values. With
+            targets at each step, each step is a row. Rows of weight 0 are left out. An ``update``
+            that takes ``weights`` is given those of the rows, (n,) float32; without it, the metric
+            is skipped for data with other weights than 0 and 1.
         parameters: each parameter with its default, or a :class:`Param`.
         targets: the kinds of target that it supports (:class:`Task`).
         higher_is_better: whether higher is better.
@@ -365,14 +399,54 @@ class DataContext:
     progress: Callable[[int, int], None] = lambda done, total: None
 
 
+#: One split as a plugin returns it: inputs and targets, and weights if not all count equally. Each
+#: is one tensor or NumPy array, or, for sequences of unequal length, a list with one for each
+#: sequence (see :class:`Splits`).
+SplitData = tuple[Any, Any] | tuple[Any, Any, Any]
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Training sequences that are generated during training: new ones at every step.
+
+    Args:
+        draw: ``"package.module:function"``, called as ``draw(seed, count, **parameters)``; it
+            returns ``count`` sequences as a split (see :class:`Splits`). A pure function: the same
+            arguments, the same sequences. ``seed`` is an integer below 2**32, derived from
+            ``self.seed``, the trial's seed and the step, so all models get the same sequences.
+        size: number of sequences that count as one epoch.
+        seed: of the dataset, from 0; usually one of its parameters.
+        parameters: passed to ``draw``; plain data.
+    """
+
+    draw: str
+    size: int
+    seed: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Splits:
-    """A loaded dataset: inputs and targets of each split, with the shapes given in :class:`Task`.
+    """A loaded dataset: the sequences of each split, with the shapes given in :class:`Task`.
 
-    ``validation`` is ``None`` if there is no such split; then only the last epoch is reported.
+    A split is ``(inputs, targets)`` or ``(inputs, targets, weights)``. Inputs of one length are one
+    tensor or NumPy array, (n, time, input_size) or (n, time). Inputs of unequal length are a list
+    of arrays, (time, input_size) or (time,); targets at each step are then a list as well. Nothing
+    is padded. Weights are (n,), or with targets at each step (n, time) or a list of (time,): from
+    0, where 0 does not count. An integer label of -100 has weight 0.
+
+    Args:
+        task: shapes and sizes.
+        train: the training split, or :class:`Fresh` sequences.
+        test: the test split.
+        validation: ``None`` if there is no such split; then only the last epoch is reported.
+        tests: instead of ``test``, several named test sets, each a split.
+        headline: which of ``tests`` gives the figure in tables; ``""`` for the mean over all.
     """
 
     task: Task
-    train: tuple[Tensor, Tensor]
-    test: tuple[Tensor, Tensor]
-    validation: tuple[Tensor, Tensor] | None = None
+    train: SplitData | Fresh
+    test: SplitData | None = None
+    validation: SplitData | None = None
+    tests: Mapping[str, SplitData] = field(default_factory=dict)
+    headline: str = ""

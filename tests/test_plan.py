@@ -321,6 +321,8 @@ def test_the_control_trains_the_same_networks_with_equal_settings() -> None:
     [
         ("precision", "fp32", "bf16", "bf16"),
         ("drop_last", "false", "true", "incomplete last batches left out"),
+        ("batches", "bucketed", "one_length", "batches of one length"),
+        ("batches", "bucketed", "shuffled", "batches of any lengths"),
     ],
 )
 def test_a_later_training_key_is_part_of_a_case_and_its_default_keeps_the_id(

@@ -49,7 +49,7 @@ def measure_cost(payload: CostPayload, context: JobContext) -> dict[str, Any]:
 def _kernels(subject: Subject) -> Measurement:
     at = {"batch_size": 1, "length": subject.splits.task.length, "mode": "inference"}
     try:
-        values = operators.recorded_operators(subject.model, subject.batch(1)[0])
+        values = operators.recorded_operators(subject.model, subject.batch(1).inputs)
     except Exception as error:  # a plugin's model may not accept a batch of one
         return Measurement("ops", "1", at, status="skipped", reason=reason_of(error))
     return Measurement("ops", "1", at, values, method=operators.METHOD)

@@ -128,7 +128,7 @@ def _inference(subject: Subject, payload: MemoryPayload) -> Prepare:
     held = _held(subject.model)
 
     def prepare(length: int) -> tuple[Workload, dict[str, int]]:
-        inputs = subject.batch(payload.batch_size, length=length)[0]
+        inputs = subject.batch(payload.batch_size, length=length).inputs
 
         def workload() -> None:
             with torch.inference_mode():
@@ -149,12 +149,12 @@ def _training(subject: Subject, payload: MemoryPayload) -> Prepare:
 
         def workload() -> None:
             """One whole training step, within which gradients are created and freed."""
-            step(*batch)
+            step(batch)
             step.optimizer.zero_grad(set_to_none=True)
 
         # Creates the optimizer state, and gradients to count. The whole batch would hide the peak
         # on systems that only report the highest peak so far.
-        step(*(tensor[:SMALL_BATCH] for tensor in batch))
+        step(batch.first(SMALL_BATCH))
         gradients = _bytes(p.grad for p in step.parameters if p.grad is not None)
         step.optimizer.zero_grad(set_to_none=True)
         optimizer = _bytes(_optimizer_tensors(step.optimizer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,12 +19,11 @@ Convert = Callable[[Tensor, Tensor], Inputs]
 
 LIBRARY = "torchmetrics"
 
-#: What some of its metrics are for, which no task has. Names that start with ``Multilabel`` too.
+#: What some of its metrics are for, which no task has.
 NO_TASK = {
     "BinaryFairness": "groups of sequences",
     "BinaryGroupStatRates": "groups of sequences",
     "ContinuousRankedProbabilityScore": "an ensemble of answers",
-    "Multilabel": "several labels per sequence",
 }
 
 
@@ -46,6 +46,17 @@ def inputs_for(metric: Any, task: Task) -> Convert:
     for start, what in NO_TASK.items():
         if name.startswith(start):
             raise PluginError(f"{name} is for {what}, which no task of seqbench has")
+    several = task.target_type == "labels"
+    if name.startswith("Multilabel"):
+        if not several:
+            raise PluginError(f"{name} is for several labels at once, and the task has one target")
+        return _probabilities
+    if several and name.startswith(("Binary", "Multiclass")):
+        use = re.sub("Binary|Multiclass", "Multilabel", name)
+        raise PluginError(
+            f"{name} is for one label, and the task has several at once: use "
+            f"{use}(num_labels=task.output_size)"
+        )
     if name.startswith("Binary"):
         if task.output_size != 2:
             raise PluginError(
@@ -70,6 +81,11 @@ def _probability(answers: Tensor, targets: Tensor) -> Inputs:
     In double precision, so that few confident answers are tied.
     """
     return torch.sigmoid(answers[:, 1].double() - answers[:, 0].double()), targets
+
+
+def _probabilities(answers: Tensor, targets: Tensor) -> Inputs:
+    """The probability of each label, as :func:`_probability`."""
+    return torch.sigmoid(answers.double()), targets
 
 
 def _logits(answers: Tensor, targets: Tensor) -> Inputs:

@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqbench.errors import PluginError
+from seqbench.errors import NotApplicable, PluginError
 from seqbench.measure.metric_inputs import inputs_for
 from seqbench.measure.payloads import MetricPayload
 from seqbench.measure.subject import Subject
 from seqbench.plugins.choice import Choice
-from seqbench.plugins.loading import check_call, load_object
+from seqbench.plugins.loading import check_call, load_object, parameters_of
 from seqbench.plugins.provenance import check_unchanged
-from seqbench.training.evaluation import evaluate
+from seqbench.training.evaluation import Answered, BySet, evaluate
+from seqbench.training.split import Split
 from seqbench.types import Task
 from seqbench.workers.context import JobContext
 
@@ -26,9 +27,11 @@ def score_model(payload: MetricPayload, context: JobContext) -> dict[str, Any]:
 
     Returns:
         ``status``, ``value`` and ``reason``: ``ok`` with a finite number, or ``skipped`` if the
-        metric does not apply to the task's targets.
+        metric does not apply to the task's targets; of several test sets also ``sets``, the value
+        of each by its name.
 
     Raises:
+        NotApplicable: the metric cannot take the weights of the targets.
         PluginError: the metric violates its contract.
         Exception: any error of the metric's own code.
     """
@@ -38,35 +41,33 @@ def score_model(payload: MetricPayload, context: JobContext) -> dict[str, Any]:
         supported = ", ".join(metric.targets)
         reason = f"supports {supported}, not {task.target}"
         return {"status": "skipped", "value": None, "reason": reason}
-    value = score_split(
-        subject.model, subject.splits.test,
-        task=task, device=subject.device, choice=metric.choice,
-    )  # fmt: skip
-    return {"status": "ok", "value": value, "reason": ""}
+    test = subject.splits.test
+    meter = score_split(subject.model, test, device=subject.device, choice=metric.choice)
+    score = {"status": "ok", "value": meter.value, "reason": ""}
+    if test.sets:
+        pairs = zip(test.sets, meter.figures, strict=True)
+        score["sets"] = {one.name: figure.value for one, figure in pairs}
+    return score
 
 
 def score_split(
-    model: nn.Module,
-    split: tuple[Tensor, Tensor],
-    *,
-    task: Task,
-    device: torch.device,
-    choice: Choice,
-) -> float:
-    """Compute one metric over a whole split.
+    model: nn.Module, split: Split, *, device: torch.device, choice: Choice
+) -> BySet[PluginMeter]:
+    """Compute one metric over a whole split, or each of its test sets.
 
     Args:
-        split: inputs and targets, shaped as :class:`seqbench.Task` says, on any device.
+        split: on any device.
 
     Raises:
         PluginError: the metric's package has changed since the run was planned, the metric lacks
             ``update`` or ``compute``, or its value is not a finite number.
+        NotApplicable: the metric cannot take the weights of the targets.
         Exception: any error of the metric's own code.
     """
     check_unchanged(choice)
-    meter = PluginMeter(choice, task)
-    evaluate(model, split, task=task, device=device, meters=[meter])
-    return meter.result()
+    meter = BySet(split, lambda: PluginMeter(choice, split.task))
+    evaluate(model, split, device=device, meters=[meter])
+    return meter
 
 
 class PluginMeter:
@@ -80,7 +81,7 @@ class PluginMeter:
     def __init__(self, choice: Choice, task: Task):
         function = load_object(choice)
         check_call(choice, function, task, **choice.params)
-        self._choice, self._per_step = choice, task.target == "label_per_step"
+        self._choice, self._several = choice, task.target_type == "labels"
         self._meter = function(task, **choice.params)
         for method in ("update", "compute"):
             if not callable(getattr(self._meter, method, None)):
@@ -89,15 +90,33 @@ class PluginMeter:
                     f"{choice.import_path} returned {what}, which has no method {method}"
                 )
         self._convert = inputs_for(self._meter, task)
+        self._takes_weights = "weights" in parameters_of(self._meter.update)
 
-    def update(self, answers: Tensor, targets: Tensor) -> None:
-        """Pass the metric its own copies on the CPU, which it may modify."""
-        answers, targets = answers.cpu().clone(), targets.cpu().clone()
-        if self._per_step:
-            answers, targets = answers.flatten(0, -2), targets.flatten()
-        self._meter.update(*self._convert(answers, targets))
+    def update(self, answered: Answered) -> None:
+        """Pass the metric its own copies on the CPU, which it may modify.
 
-    def result(self) -> float:
+        Raises:
+            NotApplicable: rows count unequally, but ``update`` takes no ``weights``.
+        """
+        counted = answered.counted()
+        if not len(counted.answers):
+            return
+        answers, targets = counted.answers.cpu().clone(), counted.targets.cpu().clone()
+        if self._several:
+            targets = targets.long()
+        weights = torch.ones(len(answers)) if counted.weights is None else counted.weights.cpu()
+        if self._takes_weights:
+            self._meter.update(*self._convert(answers, targets), weights=weights.clone())
+        elif bool((weights == 1).all()):
+            self._meter.update(*self._convert(answers, targets))
+        else:
+            raise NotApplicable(
+                f"{self._choice.name} takes no weights, and those of the test targets are not only "
+                "0 and 1"
+            )
+
+    @property
+    def value(self) -> float:
         """The metric over all batches."""
         return _as_number(self._meter.compute(), self._choice.name)
 

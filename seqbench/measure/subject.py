@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from seqbench.devices.registry import device_for, use_full_precision
 from seqbench.errors import NotApplicable
@@ -13,9 +13,11 @@ from seqbench.measure.payloads import TrainedModel
 from seqbench.plugins.provenance import check_unchanged
 from seqbench.training.answers import check_answers
 from seqbench.training.data import open_splits
+from seqbench.training.fresh import FreshSplit
 from seqbench.training.model import build_model
+from seqbench.training.prepared import PreparedSplits
+from seqbench.training.split import Batch
 from seqbench.training.weights import load_weights
-from seqbench.types import Splits
 from seqbench.workers.context import Workspace
 
 
@@ -41,7 +43,10 @@ class Subject:
         self.choice = trained.model
         self.kind = device_for(trained.device)
         self.device = self.kind.torch_device(trained.device)
-        self.splits: Splits = open_splits(workspace.cache / trained.data)
+        self.splits: PreparedSplits = open_splits(
+            workspace.cache / trained.data,
+            one_length=trained.train.get("batches") == "one_length",
+        )
         clock = time.perf_counter()
         self.model: nn.Module = build_model(trained.model, self.splits.task)
         built = time.perf_counter()
@@ -83,20 +88,18 @@ class Subject:
         if reason := self.choice.why_not_length(length, self.splits.task.length):
             raise NotApplicable(reason)
 
-    def batch(
-        self, size: int, split: str = "test", length: int | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The first ``size`` inputs and targets of a split, on the device.
+    def batch(self, size: int, split: str = "test", length: int | None = None) -> Batch:
+        """The first ``size`` sequences of a split, on the device, without padding.
 
         A split with fewer sequences is repeated from its start, and so is a sequence with fewer
         than ``length`` steps.
+
+        Args:
+            split: ``test`` or ``train``; of fresh training sequences the first that are drawn.
+            length: by default that of the dataset's longest sequence.
         """
-        inputs, targets = getattr(self.splits, split)
-        rows = torch.arange(size) % len(inputs)
-        inputs, targets = inputs[rows], targets[rows]
-        if length is not None:
-            steps = torch.arange(length) % inputs.shape[1]
-            inputs = inputs[:, steps]
-            if self.splits.task.target == "label_per_step":
-                targets = targets[:, steps]
-        return inputs.to(self.device), targets.to(self.device)
+        chosen = getattr(self.splits, split)
+        if isinstance(chosen, FreshSplit):
+            chosen = chosen.drawn(0, 0, size)
+        rows = torch.arange(size) % len(chosen)
+        return chosen.exactly(rows, length or self.splits.task.length).to(self.device)  # type: ignore[no-any-return]

@@ -25,6 +25,14 @@ def import_object(path: str) -> Callable[..., Any]:
     return function
 
 
+def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's parameters; none if they are unknown."""
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # some callables have no signature
+        return ()
+
+
 def load_object(choice: Choice) -> Callable[..., Any]:
     """Import the function of a choice.
 

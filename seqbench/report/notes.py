@@ -346,6 +346,12 @@ def training_words(train: Mapping[str, Any]) -> str:
         parts.append(clean(train["precision"]))
     if train.get("drop_last"):
         parts.append("incomplete last batches left out")
+    if train.get("batches"):
+        parts.append(
+            {"one_length": "batches of one length", "shuffled": "batches of any lengths"}[
+                train["batches"]
+            ]
+        )
     return ", ".join(parts)
 
 

@@ -1,7 +1,8 @@
 """The file with a trained model's answers to the whole test split: ``answers/<trial>.npz``.
 
 A NumPy archive of ``answers.npy`` and ``targets.npy``, with the task as ``task.json``, so that it
-can be read where the dataset is not prepared. No pickle is written or read.
+can be read where the dataset is not prepared; where they say something, also ``lengths.npy``,
+``weights.npy`` and ``sets.json``. No pickle is written or read.
 """
 
 from __future__ import annotations
@@ -37,14 +38,20 @@ class Predictions:
     """The answers of a trained model to the test split, at the weights that its figure belongs to.
 
     Sequences are in the order of the dataset, so those of two trials on one dataset are paired.
+    Nothing is padded.
 
     Args:
         trial: the trial's id.
         task: the dataset's task.
-        answers: float32; for a label per sequence logits (n, classes), for a label per step logits
-            (n, time, classes), for values (n, output_size).
-        targets: int64 (n,) or (n, time) for labels; float32 (n, output_size) for values.
+        answers: float32, logits for classes: (n, output_size); with targets at each step
+            (n, time, output_size), or, of unequal lengths, (steps, output_size), one sequence
+            after another.
+        targets: as ``answers``, without the last dimension for one label: int64 for a label, uint8
+            for several, float32 for values. A target that does not count is 0.
         lengths: number of steps of each sequence, (n,); None if all have the same.
+        weights: of each target; None if all are 1.
+        sets: of a dataset with several test sets the name and number of sequences of each, in
+            their order; else empty.
     """
 
     trial: str
@@ -52,22 +59,46 @@ class Predictions:
     answers: NDArray[np.float32]
     targets: NDArray[Any]
     lengths: NDArray[np.int64] | None = None
+    weights: NDArray[np.float32] | None = None
+    sets: tuple[tuple[str, int], ...] = ()
 
     @property
     def predicted(self) -> NDArray[np.int64] | None:
-        """The predicted classes, int64, shaped as ``targets``; None if the targets are values."""
-        return None if self.task.target == "value" else self.answers.argmax(-1)
+        """The predicted class or classes, int64, shaped as ``targets``; None for values."""
+        if self.task.target_type == "value":
+            return None
+        if self.task.target_type == "labels":
+            return (self.answers > 0).astype("int64")
+        predicted: NDArray[np.int64] = self.answers.argmax(-1)
+        return predicted
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, or their numbers as text; empty if the targets are values."""
-        if self.task.target == "value":
+        if self.task.target_type == "value":
             return ()
         return self.task.class_names or tuple(map(str, range(self.task.output_size)))
 
     def __repr__(self) -> str:
         """One line: the trial, and the shape of the answers."""
         return f"<Predictions of {self.trial}: {self.task.target}, {self.answers.shape}>"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the answers are to.
+
+    Args:
+        shape: of all answers, without outputs.
+        targets, lengths, weights, sets: as in :class:`Predictions`.
+    """
+
+    task: Task
+    shape: tuple[int, ...]
+    targets: NDArray[Any]
+    lengths: NDArray[np.int64] | None = None
+    weights: NDArray[np.float32] | None = None
+    sets: tuple[tuple[str, int], ...] = ()
 
 
 class AnswersFile:
@@ -78,38 +109,44 @@ class AnswersFile:
 
     Args:
         path: the file.
-        targets: of the whole test split.
+        asked: the whole test split.
 
     Raises:
         StoreError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, task: Task, targets: NDArray[Any]):
-        self._path, self._task, self._targets = path, task, targets
+    def __init__(self, path: Path, asked: Asked):
+        self._path, self._asked = path, asked
         self._open = contextlib.ExitStack()
         self._stream: IO[bytes] | None = None
 
     def write(self, answers: NDArray[np.float32]) -> None:
-        """Add the answers to the next sequences, shaped as :class:`Predictions` says."""
+        """Add the next answers, (rows, outputs)."""
         with self._errors():
             if self._stream is None:
-                self._stream = self._start(answers.shape[1:])
+                self._stream = self._start(answers.shape[-1])
             self._stream.write(answers.tobytes())
 
-    def _start(self, shape: tuple[int, ...]) -> IO[bytes]:
-        """Write everything that comes before the answers; ``shape`` is that of one answer."""
+    def _start(self, outputs: int) -> IO[bytes]:
+        """Write everything that comes before the answers."""
         from numpy.lib import format as npy
 
         partial = self._open.enter_context(replace_file(self._path))
         archive = self._open.enter_context(zipfile.ZipFile(partial, "w"))
         with archive.open(_entry("task.json"), "w") as stream:
-            stream.write(json.dumps(dataclasses.asdict(self._task)).encode())
-        with archive.open(_entry("targets.npy"), "w", force_zip64=True) as stream:
-            npy.write_array(stream, self._targets, allow_pickle=False)
+            stream.write(json.dumps(dataclasses.asdict(self._asked.task)).encode())
+        if self._asked.sets:
+            with archive.open(_entry("sets.json"), "w") as stream:
+                stream.write(json.dumps(self._asked.sets).encode())
+        for name in ("targets", "lengths", "weights"):
+            values = getattr(self._asked, name)
+            if values is not None:
+                with archive.open(_entry(f"{name}.npy"), "w", force_zip64=True) as stream:
+                    npy.write_array(stream, values, allow_pickle=False)
         answers = self._open.enter_context(
             archive.open(_entry("answers.npy"), "w", force_zip64=True)
         )
-        whole = (len(self._targets), *shape)
+        whole = (*self._asked.shape, outputs)
         about = {"descr": "<f4", "fortran_order": False, "shape": whole}
         npy.write_array_header_1_0(answers, about)
         return answers
@@ -175,9 +212,13 @@ def _read(path: Path, trial: str) -> Predictions:
 
     with np.load(path, allow_pickle=False) as archive:
         task = json.loads(archive["task.json"])
+        sets = json.loads(archive["sets.json"]) if "sets.json" in archive else []
         return Predictions(
             trial,
-            Task(**{**task, "class_names": tuple(task["class_names"])}),
+            Task.from_dict(task),
             archive["answers"],
             archive["targets"],
+            archive.get("lengths"),
+            archive.get("weights"),
+            tuple((name, count) for name, count in sets),
         )

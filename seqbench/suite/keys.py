@@ -68,6 +68,16 @@ class Training(Keys):
     drop_last: bool = Field(
         default=False, description="leave out the last batch of an epoch if it is incomplete"
     )
+    batches: Literal["bucketed", "one_length", "shuffled"] = Field(
+        default="bucketed",
+        description="of sequences of unequal length: similar lengths, one length, or any",
+    )
+
+    @model_validator(mode="after")
+    def _leaves_no_length_out(self) -> Training:
+        if self.drop_last and self.batches == "one_length":
+            refuse("cannot be combined with drop_last: true, which would leave out rare lengths")
+        return self
 
     def over(self, base: Training) -> Training:
         """``base``, overridden by the explicit keys of this one.
@@ -94,6 +104,7 @@ class Training(Keys):
             "threads": self.threads,
             **({"precision": self.precision} if self.precision != "fp32" else {}),
             **({"drop_last": True} if self.drop_last else {}),
+            **({"batches": self.batches} if self.batches != "bucketed" else {}),
         }
 
 

@@ -17,8 +17,10 @@ from seqbench.errors import PluginError, reason_of
 from seqbench.plugins.choice import Choice
 from seqbench.records import Answers
 from seqbench.runtimes.compare import TOLERANCE, relative_error
+from seqbench.training.model import forward_of
+from seqbench.training.prepared import PreparedSplits
+from seqbench.training.split import Batch
 from seqbench.training.weights import state_outside, what_is_missing
-from seqbench.types import Splits
 
 #: Recorded are the answers to this many test sequences, and of these at most this many numbers,
 #: evenly spaced.
@@ -27,7 +29,7 @@ SEQUENCES, MOST_NUMBERS = 4, 256
 VARY = "its answers to the same input vary in evaluation mode"
 
 
-def record_answers(model: nn.Module, splits: Splits, device: torch.device) -> Answers:
+def record_answers(model: nn.Module, splits: PreparedSplits, device: torch.device) -> Answers:
     """Record the answers of a trained model to a few test sequences.
 
     Args:
@@ -37,19 +39,19 @@ def record_answers(model: nn.Module, splits: Splits, device: torch.device) -> An
         ``values``, or the ``reason`` why there are none, for example because the model is random
         in evaluation mode. Randomness from torch's default generator is no obstacle.
     """
-    inputs = splits.test[0][:SEQUENCES]
+    inputs = _few(splits)
     answers, reason = _steady_answers(model, inputs, device)
     is_random = not reason and not _agree(_answers(model, inputs, device, seed=1), answers)
     return {
         "random": is_random,
-        "inputs": _fingerprint(inputs),
+        "inputs": _fingerprint(inputs.inputs),
         "values": [] if reason else answers.double().tolist(),
         "outside": state_outside(model),
         "reason": reason,
     }
 
 
-def _steady_answers(model: nn.Module, inputs: Tensor, device: torch.device) -> tuple[Tensor, str]:
+def _steady_answers(model: nn.Module, inputs: Batch, device: torch.device) -> tuple[Tensor, str]:
     """The answers, or why they are no use for a comparison."""
     try:
         first, second = (_answers(model, inputs, device) for _ in range(2))
@@ -62,7 +64,7 @@ def _steady_answers(model: nn.Module, inputs: Tensor, device: torch.device) -> t
 
 def check_answers(
     model: nn.Module,
-    splits: Splits,
+    splits: PreparedSplits,
     device: torch.device,
     recorded: Answers | None,
     *,
@@ -82,9 +84,9 @@ def check_answers(
     """
     if recorded is None or recorded["reason"]:
         return
-    inputs = splits.test[0][:SEQUENCES]
+    inputs = _few(splits)
     who = f"{choice.name!r} of {choice.distribution} {choice.version}"
-    if _fingerprint(inputs) != recorded["inputs"]:
+    if _fingerprint(inputs.inputs) != recorded["inputs"]:
         raise PluginError(
             f"the dataset was prepared again and now has other test data than {who} was tested on: "
             "make its plugin deterministic, and start a new run"
@@ -105,12 +107,17 @@ def check_answers(
     )
 
 
-def _answers(model: nn.Module, inputs: Tensor, device: torch.device, seed: int = 0) -> Tensor:
+def _few(splits: PreparedSplits) -> Batch:
+    """The first test sequences."""
+    return splits.test.batch(torch.arange(min(SEQUENCES, len(splits.test))))
+
+
+def _answers(model: nn.Module, inputs: Batch, device: torch.device, seed: int = 0) -> Tensor:
     """Evenly spaced numbers of the answers, on the CPU. Seeds torch's generators."""
     model.eval()
     torch.manual_seed(seed)
     with torch.inference_mode():
-        answers: Tensor = model(inputs.to(device)).cpu().flatten()
+        answers = forward_of(model)(inputs.to(device)).cpu().flatten()
     count = min(len(answers), MOST_NUMBERS)
     return answers[torch.linspace(0, len(answers) - 1, count).round().long()]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seqbench.errors import LooksAhead, reason_of
 from seqbench.plugins.choice import Choice
 from seqbench.runtimes.compare import TOLERANCE
-from seqbench.types import Splits
+from seqbench.training.prepared import PreparedSplits
 
 #: Places that are tested besides the first and the last, in sequences with more. They are random,
 #: since a model that works in blocks looks ahead within a block only.
@@ -147,7 +147,7 @@ def _finite(answers: Tensor) -> Tensor:
 
 
 def check_causal(
-    model: nn.Module, splits: Splits, device: torch.device, choice: Choice, *, when: str
+    model: nn.Module, splits: PreparedSplits, device: torch.device, choice: Choice, *, when: str
 ) -> str:
     """Check that a model for a causal task does not look ahead, on a few test sequences.
 
@@ -170,8 +170,11 @@ def check_causal(
             answers: Tensor = model(x)
         return answers
 
+    rows = torch.arange(min(SEQUENCES, len(splits.test)))
+    longest = int(splits.test.lengths[rows].max())
+    inputs = splits.test.exactly(rows, longest).inputs
     try:
-        found = find_ahead(answer, splits.test[0][:SEQUENCES].to(device))
+        found = find_ahead(answer, inputs.to(device))
     except Untestable as untestable:
         return str(untestable)
     except Exception as error:  # it may not accept so few sequences

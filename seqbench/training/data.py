@@ -6,7 +6,6 @@ workers share one copy, and a later run needs neither the plugin nor its depende
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import json
 import math
@@ -23,11 +22,10 @@ from seqbench.plugins.loading import check_call, load_object
 from seqbench.records import fingerprint
 from seqbench.store.files import replace_file
 from seqbench.store.places import expanded
-from seqbench.training.data_checks import SPLITS, Flaw, checked_tensors
-from seqbench.types import DataContext, Splits, Task
+from seqbench.types import DataContext, Task
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from seqbench.training.prepared import PreparedSplits
 
 #: Version of the format of prepared files. It is part of the file name, so files of another version
 #: are ignored.
@@ -116,13 +114,14 @@ def answers_size(choice: Choice, cache: Path) -> int:
     try:
         header = _header(prepared_path(choice, cache))[1]
         task, targets = _task_of(header["__metadata__"]), header["test_y"]
-        start, end = targets["data_offsets"]
+        parts = [header[name] for name in ("test_y", "test_weights") if name in header]
+        kept = sum(end - start for start, end in (part["data_offsets"] for part in parts))
         answers = math.prod(targets["shape"])
     except UNREADABLE:
         return 0
-    if task.target != "value":  # a number for each class
+    if task.target_type == "label":  # a number for each class
         answers *= task.output_size
-    return int(4 * answers + end - start)
+    return int(4 * answers + kept)
 
 
 def prepare_dataset(
@@ -157,34 +156,36 @@ def prepare_dataset(
         downloads.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _not_writable(cache, error) from error
-    task, tensors = load_dataset(choice, DataContext(data_dir, downloads, say, progress))
-    _store(tensors, task, choice, path)
+    splits = load_dataset(choice, DataContext(data_dir, downloads, say, progress))
+    _store(splits, choice, path)
     return path
 
 
-def load_dataset(choice: Choice, context: DataContext) -> tuple[Task, dict[str, Tensor]]:
+def load_dataset(choice: Choice, context: DataContext) -> PreparedSplits:
     """Call the plugin's ``load`` and validate the result against its task.
-
-    Returns:
-        the task, and the tensors of each split as ``train_x``, ``train_y``, ``test_x``, …
 
     Raises:
         PluginError, DataError, Exception: as :func:`prepare_dataset`.
     """
+    from seqbench.training.data_checks import checked_splits
+    from seqbench.training.split_checks import Flaw
+
     function = _load(choice)
     check_call(choice, function, context, **choice.params)
     loaded = function(context, **choice.params)
     try:
-        tensors = checked_tensors(loaded)
+        return checked_splits(loaded, choice)
     except Flaw as flaw:
         raise DataError(
             f"dataset {choice.name!r} of {choice.distribution} {choice.version}: {flaw}"
         ) from None
-    return loaded.task, tensors
 
 
-def open_splits(path: Path) -> Splits:
+def open_splits(path: Path, *, one_length: bool = False) -> PreparedSplits:
     """Map the splits of a prepared file into memory; pages are read on first use and shared.
+
+    Args:
+        one_length: whether batches for evaluation are of one length each (``train.batches``).
 
     Raises:
         NotPrepared: the file does not exist, or is damaged; a damaged file is renamed to
@@ -192,16 +193,12 @@ def open_splits(path: Path) -> Splits:
     """
     from safetensors import SafetensorError, safe_open
 
+    from seqbench.training.prepared import PreparedSplits
+
     try:
         with safe_open(path, framework="pt") as file:
-            task = _task_of(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
-        pairs = {
-            split: (tensors[f"{split}_x"], tensors[f"{split}_y"])
-            for split in SPLITS
-            if f"{split}_x" in tensors
-        }
-        return Splits(task, **pairs)
+            return PreparedSplits.of(tensors, file.metadata() or {}, one_length=one_length)
     except FileNotFoundError:
         raise NotPrepared(f"{path}: no such file; run again to prepare the dataset") from None
     except (SafetensorError, OSError, ValueError, TypeError, LookupError) as error:
@@ -255,14 +252,14 @@ def _load(choice: Choice) -> Callable[..., Any]:
         ) from error
 
 
-def _store(tensors: Mapping[str, Tensor], task: Task, choice: Choice, path: Path) -> None:
+def _store(splits: PreparedSplits, choice: Choice, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     # Through NumPy, since safetensors refuses torch tensors that share memory, as views may.
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    arrays = {name: tensor.numpy() for name, tensor in splits.tensors().items()}
     dataset = {"name": choice.name, "params": dict(choice.params)}
-    metadata = {"task": _stored(task), DATASET_KEY: dataset}
+    metadata = {**splits.metadata(), DATASET_KEY: dataset}
     try:
         with replace_file(path) as partial:
             texts = {key: json.dumps(value) for key, value in metadata.items()}
@@ -296,16 +293,5 @@ def _not_writable(folder: Path, error: Exception) -> DataError:
     )
 
 
-def _stored(task: Task) -> dict[str, Any]:
-    """The values of a task, with ``causal`` only if it is true: the same files as before that key,
-    which older versions can read.
-    """
-    values = dataclasses.asdict(task)
-    if not task.causal:
-        del values["causal"]
-    return values
-
-
 def _task_of(metadata: Mapping[str, str]) -> Task:
-    values = json.loads(metadata["task"])
-    return Task(**{**values, "class_names": tuple(values["class_names"])})
+    return Task.from_dict(json.loads(metadata["task"]))

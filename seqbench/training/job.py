@@ -19,7 +19,7 @@ from seqbench.plugins.choice import Choice
 from seqbench.plugins.provenance import check_unchanged, source_of, version_of
 from seqbench.store.files import replace_file, sha256_of, stamp
 from seqbench.training.data import open_splits, prepare_dataset
-from seqbench.types import Splits, Task
+from seqbench.types import Task
 from seqbench.workers.context import JobContext
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from seqbench.training.evaluation import Meter
+    from seqbench.training.prepared import PreparedSplits
 
 #: Write errors not caused by the model: disk full, quota, read-only, no permission, folder removed.
 STORAGE_ERRORS = {
@@ -121,12 +122,18 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         StoreError: a file cannot be written, for a reason unrelated to the model.
     """
     from seqbench.training.answers import record_answers
+    from seqbench.training.fresh import FreshSplit
     from seqbench.training.loop import train_model
     from seqbench.training.weights import initial_digest
 
     kind = device_for(payload.device)
     start_training_process(kind)
-    splits = open_splits(context.workspace.cache / payload.data)
+    splits = open_splits(
+        context.workspace.cache / payload.data,
+        one_length=payload.train.get("batches") == "one_length",
+    )
+    if isinstance(splits.train, FreshSplit):
+        check_unchanged(splits.train.choice)
     device = kind.torch_device(payload.device)
     _check_untrained(payload, splits, device)
     source = source_of(payload.model.import_path, payload.model.distribution)
@@ -157,7 +164,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     }
 
 
-def _check_untrained(payload: TrainPayload, splits: Splits, device: torch.device) -> None:
+def _check_untrained(payload: TrainPayload, splits: PreparedSplits, device: torch.device) -> None:
     """If the task is causal, refuse a model that looks ahead before any time is spent on it.
 
     Tested is a model of its own, before the generators are seeded for the training, which is
@@ -176,7 +183,7 @@ def _check_untrained(payload: TrainPayload, splits: Splits, device: torch.device
 
 def _check_trained(
     model: nn.Module,
-    splits: Splits,
+    splits: PreparedSplits,
     device: torch.device,
     *,
     payload: TrainPayload,
@@ -220,14 +227,14 @@ def _fresh_model(payload: TrainPayload, task: Task) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _keeping(path: Path | None, splits: Splits) -> Iterator[list[Meter]]:
+def _keeping(path: Path | None, splits: PreparedSplits) -> Iterator[list[Meter]]:
     """The meter that writes the answers to ``path``, if any. Raises StoreError."""
     from seqbench.training.kept_answers import KeptAnswers
 
     if path is None:
         yield []
         return
-    with KeptAnswers(path, splits) as kept:
+    with KeptAnswers(path, splits.test) as kept:
         yield [kept]
 
 

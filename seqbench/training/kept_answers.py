@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from seqbench.store.answers import AnswersFile
-from seqbench.types import Splits
+from seqbench.store.answers import AnswersFile, Asked
+from seqbench.training.evaluation import Answered
+from seqbench.training.split import Split
 
 
 class KeptAnswers(AnswersFile):
@@ -16,9 +16,19 @@ class KeptAnswers(AnswersFile):
     of a pass over it.
     """
 
-    def __init__(self, path: Path, splits: Splits):
-        super().__init__(path, splits.task, splits.test[1].numpy())
+    def __init__(self, path: Path, split: Split):
+        per_step, ragged = split.task.per_step, split.offsets is not None
+        shape = tuple(split.targets.shape[: 2 if per_step and not ragged else 1])
+        asked = Asked(
+            split.task,
+            shape,
+            targets=split.targets.numpy(),
+            lengths=split.lengths.numpy() if ragged else None,
+            weights=None if split.weights is None else split.weights.numpy(),
+            sets=tuple((one.name, one.count) for one in split.sets),
+        )
+        super().__init__(path, asked)
 
-    def update(self, answers: Tensor, targets: Tensor) -> None:
-        """Write the answers to one batch, as float32."""
-        self.write(answers.to("cpu", torch.float32).resolve_neg().numpy())
+    def update(self, answered: Answered) -> None:
+        """Write the answers to some sequences, as float32."""
+        self.write(answered.answers.to("cpu", torch.float32).resolve_neg().numpy())

@@ -12,13 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqbench.errors import DataError, Diverged, PluginError, reason_of, status_of
+from seqbench.errors import Diverged, PluginError, reason_of, status_of
 from seqbench.quantities import find
+from seqbench.training.batches import Batches, batches_of
 from seqbench.training.confusion import Confusion
 from seqbench.training.evaluation import MeanLoss, Meter, evaluate
+from seqbench.training.parts import Parts
+from seqbench.training.prepared import PreparedSplits
+from seqbench.training.split import Batch, Split
 from seqbench.training.step import Step
 from seqbench.training.weights import load_state, what_is_missing
-from seqbench.types import Splits, Task
+from seqbench.types import Task
 
 #: A training has diverged if the mean loss of an epoch exceeds this multiple of the initial loss.
 EXPLOSION = 100.0
@@ -44,7 +48,7 @@ class Trained:
 
 def train_model(
     model: nn.Module,
-    splits: Splits,
+    splits: PreparedSplits,
     settings: Mapping[str, Any],
     *,
     device: torch.device,
@@ -60,7 +64,7 @@ def train_model(
     Args:
         model, splits: on ``device``, and on the CPU, from where they are moved once.
         settings: ``epochs``, ``batch_size``, ``optimizer``, ``schedule``, ``clip_norm``,
-            and, by default fp32 and false, ``precision`` and ``drop_last``.
+            and, by default fp32, false and bucketed, ``precision``, ``drop_last`` and ``batches``.
         seed: of the data order (and, set by the caller, of the initial weights).
         notify: called with progress messages, as plain data.
         meters: of the pass over the test split that ``metrics["value"]`` is from.
@@ -71,20 +75,19 @@ def train_model(
             not restore its model.
         DataError: ``drop_last`` leaves no batch.
     """
-    task = splits.task
-    loop = _Loop.of(model, splits, settings, device=device, notify=notify)
-    order = torch.Generator().manual_seed(seed)
-    best = _Best(task)
+    batches = batches_of(splits, settings, device=device, seed=seed)
+    step = Step(model, splits.task, settings, batches.per_epoch)
+    loop = _Loop(step, batches, settings["epochs"], settings["batch_size"], device, notify)
+    best = _Best(splits.task)
     curve, first_loss = list[dict[str, Any]](), math.inf
     for epoch in range(1, loop.epochs + 1):
         started = time.perf_counter()
-        indices = torch.randperm(len(loop.inputs), generator=order).to(device)
-        losses = loop.run_epoch(epoch, indices).cpu()
-        entry: dict[str, Any] = {"epoch": epoch, "train_loss": losses.double().mean().item()}
+        losses, mean = loop.run_epoch(epoch)
+        entry: dict[str, Any] = {"epoch": epoch, "train_loss": mean}
         first_loss = losses[0].item() if epoch == 1 else first_loss
         _raise_if_exploded(entry["train_loss"], first_loss, loop.step.count)
         if splits.validation is not None:
-            figure, loss = _validate(model, splits.validation, task, device)
+            figure, loss = _validate(model, splits.validation, device)
             _raise_if_nan(figure, loop.step.count)
             entry |= {"validation": figure, "validation_loss": loss}
             best.update(epoch, figure, loss, model)
@@ -96,86 +99,53 @@ def train_model(
 
 @dataclass(frozen=True)
 class _Loop:
-    """What every epoch of a training uses.
-
-    Args:
-        inputs, targets: of the training split, on the device.
-        drop_last: whether an incomplete last batch is left out.
-    """
+    """What every epoch of a training uses."""
 
     step: Step
-    inputs: Tensor
-    targets: Tensor
-    batch_size: int
+    batches: Batches
     epochs: int
-    drop_last: bool
+    batch_size: int
+    device: torch.device
     notify: Notify
 
-    @classmethod
-    def of(
-        cls,
-        model: nn.Module,
-        splits: Splits,
-        settings: Mapping[str, Any],
-        *,
-        device: torch.device,
-        notify: Notify,
-    ) -> _Loop:
-        inputs, targets = (tensor.to(device) for tensor in splits.train)
-        batch_size, epochs = settings["batch_size"], settings["epochs"]
-        drop_last = settings.get("drop_last", False)
-        if drop_last and len(inputs) < batch_size:
-            raise DataError(
-                f"train.drop_last leaves no batch: the training split has {len(inputs)} "
-                f"sequences, fewer than train.batch_size {batch_size}; reduce train.batch_size"
-            )
-        batches = len(inputs) / batch_size
-        steps_per_epoch = math.floor(batches) if drop_last else math.ceil(batches)
-        step = Step(model, splits.task, settings, steps_per_epoch)
-        return cls(
-            step,
-            inputs,
-            targets,
-            batch_size=batch_size,
-            epochs=epochs,
-            drop_last=drop_last,
-            notify=notify,
-        )
+    def run_epoch(self, epoch: int) -> tuple[Tensor, float]:
+        """Train on all sequences once.
 
-    def run_epoch(self, epoch: int, indices: Tensor) -> Tensor:
-        """Train on all sequences once, in the order of ``indices``; returns the loss of each step.
+        Returns:
+            the loss of each step, on the CPU, and their mean: over all targets if they count
+            unequally, otherwise over the steps.
 
         Raises:
             Diverged: a loss is NaN or infinite.
         """
         self.step.model.train()
-        batches = torch.split(indices, self.batch_size)
-        if self.drop_last and len(batches[-1]) < self.batch_size:
-            batches = batches[:-1]
-        losses = torch.zeros(len(batches), device=self.inputs.device)
-        checked, notified = 0, 0.0
-        for number, batch in enumerate(batches):
-            # index_select is faster than inputs[batch].
-            x, y = self.inputs.index_select(0, batch), self.targets.index_select(0, batch)
-            losses[number] = self._stepped(x, y)
-            if (number + 1) % CHECK_EVERY_STEPS and number + 1 < len(batches):
+        count = self.batches.per_epoch
+        losses = torch.zeros(count, device=self.device)
+        totals = torch.zeros(count, device=self.device)
+        unequal, checked, notified = False, 0, 0.0
+        for number, batch in enumerate(self.batches.epoch()):
+            losses[number] = self._stepped(batch)
+            unequal = unequal or batch.weights is not None
+            totals[number] = batch.total(self.step.task)
+            if (number + 1) % CHECK_EVERY_STEPS and number + 1 < count:
                 continue
             first_step = self.step.count - (number - checked)
             _raise_if_not_finite(losses[checked : number + 1], first_step)
             checked = number + 1
             if time.monotonic() - notified > NOTIFY_EVERY_SECONDS:
                 notified = time.monotonic()
-                self._notify(epoch, losses[number].item(), steps=len(batches) * self.epochs)
-        return losses
+                self._notify(epoch, losses[number].item(), steps=count * self.epochs)
+        losses, totals = losses.cpu(), totals.cpu()
+        return losses, _mean(losses, totals if unequal else torch.ones(count))
 
-    def _stepped(self, x: Tensor, y: Tensor) -> Tensor:
+    def _stepped(self, batch: Batch) -> Tensor:
         """The loss of one step. An error at a lone sequence, which batch normalization cannot
         normalize, has a hint.
         """
         try:
-            return self.step(x, y)
+            return self.step(batch)
         except Exception as error:
-            alone = len(x) == 1 and self.batch_size > 1 and self.step.count
+            alone = len(batch) == 1 and self.batch_size > 1 and self.step.count
             if not alone or status_of(error) == "out_of_memory":
                 raise
             raise PluginError(
@@ -193,6 +163,13 @@ class _Loop:
                 "train_loss": loss,
             }
         )
+
+
+def _mean(losses: Tensor, totals: Tensor) -> float:
+    losses, totals = losses.double(), totals.double()
+    if bool((totals == 1).all()):
+        return losses.mean().item()
+    return ((losses * totals).sum() / totals.sum()).item()
 
 
 def _raise_if_not_finite(losses: Tensor, first_step: int) -> None:
@@ -214,12 +191,10 @@ def _raise_if_nan(figure: float, steps: int) -> None:
         raise Diverged(steps, "nan", what="the model's answer")
 
 
-def _validate(
-    model: nn.Module, split: tuple[Tensor, Tensor], task: Task, device: torch.device
-) -> tuple[float, float]:
+def _validate(model: nn.Module, split: Split, device: torch.device) -> tuple[float, float]:
     """The task's metric and the mean loss on a split."""
-    loss = MeanLoss(task)
-    figure = evaluate(model, split, task=task, device=device, meters=[loss])
+    loss = MeanLoss(split.task)
+    figure = evaluate(model, split, device=device, meters=[loss])
     return figure, loss.value
 
 
@@ -240,7 +215,7 @@ class _Best:
             self.epoch, self.validation, self.loss = epoch, validation, loss
             self.state = copy.deepcopy(model.state_dict())
 
-    def restore(self, model: nn.Module, splits: Splits, device: torch.device) -> None:
+    def restore(self, model: nn.Module, splits: PreparedSplits, device: torch.device) -> None:
         """Load the weights, and check that the model is that of the best epoch again.
 
         Raises:
@@ -248,10 +223,10 @@ class _Best:
         """
         load_state(model, self.state)
         assert splits.validation is not None
-        loss = _validate(model, splits.validation, splits.task, device)[1]
+        loss = _validate(model, splits.validation, device)[1]
         if math.isclose(loss, self.loss, rel_tol=SAME_LOSS):
             return
-        again = _validate(model, splits.validation, splits.task, device)[1]
+        again = _validate(model, splits.validation, device)[1]
         if math.isclose(again, loss, rel_tol=SAME_LOSS):  # else it is random in evaluation mode
             raise PluginError(
                 f"epoch {self.epoch} is the best on validation, but its weights give another "
@@ -262,7 +237,7 @@ class _Best:
 
 def _finish(
     loop: _Loop,
-    splits: Splits,
+    splits: PreparedSplits,
     curve: list[dict[str, Any]],
     *,
     best: _Best,
@@ -271,17 +246,17 @@ def _finish(
     """Evaluate on the test split: at the last weights and, if others were better on validation, at
     those. The confusion matrix, and ``meters``, belong to the weights that are kept.
     """
-    task, confusion = splits.task, Confusion(splits.task)
-    model, steps, device = loop.step.model, loop.step.count, loop.inputs.device
+    confusion, parts = Confusion(splits.task), Parts(splits.test)
+    model, steps, device = loop.step.model, loop.step.count, loop.device
     keeps_last = best.epoch is None or best.epoch == curve[-1]["epoch"]
-    kept: Sequence[Meter] = [confusion, *meters]
+    kept: Sequence[Meter] = [confusion, parts, *meters]
     at_last = kept if keeps_last else ()
-    last = evaluate(model, splits.test, task=task, device=device, meters=at_last)
+    last = evaluate(model, splits.test, device=device, meters=at_last)
     _raise_if_nan(last, steps)
     value = last
     if not keeps_last:
         best.restore(model, splits, device)
-        value = evaluate(model, splits.test, task=task, device=device, meters=kept)
+        value = evaluate(model, splits.test, device=device, meters=kept)
         _raise_if_nan(value, steps)
     metrics: dict[str, Any] = {
         "value": value,
@@ -292,5 +267,8 @@ def _finish(
         "train_loss": curve[-1]["train_loss"],
         "steps": steps,
         **confusion.result(),
+        **parts.result(),
     }
+    if loop.batches.padding is not None:
+        metrics["padding"] = loop.batches.padding
     return Trained(metrics, curve)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,8 +10,30 @@ from torch import Tensor, nn
 
 from seqbench.errors import PluginError
 from seqbench.plugins.choice import Choice
-from seqbench.plugins.loading import check_call, load_object
+from seqbench.plugins.loading import check_call, load_object, parameters_of
+from seqbench.training.split import Batch
 from seqbench.types import ENCODER_PARAMETERS, Task
+
+
+def forward_of(model: nn.Module) -> Callable[[Batch], Tensor]:
+    """The call of a model with a batch. It gets ``lengths`` if anything is padded and its
+    ``forward`` takes them.
+    """
+    takes = takes_lengths(model)
+
+    def forward(batch: Batch) -> Tensor:
+        if batch.lengths is None or not takes:
+            answer: Tensor = model(batch.inputs)
+        else:
+            answer = model(batch.inputs, lengths=batch.lengths)
+        return answer
+
+    return forward
+
+
+def takes_lengths(module: nn.Module) -> bool:
+    """Whether a module's ``forward`` has a parameter ``lengths``."""
+    return "lengths" in parameters_of(module.forward)
 
 
 def build_model(choice: Choice, task: Task) -> nn.Module:
@@ -38,9 +61,11 @@ class SequenceModel(nn.Module):
     Args:
         task: determines the embedding and the shape of the answer.
         encoder: (batch, time, width) → (batch, time, hidden). If its attribute ``bidirectional``
-            is true, the second half of ``hidden`` runs backward in time.
+            is true, the second half of ``hidden`` runs backward in time. If its ``forward`` takes
+            ``lengths``, it gets those of a padded batch.
         width: size of one input step of the encoder.
-        readout: ``"last"`` or ``"mean"``: which steps the answer for a sequence is read from.
+        readout: ``"last"``, ``"mean"`` or ``"max"``: what of all true steps the answer for a
+            sequence is read from.
     """
 
     def __init__(self, task: Task, encoder: nn.Module, width: int, readout: str):
@@ -49,15 +74,26 @@ class SequenceModel(nn.Module):
         self.embedding = nn.Embedding(task.input_size, width) if tokens else None
         self.encoder = encoder
         self.head = nn.Linear(_hidden_size(encoder, width), task.output_size)
-        self.per_step = task.target == "label_per_step"
+        self.per_step = task.per_step
         self.readout = readout
+        self.passes_lengths = takes_lengths(encoder)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The answers to a batch.
+
+        Args:
+            x: (batch, time, features), or (batch, time) for tokens.
+            lengths: true number of steps of each sequence, (batch,) int64, on the CPU; None if
+                nothing is padded.
+        """
         if self.embedding is not None:
             x = self.embedding(x)  # (batch, time) → (batch, time, width)
-        hidden = self.encoder(x)  # (batch, time, hidden)
+        if lengths is not None and self.passes_lengths:
+            hidden = self.encoder(x, lengths=lengths)  # (batch, time, hidden)
+        else:
+            hidden = self.encoder(x)
         if not self.per_step:
-            hidden = self._summary(hidden)  # (batch, hidden)
+            hidden = self._summary(hidden, lengths)  # (batch, hidden)
         answer: Tensor = self.head(hidden)  # (batch, [time,] output_size)
         return answer
 
@@ -71,22 +107,40 @@ class SequenceModel(nn.Module):
             x: (batch, features), or (batch,) for tokens.
             state: the state that the previous step returned; None for the first step.
         """
-        inner, total, count = state if state is not None else (None, 0.0, 0)
+        inner, total, count = state if state is not None else (None, None, 0)
         if self.embedding is not None:
             x = self.embedding(x)
         hidden, inner = self.encoder.step(x, inner)  # type: ignore[operator]
-        if self.readout == "mean" and not self.per_step:
-            total, count = total + hidden, count + 1
-            return self.head(total / count), (inner, total, count)
-        return self.head(hidden), (inner, total, count)
+        if self.per_step or self.readout == "last":
+            return self.head(hidden), (inner, total, count)
+        if self.readout == "max":
+            total = hidden if total is None else torch.maximum(total, hidden)
+            return self.head(total), (inner, total, count)
+        total, count = hidden if total is None else total + hidden, count + 1
+        return self.head(total / count), (inner, total, count)
 
-    def _summary(self, hidden: Tensor) -> Tensor:
-        if self.readout == "mean":
-            return hidden.mean(dim=1)
-        if getattr(self.encoder, "bidirectional", False):
-            forward, backward = hidden.chunk(2, dim=-1)
-            return torch.cat([forward[:, -1], backward[:, 0]], dim=-1)
-        return hidden[:, -1]
+    def _summary(self, hidden: Tensor, lengths: Tensor | None) -> Tensor:
+        """(batch, time, hidden) → (batch, hidden)"""
+        if self.readout == "last":
+            return self._last(hidden, lengths)
+        if lengths is None:
+            return hidden.mean(dim=1) if self.readout == "mean" else hidden.amax(dim=1)
+        lengths = lengths.to(hidden.device)[:, None]
+        padding = (torch.arange(hidden.shape[1], device=hidden.device) >= lengths)[..., None]
+        if self.readout == "max":
+            return hidden.masked_fill(padding, -torch.inf).amax(dim=1)
+        return hidden.masked_fill(padding, 0).sum(dim=1) / lengths
+
+    def _last(self, hidden: Tensor, lengths: Tensor | None) -> Tensor:
+        """The last true step; of a backward direction the first, where it ends."""
+        bidirectional = getattr(self.encoder, "bidirectional", False)
+        forward, backward = hidden.chunk(2, dim=-1) if bidirectional else (hidden, None)
+        if lengths is None:
+            last = forward[:, -1]
+        else:
+            rows = torch.arange(len(lengths), device=hidden.device)
+            last = forward[rows, lengths.to(hidden.device) - 1]
+        return last if backward is None else torch.cat([last, backward[:, 0]], dim=-1)
 
 
 def parameter_count(model: nn.Module) -> int:

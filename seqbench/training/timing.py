@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Mapping
@@ -18,8 +19,9 @@ from seqbench.workers.context import JobContext
 if TYPE_CHECKING:
     import torch
 
+    from seqbench.training.batches import Batches
+    from seqbench.training.prepared import PreparedSplits
     from seqbench.training.step import Step
-    from seqbench.types import Splits
 
 #: The first steps take longer.
 WARM_UP_STEPS = 3
@@ -53,57 +55,59 @@ def time_epoch(payload: ProbePayload, context: JobContext) -> dict[str, Any]:
     """
     import torch
 
+    from seqbench.training.batches import batches_of
     from seqbench.training.model import build_model
     from seqbench.training.step import Step
 
     kind = device_for(payload.device)
     start_training_process(kind)
-    splits = open_splits(context.workspace.cache / payload.data)
+    one_length = payload.train.get("batches") == "one_length"
+    splits = open_splits(context.workspace.cache / payload.data, one_length=one_length)
     device = kind.torch_device(payload.device)
     torch.manual_seed(0)
     model = build_model(payload.model, splits.task).to(device)
     use_full_precision()
-    size, count = payload.train["batch_size"], len(splits.train[0])
-    steps = math.floor(count / size) if payload.train.get("drop_last") else math.ceil(count / size)
+    batches = batches_of(splits, payload.train, device=device, seed=0)
     started = time.perf_counter()
     # A schedule takes no time, and may end after the steps of the suite.
-    step = Step(model, splits.task, {**payload.train, "schedule": None}, steps)
-    epoch = steps * _step_seconds(step, splits, payload, device)
+    step = Step(model, splits.task, {**payload.train, "schedule": None}, batches.per_epoch)
+    epoch = batches.per_epoch * _step_seconds(step, batches, payload, device)
     sequence = _evaluation_seconds(model, splits, device)
-    epoch += sequence * (0 if splits.validation is None else len(splits.validation[0]))
+    epoch += sequence * (0 if splits.validation is None else len(splits.validation))
     passes = 1 if splits.validation is None else 2  # at the last and at the best weights
-    test = passes * sequence * len(splits.test[0])
+    test = passes * sequence * len(splits.test)
     return {"epoch": epoch, "test": test, "spent": time.perf_counter() - started}
 
 
-def _step_seconds(step: Step, splits: Splits, payload: ProbePayload, device: torch.device) -> float:
+def _step_seconds(
+    step: Step, batches: Batches, payload: ProbePayload, device: torch.device
+) -> float:
     """Mean seconds of a step, on random batches."""
-    import torch
-
     kind = device_for(payload.device)
-    inputs, targets = (tensor.to(device) for tensor in splits.train)
-    size = min(payload.train["batch_size"], len(inputs))
     step.model.train()
     times: list[float] = []
     until = math.inf
-    while len(times) < WARM_UP_STEPS + MIN_STEPS or time.perf_counter() < until:
-        clock = time.perf_counter()
-        batch = torch.randint(len(inputs), (size,), device=device)
-        step(inputs.index_select(0, batch), targets.index_select(0, batch))
+    clock = time.perf_counter()
+    for batch in itertools.chain.from_iterable(batches.epoch() for _ in itertools.count()):
+        step(batch)
         kind.synchronize(device)
         times.append(time.perf_counter() - clock)
         if len(times) == WARM_UP_STEPS:
             until = time.perf_counter() + payload.seconds
+        if len(times) >= WARM_UP_STEPS + MIN_STEPS and time.perf_counter() >= until:
+            break
+        clock = time.perf_counter()
     return mean(times[WARM_UP_STEPS:])
 
 
-def _evaluation_seconds(model: torch.nn.Module, splits: Splits, device: torch.device) -> float:
-    """Seconds for evaluating one sequence, from a batch of the test split."""
+def _evaluation_seconds(
+    model: torch.nn.Module, splits: PreparedSplits, device: torch.device
+) -> float:
+    """Seconds for evaluating one sequence, from a few hundred of the test split."""
     from seqbench.training.evaluation import EVALUATION_BATCH, evaluate
 
-    part = min(len(splits.test[0]), EVALUATION_BATCH)
-    batch = (splits.test[0][:part], splits.test[1][:part])
-    evaluate(model, batch, task=splits.task, device=device)  # the first pass takes longer
+    part = splits.test.head(EVALUATION_BATCH)
+    evaluate(model, part, device=device)  # the first pass takes longer
     clock = time.perf_counter()
-    evaluate(model, batch, task=splits.task, device=device)
-    return (time.perf_counter() - clock) / part
+    evaluate(model, part, device=device)
+    return (time.perf_counter() - clock) / len(part)

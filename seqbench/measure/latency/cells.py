@@ -109,7 +109,7 @@ def _forward(
 ) -> Cell:
     def prepare() -> Prepared:
         subject.require_length(length)
-        x = subject.batch(batch_size, length=length)[0]
+        x = subject.batch(batch_size, length=length).inputs
         prepared = _prepared(runtime, subject, x, threads)
         call = prepared.call
         return lambda: call(x), dict(prepared.facts)
@@ -152,7 +152,7 @@ def _prepared(runtime: _Runtime, subject: Subject, x: Tensor, threads: int) -> P
 
 def _other_inputs(subject: Subject, x: Tensor) -> Tensor:
     """Inputs of the same shape as ``x``: the next sequences, or the same ones backwards."""
-    following = subject.batch(2 * len(x), length=x.shape[1])[0][len(x) :]
+    following = subject.batch(2 * len(x), length=x.shape[1]).inputs[len(x) :]
     return x.flip(1) if torch.equal(following, x) else following
 
 
@@ -196,9 +196,9 @@ def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
 
     def prepare() -> Prepared:
         model: Any = subject.model
-        x = subject.batch(batch_size)[0]
+        x = subject.batch(batch_size).inputs
         with torch.inference_mode():
-            check_steps(model, x, per_step=subject.splits.task.target == "label_per_step")
+            check_steps(model, x, per_step=subject.splits.task.per_step)
             before = run_steps(model, x[:, :-1])[1] if length > 1 else None
             state = run_steps(model, x[:1, :1])[1]
         last = x[:, -1]
@@ -208,13 +208,13 @@ def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
 
 
 def _training_step(subject: Subject, train: Mapping[str, Any]) -> Cell:
-    size = min(train["batch_size"], len(subject.splits.train[0]))  # as in training
+    size = min(train["batch_size"], len(subject.splits.train))  # as in training
 
     def prepare() -> Prepared:
         model = subject.model.train()
         step = Step(model, subject.splits.task, train, steps_per_epoch=10**6)
         batch = subject.batch(size, split="train")
-        return lambda: step(*batch), {}
+        return lambda: step(batch), {}
 
     length = subject.splits.task.length
     settings = _settings("training_step", size, length, train["threads"], EAGER)

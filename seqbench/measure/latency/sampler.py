@@ -221,7 +221,7 @@ def _first_call(subject: Subject, batch_size: int) -> dict[str, float]:
 
     The failure is reported when that setting is warmed up.
     """
-    x = subject.batch(batch_size)[0]
+    x = subject.batch(batch_size).inputs
     with torch.inference_mode(), contextlib.suppress(Exception):
         clock = time.perf_counter()
         subject.model(x)

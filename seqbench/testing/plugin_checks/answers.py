@@ -32,7 +32,7 @@ def model_loss(model: nn.Module, x: Tensor, y: Tensor, task: Task) -> Tensor:
 
 def check_answer(kind: str, task: Task, x: Tensor, answer: Any) -> None:
     """Raise Violation unless the answer has the task's shape, is float32 and finite."""
-    steps = (x.shape[1],) if task.target == "label_per_step" else ()
+    steps = (x.shape[1],) if task.per_step else ()
     expected = (x.shape[0], *steps, task.output_size)
     got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
     if got != expected or answer.dtype != torch.float32:

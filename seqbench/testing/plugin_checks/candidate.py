@@ -71,10 +71,13 @@ class Candidate:
     def targets(self, task: Task, batch: int = 2, length: int = LENGTH, seed: int = 0) -> Tensor:
         """Random targets of the shape and type that :class:`Task` says."""
         draw = torch.Generator().manual_seed(seed)
-        if task.target == "value":
-            return torch.randn(batch, task.output_size, generator=draw).to(self.device)
-        shape = (batch, length) if task.target == "label_per_step" else (batch,)
-        return torch.randint(0, task.output_size, shape, generator=draw).to(self.device)
+        shape = (batch, length) if task.per_step else (batch,)
+        if task.target_type == "label":
+            return torch.randint(0, task.output_size, shape, generator=draw).to(self.device)
+        shape = (*shape, task.output_size)
+        if task.target_type == "labels":
+            return torch.randint(0, 2, shape, generator=draw, dtype=torch.uint8).to(self.device)
+        return torch.randn(shape, generator=draw).to(self.device)
 
 
 def task_of(kind: str, length: int = LENGTH) -> Task:

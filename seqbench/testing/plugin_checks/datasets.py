@@ -8,7 +8,6 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
@@ -19,7 +18,11 @@ from seqbench.plugins.choice import Choice
 from seqbench.testing.plugin_checks.declaring import declares_lightly
 from seqbench.testing.plugin_checks.results import Check, Skipped, Violation, Warned
 from seqbench.training.data import load_dataset
-from seqbench.types import DataContext, Task
+from seqbench.training.data_checks import DRAWN
+from seqbench.training.fresh import FreshSplit
+from seqbench.training.prepared import PreparedSplits
+from seqbench.training.split import Split
+from seqbench.types import DataContext
 
 #: Fraction of a split's sequences that may also be in another split: real collections contain some
 #: duplicates.
@@ -39,8 +42,6 @@ PAIRS = (("validation", "train"), ("test", "train"), ("test", "validation"))
 #: the possible steps are counted in this many sequences.
 MIN_POSSIBLE, COUNTED = 10, 1000
 
-Loaded = tuple[Task, Mapping[str, Tensor]]
-
 
 @dataclass(frozen=True)
 class DatasetCandidate:
@@ -59,12 +60,12 @@ class DatasetCandidate:
     tasks: tuple[str, ...] = ()
 
     @cached_property
-    def loaded(self) -> Loaded:
-        """Its tensors, from the first call of ``load``."""
+    def loaded(self) -> PreparedSplits:
+        """Its splits, from the first call of ``load``."""
         return load_dataset(self.choice, self.context)
 
-    def reload(self) -> Loaded:
-        """Its tensors, from another call of ``load``."""
+    def reload(self) -> PreparedSplits:
+        """Its splits, from another call of ``load``."""
         return load_dataset(self.choice, self.context)
 
 
@@ -74,22 +75,31 @@ def _imports_no_torch(candidate: DatasetCandidate) -> None:
 
 def _loads(candidate: DatasetCandidate) -> str:
     """Loading validates shapes, types, ranges and finite values against the task."""
-    task, tensors = candidate.loaded
+    splits = candidate.loaded
+    task = splits.task
     if candidate.tasks and task.kind not in candidate.tasks:
         raise Violation(f"a task that it declares: {', '.join(candidate.tasks)}", task.kind)
-    sizes = [f"{name[:-2]} {len(x):,}" for name, x in tensors.items() if name.endswith("_x")]
+    sizes = [f"{name} {len(split):,}" for name, split in splits.stored.items()]
+    if isinstance(splits.train, FreshSplit):
+        sizes.insert(0, f"train {len(splits.train):,}, fresh")
+    sizes += [f"test set {one.name!r} {one.count:,}" for one in splits.test.sets]
     causal = ", causal" if task.causal else ""
-    return f"{task.kind}{causal}, length {task.length}; {', '.join(sizes)}"
+    shortest = min(int(split.lengths.min()) for split in splits.stored.values())
+    lengths = f"length {task.length}"
+    if splits.unequal:
+        lengths = f"lengths {shortest} to {task.length}"
+    return f"{task.kind}{causal}, {lengths}; {', '.join(sizes)}"
 
 
 def _disjoint(candidate: DatasetCandidate) -> str:
-    _, tensors = candidate.loaded
-    steps, possible = _possible(tensors["train_x"])
-    if possible < MIN_POSSIBLE * sum(len(x) for name, x in tensors.items() if name.endswith("_x")):
+    stored = candidate.loaded.stored
+    first = stored.get("train", candidate.loaded.test)
+    steps, possible = _possible(first)
+    if possible < MIN_POSSIBLE * sum(map(len, stored.values())):
         raise Skipped(
             f"only {possible:,.0f} different sequences are possible, with {steps} different steps"
         )
-    rows = {name[:-2]: _rows(x) for name, x in tensors.items() if name.endswith("_x")}
+    rows = {name: _rows(split) for name, split in stored.items()}
     notes = []
     for split, other in PAIRS:
         known = set(rows.get(other, ()))
@@ -107,39 +117,52 @@ def _disjoint(candidate: DatasetCandidate) -> str:
     return "; ".join(notes)
 
 
-def _possible(x: Tensor) -> tuple[int, float]:
+def _possible(split: Split) -> tuple[int, float]:
     """The number of different steps in the first sequences, and of sequences possible with them.
 
     The latter is infinite if most steps are unique.
     """
-    counted = x[:COUNTED].flatten(0, 1)
-    steps = len(torch.unique(counted, dim=0))
-    if 2 * steps > len(counted):
+    part = split.head(COUNTED).flat()
+    steps = len(torch.unique(part.inputs, dim=0))
+    if 2 * steps > len(part.inputs):
         return steps, math.inf
-    return steps, math.exp(min(x.shape[1] * math.log(steps), 700.0))
+    typical = int(part.lengths.median())
+    return steps, math.exp(min(typical * math.log(steps), 700.0))
 
 
 def _every_class(candidate: DatasetCandidate) -> str:
-    task, tensors = candidate.loaded
-    if task.target == "value":
+    splits = candidate.loaded
+    if splits.task.target_type == "value":
         raise Skipped("targets are values")
-    counts = torch.bincount(tensors["train_y"].flatten(), minlength=task.output_size)
+    if isinstance(splits.train, FreshSplit):
+        raise Skipped("training sequences are generated during training")
+    counts = torch.bincount(_classes(splits.train), minlength=splits.task.output_size)
     missing = (counts == 0).nonzero().flatten()
     if len(missing):
-        _without_training(task, tensors, missing)
+        _without_training(splits, missing)
     return f"labels per class: {int(counts.min()):,} to {int(counts.max()):,}"
 
 
-def _without_training(task: Task, tensors: Mapping[str, Tensor], missing: Tensor) -> None:
+def _classes(split: Split) -> Tensor:
+    """The classes that occur in the targets that count, each as often as it occurs."""
+    targets = split.targets
+    if split.weights is not None:
+        targets = targets[split.weights > 0]
+    if split.task.target_type == "labels":
+        return targets.flatten(0, -2).nonzero()[:, 1]
+    return targets.flatten()
+
+
+def _without_training(splits: PreparedSplits, missing: Tensor) -> None:
     """Classes without a training sequence: a warning if they are rare elsewhere, else a failure."""
     shown = ", ".join(map(str, missing[:MAX_SHOWN].tolist()))
     found = f"no sequences of class {shown}" + (", …" if len(missing) > MAX_SHOWN else "")
-    others = [tensors[name].flatten() for name in ("validation_y", "test_y") if name in tensors]
+    others = [_classes(split) for name, split in splits.stored.items() if name != "train"]
     share = float(torch.isin(torch.cat(others), missing).double().mean())
     where = f"{share:.2%} of the labels in other splits" if share else "nor in any other split"
     if share > MAX_UNSEEN:
         raise Violation(
-            f"every class from 0 to {task.output_size - 1} in the training split",
+            f"every class from 0 to {splits.task.output_size - 1} in the training split",
             f"{found} ({where})",
         )
     raise Warned(f"{found} in the training split ({where}): no model can learn them")
@@ -165,7 +188,11 @@ def _repeatable(candidate: DatasetCandidate) -> str:
 
 def digests(candidate: DatasetCandidate) -> dict[str, str]:
     """SHA-256 of each tensor."""
-    _, tensors = candidate.loaded
+    tensors = candidate.loaded.tensors()
+    train = candidate.loaded.train
+    if isinstance(train, FreshSplit):
+        drawn = train.drawn(0, 0, DRAWN)
+        tensors |= {"train_x": drawn.inputs, "train_y": drawn.targets}
     return {name: hashlib.sha256(x.numpy().tobytes()).hexdigest() for name, x in tensors.items()}
 
 
@@ -209,7 +236,7 @@ def _seeded(candidate: DatasetCandidate) -> None:
     other = replace(candidate, choice=replace(candidate.choice, params=params))
     if digests(candidate) != _elsewhere(other):
         return
-    if "validation_x" not in candidate.loaded[1]:
+    if candidate.loaded.validation is None:
         raise Warned(
             "the same data for another seed, which is right only if the seed draws the validation "
             "split, and this dataset has none"
@@ -239,13 +266,18 @@ DATASET_CHECKS = (
 )
 
 
-def _rows(x: Tensor) -> list[bytes]:
-    return [row.numpy().tobytes() for row in x]
+def _rows(split: Split) -> list[bytes]:
+    """The content of each sequence."""
+    flat = split.flat()
+    assert flat.offsets is not None
+    parts = torch.tensor_split(flat.inputs, flat.offsets[1:-1])
+    return [part.numpy().tobytes() for part in parts]
 
 
-def _differing(one: Loaded, other: Loaded) -> list[str]:
-    names = dict.fromkeys([*one[1], *other[1]])
-    return [name for name in names if not _equal(one[1].get(name), other[1].get(name))]
+def _differing(one: PreparedSplits, other: PreparedSplits) -> list[str]:
+    here, there = one.tensors(), other.tensors()
+    names = dict.fromkeys([*here, *there])
+    return [name for name in names if not _equal(here.get(name), there.get(name))]
 
 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:

@@ -22,10 +22,11 @@ from seqbench.testing.plugin_checks.process_state import (
     random_states,
 )
 from seqbench.testing.plugin_checks.results import Check, Violation, Warned
+from seqbench.training.evaluation import Answered
 from seqbench.types import Task
 
 #: The output sizes to try; a metric needs to support one of them, for example two classes.
-SIZES = {"label": (6, 2), "label_per_step": (6, 2), "value": (3, 1)}
+SIZES = {"label": (6, 2), "labels": (6, 2), "value": (3, 1)}
 
 #: Number of sequences. A metric over groups of rows would give other figures for other batches.
 ROWS = 60
@@ -71,7 +72,7 @@ class MetricCandidate:
 
     def _tasks_for(self, target: str) -> Iterator[Task]:
         refused = []
-        for size in SIZES[target]:
+        for size in SIZES[target.removesuffix("_per_step")]:
             task = Task("features", FEATURES, target, size, LENGTH)  # type: ignore[arg-type]
             try:
                 self.figure(task, sample(task))
@@ -79,7 +80,7 @@ class MetricCandidate:
                 refused.append(f"with {size} {_outputs(target)}: {reason_of(error)}")
             else:
                 yield task
-        if len(refused) == len(SIZES[target]):
+        if len(refused) == len(SIZES[target.removesuffix("_per_step")]):
             raise Violation(f"one finite number for targets of kind {target!r}", refused[0])
 
     def figure(self, task: Task, answers: Answers, batches: Sequence[int] = ()) -> float:
@@ -92,17 +93,22 @@ class MetricCandidate:
         meter = PluginMeter(self.choice, task)
         parts = [torch.tensor_split(tensor, list(batches)) for tensor in answers]
         for logits, targets in zip(*parts, strict=True):
-            meter.update(logits, targets)
-        return meter.result()
+            rows = targets.flatten(0, 1) if task.per_step else targets
+            lengths = torch.full((len(targets),), LENGTH)
+            meter.update(Answered(logits.flatten(0, -2), rows, None, lengths))
+        return meter.value
 
 
 def sample(task: Task, seed: int = 0) -> Answers:
     """Random answers and targets, shaped as the task says; every class occurs."""
     draw = torch.Generator().manual_seed(seed)
-    if task.target == "value":
-        targets = 1 + torch.rand(ROWS, task.output_size, generator=draw)
+    shape = (ROWS, LENGTH) if task.per_step else (ROWS,)
+    if task.target_type == "value":
+        targets = 1 + torch.rand(*shape, task.output_size, generator=draw)
         return targets + 0.5 * torch.rand(targets.shape, generator=draw), targets
-    shape = (ROWS, LENGTH) if task.target == "label_per_step" else (ROWS,)
+    if task.target_type == "labels":
+        targets = torch.randint(0, 2, (*shape, task.output_size), generator=draw)
+        return 2 * torch.randn(*shape, task.output_size, generator=draw), targets
     labels = torch.arange(math.prod(shape)) % task.output_size
     labels = labels[torch.randperm(len(labels), generator=draw)].view(shape)
     return 2 * torch.randn(*shape, task.output_size, generator=draw), labels
@@ -173,7 +179,9 @@ def _direction(candidate: MetricCandidate) -> str:
     for task in candidate.tasks:
         random, targets = sample(task)
         classes = torch.arange(task.output_size)
-        perfect = targets if task.target == "value" else 20.0 * (targets[..., None] == classes)
+        perfect = targets if task.target_type == "value" else 40.0 * targets - 20.0
+        if task.target_type == "label":
+            perfect = 20.0 * (targets[..., None] == classes)
         try:
             good, bad = (candidate.figure(task, (a, targets)) for a in (perfect, random))
         except PluginError:  # some figures are not defined for perfect answers
@@ -189,11 +197,15 @@ def _direction(candidate: MetricCandidate) -> str:
 
 def _missing_class(candidate: MetricCandidate) -> None:
     for task in candidate.tasks:
-        if task.target == "value":
+        if task.target_type == "value":
             continue
         answers, targets = sample(task)
+        if task.target_type == "labels":
+            rare = targets * (torch.arange(task.output_size) < task.output_size - 1)
+        else:
+            rare = targets.clamp(max=task.output_size - 2)
         try:
-            candidate.figure(task, (answers, targets.clamp(max=task.output_size - 2)))
+            candidate.figure(task, (answers, rare))
         except Exception as error:
             raise Warned(
                 f"no number if a class has no test sequence: {reason_of(error)} ({_named(task)})"
@@ -215,7 +227,7 @@ def _globals(candidate: MetricCandidate) -> None:
 
 
 def _outputs(target: str) -> str:
-    return "outputs" if target == "value" else "classes"
+    return "outputs" if target.startswith("value") else "classes"
 
 
 def _named(task: Task) -> str:

@@ -313,7 +313,7 @@ def _steps(candidate: Candidate) -> str:
             x = candidate.inputs(task, 2, length)
             with torch.no_grad():
                 answers, _ = run_steps(model, x)
-            per_step = task.target == "label_per_step"
+            per_step = task.per_step
             stepped = torch.stack(answers, dim=1) if per_step else answers[-1]
             whole = answer(model, x)
             by = apart(stepped, whole)

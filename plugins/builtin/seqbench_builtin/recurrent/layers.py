@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 class Recurrent(nn.Module):
@@ -22,8 +23,22 @@ class Recurrent(nn.Module):
         self.network = kind(input_size, batch_first=True, **parameters)
         self.bidirectional = parameters["bidirectional"]
 
-    def forward(self, x: Tensor) -> Tensor:
-        hidden: Tensor = self.network(x)[0]  # (batch, time, hidden · directions)
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(batch, time, features) → (batch, time, hidden · directions)
+
+        Args:
+            lengths: true number of steps of each sequence, on the CPU; None if nothing is padded.
+                The backward direction begins at the last of them. Forward, padding at the end
+                changes nothing before it.
+        """
+        hidden: Tensor
+        if lengths is None or not self.bidirectional:
+            hidden = self.network(x)[0]
+            return hidden
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        hidden, _ = pad_packed_sequence(
+            self.network(packed)[0], batch_first=True, total_length=x.shape[1]
+        )
         return hidden
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:

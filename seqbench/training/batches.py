@@ -1,0 +1,174 @@
+"""The batches of a training: which sequences each has, and in which order they come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from seqbench.errors import DataError
+from seqbench.training.fresh import FreshSplit
+from seqbench.training.prepared import PreparedSplits
+from seqbench.training.split import Batch, Split
+
+#: Bucketed batches are formed by length within as many sequences as this many batches have, drawn
+#: at random, so that batches of a large training split vary from epoch to epoch.
+POOL = 50
+
+
+class Batches(Protocol):
+    """The batches of one training after another epoch.
+
+    Attributes:
+        per_epoch: number of batches of an epoch, the same for every epoch.
+    """
+
+    @property
+    def per_epoch(self) -> int: ...
+
+    def epoch(self) -> Iterator[Batch]:
+        """The batches of the next epoch, on the device."""
+        ...
+
+    @property
+    def padding(self) -> float | None:
+        """The fraction of all steps so far that was padding; None for sequences of one length."""
+        ...
+
+
+def batches_of(
+    splits: PreparedSplits, settings: Mapping[str, Any], *, device: torch.device, seed: int
+) -> Batches:
+    """The batches of a training.
+
+    Args:
+        settings: ``batch_size`` and, by default false and ``bucketed``, ``drop_last`` and
+            ``batches``.
+        seed: of the trial. The same seed gives the same batches, also for another model.
+
+    Raises:
+        DataError: ``drop_last`` leaves no batch.
+    """
+    size, drop_last = settings["batch_size"], settings.get("drop_last", False)
+    if drop_last and len(splits.train) < size:
+        raise DataError(
+            f"train.drop_last leaves no batch: the training split has {len(splits.train)} "
+            f"sequences, fewer than train.batch_size {size}; reduce train.batch_size"
+        )
+    if isinstance(splits.train, FreshSplit):
+        return _FreshBatches(splits.train, size, drop_last, device, seed)
+    return _StoredBatches(
+        splits.train.to(device),
+        size,
+        drop_last,
+        settings.get("batches", "bucketed"),
+        torch.Generator().manual_seed(seed),
+    )
+
+
+class _StoredBatches:
+    """All sequences of a stored split once in each epoch."""
+
+    def __init__(
+        self, split: Split, size: int, drop_last: bool, order: str, generator: torch.Generator
+    ):
+        self.split, self.size, self.drop_last = split, size, drop_last
+        self.order, self.generator = order, generator
+        self.lengths = split.lengths
+        if split.offsets is None:
+            self.order = "shuffled"
+        self.real = self.padded = 0
+        self.per_epoch = (math.floor if drop_last else math.ceil)(len(split) / size)
+        if self.order == "one_length":
+            counts = torch.unique(self.lengths, return_counts=True)[1]
+            self.per_epoch = int((counts / size).ceil().sum())
+
+    def epoch(self) -> Iterator[Batch]:
+        for rows in self._rows():
+            if self.split.offsets is not None:
+                lengths = self.lengths[rows]
+                self.real += int(lengths.sum())
+                self.padded += int(lengths.max()) * len(rows)
+            yield self.split.batch(rows)
+
+    @property
+    def padding(self) -> float | None:
+        if self.split.offsets is None:
+            return None
+        return 1 - self.real / self.padded
+
+    def _rows(self) -> list[Tensor]:
+        """The sequences of each batch of an epoch."""
+        order = torch.randperm(len(self.split), generator=self.generator)
+        if self.split.offsets is None:
+            order = order.to(self.split.inputs.device)
+        if self.order == "one_length":
+            return self._shuffled(self._of_one_length(order))
+        if self.order == "bucketed":
+            return self._shuffled(self._bucketed(order))
+        return self._complete(list(torch.split(order, self.size)))
+
+    def _bucketed(self, order: Tensor) -> list[Tensor]:
+        """Batches of similar lengths. The incomplete one is at a random place among the lengths."""
+        pools = [self._by_length(pool) for pool in torch.split(order, POOL * self.size)]
+        rest = len(order) % self.size
+        sizes = [self.size] * (len(order) // self.size)
+        if rest:
+            place = torch.randint(len(sizes) + 1, (1,), generator=self.generator)
+            sizes.insert(int(place), rest)
+        return self._complete(list(torch.split(torch.cat(pools), sizes)))
+
+    def _of_one_length(self, order: Tensor) -> list[Tensor]:
+        ordered = self._by_length(order)
+        counts = torch.unique_consecutive(self.lengths[ordered], return_counts=True)[1]
+        groups = torch.split(ordered, counts.tolist())
+        return [batch for group in groups for batch in torch.split(group, self.size)]
+
+    def _by_length(self, rows: Tensor) -> Tensor:
+        return rows[torch.argsort(self.lengths[rows], stable=True)]
+
+    def _shuffled(self, batches: list[Tensor]) -> list[Tensor]:
+        order = torch.randperm(len(batches), generator=self.generator)
+        return [batches[number] for number in order.tolist()]
+
+    def _complete(self, batches: list[Tensor]) -> list[Tensor]:
+        """Without the incomplete one, if ``drop_last``."""
+        if not self.drop_last:
+            return batches
+        return [batch for batch in batches if len(batch) == self.size]
+
+
+@dataclass
+class _FreshBatches:
+    """Sequences that are drawn for each step."""
+
+    split: FreshSplit
+    size: int
+    drop_last: bool
+    device: torch.device
+    seed: int
+    step: int = 0
+    real: int = 0
+    padded: int = 0
+
+    @property
+    def per_epoch(self) -> int:
+        return (math.floor if self.drop_last else math.ceil)(len(self.split) / self.size)
+
+    def epoch(self) -> Iterator[Batch]:
+        for number in range(self.per_epoch):
+            count = min(self.size, len(self.split) - number * self.size)
+            batch = self.split.draw(self.seed, self.step, count)
+            self.step += 1
+            steps = batch.inputs.shape[1]
+            self.padded += steps * count
+            self.real += steps * count if batch.lengths is None else int(batch.lengths.sum())
+            yield batch.to(self.device)
+
+    @property
+    def padding(self) -> float | None:
+        return 1 - self.real / self.padded if self.real < self.padded else None
