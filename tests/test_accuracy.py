@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from made_documents import FIGURES, TINY, column, made, print_pairs, shown
+from small_splits import prepared
 from torch import nn
 
 from seqbench.errors import UsageError
@@ -31,7 +32,8 @@ from seqbench.training import loop
 from seqbench.training.confusion import Confusion
 from seqbench.training.evaluation import evaluate
 from seqbench.training.loop import train_model
-from seqbench.types import Splits, Task
+from seqbench.training.split import Split
+from seqbench.types import Task
 
 CPU = torch.device("cpu")
 
@@ -201,9 +203,11 @@ class Identity(nn.Module):
         self.per_step = per_step
 
 
-def by_class(model: nn.Module, split: Any, task: Task) -> dict[str, Any]:
+def by_class(
+    model: nn.Module, pair: tuple[torch.Tensor, torch.Tensor], task: Task
+) -> dict[str, Any]:
     confusion = Confusion(task)
-    evaluate(model, split, task=task, device=CPU, meters=[confusion])
+    evaluate(model, Split(task, *pair), device=CPU, meters=[confusion])
     return confusion.result()
 
 
@@ -298,8 +302,8 @@ def test_no_figure_is_the_best_on_test(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.randn(90, 4, 2, generator=draw)
     y = (x.sum(dim=(1, 2)) > 0).long()
     noise = torch.randint(0, 2, (30,), generator=draw)
-    parts = Splits(Task("features", 2, "label", 2, 4), (x[:30], y[:30]), (x[30:60], noise),
-                   (x[60:], y[60:]))  # fmt: skip
+    parts = prepared(Task("features", 2, "label", 2, 4), (x[:30], y[:30]), (x[30:60], noise),
+                     (x[60:], y[60:]))  # fmt: skip
     seen = []
 
     def watched(model: nn.Module, split: Any, **options: Any) -> float:

@@ -21,6 +21,7 @@ import torch
 from seqbench_builtin import images
 from seqbench_builtin.images import debian, idx, load, sources
 from seqbench_builtin.images.catalog import FASHION_MNIST, KMNIST, MNIST, Collection
+from small_splits import pair_of
 
 from seqbench import DataContext, Splits
 from seqbench.errors import DataError
@@ -56,14 +57,15 @@ def real(tmp_path_factory: Any) -> Iterator[tuple[Path, Path]]:
 
 def test_real_images(real: tuple[Path, Path]) -> None:
     splits = open_splits(real[1])
-    assert splits.validation is not None
-    for (x, y), n in ((splits.train, 55_000), (splits.validation, 5_000), (splits.test, 10_000)):
-        assert x.shape == (n, 28, 28)
-        assert y.bincount().tolist() == [n // 10] * 10
-        assert (float(x.min()), float(x.max())) == (0.0, 1.0)
+    sizes = {"train": 55_000, "test": 10_000, "validation": 5_000}
+    assert list(splits.stored) == list(sizes)
+    for split, n in zip(splits.stored.values(), sizes.values(), strict=True):
+        assert split.inputs.shape == (n, 28, 28)
+        assert split.targets.bincount().tolist() == [n // 10] * 10
+        assert (float(split.inputs.min()), float(split.inputs.max())) == (0.0, 1.0)
     assert splits.task.class_names[0] == "T-shirt/top"
     # The published mean of the 60,000 training images' pixels.
-    total = splits.train[0].double().sum() + splits.validation[0].double().sum()
+    total = sum(splits.stored[name].inputs.double().sum() for name in ("train", "validation"))
     assert float(total) / (60_000 * 784) == pytest.approx(0.2860, abs=1e-4)
 
 
@@ -75,7 +77,7 @@ from seqbench.plugins.choice import Choice
 from seqbench.training import data
 path = data.prepare_dataset({fashion_choice()!r}, cache=Path(sys.argv[1]), data_dir=None, say=print)
 splits = data.open_splits(path)
-print(tuple(splits.train[0].shape))
+print(tuple(splits.train.inputs.shape))
 assert not {{"torchvision", "seqbench_builtin.images"}} & set(sys.modules)
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -165,8 +167,8 @@ def test_a_named_folder_in_each_layout(
     digests = write_idx(tmp_path / "named" / inside, zipped=zipped)
     collection = tiny(FASHION_MNIST, digests, tmp_path)
     splits = load_tiny(collection, tmp_path, offline, named=tmp_path / "named")
-    assert splits.train[0].shape == (30, 28, 28)
-    assert splits.test[1].tolist() == [*range(10), *range(10)]
+    assert pair_of(splits.train)[0].shape == (30, 28, 28)
+    assert pair_of(splits.test)[1].tolist() == [*range(10), *range(10)]
     assert offline.asked == []
     assert list((tmp_path / "cache").iterdir()) == []  # no copy, nothing unfinished
 
@@ -358,7 +360,8 @@ def test_permutation_is_fixed(tmp_path: Path, offline: Offline) -> None:
     def pixels(permute: int | None) -> torch.Tensor:
         splits = load_tiny(collection, tmp_path, offline, view="pixels", permute=permute)
         assert (splits.task.input_size, splits.task.length) == (1, 784)
-        return splits.test[0]
+        inputs: torch.Tensor = pair_of(splits.test)[0]
+        return inputs
 
     plain, first = pixels(None), pixels(92)
     assert torch.equal(first, pixels(92))
@@ -400,7 +403,7 @@ def test_validation_of_none_and_of_too_many(tmp_path: Path, offline: Offline) ->
     collection = tiny(FASHION_MNIST, write_idx(tmp_path / "system"), tmp_path)
     splits = load_tiny(collection, tmp_path, offline, validation=0)
     assert splits.validation is None
-    assert len(splits.train[0]) == 40
+    assert len(pair_of(splits.train)[0]) == 40
     with pytest.raises(DataError, match="validation: 40 leaves none of the 40"):
         load_tiny(collection, tmp_path, offline, validation=40)
 

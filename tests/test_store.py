@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from small_splits import prepared
 
 from seqbench.errors import StoreError
 from seqbench.plan.cases import Report
@@ -22,6 +23,7 @@ from seqbench.store.files import read_compressed, replace_file, write_compressed
 from seqbench.store.run_folder import RunFolder
 from seqbench.training.data import _store, open_splits
 from seqbench.training.job import _save
+from seqbench.training.prepared import PreparedSplits
 from seqbench.types import Task
 
 TRAINED: Metrics = {"value": 0.5, "last": 0.5, "best": None}
@@ -181,9 +183,9 @@ TASK = Task(
 )
 
 
-def tensors() -> dict[str, torch.Tensor]:
-    x, y = torch.zeros(4, 3, 2), torch.tensor([0, 1, 0, 1])
-    return {"train_x": x, "train_y": y, "test_x": x, "test_y": y}
+def splits() -> PreparedSplits:
+    pair = torch.zeros(4, 3, 2), torch.tensor([0, 1, 0, 1])
+    return prepared(TASK, pair, pair)
 
 
 def write_record(path: Path) -> None:
@@ -205,7 +207,7 @@ def write_samples(path: Path) -> None:
 
 
 def write_prepared(path: Path) -> None:
-    _store(tensors(), TASK, Choice("toy", {}, "t:t", "t", "1"), path)
+    _store(splits(), Choice("toy", {}, "t:t", "t", "1"), path)
 
 
 def write_weights(path: Path) -> None:
@@ -271,7 +273,7 @@ def test_what_a_killed_writer_left_is_cleared(tmp_path: Path) -> None:
 
 def store_often(path: Path) -> None:
     for _ in range(20):
-        _store(tensors(), TASK, Choice("toy", {}, "t:t", "t", "1"), path)
+        _store(splits(), Choice("toy", {}, "t:t", "t", "1"), path)
 
 
 def test_processes_that_prepare_the_same_dataset_at_once_all_succeed(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqbench_builtin import synthetic
 from seqbench_builtin.synthetic import tasks
+from small_splits import pair_of
 
 from seqbench import DataContext, Splits
 from seqbench.plugins.parameters import completed, problem_with
@@ -30,7 +31,8 @@ sizes = st.fixed_dictionaries(
 
 
 def pairs(splits: Splits) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    return [pair for pair in (splits.train, splits.test, splits.validation) if pair is not None]
+    found = (splits.train, splits.test, splits.validation)
+    return [pair_of(split) for split in found if split is not None]
 
 
 @settings(deadline=None, max_examples=50)
@@ -38,7 +40,7 @@ def pairs(splits: Splits) -> list[tuple[torch.Tensor, torch.Tensor]]:
 def test_adding(params: dict[str, Any]) -> None:
     splits = tasks.adding(CONTEXT, **params)
     length, half = params["length"], params["length"] // 2
-    assert len(splits.train[0]) == params["train_size"]
+    assert len(pair_of(splits.train)[0]) == params["train_size"]
     assert (splits.validation is None) == (params["validation_size"] == 0)
     for x, y in pairs(splits):
         assert x.shape == (len(y), length, 2)
@@ -71,7 +73,7 @@ def test_pure_and_independent_of_the_other_sizes(params: dict[str, Any], load: A
         assert torch.equal(a[0], b[0])
         assert torch.equal(a[1], b[1])
     larger = load(CONTEXT, **{**params, "train_size": params["train_size"] + 1})
-    assert torch.equal(larger.test[0], one.test[0])
+    assert torch.equal(pair_of(larger.test)[0], pair_of(one.test)[0])
 
 
 @pytest.mark.parametrize("load", [tasks.adding, tasks.parity])
@@ -84,14 +86,14 @@ def test_splits_and_seeds_differ(load: Any) -> None:
 
 def test_adding_is_as_hard_as_it_should_be() -> None:
     params = completed({"train_size": 20_000}, SPECS["adding"].parameters)
-    _, y = tasks.adding(CONTEXT, **params).train
+    _, y = pair_of(tasks.adding(CONTEXT, **params).train)
     assert float(y.mean()) == pytest.approx(1, abs=0.02)
     assert float(((y - 1) ** 2).mean()) == pytest.approx(1 / 6, abs=0.01)
 
 
 def test_parity_is_balanced() -> None:
     splits = tasks.parity(CONTEXT, **completed({}, SPECS["parity"].parameters))
-    assert float(splits.train[1].double().mean()) == pytest.approx(0.5, abs=0.03)
+    assert float(pair_of(splits.train)[1].double().mean()) == pytest.approx(0.5, abs=0.03)
     assert splits.task.class_names == ("even", "odd")
 
 
@@ -99,9 +101,9 @@ def test_the_same_data_for_ever() -> None:
     """A change here changes every published figure: raise the version and say so."""
     params = {"length": 4, "train_size": 2, "validation_size": 1, "test_size": 1, "seed": 0}
     adding, parity = tasks.adding(CONTEXT, **params), tasks.parity(CONTEXT, **params)
-    assert parity.train[0].tolist() == [[1, 1, 1, 0], [0, 0, 1, 1]]
+    assert pair_of(parity.train)[0].tolist() == [[1, 1, 1, 0], [0, 0, 1, 1]]
     torch.testing.assert_close(
-        adding.train[1], torch.tensor([[0.0977], [0.3514]]), atol=1e-4, rtol=0
+        pair_of(adding.train)[1], torch.tensor([[0.0977], [0.3514]]), atol=1e-4, rtol=0
     )
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
 import pytest
 import torch
+from small_splits import prepared
 from torch import nn
 
 from seqbench.errors import DataError, Diverged, PluginError
 from seqbench.training.evaluation import MeanLoss, evaluate
 from seqbench.training.loop import Trained, train_model
+from seqbench.training.prepared import PreparedSplits
+from seqbench.training.split import Batch, Split
 from seqbench.training.step import Step, loss_of
-from seqbench.types import Splits, Task
+from seqbench.types import Task
 
 CPU = torch.device("cpu")
 SETTINGS: dict[str, Any] = {
@@ -25,7 +29,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def splits(task: Task | None = None, validation: bool = True, n: int = 200) -> Splits:
+def splits(task: Task | None = None, validation: bool = True, n: int = 200) -> PreparedSplits:
     """Sequences labeled with the sign of their sum: learned within seconds."""
     task = task or Task("features", 2, "label", 2, 5)
     draw = torch.Generator().manual_seed(7)
@@ -34,7 +38,7 @@ def splits(task: Task | None = None, validation: bool = True, n: int = 200) -> S
     y = total[:, None].clone() if task.target == "value" else (total > 0).long()
     half = n // 2
     part = (x[half:], y[half:])
-    return Splits(task, (x[:half], y[:half]), part, part if validation else None)
+    return prepared(task, (x[:half], y[:half]), part, part if validation else None)
 
 
 class Flat(nn.Module):
@@ -48,7 +52,7 @@ class Flat(nn.Module):
         return answer
 
 
-def trained(seed: int = 0, data: Splits | None = None, **settings: Any) -> Trained:
+def trained(seed: int = 0, data: PreparedSplits | None = None, **settings: Any) -> Trained:
     torch.manual_seed(seed)
     data = data or splits()
     model = Flat(data.task.output_size)
@@ -178,11 +182,11 @@ def test_schedules_reach_the_rates_worked_out_by_hand(
         "optimizer": {"name": "sgd", "params": {"lr": 1.0}},
     }
     step = Step(Flat(), splits().task, settings, steps_per_epoch=4)
-    x, y = torch.zeros(2, 5, 2), torch.zeros(2, dtype=torch.int64)
+    batch = Batch(torch.zeros(2, 5, 2), torch.zeros(2, dtype=torch.int64))
     rates = [step.optimizer.param_groups[0]["lr"]]
     for _ in range(3):
         for _ in range(4):
-            step(x, y)
+            step(batch)
         rates.append(step.optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx(expected, abs=1e-9)
 
@@ -190,10 +194,11 @@ def test_schedules_reach_the_rates_worked_out_by_hand(
 def test_one_cycle_rises_to_its_maximum_and_ends_near_zero() -> None:
     schedule = {"name": "one_cycle", "params": {"max_lr": 0.1, "pct_start": 0.3}}
     step = Step(Flat(), splits().task, {**SETTINGS, "schedule": schedule}, 10)
+    batch = Batch(torch.zeros(2, 5, 2), torch.zeros(2, dtype=torch.int64))
     rates = []
     for _ in range(30):
         rates.append(step.optimizer.param_groups[0]["lr"])
-        step(torch.zeros(2, 5, 2), torch.zeros(2, dtype=torch.int64))
+        step(batch)
     assert max(rates) == pytest.approx(0.1, rel=1e-3)
     assert rates[0] == pytest.approx(0.1 / 25)
     assert rates[-1] < 1e-5
@@ -236,9 +241,9 @@ def test_an_answer_that_is_not_finite_at_the_best_weights_alone_diverges() -> No
             return super().forward(x) * (math.nan if (x[0] == 9).all() else 1.0)
 
     parts = splits()
-    test = (parts.test[0].clone(), parts.test[1])
-    test[0][0] = 9
-    parts = Splits(parts.task, parts.train, test, parts.validation)
+    inputs = parts.test.inputs.clone()
+    inputs[0] = 9
+    parts = dataclasses.replace(parts, test=dataclasses.replace(parts.test, inputs=inputs))
     with pytest.raises(Diverged, match="nan"):
         train_model(Marked(), parts, {**SETTINGS, "epochs": 2}, device=CPU, seed=0)
 
@@ -276,7 +281,7 @@ def test_ties_on_validation_go_to_the_lower_loss_and_then_to_the_later_epoch(
     """60 % of the validation split are of class 1, and its loss is worked out by hand."""
     parts = splits()
     y = (torch.arange(100) % 5 < 3).long()
-    parts = Splits(parts.task, parts.train, parts.test, (parts.test[0], y))
+    parts = dataclasses.replace(parts, validation=dataclasses.replace(parts.test, targets=y))
     settings = {**SETTINGS, "epochs": len(logits)}
     result = train_model(Scripted(logits), parts, settings, device=CPU, seed=0)
     losses = [math.log1p(math.exp(logit)) - 0.6 * logit for logit in logits]
@@ -295,7 +300,7 @@ def test_the_validation_loss_is_the_mean_over_all_sequences_of_every_kind_of_tas
             nn.Linear(2, 3) if target != "value" else nn.Sequential(nn.Flatten(), nn.Linear(10, 3))
         )
         found = MeanLoss(task)
-        evaluate(model, (x, y), task=task, device=CPU, meters=[found])
+        evaluate(model, Split(task, x, y), device=CPU, meters=[found])
         with torch.no_grad():
             assert found.value == pytest.approx(loss_of(model(x), y, task).item(), rel=1e-5)
 
