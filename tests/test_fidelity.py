@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import install, install_encoder, runner_environment
+from small_splits import prepared
 from torch import Tensor, nn
 
 from seqbench.errors import PluginError
@@ -24,8 +25,9 @@ from seqbench.training.answers import VARY, check_answers, record_answers
 from seqbench.training.evaluation import evaluate
 from seqbench.training.job import TrainPayload
 from seqbench.training.loop import train_model
+from seqbench.training.prepared import PreparedSplits
 from seqbench.training.weights import check_savable, load_weights, save_weights
-from seqbench.types import Splits, Task
+from seqbench.types import Task
 
 CPU = torch.device("cpu")
 CHOICE = Choice("mine", {}, "mine:Mine", "my-models", "1.0", kind="model")
@@ -206,11 +208,11 @@ class Flat(nn.Module):
         return answer
 
 
-def splits(seed: int = 7, n: int = 100) -> Splits:
+def splits(seed: int = 7, n: int = 100) -> PreparedSplits:
     draw = torch.Generator().manual_seed(seed)
     x = torch.randn(n, 5, 2, generator=draw)
     y = (x.sum(dim=(1, 2)) > 0).long()
-    return Splits(TASK, (x[:50], y[:50]), (x[50:], y[50:]), (x[50:], y[50:]))
+    return prepared(TASK, (x[:50], y[:50]), (x[50:], y[50:]), (x[50:], y[50:]))
 
 
 def test_other_test_data_are_not_blamed_on_the_model() -> None:
@@ -352,7 +354,7 @@ def test_a_model_that_changes_its_input_is_refused() -> None:
             return super().forward(x.mul_(1.5))
 
     with pytest.raises(PluginError, match="changes its input in place"):
-        evaluate(Scaling(), splits().test, task=TASK, device=CPU)
+        evaluate(Scaling(), splits().test, device=CPU)
 
 
 def test_randomness_in_evaluation_mode_is_recorded() -> None:

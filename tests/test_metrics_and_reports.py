@@ -18,6 +18,7 @@ from seqbench.errors import PluginError
 from seqbench.measure.metrics import score_split
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.discovery import load_plugins
+from seqbench.training.split import Split
 
 MORE = """
     import seqbench
@@ -110,8 +111,8 @@ def scored(answers: list[Any], targets: list[Any], kind: str, asked: Choice) -> 
     inputs = given if steps else given[:, None]
     task = Task("features", given.shape[-1], kind, given.shape[-1], inputs.shape[1])  # type: ignore[arg-type]
     model = EachStep() if steps else Fixed()
-    device = torch.device("cpu")
-    found = score_split(model, (inputs, wanted), task=task, device=device, choice=asked)
+    split = Split(task, inputs, wanted)
+    found = score_split(model, split, device=torch.device("cpu"), choice=asked).value
     assert torch.equal(inputs, given if steps else given[:, None])
     return found
 
@@ -237,7 +238,7 @@ def test_a_metric_cannot_take_the_name_of_a_quantity(name: str) -> None:
 
 
 def test_what_a_declaration_says_is_checked() -> None:
-    with pytest.raises(ValueError, match="unknown target 'labels'"):
-        MetricSpec("m", build="a:b", targets=["labels"])
+    with pytest.raises(ValueError, match="unknown target 'classes'"):
+        MetricSpec("m", build="a:b", targets=["classes"])
     with pytest.raises(ValueError, match=r"invalid suffix '\.md'"):
         ReportSpec("r", render="a:b", suffix=".md")

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import install
+from small_splits import answered
 
 import seqbench
 from seqbench.errors import NotPrepared, PluginError, StoreError, UsageError
 from seqbench.plugins.choice import Choice
 from seqbench.report.caveats import caveats
 from seqbench.runner.phases.answers import answers_file
-from seqbench.store.answers import AnswersFile
+from seqbench.store.answers import AnswersFile, Asked
 from seqbench.store.files import sha256_of
 from seqbench.store.run_folder import RunFolder
 from seqbench.store.validation import adapter
@@ -106,8 +107,9 @@ def test_every_figure_follows_from_the_kept_answers(trained: seqbench.Run) -> No
         answers, targets = map(torch.from_numpy, (found.answers, found.targets))
         for start in range(0, len(answers), EVALUATION_BATCH):
             part = slice(start, start + EVALUATION_BATCH)
-            figure.update(answers[part], targets[part])
-            confusion.update(answers[part], targets[part])
+            some = answered(found.task, answers[part], targets[part])
+            figure.update(some)
+            confusion.update(some)
         assert figure.value == record.metrics["value"]
         assert confusion.result().items() <= record.metrics.items()
         kinds.add(found.task.target)
@@ -156,7 +158,7 @@ def inputs_of(run: seqbench.Run, trial: str) -> torch.Tensor:
     folder = RunFolder.open(run.path)
     case = next(one for one in folder.plan()["cases"] if trial.startswith(one["id"]))
     dataset: Choice = adapter(Choice).validate_python(case["dataset"])
-    return open_splits(prepared_path(dataset, cache_dir())).test[0]
+    return open_splits(prepared_path(dataset, cache_dir())).test.inputs
 
 
 def test_one_line_says_which_trials_a_name_could_mean(trained: seqbench.Run) -> None:
@@ -282,7 +284,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "answers" / "one.npz"
 
     def write(error: Exception | None = None) -> None:
-        with AnswersFile(path, task, answers) as file:
+        with AnswersFile(path, Asked(task, (4,), targets=answers)) as file:
             file.write(answers[:3])
             if error is not None:
                 raise error

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT, pip_install
+from small_splits import answered
 from torch import Tensor
 
 from seqbench import Task
@@ -73,8 +74,8 @@ def figure(module: str, name: str, task: Task, data: tuple[Tensor, Tensor], **gi
     params = {"module": module, "name": name, "options": options(module, name, **given)}
     meter = PluginMeter(Choice(name, params, "as_they_are:build", "d", "1"), task)
     for answers, targets in zip(*(torch.tensor_split(x, BATCHES) for x in data), strict=True):
-        meter.update(answers, targets)
-    return meter.result()
+        meter.update(answered(task, answers, targets))
+    return meter.value
 
 
 def published(module: str, name: str, x: Tensor, y: Tensor, **given: Any) -> float:
@@ -156,7 +157,7 @@ def test_metrics_that_do_not_fit_the_task_are_refused_in_one_line() -> None:
             figure(CLASSIFICATION, name, task, data)
     for name in names(CLASSIFICATION, "Multilabel"):
         assert not is_usable(name)
-        with pytest.raises(PluginError, match=rf"^{name} is for several labels per sequence"):
+        with pytest.raises(PluginError, match=rf"^{name} is for several labels at once"):
             figure(CLASSIFICATION, name, task, data)
     with pytest.raises(
         PluginError, match=r"of shape \(3,\).*must return one number, such as the m"
