@@ -24,11 +24,13 @@ from torch import nn
 from torch.nn import functional
 from usual_script import BATCH, MODELS, Classifier
 
-from seqbench import Splits, Task
+from seqbench import Task
 from seqbench.devices.registry import device_for, use_full_precision
 from seqbench.testing.selftest.rig import Rig, choice
 from seqbench.training.job import start_training_process
 from seqbench.training.loop import train_model
+from seqbench.training.prepared import PreparedSplits
+from seqbench.training.split import Split
 
 TASK = Task("features", 28, "label", 10, 28)
 SAME, MORE = "the same model", "5 % more steps"
@@ -80,7 +82,7 @@ def rates(name: str) -> Iterator[dict[str, Any]]:
     draw = torch.Generator().manual_seed(0)
     x = torch.rand(SEQUENCES, 28, 28, generator=draw)
     y = torch.randint(0, 10, (SEQUENCES,), generator=draw)
-    splits = Splits(TASK, (x, y), (x[:BATCH], y[:BATCH]), None)
+    splits = PreparedSplits(TASK, Split(TASK, x, y), Split(TASK, x[:BATCH], y[:BATCH]))
     settings = {
         "epochs": 1, "batch_size": BATCH, "optimizer": {"name": "sgd", "params": {"lr": 0.01}},
         "schedule": None, "clip_norm": None,

@@ -20,9 +20,11 @@ from bare_steps import bare
 from torch import Tensor, nn
 from usual_script import BATCH, MODELS, Classifier
 
-from seqbench import Splits, Task
+from seqbench import Task
 from seqbench.training.job import keep_freed_memory
 from seqbench.training.loop import train_model
+from seqbench.training.prepared import PreparedSplits
+from seqbench.training.split import Split
 
 TASK = Task("features", 28, "label", 10, 28)
 SETTINGS: dict[str, Any] = {
@@ -54,7 +56,7 @@ def compare(name: str, x: Tensor, y: Tensor, rounds: int) -> tuple[float, float]
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(SEED))
     parts = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
     batches = [(x[part], y[part]) for part in parts]
-    splits = Splits(TASK, (x, y), (x[:BATCH], y[:BATCH]), None)
+    splits = PreparedSplits(TASK, Split(TASK, x, y), Split(TASK, x[:BATCH], y[:BATCH]))
     theirs, ours = [], []
     for number in range(rounds + 1):
         times = (
@@ -67,7 +69,7 @@ def compare(name: str, x: Tensor, y: Tensor, rounds: int) -> tuple[float, float]
     return median(theirs), median(ours)
 
 
-def _seqbench(model: nn.Module, splits: Splits) -> None:
+def _seqbench(model: nn.Module, splits: PreparedSplits) -> None:
     train_model(model, splits, SETTINGS, device=torch.device("cpu"), seed=SEED)
 
 

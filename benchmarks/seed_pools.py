@@ -27,7 +27,8 @@ from seqbench.suite.validate import parse_suite
 from seqbench.training.data import load_dataset
 from seqbench.training.loop import train_model
 from seqbench.training.model import build_model
-from seqbench.types import DataContext, Splits
+from seqbench.training.prepared import PreparedSplits
+from seqbench.types import DataContext
 
 MODELS = ("rnn", "lstm", "gru")
 
@@ -87,14 +88,14 @@ def pool(model: str, task: str, seeds: int) -> tuple[str, list[float], Tensor]:
     return splits.task.metric, figures, torch.stack(rows)
 
 
-def task_of(name: str) -> tuple[Splits, dict[str, Any]]:
+def task_of(name: str) -> tuple[PreparedSplits, dict[str, Any]]:
     """The splits of a task, and the training settings as a suite resolves them."""
     dataset, params, size, train = TASKS[name]
     offer = load_plugins().dataset(dataset)
     choice = Choice.of(offer, completed(params, offer.spec.parameters))
     folder = os.environ.get("SEQBENCH_DATA")
     context = DataContext(Path(folder) if folder else None, Path(), lambda text: None)
-    task, tensors = load_dataset(choice, context)
+    splits = load_dataset(choice, context)
     optimizer = f"{{{train.get('name', 'adam')}: {{lr: {train['lr']}}}}}"
     suite = parse_suite(
         f"datasets: [{dataset}]\nmodels: [rnn]\n"
@@ -102,18 +103,15 @@ def task_of(name: str) -> tuple[Splits, dict[str, Any]]:
         registry=load_plugins(),
     )
     sizes = {"train": size, "validation": 1000, "test": TEST}
-    pairs = {
-        split: (tensors[f"{split}_x"][:most], tensors[f"{split}_y"][:most])
-        for split, most in sizes.items()
-    }
-    return Splits(task, **pairs), suite.train.resolved()
+    parts = {split: splits.stored[split].head(most) for split, most in sizes.items()}
+    return PreparedSplits(splits.task, **parts), suite.train.resolved()
 
 
 @torch.inference_mode()
-def answered(model: torch.nn.Module, splits: Splits) -> Tensor:
+def answered(model: torch.nn.Module, splits: PreparedSplits) -> Tensor:
     """For each test sequence whether the answer is correct, or its squared error: (sequences,)."""
-    inputs, targets = splits.test
-    answers: Tensor = model.eval()(inputs)
+    targets = splits.test.targets
+    answers: Tensor = model.eval()(splits.test.inputs)
     if splits.task.target == "value":
         return (answers - targets).square().mean(dim=1)
     return answers.argmax(-1) == targets
