@@ -20,6 +20,7 @@ import pytest
 import torch
 from conftest import install_encoder
 from small_runs import start, wait_for
+from small_splits import pair_of
 
 from seqbench import DataContext, Splits, Task
 from seqbench.errors import DataError, PluginError
@@ -32,11 +33,12 @@ from seqbench.training.data import (
     prepared_path,
     read_metadata,
 )
-from seqbench.training.data_checks import SPLITS
+from seqbench.training.split import Split
 
 FEATURES = Task("features", input_size=3, target="label", output_size=4, length=5)
 TOKENS = Task("tokens", input_size=7, target="label_per_step", output_size=4, length=5)
 VALUES = Task("features", input_size=3, target="value", output_size=2, length=5)
+SEVERAL = Task("features", input_size=3, target="labels", output_size=2, length=5)
 
 #: What the toy plugin returns, and how often it was called.
 answer: Any = None
@@ -66,6 +68,7 @@ def splits(task: Task = FEATURES, **changes: Any) -> Splits:
         y = {
             "label": torch.arange(n) % task.output_size,
             "value": torch.linspace(-1, 1, n * task.output_size).reshape(n, task.output_size),
+            "labels": torch.arange(n * task.output_size).reshape(n, -1) % 2,
             "label_per_step": torch.arange(n * task.length).reshape(n, -1) % task.output_size,
         }[task.target]
         return x, y
@@ -80,13 +83,19 @@ def prepare(cache: Path, result: Any, **params: Any) -> Path:
     return prepare_dataset(choice(**params), cache=cache, data_dir=None, say=lambda text: None)
 
 
+def opened_train(path: Path) -> Split:
+    return open_splits(path).stored["train"]
+
+
 @pytest.mark.parametrize("task", [FEATURES, TOKENS, VALUES])
 def test_loaded_tensors_are_opened_unchanged(tmp_path: Path, task: Task) -> None:
     given = splits(task)
     opened = open_splits(prepare(tmp_path, given))
     assert opened.task == task
-    for split in SPLITS:
-        for before, after in zip(getattr(given, split), getattr(opened, split), strict=True):
+    assert list(opened.stored) == ["train", "test", "validation"]
+    for name, split in opened.stored.items():
+        pairs = zip(getattr(given, name), (split.inputs, split.targets), strict=True)
+        for before, after in pairs:
             assert torch.equal(before, after)
             assert before.dtype == after.dtype
             assert after.is_contiguous()
@@ -112,16 +121,33 @@ def test_class_names_and_no_validation(tmp_path: Path) -> None:
 def test_arrays_are_converted(tmp_path: Path) -> None:
     x = numpy.linspace(0, 1, 6 * 5 * 3).reshape(6, 5, 3)[::-1]  # float64, backwards
     y = numpy.array([0, 1, 2, 3, 0, 1], dtype=numpy.uint8)
-    opened = open_splits(prepare(tmp_path, splits(train=(x, y))))
-    assert numpy.array_equal(opened.train[0].numpy(), x.astype(numpy.float32))
-    assert opened.train[1].tolist() == [0, 1, 2, 3, 0, 1]
-    assert opened.train[1].dtype == torch.int64
+    train = opened_train(prepare(tmp_path, splits(train=(x, y))))
+    assert numpy.array_equal(train.inputs.numpy(), x.astype(numpy.float32))
+    assert train.targets.tolist() == [0, 1, 2, 3, 0, 1]
+    assert train.targets.dtype == torch.int64
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("nested", [torch.strided, torch.jagged])
+def test_sequences_of_unequal_length_are_a_list_of_any_kind(
+    tmp_path: Path, nested: torch.layout
+) -> None:
+    parts = [torch.rand(5, 3), torch.rand(2, 3), torch.rand(4, 3)]
+    objects = numpy.empty(3, dtype=object)
+    objects[:] = [part.numpy() for part in parts]
+    for number, x in enumerate(
+        (parts, tuple(parts), objects, torch.nested.nested_tensor(parts, layout=nested))
+    ):
+        train = opened_train(prepare(tmp_path, splits(train=(x, torch.arange(3))), n=number))
+        assert torch.equal(train.inputs, torch.cat(parts))
+        assert train.lengths.tolist() == [5, 2, 4]
+        assert train.targets.tolist() == [0, 1, 2]
 
 
 def test_splits_may_share_memory(tmp_path: Path) -> None:
     pair = splits().train
     opened = open_splits(prepare(tmp_path, splits(train=pair, test=pair)))
-    assert torch.equal(opened.train[0], opened.test[0])
+    assert torch.equal(opened.stored["train"].inputs, opened.test.inputs)
 
 
 def test_loaded_once_per_set_of_parameters(tmp_path: Path) -> None:
@@ -155,7 +181,7 @@ def test_errors_of_the_plugin_propagate_and_leave_no_file(tmp_path: Path) -> Non
 FLAWS: list[tuple[Callable[[], Any], str]] = [
     (lambda: None, "load returned NoneType, not seqbench.Splits"),
     (lambda: dataclasses.replace(splits(), task=None), "task is NoneType, not seqbench.Task"),  # type: ignore[arg-type]
-    (lambda: splits(train=splits().train[0]), "train is Tensor, not a pair"),
+    (lambda: splits(train=pair_of(splits().train)[0]), "train is Tensor, not a pair"),
     (lambda: splits(train=(torch.rand(6, 5), torch.zeros(6).long())), r"not \(n, time, 3\)"),
     (lambda: splits(test=(torch.rand(4, 5, 2), torch.zeros(4).long())), r"test x has shape \(4, 5"),
     (
@@ -190,40 +216,33 @@ FLAWS: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: splits(TOKENS, test=(torch.zeros(4, 5).long(), torch.zeros(4).long())),
-        r"test y has shape \(4,\), not \(4, 5\)",
+        r"test y has shape \(4,\), not \(n, time\)$",
     ),
     (
         lambda: splits(VALUES, validation=(torch.rand(2, 5, 3), torch.rand(2))),
-        r"validation y has shape \(2,\), not \(2, 2\)",
+        r"validation y has shape \(2,\), not \(n, 2\)$",
     ),
     (
         lambda: splits(train=([[[1.0]]], torch.zeros(1).long())),
         r"train x is list; accepted: one dense tensor or NumPy array of floating-point numbers, "
-        r"\(n, time, 3\); stack its parts$",
-    ),
-    (
-        lambda: splits(train=((torch.rand(5, 3), torch.rand(4, 3)), torch.zeros(2).long())),
-        "train x is tuple; accepted: .*; all sequences of a dataset have the same length: pad or",
+        r"\(n, time, 3\), or a list of \(time, 3\), one for each sequence; make its parts arrays$",
     ),
     (
         lambda: splits(TOKENS, train=(torch.zeros(1, 5).long(), [[0, 1, 2, 3, 0]])),
-        r"train y is list; accepted: one dense tensor or NumPy array of integers, \(n, time\); st",
+        r"train y is list; accepted: one dense tensor or NumPy array of integers, \(n, time\), or",
+    ),
+    (
+        lambda: splits(train=(torch.rand(2, 5, 3), [torch.tensor(0), torch.tensor(1)])),
+        r"train y is list; accepted: one dense tensor or NumPy array of integers, \(n,\);",
     ),
     (
         lambda: splits(
-            train=(torch.nested.nested_tensor([torch.rand(5, 3), torch.rand(4, 3)]), torch.zeros(2))
+            train=(
+                torch.rand(2, 5, 3),
+                torch.nested.nested_tensor([torch.zeros(1), torch.ones(2)], layout=torch.jagged),
+            )
         ),
-        "train x is a nested tensor; accepted: one dense .* have the same length: pad or cut them$",
-    ),
-    (
-        lambda: splits(
-            TOKENS,
-            test=(
-                torch.nested.nested_tensor([torch.arange(5), torch.arange(4)], layout=torch.jagged),
-                torch.zeros(2),
-            ),
-        ),
-        "test x is a nested tensor; accepted: one dense tensor or NumPy array of integers",
+        r"train y is a nested tensor; accepted: one dense .* NumPy array of integers, \(n,\)$",
     ),
     (
         lambda: splits(train=(torch.rand(6, 5, 3).to_sparse(), torch.zeros(6).long())),
@@ -240,8 +259,8 @@ FLAWS: list[tuple[Callable[[], Any], str]] = [
         "train x is an array with masked values; accepted: .*, without a mask$",
     ),
     (
-        lambda: splits(train=(torch.rand(6, 5, 3), torch.zeros(6).long(), 1)),
-        r"train is tuple of 3, not a pair of inputs and targets: \(x, y\), each one tensor",
+        lambda: splits(train=(torch.rand(6, 5, 3), torch.zeros(6).long(), None, 1)),
+        r"train is tuple of 4, not a pair of inputs and targets: \(x, y\), or \(x, y, weights\); x",
     ),
     (
         lambda: splits(train=(numpy.array([["a"]]), torch.zeros(1).long())),
@@ -272,7 +291,130 @@ FLAWS: list[tuple[Callable[[], Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("make", "message"), FLAWS)
+def ragged(*parts: Any, y: Any = None, weights: Any = None) -> Splits:
+    """Training sequences of unequal length, one label each."""
+    return splits(train=(list(parts), torch.zeros(len(parts)).long() if y is None else y, weights))
+
+
+def stepped(x: Any, y: Any, weights: Any = None) -> Splits:
+    """Training tokens with a label for each."""
+    return splits(TOKENS, train=(x, y, weights))
+
+
+LONG, SHORT = torch.rand(5, 3), torch.rand(4, 3)
+FIVE, FOUR = torch.arange(5) % 4, torch.arange(4)
+ONES = torch.ones(6)
+
+#: Of lists, one array for each sequence.
+LIST_FLAWS: list[tuple[Callable[[], Any], str]] = [
+    (lambda: splits(train=([], torch.zeros(0).long())), r"train x is empty \(a list of no sequen"),
+    (lambda: ragged(LONG, SHORT[:0]), r"train x\[1\] has no steps \(shape \(0, 3\)\)"),
+    (
+        lambda: ragged(LONG, SHORT[:, :2]),
+        r"train x\[1\] has shape \(4, 2\), not \(time, 3\)$",
+    ),
+    (
+        lambda: ragged(LONG[None], SHORT[None]),
+        r"train x\[0\] has shape \(1, 5, 3\), not \(time, 3\)",
+    ),
+    (
+        lambda: ragged(LONG, SHORT.long()),
+        r"train x\[1\] is torch.int64, not torch.float32; accepted",
+    ),
+    (lambda: ragged(LONG, SHORT.to_sparse()), r"train x\[1\] is a sparse tensor .*: \(time, 3\)$"),
+    (
+        lambda: ragged(LONG, SHORT, SHORT / 0 * torch.eye(4, 3)),
+        r"train x contains NaN or infinity .*: 12 of 39 numbers, first in sequence 2; only finite",
+    ),
+    (
+        lambda: ragged(torch.cat([LONG, LONG]), SHORT),
+        "the longest sequence has 10 steps, but task.length is 5",
+    ),
+    (
+        lambda: ragged(LONG, SHORT, y=torch.zeros(3).long()),
+        r"train y has shape \(3,\), not \(2,\) \(target 'label', inputs of a list of unequal len",
+    ),
+    (lambda: stepped([FIVE, FOUR], [FIVE]), "train y has 1 sequences, but x has 2"),
+    (lambda: stepped([FIVE, FOUR], [FIVE, FIVE]), r"train y\[1\] has 5 steps, but x\[1\] has 4"),
+    (
+        lambda: stepped([FIVE, FOUR], torch.zeros(2, 5).long()),
+        r"train y\[1\] has 5 steps, but x\[1\] has 4",
+    ),
+    (
+        lambda: stepped(
+            torch.nested.nested_tensor([FIVE, FOUR], layout=torch.jagged),
+            torch.nested.nested_tensor([FOUR, FIVE], layout=torch.jagged),
+        ),
+        r"train y\[0\] has 4 steps, but x\[0\] has 5",
+    ),
+    (
+        lambda: stepped(torch.zeros(2, 5).long(), [FIVE, FOUR]),
+        r"train y\[1\] has 4 steps, but x\[1\] has 5",
+    ),
+    (
+        lambda: stepped([FIVE, FOUR + 4], [FIVE, FOUR]),
+        "train x contains token 7, but task.input_size",
+    ),
+    (
+        lambda: stepped([FIVE, FOUR], [FIVE, FOUR + 1]),
+        "train y contains class 4, but task.output_si",
+    ),
+    (
+        lambda: stepped([FIVE, FOUR], [FIVE, FOUR], [ONES[:5], ONES[:5]]),
+        r"train weights\[1\] has 5 steps, but x\[1\] has 4",
+    ),
+    (
+        lambda: stepped([FIVE, FOUR], [FIVE, FOUR], ONES[:3]),
+        r"train weights has shape \(3,\), not \(2,\)",
+    ),
+]
+
+WEIGHTED: Any = torch.rand(6, 5, 3), torch.zeros(6).long()
+
+#: Of weights, and of labels that do not count.
+WEIGHT_FLAWS: list[tuple[Callable[[], Any], str]] = [
+    (
+        lambda: splits(train=(*WEIGHTED, 1)),
+        "train weights is int; accepted: one dense tensor or Nu",
+    ),
+    (
+        lambda: splits(train=(*WEIGHTED, ONES[:5])),
+        r"train weights has shape \(5,\), not \(6,\) \(target 'label', inputs of shape \(6, 5, 3",
+    ),
+    (
+        lambda: splits(train=(*WEIGHTED, torch.ones(6, 5))),
+        r"train weights has shape \(6, 5\), not \(n,\)",
+    ),
+    (
+        lambda: splits(train=(*WEIGHTED, ONES - 1.5)),
+        "train weights contains -0.5; accepted: numbers of at least 0",
+    ),
+    (lambda: splits(train=(*WEIGHTED, ONES * torch.inf)), "train weights contains NaN or infinity"),
+    (
+        lambda: splits(train=(*WEIGHTED, ONES * 0)),
+        "train y: no target counts, since all have weight 0",
+    ),
+    (
+        lambda: splits(test=(torch.rand(4, 5, 3), torch.full((4,), -100))),
+        "test y: no target counts, since all have weight 0",
+    ),
+    (
+        lambda: splits(train=(WEIGHTED[0], torch.tensor([-100, *[0] * 5]), torch.eye(6)[0])),
+        "train y: no target counts, since all have weight 0",
+    ),
+    (
+        lambda: splits(train=(WEIGHTED[0], torch.tensor([-1, *[-100] * 5]))),
+        "train y contains class -1, but task.output_size 4 allows 0 to 3",
+    ),
+    (lambda: stepped(FIVE[None] - 100, FIVE[None]), "train x contains token -100, but task.input_"),
+    (
+        lambda: splits(SEVERAL, train=(WEIGHTED[0], torch.full((6, 2), -100))),
+        "train y contains -100; accepted: 0 and 1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), FLAWS + LIST_FLAWS + WEIGHT_FLAWS)
 def test_a_flaw_is_named_with_its_plugin(
     tmp_path: Path, make: Callable[[], Any], message: str
 ) -> None:
@@ -305,7 +447,7 @@ def test_a_truncated_file_is_detected_renamed_and_replaced(tmp_path: Path, keep:
         open_splits(path)
     assert not path.exists()
     prepare(tmp_path, splits())
-    assert torch.equal(open_splits(path).train[0], splits().train[0])
+    assert torch.equal(opened_train(path).inputs, pair_of(splits().train)[0])
 
 
 def test_a_truncated_file_is_prepared_again_without_being_opened(tmp_path: Path) -> None:
@@ -343,7 +485,7 @@ def test_concurrent_preparation_is_safe(tmp_path: Path) -> None:
     def prepare_and_open() -> None:
         try:
             path = prepare_dataset(choice(), cache=tmp_path, data_dir=None, say=print)
-            assert torch.equal(open_splits(path).train[0], splits().train[0])
+            assert torch.equal(opened_train(path).inputs, pair_of(splits().train)[0])
         except BaseException as error:
             problems.append(error)
 
@@ -367,7 +509,7 @@ def test_opening_shares_pages_instead_of_copying(tmp_path: Path) -> None:
     path = prepare(tmp_path, splits(train=train))
     before = private_kib()
     opened = open_splits(path)
-    assert opened.train[0].sum() > 0  # every page is read
+    assert opened.stored["train"].inputs.sum() > 0  # every page is read
     assert private_kib() - before < 2_000
 
 
