@@ -11,6 +11,7 @@ from seqbench.errors import SeqbenchError, check_system
 from seqbench.types import (
     DataContext,
     DatasetSpec,
+    Fresh,
     MetricSpec,
     ModelSpec,
     Param,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataContext",
     "DatasetSpec",
+    "Fresh",
     "MetricSpec",
     "ModelSpec",
     "Param",

@@ -122,13 +122,14 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
             own = project.replace("my-model", distribution).replace("my_model", module)
             (folder / "pyproject.toml").write_text(own)
             folders.add(folder)
-    suite = files["leaky.yaml"][0].replace("datasets:", "datasets:\n  - first", 1)
+    more = "datasets:\n  - first\n  - running_parity: {fresh: [false, true]}"
+    suite = files["leaky.yaml"][0].replace("datasets:", more, 1)
     asked = "metrics: [worst_recall]\nreports: [winners]\n"
     suite = suite.replace("budget: 1s", "budget: 1s, processes: 2, runtimes: [eager, exported]")
     (tmp_path / "leaky.yaml").write_text(suite + asked)
     pip_install(site, *folders)
     listed = seqbench_cli("plugins").stdout
-    for distribution in ("my-model", "my-copy", "my-recall", "my-winners", "my-export"):
+    for distribution in ("my-model", "my-copy", "my-recall", "my-winners", "my-export", "my-running"):
         assert f"{distribution} 0.1.0" in listed
     tests_of_its_own = ("test_leaky.py", "test_speed.py")
     for name in tests_of_its_own:
@@ -148,7 +149,7 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
     assert "worst_recall" in done.stdout
     assert "exported" in done.stdout
     assert seqbench_cli("show", "--format", "winners").stdout.startswith("- first: ")
-    for name in ("worst_recall", "winners", "exported"):
+    for name in ("worst_recall", "winners", "exported", "running_parity"):
         checked = seqbench_cli("check", name)
         assert checked.returncode == 0, checked.stdout
         assert "warning" not in checked.stdout
@@ -170,7 +171,7 @@ def test_the_reference_of_the_hooks_is_that_of_the_code(kind: str) -> None:
         default = "" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
         if field.default_factory is not dataclasses.MISSING:
             default = f"`{field.default_factory()!r}`"
-        assert rows[name] == ("all six" if field.default is TASK_KINDS else default), name
+        assert rows[name] == ("all twelve" if field.default is TASK_KINDS else default), name
     (example,) = [code for language, code in BLOCK.findall(section) if language == "python"]
     found: dict[str, Any] = {}
     exec(example, found)

@@ -218,7 +218,7 @@ def _read(path: Path, trial: str) -> Predictions:
             Task.from_dict(task),
             archive["answers"],
             archive["targets"],
-            archive.get("lengths"),
-            archive.get("weights"),
-            tuple((name, count) for name, count in sets),
+            lengths=archive.get("lengths"),
+            weights=archive.get("weights"),
+            sets=tuple((name, count) for name, count in sets),
         )

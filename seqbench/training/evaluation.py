@@ -200,8 +200,9 @@ def evaluate(
                 answers = _answers(model, split, first, last, device)
                 weights = None if rows.weights is None else rows.weights.to(device)
                 answered = Answered(
-                    answers, rows.targets.to(device), weights, rows.lengths, number, headline
-                )
+                    answers, rows.targets.to(device), weights, rows.lengths,
+                    test_set=number, headline=headline,
+                )  # fmt: skip
                 figure.update(answered)
             for meter in meters:
                 meter.update(answered)

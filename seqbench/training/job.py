@@ -122,18 +122,12 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         StoreError: a file cannot be written, for a reason unrelated to the model.
     """
     from seqbench.training.answers import record_answers
-    from seqbench.training.fresh import FreshSplit
     from seqbench.training.loop import train_model
     from seqbench.training.weights import initial_digest
 
     kind = device_for(payload.device)
     start_training_process(kind)
-    splits = open_splits(
-        context.workspace.cache / payload.data,
-        one_length=payload.train.get("batches") == "one_length",
-    )
-    if isinstance(splits.train, FreshSplit):
-        check_unchanged(splits.train.choice)
+    splits = _open(payload, context)
     device = kind.torch_device(payload.device)
     _check_untrained(payload, splits, device)
     source = source_of(payload.model.import_path, payload.model.distribution)
@@ -162,6 +156,17 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         "source": source,
         "version": version,
     }
+
+
+def _open(payload: TrainPayload, context: JobContext) -> PreparedSplits:
+    """The dataset. Raises PluginError if the package that generates its fresh sequences has changed."""
+    from seqbench.training.fresh import FreshSplit
+
+    one_length = payload.train.get("batches") == "one_length"
+    splits = open_splits(context.workspace.cache / payload.data, one_length=one_length)
+    if isinstance(splits.train, FreshSplit):
+        check_unchanged(splits.train.choice)
+    return splits
 
 
 def _check_untrained(payload: TrainPayload, splits: PreparedSplits, device: torch.device) -> None:

@@ -77,7 +77,10 @@ def train_model(
     """
     batches = batches_of(splits, settings, device=device, seed=seed)
     step = Step(model, splits.task, settings, batches.per_epoch)
-    loop = _Loop(step, batches, settings["epochs"], settings["batch_size"], device, notify)
+    loop = _Loop(
+        step, batches, device,
+        epochs=settings["epochs"], batch_size=settings["batch_size"], notify=notify,
+    )  # fmt: skip
     best = _Best(splits.task)
     curve, first_loss = list[dict[str, Any]](), math.inf
     for epoch in range(1, loop.epochs + 1):
@@ -103,9 +106,9 @@ class _Loop:
 
     step: Step
     batches: Batches
+    device: torch.device
     epochs: int
     batch_size: int
-    device: torch.device
     notify: Notify
 
     def run_epoch(self, epoch: int) -> tuple[Tensor, float]:

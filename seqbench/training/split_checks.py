@@ -60,7 +60,7 @@ class _Form:
     @property
     def accepted(self) -> str:
         numbers = "floating-point numbers" if self.dtype.is_floating_point else "integers"
-        each = f", or a list of {self.words(['time'])}, one for each sequence" * self.steps
+        each = f", or a list of {self.words(['time'])}, one for each sequence" if self.steps else ""
         return f"accepted: one dense tensor or NumPy array of {numbers}, {self.dense}{each}"
 
 
