@@ -116,7 +116,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         kept.
 
     Raises:
-        PluginError: the weights file cannot hold the model's state dict.
+        PluginError: the weights file cannot hold the model's state dict, or a package changed.
         LooksAhead: the task is causal, but the model looks ahead.
         Diverged: the training diverged.
         StoreError: a file cannot be written, for a reason unrelated to the model.
@@ -159,7 +159,11 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
 
 
 def _open(payload: TrainPayload, context: JobContext) -> PreparedSplits:
-    """The dataset. Raises PluginError if the package that generates its fresh sequences has changed."""
+    """The dataset.
+
+    Raises:
+        PluginError: the package that generates its fresh sequences has changed.
+    """
     from seqbench.training.fresh import FreshSplit
 
     one_length = payload.train.get("batches") == "one_length"

@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -77,10 +77,7 @@ def train_model(
     """
     batches = batches_of(splits, settings, device=device, seed=seed)
     step = Step(model, splits.task, settings, batches.per_epoch)
-    loop = _Loop(
-        step, batches, device,
-        epochs=settings["epochs"], batch_size=settings["batch_size"], notify=notify,
-    )  # fmt: skip
+    loop = _Loop(step, batches, settings, device, notify=notify)
     best = _Best(splits.task)
     curve, first_loss = list[dict[str, Any]](), math.inf
     for epoch in range(1, loop.epochs + 1):
@@ -106,10 +103,15 @@ class _Loop:
 
     step: Step
     batches: Batches
+    settings: Mapping[str, Any]
     device: torch.device
-    epochs: int
-    batch_size: int
+    _: KW_ONLY
     notify: Notify
+
+    @property
+    def epochs(self) -> int:
+        count: int = self.settings["epochs"]
+        return count
 
     def run_epoch(self, epoch: int) -> tuple[Tensor, float]:
         """Train on all sequences once.
@@ -148,7 +150,7 @@ class _Loop:
         try:
             return self.step(batch)
         except Exception as error:
-            alone = len(batch) == 1 and self.batch_size > 1 and self.step.count
+            alone = len(batch) == 1 and self.settings["batch_size"] > 1 and self.step.count
             if not alone or status_of(error) == "out_of_memory":
                 raise
             raise PluginError(
