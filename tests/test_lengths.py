@@ -280,6 +280,18 @@ def test_the_loss_equals_that_of_torch_with_ignore_index() -> None:
     )
 
 
+def test_a_mask_of_booleans_is_a_weight_and_one_weight_covers_a_sequence() -> None:
+    task = Task("features", 1, "label_per_step", 2, 3)
+    x = [np.zeros((3, 1), "float32"), np.zeros((1, 1), "float32")]
+    y = [np.zeros(3, dtype=int), np.zeros(1, dtype=int)]
+    masked = checked_split((x, y, [np.array([True, False, True]), np.array([True])]), task, "a")
+    assert masked.weights is not None
+    assert masked.weights.tolist() == [1, 0, 1, 1]
+    each = checked_split((x, y, np.array([2.0, 0.5])), task, "a")
+    assert each.weights is not None
+    assert each.weights.tolist() == [2, 2, 2, 0.5]
+
+
 # Models
 
 

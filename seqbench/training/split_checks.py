@@ -14,6 +14,9 @@ from seqbench.training.split import Split
 from seqbench.types import IGNORED, Task
 
 
+WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
 class Flaw(Exception):
     """A loaded dataset is invalid; the text does not name the plugin."""
 
@@ -149,7 +152,10 @@ def _checked_targets(value: Any, task: Task, what: str, x: _Part) -> Tensor:
 
 
 def _checked_weights(value: Any, task: Task, what: str, x: _Part) -> Tensor:
-    """Weights of the targets; with targets at each step also one for each sequence."""
+    """Weights of the targets; with targets at each step also one for each sequence. Booleans and
+    integers are weights, too.
+    """
+    value = _as_floats(value)
     one_each = isinstance(value, (numpy.ndarray, Tensor)) and value.ndim == 1
     form = _Form(torch.float32, (), task.per_step and not (one_each and value.dtype != object))
     part = _checked_part(value, form, what)
@@ -162,6 +168,17 @@ def _checked_weights(value: Any, task: Task, what: str, x: _Part) -> Tensor:
             return weights[:, None].repeat(1, x.values.shape[1])
         return weights.repeat_interleave(torch.tensor(x.lengths))
     return weights
+
+
+def _as_floats(value: Any) -> Any:
+    """Arrays of booleans or integers as floating-point numbers; all else as it is."""
+    if type(value) in (list, tuple):
+        return [_as_floats(one) for one in value]
+    if isinstance(value, numpy.ndarray) and value.dtype.kind in "bui":
+        return value.astype("float32")
+    if isinstance(value, Tensor) and value.dtype in WHOLE:
+        return value.float()
+    return value
 
 
 def _without_ignored(
@@ -209,9 +226,9 @@ def _as_list(value: Any) -> list[Any] | None:
         return list(value.unbind())
     if isinstance(value, numpy.ndarray) and value.dtype == object and value.ndim == 1:
         return list(value)
-    if isinstance(value, (list, tuple)) and all(
+    if type(value) in (list, tuple) and all(
         isinstance(one, (Tensor, numpy.ndarray)) for one in value
-    ):
+    ):  # torch's PackedSequence is another kind of tuple
         return list(value)
     return None
 
@@ -266,7 +283,7 @@ def _as_tensor(value: Any, form: _Form, what: str, accepted: str) -> Tensor:
         except (TypeError, ValueError) as error:
             raise Flaw(f"{what} is an array of {value.dtype}, not {dtype}; {accepted}") from error
     if not isinstance(value, Tensor):
-        raise Flaw(f"{what} is {type(value).__name__}; {accepted}{_hint(value)}")
+        raise Flaw(f"{what} is {type(value).__name__}; {accepted}{_hint(value, form)}")
     if odd := _not_dense(value):
         raise Flaw(f"{what} is {odd}; {accepted}")
     if value.is_complex() or value.is_floating_point() != dtype.is_floating_point:
@@ -282,7 +299,7 @@ def _first(values: Tensor) -> int:
     return int(values[(values != 0) & (values != 1)][0])
 
 
-def _hint(value: Any) -> str:
+def _hint(value: Any, form: _Form) -> str:
     """What to do about a list, or torch's packed sequences."""
     if isinstance(value, (list, tuple)):
         return (
