@@ -5,7 +5,7 @@ from seqbench_charlm import text
 from seqbench.errors import DataError
 from seqbench.testing import conformance
 
-test_one_length = conformance("char_lm", length=64, validation=0.125, test=0.125)
+test_conformance = conformance("char_lm")
 
 
 def test_every_character_but_the_first_is_predicted_once():
