@@ -301,11 +301,10 @@ def _first(values: Tensor) -> int:
 
 def _hint(value: Any, form: _Form) -> str:
     """What to do about a list, or torch's packed sequences."""
-    if isinstance(value, (list, tuple)):
-        return (
-            "; make its parts arrays" if type(value).__name__ != "PackedSequence" else "; unpack it"
-        )
-    return ""
+    if type(value).__name__ == "PackedSequence":
+        return "; unpack it"
+    parts = "make its parts arrays" if form.steps else "make it one array"
+    return f"; {parts}" if isinstance(value, (list, tuple)) else ""
 
 
 def _not_dense(value: Tensor) -> str:
