@@ -269,7 +269,7 @@ class Whole(nn.Module):
         self.task = task
         tokens = task.input == "tokens"
         self.embedding = nn.Embedding(task.input_size, task.input_size) if tokens else None
-        self.steps = task.length if task.target == "label_per_step" else 1
+        self.steps = task.length if task.per_step else 1
         size = task.length * task.input_size
         self.inner = nn.Linear(size, self.steps * task.output_size)
 
