@@ -1,6 +1,7 @@
 """What memory the runner and its workers hold, with little data and with much. Linux only.
 
     python benchmarks/memory.py --megabytes 100
+    python benchmarks/memory.py --unequal 100000     # sequences of 5 to 2,000 steps
 
 Two workers train in parallel on the same data; a model from a plugin written for this records what
 its process and the runner hold after the last step. ``private`` is a worker's own memory: the
@@ -27,6 +28,14 @@ seeds: 2
 train: {{epochs: 1, batch_size: 1000}}
 measure: [accuracy]
 """
+UNEQUAL = """
+name: memory
+datasets: [uneven: {{size: {size}}}]
+models: [scales]
+seeds: 2
+train: {{epochs: 1, batch_size: 100}}
+measure: [accuracy]
+"""
 LENGTH, FLOAT = 100, 4
 PLUGIN = """
 import json, os, pathlib
@@ -35,6 +44,20 @@ import seqbench
 @seqbench.hookimpl
 def seqbench_models():
     return [seqbench.ModelSpec("scales", kind="model", build="scales:build")]
+
+@seqbench.hookimpl
+def seqbench_datasets():
+    return [seqbench.DatasetSpec("uneven", load="scales:load", parameters={"size": 1000})]
+
+def load(context, size):
+    import numpy
+    random = numpy.random.RandomState(0)
+    lengths = random.randint(5, 2001, size=size)
+    lengths[0] = 2000
+    x = [numpy.full((n, 1), n, "float32") for n in lengths]
+    few = (x[:20], numpy.zeros(20, int))
+    task = seqbench.Task("features", 1, "label", 2, 2000)
+    return seqbench.Splits(task, (x, lengths % 2), few)
 
 def held(pid):
     lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
@@ -56,28 +79,29 @@ def build(task):
                 note = {"worker": held(os.getpid()), "runner": held(parent(os.getppid()))}
                 place = pathlib.Path(os.environ["SCALES"]) / f"{os.getpid()}.json"
                 place.write_text(json.dumps(note))
-            return self.layer(x[:, :1].float())
+            return self.layer(x.flatten(1)[:, :1].float())
 
     return Scales()
 """
 
 
 def main() -> None:
-    chosen = options(__doc__, megabytes=100, rounds=3).parse_args()
-    sizes = [1000, chosen.megabytes * 10**6 // (LENGTH * FLOAT)]
+    chosen = options(__doc__, megabytes=100, unequal=0, rounds=3).parse_args()
+    sizes = [1000, chosen.unequal or chosen.megabytes * 10**6 // (LENGTH * FLOAT)]
+    mean = 1002 if chosen.unequal else LENGTH
     notes: dict[int, list[dict[str, Any]]] = {size: [] for size in sizes}
     with TemporaryDirectory(prefix="memory-") as name:
         place = Path(name)
         plugin_folder(place, "scales", PLUGIN)
         for _ in range(chosen.rounds):
             for size in sizes:
-                notes[size] += weighed(place, size)
+                notes[size] += weighed(place, UNEQUAL if chosen.unequal else SUITE, size)
     rows = []
     for size, found in notes.items():
         worker = {kind: median(one["worker"][kind] for one in found) for kind in found[0]["worker"]}
         rows.append(
             {
-                "data MB": size * LENGTH * FLOAT / 1e6,
+                "data MB": size * mean * FLOAT / 1e6,
                 "worker private MB": (worker["Private_Clean"] + worker["Private_Dirty"]) / 1e6,
                 "worker proportional MB": worker["Pss"] / 1e6,
                 "worker resident MB": worker["Rss"] / 1e6,
@@ -89,10 +113,10 @@ def main() -> None:
          chosen.json)  # fmt: skip
 
 
-def weighed(place: Path, size: int) -> list[dict[str, Any]]:
+def weighed(place: Path, text: str, size: int) -> list[dict[str, Any]]:
     """Runs the suite on that many sequences; what each worker noted."""
     suite, noted = place / "memory.yaml", place / "noted"
-    suite.write_text(SUITE.format(length=LENGTH, size=size))
+    suite.write_text(text.format(length=LENGTH, size=size))
     noted.mkdir(exist_ok=True)
     for path in noted.iterdir():
         path.unlink()
