@@ -34,6 +34,10 @@ WHOLE_MODEL_KINDS = tuple(
     f"{input}/{target}" for input in ("features", "tokens") for target in TARGETS[:3]
 )
 
+#: The default of :class:`ModelSpec`; another object than :data:`TASK_KINDS`, so that a whole model can
+#: ask for all of them.
+DEFAULT_KINDS = (*TASK_KINDS,)
+
 #: In integer labels: this target does not count, as if its weight were 0.
 IGNORED = -100
 
@@ -221,7 +225,7 @@ class ModelSpec:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     kind: Literal["encoder", "model"] = "encoder"
     description: str = ""
-    tasks: Sequence[str] = TASK_KINDS
+    tasks: Sequence[str] = DEFAULT_KINDS
     lengths: Literal["any", "bounded", "fixed"] = "any"
 
     def __post_init__(self) -> None:
@@ -231,7 +235,7 @@ class ModelSpec:
                 f"model {self.name!r}: kind is {self.kind!r}, not 'encoder' or 'model'"
             )
         _require_tasks("model", self.name, self.tasks or ("",))
-        if self.kind == "model" and self.tasks is TASK_KINDS:
+        if self.kind == "model" and self.tasks is DEFAULT_KINDS:
             object.__setattr__(self, "tasks", WHOLE_MODEL_KINDS)
         if self.lengths not in ("any", "bounded", "fixed"):
             raise ValueError(

@@ -171,7 +171,7 @@ def test_the_reference_of_the_hooks_is_that_of_the_code(kind: str) -> None:
         default = "" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
         if field.default_factory is not dataclasses.MISSING:
             default = f"`{field.default_factory()!r}`"
-        assert rows[name] == ("all twelve" if field.default is TASK_KINDS else default), name
+        assert rows[name] == ("all twelve" if field.default == TASK_KINDS else default), name
     (example,) = [code for language, code in BLOCK.findall(section) if language == "python"]
     found: dict[str, Any] = {}
     exec(example, found)

@@ -27,6 +27,9 @@ from seqbench.suite.strict_yaml import (
     shown,
 )
 
+#: Line breaks of YAML besides a newline, which it reads as spaces unless they are escaped.
+BREAKS = frozenset("\r\x85\u2028\u2029")
+
 PLAIN = "a suite holds text, numbers, true, false, null, lists and mappings"
 
 
@@ -107,7 +110,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = "|" if "\n" in text else None
-    if not isinstance(plain_scalar(text), str):
+    if not isinstance(plain_scalar(text), str) or not BREAKS.isdisjoint(text):
         style = '"'
     return dumper.represent_scalar(f"{CORE}str", text, style=style)
 

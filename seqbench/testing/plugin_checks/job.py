@@ -11,7 +11,7 @@ from seqbench.plugins import parameters
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import Offer
 from seqbench.testing.plugin_checks.results import Check, CheckResult, check_results
-from seqbench.types import DataContext, Param
+from seqbench.types import WHOLE_MODEL_KINDS, DataContext, Param
 from seqbench.workers.context import JobContext, Workspace
 
 
@@ -120,7 +120,10 @@ def _model(payload: CheckPayload, workspace: Workspace) -> tuple[Any, tuple[Chec
     from seqbench.testing.plugin_checks.models import MODEL_CHECKS
 
     _require_device(payload.device)
-    return Candidate(payload.choice, payload.tasks, payload.device), MODEL_CHECKS
+    kinds = payload.tasks
+    if payload.choice.kind == "encoder":  # other targets differ in the loss, which it does not see
+        kinds = tuple(kind for kind in kinds if kind in WHOLE_MODEL_KINDS) or kinds
+    return Candidate(payload.choice, kinds, payload.device), MODEL_CHECKS
 
 
 def _dataset(payload: CheckPayload, workspace: Workspace) -> tuple[Any, tuple[Check, ...]]:

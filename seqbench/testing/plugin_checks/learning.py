@@ -60,10 +60,9 @@ def _lesson(candidate: Candidate, task: Task, length: int) -> tuple[Tensor, Tens
     else:
         centers = torch.randn(CLASSES, FEATURES, generator=draw)
         x = centers[label].unsqueeze(1).expand(-1, length, -1).contiguous()
-    if task.target == "value":
+    y = label
+    if task.target_type != "label":
         y = torch.nn.functional.one_hot(label, CLASSES).float()
-    elif task.target == "label_per_step":
-        y = label.unsqueeze(1).expand(-1, length).contiguous()
-    else:
-        y = label
+    if task.per_step:
+        y = y.unsqueeze(1).expand(-1, length, *y.shape[1:]).contiguous()
     return x.to(candidate.device), y.to(candidate.device)
