@@ -34,8 +34,8 @@ WHOLE_MODEL_KINDS = tuple(
     f"{input}/{target}" for input in ("features", "tokens") for target in TARGETS[:3]
 )
 
-#: The default of :class:`ModelSpec`; another object than :data:`TASK_KINDS`, so that a whole model can
-#: ask for all of them.
+#: The default of :class:`ModelSpec`; another object than :data:`TASK_KINDS`, so that a whole model
+#: can ask for all of them.
 DEFAULT_KINDS = (*TASK_KINDS,)
 
 #: In integer labels: this target does not count, as if its weight were 0.

@@ -13,7 +13,6 @@ from torch import Tensor
 from seqbench.training.split import Split
 from seqbench.types import IGNORED, Task
 
-
 WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
