@@ -129,7 +129,14 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
     (tmp_path / "leaky.yaml").write_text(suite + asked)
     pip_install(site, *folders)
     listed = seqbench_cli("plugins").stdout
-    for distribution in ("my-model", "my-copy", "my-recall", "my-winners", "my-export", "my-running"):
+    for distribution in (
+        "my-model",
+        "my-copy",
+        "my-recall",
+        "my-winners",
+        "my-export",
+        "my-running",
+    ):
         assert f"{distribution} 0.1.0" in listed
     tests_of_its_own = ("test_leaky.py", "test_speed.py")
     for name in tests_of_its_own:

@@ -5,6 +5,7 @@ Over all its classification and regression metrics. Answers are the logits of a 
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import re
@@ -21,7 +22,7 @@ from small_splits import answered
 from torch import Tensor
 
 from seqbench import Task
-from seqbench.errors import PluginError
+from seqbench.errors import NotApplicable, PluginError
 from seqbench.measure.metrics import PluginMeter
 from seqbench.plugins.choice import Choice
 
@@ -148,6 +149,49 @@ def test_metrics_of_several_classes() -> None:
                 figure(CLASSIFICATION, name, task, data, **given)
 
 
+def labels(number: int) -> tuple[Task, tuple[Tensor, Tensor]]:
+    """Several labels at once; the last two batches hold logits that look like probabilities."""
+    torch.manual_seed(number)
+    logits = 2 * torch.randn(ROWS, number)
+    logits[BATCHES[1] :] = torch.rand(ROWS - BATCHES[1], number)
+    targets = torch.bernoulli(logits.sigmoid()).to(torch.uint8)
+    return Task("features", 3, "labels", number, 5), (logits, targets)
+
+
+def test_metrics_of_several_labels() -> None:
+    task, data = labels(3)
+    probabilities = data[0].double().sigmoid()
+    usable = 0
+    for name in names(CLASSIFICATION, "Multilabel"):
+        if not is_usable(name):
+            with pytest.raises((PluginError, TypeError)):
+                figure(CLASSIFICATION, name, task, data)
+            continue
+        usable += 1
+        given = {"average": "macro"}
+        found = figure(CLASSIFICATION, name, task, data, **given)
+        expected = published(CLASSIFICATION, name, probabilities, data[1].long(), **given)
+        assert found == pytest.approx(expected, rel=1e-5), name
+    assert usable >= 10
+    for start in ("Binary", "Multiclass"):
+        with pytest.raises(PluginError, match=r"for one label.*use MultilabelAccuracy\(num_labels"):
+            figure(CLASSIFICATION, f"{start}Accuracy", task, data, num_classes=3)
+
+
+def test_targets_that_do_not_count_reach_no_metric() -> None:
+    """Three of five rows count, of which two are right: 2/3, and not 2/5 or 3/5."""
+    task = Task("features", 3, "label", 2, 5)
+    answers = torch.tensor([[0.0, 1], [0, 1], [1, 0], [0, 1], [0, 1]])
+    targets, weights = torch.tensor([1, 1, 1, 0, 1]), torch.tensor([1.0, 1, 1, 0, 0])
+    params = {"module": CLASSIFICATION, "name": "BinaryAccuracy", "options": {}}
+    meter = PluginMeter(Choice("accuracy", params, "as_they_are:build", "d", "1"), task)
+    some = dataclasses.replace(answered(task, answers, targets), weights=weights)
+    meter.update(some)
+    assert meter.value == pytest.approx(2 / 3)
+    with pytest.raises(NotApplicable, match="accuracy takes no weights"):
+        meter.update(dataclasses.replace(some, weights=weights / 2))
+
+
 def test_metrics_that_do_not_fit_the_task_are_refused_in_one_line() -> None:
     task, data = classes(3)
     for name in filter(is_usable, names(CLASSIFICATION, "Binary")):
@@ -156,7 +200,6 @@ def test_metrics_that_do_not_fit_the_task_are_refused_in_one_line() -> None:
         ):
             figure(CLASSIFICATION, name, task, data)
     for name in names(CLASSIFICATION, "Multilabel"):
-        assert not is_usable(name)
         with pytest.raises(PluginError, match=rf"^{name} is for several labels at once"):
             figure(CLASSIFICATION, name, task, data)
     with pytest.raises(
