@@ -47,7 +47,7 @@ def test_a_model_is_timed_through_pytest_benchmark(tmp_path: Path) -> None:
     assert training["stats"]["median"] > inference["stats"]["median"]
 
 
-@pytest.mark.parametrize("wrong", [{"mode": "pure"}, {"task": "features/labels"}])
+@pytest.mark.parametrize("wrong", [{"mode": "pure"}, {"task": "features/classes"}])
 def test_an_unknown_mode_or_task_is_reported(wrong: dict[str, Any]) -> None:
     with pytest.raises(
         UsageError, match=r"unknown (mode|task) .*; (available: |did you mean).*params="
