@@ -10,6 +10,7 @@ import seqbench
 
 #: The names that each package offers, by kind. ``tests/test_zoo.py`` compares it with plugins/zoo.
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "seqbench-aeon": {"dataset": ("aeon",)},
     "seqbench-mambapy": {"model": ("mamba",)},
     "seqbench-mingru": {"model": ("mingru",)},
     "seqbench-ncps": {"model": ("cfc", "ltc")},
