@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -376,3 +377,14 @@ def test_a_parameter_that_seqbench_passes_itself_is_refused_when_declared(
     free = {"name", "choice", "function", "kind", "device", "params", "given"}
     made = spec("mine", "a:b", dict.fromkeys(free, 1))
     assert free <= set(replace(made, name="other").parameters)
+
+
+def test_threads_that_load_plugins_leave_stdout_as_it_was() -> None:
+    before, interval = sys.stdout, sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: load_plugins(), range(40)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert sys.stdout is before

@@ -6,12 +6,10 @@ fails to import, or whose hook raises, affects no other.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import inspect
 import os
 import re
-import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ import seqbench
 from seqbench.errors import PluginError, UsageError
 from seqbench.plugins import hookspecs
 from seqbench.plugins.metadata import entry_points_of
+from seqbench.plugins.output import printed_on_stderr
 from seqbench.plugins.registry import GROUP, KINDS, Offer, Origin, Plugin, Registry, normal_name
 from seqbench.suggest import suggested
 
@@ -43,7 +42,7 @@ def load_plugins() -> Registry:
     """
     found, unreadable = _entry_points()
     disabled = _disabled([origin for origin, _ in found])
-    with contextlib.redirect_stdout(sys.stderr):  # prints of plugins are not seqbench's output
+    with printed_on_stderr():
         plugins = [
             Plugin(origin, disabled=True) if origin in disabled else _load_one(origin, entry_point)
             for origin, entry_point in found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-
 from seqbench.errors import PluginError, reason_of
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.loading import check_call, load_object
+from seqbench.plugins.output import printed_on_stderr
 from seqbench.report.columns.column import Document
 
 
@@ -19,7 +17,7 @@ def render_report(choice: Choice, document: Document) -> str:
     """
     who = f"report {choice.name!r} of {choice.distribution} {choice.version}"
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with printed_on_stderr():
             function = load_object(choice)
             check_call(choice, function, document, **choice.params)
             text = function(document, **choice.params)
