@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from typing_extensions import NotRequired, TypedDict  # pydantic refuses typing's before 3.12
 
@@ -20,6 +20,12 @@ FORMAT = 2
 Status = Literal["ok", "diverged", "failed", "timeout", "out_of_memory", "crashed", "skipped"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
+
+#: The length at which a latency was measured: a number of steps, or the mixture of lengths of the
+#: test split.
+Length = int | Literal["as_data"]
+
+AS_DATA: Final = "as_data"
 
 
 @dataclass(frozen=True)
@@ -218,6 +224,18 @@ class TrialRecord:
     format: int = FORMAT
 
 
+class Mixture(Keys):
+    """The sequences whose latency was measured with lengths as in the data. They are timed in
+    turn, in a cycle.
+    """
+
+    calls: Annotated[int, About("number of calls in a cycle")]
+    shortest: Annotated[int, About("number of steps of its shortest sequence")]
+    longest: Annotated[int, About("number of steps of its longest sequence")]
+    mean_length: Annotated[Number, About("mean number of steps of its sequences")]
+    padding: Annotated[Number, About("fraction of all steps that were padding")]
+
+
 class Timing(Keys):
     """Figures of one ``latency``, ``step`` or ``training_step``."""
 
@@ -242,6 +260,7 @@ class Timing(Keys):
         NotRequired[Number], About("of a runtime: first call, including compilation, in seconds")
     ]
     graph_breaks: Annotated[NotRequired[int], About("of a runtime: number of graph breaks")]
+    mixture: Annotated[NotRequired[Mixture], About("with lengths as in the data: its sequences")]
 
 
 class Rate(Keys):

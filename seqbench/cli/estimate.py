@@ -32,7 +32,11 @@ def latency_words(latency: Latency) -> str:
 
 def _lengths(latency: Latency) -> Sequence[object]:
     own = [] if latency.seq_lens.only else ["of the dataset"]
-    return [*own, *latency.seq_lens.given]
+    return [
+        *own,
+        *latency.seq_lens.steps,
+        *(["as in the data"] if latency.seq_lens.as_data else []),
+    ]
 
 
 def _list(values: Sequence[object]) -> str:

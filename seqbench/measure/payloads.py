@@ -67,7 +67,7 @@ def memory_requests(measure: Measure, subject: TrainedModel) -> dict[str, Memory
 
 
 def _lengths(measure: Measure) -> tuple[int, ...]:
-    return measure.latency.seq_lens.given if measure.latency is not None else ()
+    return measure.latency.seq_lens.steps if measure.latency is not None else ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ class TimingSettings:
         budget: seconds per case.
         seq_lens: numbers of steps, beside the dataset's own.
         own_length: whether the dataset's own length is measured, too.
+        as_data: whether the lengths of the test split are measured, too.
         threads: numbers of CPU threads.
         processes: maximum number per case.
         warm_up: minimum seconds per process.
@@ -105,6 +106,7 @@ class TimingSettings:
     precision: float
     training_step: bool
     own_length: bool = True
+    as_data: bool = False
     plugin_runtimes: Mapping[str, Choice] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
@@ -115,10 +117,12 @@ class TimingSettings:
         identity = to_json(self)
         if not self.plugin_runtimes:
             del identity["plugin_runtimes"]  # runs from before this key existed can be resumed
-        # Before own_length existed, it was timed only without seq_lens.
-        if not (identity.pop("own_length") and self.seq_lens):
-            return identity
-        return {**identity, "own_length": True}
+        own_length = identity.pop("own_length")
+        if not identity["as_data"]:
+            del identity["as_data"]
+            # Before own_length existed, it was timed only without seq_lens.
+            own_length = own_length and self.seq_lens
+        return {**identity, "own_length": True} if own_length else identity
 
 
 @dataclass(frozen=True)

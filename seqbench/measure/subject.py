@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seqbench.devices.registry import device_for, use_full_precision
 from seqbench.errors import NotApplicable
@@ -87,6 +88,23 @@ class Subject:
         """Raise NotApplicable if the model declares that it does not accept this length."""
         if reason := self.choice.why_not_length(length, self.splits.task.length):
             raise NotApplicable(reason)
+
+    def require_lengths(self, rows: Sequence[Tensor]) -> None:
+        """Raise NotApplicable if the model does not accept the lengths of test sequences, or their
+        padding.
+
+        Args:
+            rows: the sequences of each batch.
+        """
+        test = self.splits.test
+        for length in torch.unique(test.lengths[torch.cat(list(rows))]).tolist():
+            self.require_length(length)
+        padded = any(len(torch.unique(test.lengths[some])) > 1 for some in rows)
+        if padded and test.one_length:
+            raise NotApplicable(
+                f"batches of {len(rows[0])} test sequences in their order need padding, which "
+                f"{self.choice.name} does not get (train.batches: one_length)"
+            )
 
     def batch(self, size: int, split: str = "test", length: int | None = None) -> Batch:
         """The first ``size`` sequences of a split, on the device, without padding.

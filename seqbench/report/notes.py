@@ -7,6 +7,7 @@ from typing import Any
 
 from seqbench.plugins.loading import import_object
 from seqbench.quantities import find, functions
+from seqbench.records import Mixture
 from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.speed import (
@@ -256,15 +257,44 @@ def latency_notes(document: Document, columns: Sequence[Column]) -> list[str]:
     processes += " process" if processes == "1" else " processes"
     threads = _range(entry["threads"] for entry in entries)
     threads += " thread" if threads == "1" else " threads"
-    too_few = any(entry[tail] is None for entry in entries for tail in ("p90_s", "p99_s"))
+    too_few = any(entry["p99_s"] is None and entry["n"] < ENOUGH_FOR_P99 for entry in entries)
     too_few &= any(column.header[0] in ("p90", "p99") for column in columns)
     needed = f"; p90 needs {ENOUGH_FOR_P90} calls, p99 {ENOUGH_FOR_P99}" if too_few else ""
     return [
         f"latency: one forward pass on {threads}; median of the per-process medians ({processes}, "
         f"{calls} calls per figure); 95 % t interval on the logarithms of these medians"
         f"{needed}.",
+        *_mixture_line(document),
         "throughput: sequences per second.",
     ]
+
+
+def _mixture_line(document: Document) -> list[str]:
+    """What sequences stand for those of the test split, for each dataset and batch size."""
+    found: dict[str, str] = {}
+    several = len({dataset_label(case) for case in document["cases"]}) > 1
+    for case in document["cases"]:
+        on = f"{clean(dataset_label(case))}, " if several else ""
+        for entry in case["latency"]:
+            if "mixture" in entry:
+                found[f"{on}batch {entry['batch_size']}"] = _mixture_words(entry["mixture"])
+    if not found:
+        return []
+    each = "; ".join(f"{at}: {words}" for at, words in found.items())
+    return [
+        "latency as data: mean over a cycle of calls with test sequences of their own lengths; "
+        "batches are in the order of the data, padded to their longest; a percentile is n/a if "
+        f"less than one call of a cycle lies above it. {each}."
+    ]
+
+
+def _mixture_words(mixture: Mixture) -> str:
+    """``16 calls, 29 to 361 steps, mean 146.3``, and the share of padding if there is any."""
+    padding = f", {100 * mixture['padding']:.0f} % padding" if mixture["padding"] else ""
+    return (
+        f"{counted(mixture['calls'], 'call')}, {_range([mixture['shortest'], mixture['longest']])} "
+        f"steps, mean {mixture['mean_length']:.1f}{padding}"
+    )
 
 
 def memory_notes(document: Document, columns: Sequence[Column]) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqbench.quantities import find
+from seqbench.records import AS_DATA
 
 #: Control, format (also: right-to-left overrides), surrogate, private and unassigned characters,
 #: line and paragraph separators.
@@ -69,6 +70,11 @@ def settings(params: Mapping[str, Any]) -> str:
         if value is not None
     ]
     return clean(", ".join(pairs))
+
+
+def length_words(length: object) -> str:
+    """``length 16``, or ``as data`` for the lengths of the test split."""
+    return "as data" if length == AS_DATA else f"length {clean(length)}"
 
 
 def counted(n: int, word: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from seqbench.stats.distributions import t_quantile
@@ -25,37 +25,73 @@ INDIFFERENCE = 0.005
 FEW_PROCESSES = 5
 
 
-def latency_summary(processes: Sequence[Sequence[Sequence[float]]]) -> dict[str, Any]:
+def block_figure(calls: Sequence[float], cycle: int = 1) -> float:
+    """The figure of a block: its median call; of calls in cycles, the mean over the cycle.
+
+    Args:
+        calls: whole cycles of calls, each of which has its own inputs.
+
+    Returns:
+        the mean, over the calls of a cycle, of the median of their repeats in this block.
+    """
+    return fmean(median(calls[place::cycle]) for place in range(cycle))
+
+
+def latency_summary(
+    processes: Sequence[Sequence[Sequence[float]]], cycle: int = 1
+) -> dict[str, Any]:
     """Summary of calls within blocks within processes.
 
     Args:
         processes: for each process its blocks, for each block its calls, in seconds.
+        cycle: see :func:`block_figure`.
 
     Returns:
-        ``median_s``: median over processes of the median over blocks of the block's median;
+        ``median_s``: median over processes of the median over blocks of :func:`block_figure`;
         ``low_s``, ``high_s``: its 95 % interval (see :func:`ratio_interval`);
-        ``p90_s``, ``p99_s``: of all calls, or None if there are too few;
+        ``p90_s``, ``p99_s``: of all calls, or None if there are too few, or too few in a cycle;
         ``n`` calls; ``processes``; ``process_medians_s``;
-        ``spread``: interquartile range of all calls ÷ their median; ``unstable``: whether that is
-        above 25 %.
+        ``spread``: interquartile range ÷ median, of all calls, each as a multiple of the median
+        call with the same inputs; ``unstable``: whether that is above 25 %.
     """
-    medians = [median([median(block) for block in process]) for process in processes]
-    calls = sorted(call for process in processes for block in process for call in block)
-    lower, middle, upper = (quantile(calls, q) for q in (0.25, 0.5, 0.75))
+    medians = [median([block_figure(block, cycle) for block in process]) for process in processes]
+    blocks = [block for process in processes for block in process]
+    calls = sorted(call for block in blocks for call in block)
     low, high = ratio_interval(medians)
-    spread = (upper - lower) / middle
+    spread = _spread(blocks, cycle)
     return {
         "median_s": median(medians),
         "low_s": low,
         "high_s": high,
-        "p90_s": quantile(calls, 0.90) if len(calls) >= ENOUGH_FOR_P90 else None,
-        "p99_s": quantile(calls, 0.99) if len(calls) >= ENOUGH_FOR_P99 else None,
+        "p90_s": _percentile(calls, 0.90, ENOUGH_FOR_P90, cycle),
+        "p99_s": _percentile(calls, 0.99, ENOUGH_FOR_P99, cycle),
         "n": len(calls),
         "processes": len(processes),
         "process_medians_s": medians,
         "spread": spread,
         "unstable": spread > UNSTABLE_SPREAD,
     }
+
+
+def _spread(blocks: Sequence[Sequence[float]], cycle: int) -> float:
+    """How far calls with the same inputs lie apart: see :func:`latency_summary`."""
+    relative = []
+    for place in range(cycle):
+        calls = [call for block in blocks for call in block[place::cycle]]
+        middle = median(calls)
+        relative += [call / middle for call in calls]
+    relative.sort()
+    lower, middle, upper = (quantile(relative, q) for q in (0.25, 0.5, 0.75))
+    return (upper - lower) / middle
+
+
+def _percentile(calls: Sequence[float], q: float, enough: int, cycle: int) -> float | None:
+    """None for fewer than ``enough`` calls, and if less than one call of a cycle lies above it: a
+    cycle of 16 sequences cannot show how long the longest 1 % of many take.
+    """
+    if len(calls) < enough or 1 < cycle < 1 / (1 - q):
+        return None
+    return quantile(calls, q)
 
 
 def paired_ratio(processes: Sequence[Sequence[tuple[float, float]]]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from seqbench.docstrings import docstring_of
+from seqbench.records import AS_DATA
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Method, resolved
 from seqbench.suite.strict_yaml import described
 from seqbench.suite.values import (
@@ -35,6 +36,7 @@ from seqbench.suite.values import (
     Share,
     Size,
     Sizes,
+    StepNumbers,
     TargetField,
     Threads,
     distinct,
@@ -115,8 +117,8 @@ class Accuracy(Keys):
 class Lengths(Keys):
     """Sequence lengths to measure at: a list, or a mapping with ``only``."""
 
-    also: Sizes = Field(default=(), description="beside the dataset's own length")
-    only: Sizes = Field(default=(), description="instead of the dataset's own length")
+    also: StepNumbers = Field(default=(), description="beside the dataset's own length")
+    only: StepNumbers = Field(default=(), description="instead of the dataset's own length")
 
     @model_validator(mode="before")
     @classmethod
@@ -133,9 +135,19 @@ class Lengths(Keys):
         return {"only": self.only} if self.only else self.also
 
     @property
-    def given(self) -> tuple[int, ...]:
-        """The lengths that the suite names."""
+    def given(self) -> tuple[int | str, ...]:
+        """What the suite names: numbers of steps, and ``as_data``."""
         return self.only or self.also
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The numbers of steps that the suite names."""
+        return tuple(length for length in self.given if isinstance(length, int))
+
+    @property
+    def as_data(self) -> bool:
+        """Whether latency is measured with lengths as in the data, too."""
+        return AS_DATA in self.given
 
 
 LengthsField = Annotated[Lengths, WithJsonSchema(LENGTHS)]
@@ -149,7 +161,7 @@ class Latency(Keys):
     seq_lens: LengthsField = Field(
         default_factory=Lengths,
         description="lengths to cut or repeat sequences to, beside the dataset's own; "
-        "`only`: instead of it",
+        "as_data: the lengths of the test split; `only`: instead of the dataset's own",
     )
     threads: Threads = Field(default=(1,), description="CPU threads; `all` means all cores")
     runtimes: Runtimes = Field(

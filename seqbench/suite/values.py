@@ -18,6 +18,8 @@ from pydantic_core import PydanticCustomError
 from seqbench.devices.registry import AUTO, is_device_name, names_pattern, unknown_device
 from seqbench.errors import UnknownName
 from seqbench.plugins.registry import Registry
+from seqbench.records import AS_DATA
+from seqbench.suggest import nearest
 from seqbench.suite.messages import unknown_name
 from seqbench.suite.optimizers import Method
 from seqbench.suite.runtimes import name_in_records, recorded_runtime
@@ -30,6 +32,8 @@ MAX_SEEDS = 100_000
 MAX_SECONDS = 480 * 3600.0
 
 MAX_THREADS = 1024
+
+MAX_SIZE = 1_000_000
 
 DURATION = re.compile(
     r"(?:(\d{1,6}(?:\.\d{1,9})?) ?h ?)?(?:(\d{1,6}(?:\.\d{1,9})?) ?m ?)?"
@@ -248,9 +252,9 @@ AnswerSize = Annotated[
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
-Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+Positive = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 
-_SIZE = {"type": "integer", "minimum": 1, "maximum": 1_000_000}
+_SIZE = {"type": "integer", "minimum": 1, "maximum": MAX_SIZE}
 
 Sizes = Annotated[
     tuple[Positive, ...],
@@ -260,17 +264,41 @@ Sizes = Annotated[
     _any_of(_SIZE, {"type": "array", "items": _SIZE, "maxItems": 20, "uniqueItems": True}),
 ]
 
+
+def _length(value: Any) -> int | str:
+    """A number of steps, or ``as_data``."""
+    if value == AS_DATA:
+        return AS_DATA
+    if not isinstance(value, int) or isinstance(value, bool):
+        near = isinstance(value, str) and nearest(value, [AS_DATA])
+        hint = f"did you mean {AS_DATA}?" if near else ""
+        refuse(f"must be a whole number or {AS_DATA}, not {described(value)}", hint)
+    if not 1 <= value <= MAX_SIZE:
+        limit = "at least 1" if value < 1 else f"at most {MAX_SIZE:,}"
+        refuse(f"must be {limit}, not {shown(value)}")
+    return value
+
+
+StepNumbers = Annotated[
+    tuple[Annotated[Any, AfterValidator(_length)], ...],
+    BeforeValidator(_one_or_list),
+    AfterValidator(distinct),
+    Field(max_length=20),
+]
+
+_LENGTH = {"anyOf": [_SIZE, {"const": AS_DATA}]}
+
 #: Sequence lengths: a list, or ``{only: [5]}``.
 LENGTHS = {
     "anyOf": [
-        _SIZE,
-        {"type": "array", "items": _SIZE, "maxItems": 20, "uniqueItems": True},
+        _LENGTH,
+        {"type": "array", "items": _LENGTH, "maxItems": 20, "uniqueItems": True},
         {
             "type": "object",
             "properties": {
                 name: {
-                    "anyOf": [_SIZE, {"type": "array", "items": _SIZE, "maxItems": 20,
-                                      "minItems": least, "uniqueItems": True}],
+                    "anyOf": [_LENGTH, {"type": "array", "items": _LENGTH, "maxItems": 20,
+                                        "minItems": least, "uniqueItems": True}],
                 }
                 for name, least in (("also", 0), ("only", 1))
             },

@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import NotRequired
 
-from seqbench.records import CaseRecord, Keys, Status
+from seqbench.records import CaseRecord, Keys, Length, Mixture, Status
 from seqbench.store.files import read_compressed
 from seqbench.store.json_files import Damaged
 
@@ -30,6 +30,8 @@ class Calls:
         rounds: seconds of each call in the order of time, by process and by round, both from 0.
             Only processes are independent; calls of one process are not.
         status, reason: of the cell; one that failed may still have calls from before.
+        cycle: with lengths as in the data, each block has whole cycles of so many calls, each of
+            which has its own sequences, always in the same order; else 1.
     """
 
     quantity: str
@@ -37,11 +39,12 @@ class Calls:
     rounds: Rounds = field(default_factory=dict)
     status: Status = "ok"
     reason: str = ""
+    cycle: int = 1
 
     @property
     def processes(self) -> list[list[tuple[float, ...]]]:
         """For each process its blocks, for each block its calls in seconds: what
-        :func:`seqbench.stats.timing.latency_summary` takes.
+        :func:`seqbench.stats.timing.latency_summary` takes, with ``cycle``.
         """
         return [
             [rounds[number] for number in sorted(rounds)]
@@ -57,11 +60,12 @@ class Calls:
 class _StoredCell(Keys):
     quantity: str
     batch_size: int
-    length: NotRequired[int]
+    length: NotRequired[Length]
     threads: NotRequired[int]
     runtime: NotRequired[str]
     status: NotRequired[Status]
     reason: NotRequired[str]
+    mixture: NotRequired[Mixture]
 
 
 class _StoredBlock(Keys):
@@ -127,7 +131,14 @@ def _read(path: Path) -> _StoredSamples:
     for number, block in enumerate(stored["blocks"]):
         if not 0 <= block["cell"] < len(stored["cells"]):
             raise Damaged(f"{path}: blocks[{number}].cell: there is no cell {block['cell']}")
+        cycle = _cycle(stored["cells"][block["cell"]])
+        if max(0, len(block["ns"]) - max(0, stored["dropped"])) % cycle:
+            raise Damaged(f"{path}: blocks[{number}].ns: not in whole cycles of {cycle} calls")
     return stored
+
+
+def _cycle(cell: _StoredCell) -> int:
+    return max(1, cell["mixture"]["calls"]) if "mixture" in cell else 1
 
 
 def _calls(stored: _StoredSamples) -> list[Calls]:
@@ -140,7 +151,10 @@ def _calls(stored: _StoredSamples) -> list[Calls]:
     return [_of_cell(*pair) for pair in zip(stored["cells"], rounds, strict=True)]
 
 
-def _of_cell(cell: Mapping[str, Any], rounds: Rounds) -> Calls:
-    settings = {name: cell[name] for name in SETTINGS if name in cell}
+def _of_cell(cell: _StoredCell, rounds: Rounds) -> Calls:
+    known: Mapping[str, Any] = cell
+    settings = {name: known[name] for name in SETTINGS if name in cell}
     status, reason = cell.get("status", "ok"), cell.get("reason", "")
-    return Calls(cell["quantity"], settings, rounds, status, reason)
+    return Calls(
+        cell["quantity"], settings, rounds, status=status, reason=reason, cycle=_cycle(cell)
+    )

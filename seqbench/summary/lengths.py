@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqbench.quantities import find
-from seqbench.records import Measurement
+from seqbench.records import AS_DATA, Measurement
 from seqbench.stats.growth import growth_exponent, growth_interval
 
 #: Settings that latencies of different lengths must share to be fitted together.
@@ -61,10 +61,14 @@ def exponents(found: Sequence[Measurement]) -> dict[str, Any]:
 
 
 def _latency(found: Sequence[Measurement]) -> list[dict[str, Any]]:
-    """The exponents of latency: one fit for each process, from its medians."""
+    """The exponents of latency: one fit for each process, from its medians.
+
+    Latency with lengths as in the data belongs to no single length.
+    """
     alike: dict[tuple[Any, ...], list[Measurement]] = {}
     for one in found:
-        if one.quantity == "latency" and one.status == "ok" and "length" in one.settings:
+        at_length = one.settings.get("length", AS_DATA) != AS_DATA
+        if one.quantity == "latency" and one.status == "ok" and at_length:
             alike.setdefault(tuple(one.settings[name] for name in SETTINGS), []).append(one)
     fitted = []
     for key, group in alike.items():

@@ -21,6 +21,7 @@ from seqbench.records import (
     Attempt,
     Cold,
     Keys,
+    Length,
     Memory,
     Metrics,
     Number,
@@ -33,6 +34,9 @@ from seqbench.records import (
 )
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+#: Describes the length of what was timed.
+LENGTH = About("steps of a sequence; as_data: as many as each test sequence has")
 
 
 class Steadiness(Keys):
@@ -179,7 +183,7 @@ class Unmeasured(Keys):
     status: Annotated[Status, About("how it ended")]
     reason: Annotated[str, About("why")]
     batch_size: Annotated[NotRequired[int], About("sequences per call")]
-    length: Annotated[NotRequired[int], About("steps of a sequence")]
+    length: Annotated[NotRequired[Length], LENGTH]
     threads: Annotated[NotRequired[int], About("threads of torch")]
     runtime: Annotated[NotRequired[str], About("how the model was run")]
     mode: Annotated[NotRequired[str], About("inference or training")]
@@ -209,7 +213,7 @@ class Settings(Keys):
     """The settings that were timed."""
 
     batch_size: Annotated[int, About("sequences per call")]
-    length: Annotated[NotRequired[int], About("steps of a sequence")]
+    length: Annotated[NotRequired[Length], LENGTH]
     threads: Annotated[int, About("threads of torch")]
     runtime: Annotated[
         NotRequired[str], About("how the model was run, for example eager or compile")

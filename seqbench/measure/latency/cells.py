@@ -5,32 +5,36 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seqbench.errors import PluginError, reason_of, status_of
+from seqbench.errors import NotApplicable, PluginError, reason_of, status_of
 from seqbench.measure.check_stepping import bytes_of, check_steps
+from seqbench.measure.latency.mixture import cycle_of, mixture_of
 from seqbench.measure.payloads import TimingSettings
 from seqbench.measure.subject import Subject
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.loading import check_call, load_object
 from seqbench.plugins.provenance import check_unchanged
+from seqbench.records import AS_DATA, Length
 from seqbench.runtimes.base import PreparedCall
 from seqbench.runtimes.compare import check_answer
 from seqbench.runtimes.registry import BUILT_IN, EAGER
+from seqbench.training.model import forward_of
 from seqbench.training.step import Step
 from seqbench.training.stepping import can_step, run_steps
 from seqbench.version import __version__
 
 Call = Callable[[], object]
 
-#: The call to time, and facts about it.
-Prepared = tuple[Call, dict[str, Any]]
+#: The calls to time, in a cycle, and facts about them. Most cells have a single call.
+Prepared = tuple[Sequence[Call], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,11 @@ class Cell:
     Args:
         settings: ``quantity`` (``latency``: a forward pass over whole sequences; ``step``: one more
             step, from the state after all previous ones; ``training_step``), ``batch_size``,
-            ``length``, ``threads``, ``runtime``.
-        prepare: returns the call to time, and facts: for ``step`` the ``state_bytes`` of one
-            sequence, for a runtime those in :data:`seqbench.runtimes.base.FACTS`. Raises
-            PluginError if an answer differs from the plain model's, and NotApplicable for a length
-            that the model does not accept.
+            ``length`` (:data:`seqbench.records.Length`), ``threads``, ``runtime``.
+        prepare: returns the calls to time, and facts: for ``step`` the ``state_bytes`` of one
+            sequence, for a runtime those in :data:`seqbench.runtimes.base.FACTS`, with lengths as
+            in the data the ``mixture``. Raises PluginError if an answer differs from the plain
+            model's, and NotApplicable for a length that the model does not accept.
         mode: the context in which the call runs.
     """
 
@@ -62,18 +66,34 @@ def cells_of(subject: Subject, settings: TimingSettings, train: Mapping[str, Any
     """
     if settings.training_step:
         return [_training_step(subject, train)]
-    own = [subject.splits.task.length] if settings.own_length else []
-    lengths = list(dict.fromkeys([*own, *settings.seq_lens]))
+    lengths = _lengths(subject, settings)
     plugins = settings.plugin_runtimes
     runtimes = [_Runtime.named(name, plugins.get(name)) for name in settings.runtimes]
     axes = (runtimes, settings.threads, lengths, settings.batch_sizes)
-    cells = [_forward(subject, *values) for values in itertools.product(*axes)]
+    cells = [
+        _as_data(subject, runtime, threads, size)
+        if length == AS_DATA
+        else _forward(subject, runtime, threads, length, size)
+        for runtime, threads, length, size in itertools.product(*axes)
+    ]
     if can_step(subject.model):
         cells.append(_step(subject, min(settings.batch_sizes), settings.threads[0]))
     return cells
 
 
-def _settings(quantity: str, batch_size: int, length: int, threads: int, runtime: str) -> Any:
+def _lengths(subject: Subject, settings: TimingSettings) -> list[Length]:
+    """The lengths to time at, each once, the dataset's own first. If all test sequences have one
+    length, that stands for the lengths of the data.
+    """
+    found: list[Length] = [subject.splits.task.length] if settings.own_length else []
+    found += settings.seq_lens
+    if settings.as_data:
+        lengths = torch.unique(subject.splits.test.lengths).tolist()
+        found.append(AS_DATA if len(lengths) > 1 else lengths[0])
+    return list(dict.fromkeys(found))
+
+
+def _settings(quantity: str, batch_size: int, length: Length, threads: int, runtime: str) -> Any:
     return {
         "quantity": quantity,
         "batch_size": batch_size,
@@ -112,9 +132,29 @@ def _forward(
         x = subject.batch(batch_size, length=length).inputs
         prepared = _prepared(runtime, subject, x, threads)
         call = prepared.call
-        return lambda: call(x), dict(prepared.facts)
+        return [lambda: call(x)], dict(prepared.facts)
 
     settings = _settings("latency", batch_size, length, threads, runtime.name)
+    return Cell(settings, prepare, torch.inference_mode)
+
+
+def _as_data(subject: Subject, runtime: _Runtime, threads: int, batch_size: int) -> Cell:
+    """Test sequences with their own lengths, padded in batches, as in evaluation."""
+
+    def prepare() -> Prepared:
+        if runtime.name != EAGER:
+            raise NotApplicable(
+                f"lengths as in the data are timed with the runtime {EAGER} only; others prepare a "
+                "call for inputs of one shape"
+            )
+        test = subject.splits.test
+        rows = cycle_of(test, batch_size)
+        subject.require_lengths(rows)
+        forward = forward_of(subject.model)
+        calls = [partial(forward, test.batch(some).to(subject.device)) for some in rows]
+        return calls, {"mixture": mixture_of([test.lengths[some] for some in rows])}
+
+    settings = _settings("latency", batch_size, AS_DATA, threads, runtime.name)
     return Cell(settings, prepare, torch.inference_mode)
 
 
@@ -202,7 +242,7 @@ def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
             before = run_steps(model, x[:, :-1])[1] if length > 1 else None
             state = run_steps(model, x[:1, :1])[1]
         last = x[:, -1]
-        return lambda: model.step(last, before), {"state_bytes": bytes_of(state)}
+        return [lambda: model.step(last, before)], {"state_bytes": bytes_of(state)}
 
     return Cell(settings, prepare, torch.inference_mode)
 
@@ -214,7 +254,7 @@ def _training_step(subject: Subject, train: Mapping[str, Any]) -> Cell:
         model = subject.model.train()
         step = Step(model, subject.splits.task, train, steps_per_epoch=10**6)
         batch = subject.batch(size, split="train")
-        return lambda: step(batch), {}
+        return [lambda: step(batch)], {}
 
     length = subject.splits.task.length
     settings = _settings("training_step", size, length, train["threads"], EAGER)

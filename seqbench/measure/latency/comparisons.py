@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
-from statistics import median
 from typing import Any
 
 from seqbench.measure.latency.figures import Samples, cell_settings
@@ -29,10 +28,10 @@ def compare_cases(timed: Mapping[str, Samples], rivals: Mapping[str, str]) -> li
 
 def _family(cells: Mapping[str, int], timed: Mapping[str, Samples]) -> list[Comparison]:
     """Compare all pairs of cases that have one setting in common."""
-    rounds = {case: timed[case].rounds(cell) for case, cell in cells.items()}
+    figures = {case: timed[case].round_figures(cell) for case, cell in cells.items()}
     medians = {case: timed[case].summary(cell)["median_s"] for case, cell in cells.items()}
     pairs = list(combinations(cells, 2))
-    ratios = [paired_ratio(_paired(rounds[a], rounds[b])) for a, b in pairs]
+    ratios = [paired_ratio(_paired(figures[a], figures[b])) for a, b in pairs]
     corrected = holm([ratio["p"] for ratio in ratios])
     return [
         _comparison(
@@ -80,14 +79,15 @@ def _comparison(
     )
 
 
-Rounds = Mapping[int, Mapping[int, Sequence[float]]]
+#: The figure of each block, by process and round.
+Figures = Mapping[int, Mapping[int, float]]
 
 
-def _paired(a: Rounds, b: Rounds) -> list[list[tuple[float, float]]]:
-    """For each process, the block medians of ``a`` and ``b`` in each round that both have."""
+def _paired(a: Figures, b: Figures) -> list[list[tuple[float, float]]]:
+    """For each process, the figures of ``a`` and ``b`` in each round that both have."""
     return [
         [
-            (median(a[process][number]), median(b[process][number]))
+            (a[process][number], b[process][number])
             for number in sorted(a[process].keys() & b[process].keys())
         ]
         for process in sorted(a.keys() & b.keys())

@@ -212,11 +212,12 @@ class _Entrant:
         self.samples.add_block(cell, process, number, self.worker.ask(request, "ns")["ns"])
 
     def window(self, seconds: float) -> None:
-        """Measure throughput in one window, at the largest batch size."""
+        """Measure throughput at the largest batch size, in one window for each cell."""
         assert self.worker is not None
-        cell = self.samples.largest_cell()
-        if cell is not None:
-            reply = self.worker.ask({"cell": cell, "window": seconds}, "samples", "seconds")
+        cells = self.samples.window_cells()
+        for cell in cells:
+            request = {"cell": cell, "window": seconds / len(cells)}
+            reply = self.worker.ask(request, "samples", "seconds")
             self.samples.add_window(cell, reply["samples"], reply["seconds"])
 
     def end(self) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from seqbench.records import Measurement
-from seqbench.stats.timing import latency_summary, throughput_summary
+from seqbench.records import AS_DATA, Measurement
+from seqbench.stats.timing import block_figure, latency_summary, throughput_summary
 from seqbench.store.files import read_compressed, write_compressed
 
 #: The first call of a block is affected by the caches and threads of the previous block: it is kept
@@ -17,9 +17,12 @@ from seqbench.store.files import read_compressed, write_compressed
 DROPPED = 1
 
 #: Facts about a cell, known after it was prepared (see :class:`.cells.Cell`).
-FACTS = ("state_bytes", "first_call_s", "graph_breaks")
+FACTS = ("state_bytes", "first_call_s", "graph_breaks", "mixture")
 
 METHOD = "median of per-process medians of blocks interleaved in random order"
+
+#: Follows METHOD where lengths are as in the data.
+OF_MIXTURE = "; of a block the mean over a cycle of test sequences with their own lengths"
 
 
 @dataclass
@@ -87,10 +90,23 @@ class Samples:
             {"cell": cell, "process": process, "samples": samples, "seconds": seconds}
         )
 
-    def largest_cell(self) -> int | None:
-        """The cell for throughput: the largest batch size, with the first of all other settings."""
+    def window_cells(self) -> list[int]:
+        """The cells for throughput: the largest batch size, with the first of all other settings,
+        and that with lengths as in the data.
+        """
         cells = [n for n in self.open_cells() if self.cells[n]["quantity"] == "latency"]
-        return max(cells, key=lambda n: (self.cells[n]["batch_size"], -n), default=None)
+        mixed = [n for n in cells if self.cells[n]["length"] == AS_DATA]
+        largest = (
+            max(some, key=lambda n: (self.cells[n]["batch_size"], -n))
+            for some in (cells, mixed)
+            if some
+        )
+        return list(dict.fromkeys(largest))
+
+    def cycle(self, cell: int) -> int:
+        """The number of calls in a cycle (see :func:`seqbench.stats.timing.block_figure`)."""
+        mixture: Mapping[str, int] = self.cells[cell].get("mixture", {})
+        return mixture.get("calls", 1)
 
     def rounds(self, cell: int) -> dict[int, dict[int, list[float]]]:
         """Seconds of each counted call of a cell, by process and round."""
@@ -101,10 +117,21 @@ class Samples:
                 rounds.setdefault(block["process"], {})[block["round"]] = seconds
         return rounds
 
+    def round_figures(self, cell: int) -> dict[int, dict[int, float]]:
+        """The figure of each block of a cell (:func:`seqbench.stats.timing.block_figure`), by
+        process and round.
+        """
+        cycle = self.cycle(cell)
+        return {
+            process: {number: block_figure(calls, cycle) for number, calls in rounds.items()}
+            for process, rounds in self.rounds(cell).items()
+        }
+
     def summary(self, cell: int) -> dict[str, Any]:
         """The figures of one cell (see :func:`seqbench.stats.timing.latency_summary`)."""
         rounds = self.rounds(cell)
-        return latency_summary([list(rounds[process].values()) for process in sorted(rounds)])
+        blocks = [list(rounds[process].values()) for process in sorted(rounds)]
+        return latency_summary(blocks, self.cycle(cell))
 
     def half_width(self) -> float:
         """Half the width of the widest interval of a latency, or of the training step, as a
@@ -124,14 +151,15 @@ class Samples:
         for number, cell in enumerate(self.cells):
             at = cell_settings(cell)
             quantity = at.pop("quantity")
+            method = METHOD + OF_MIXTURE if at["length"] == AS_DATA else METHOD
             if "reason" in cell:
                 status, reason = cell["status"], cell["reason"]
-                yield Measurement(quantity, "s", at, status=status, reason=reason, method=METHOD)
+                yield Measurement(quantity, "s", at, status=status, reason=reason, method=method)
                 continue
             values = self.summary(number)
             values |= {"steady": cell["steady"], "precise": _half_width(values) <= precision}
             values |= {name: cell[name] for name in FACTS if name in cell}
-            yield Measurement(quantity, "s", at, values, samples=name, method=METHOD)
+            yield Measurement(quantity, "s", at, values, samples=name, method=method)
         yield from self._throughput(name)
         names = dict.fromkeys(name for one in self.cold for name in one)
         cold = {name: median([one[name] for one in self.cold if name in one]) for name in names}
@@ -142,9 +170,10 @@ class Samples:
         )
 
     def _throughput(self, name: str) -> Iterator[Measurement]:
-        cell = self.largest_cell()
-        windows = [window for window in self.windows if window["cell"] == cell]
-        if cell is not None and windows:
+        for cell in self.window_cells():
+            windows = [window for window in self.windows if window["cell"] == cell]
+            if not windows:
+                continue
             at = cell_settings(self.cells[cell])
             del at["quantity"]
             values = throughput_summary([(w["samples"], w["seconds"]) for w in windows])

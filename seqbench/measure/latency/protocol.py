@@ -8,6 +8,10 @@ BLOCK_SECONDS = 0.01
 
 MIN_CALLS, MAX_CALLS = 3, 200
 
+#: With lengths as in the data, a block has whole cycles of calls with different sequences: all that
+#: the test split has, or this many that represent them. More would make blocks of slow models long.
+MAX_CYCLE = 16
+
 #: Warm-up continues until the medians of two successive groups of ten calls agree to within this
 #: fraction, up to this multiple of the minimum time.
 STEADY, MAX_WARM_UP = 0.05, 5

@@ -10,11 +10,10 @@ import random
 import re
 import time
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ import torch
 from seqbench.devices.registry import device_for
 from seqbench.errors import reason_of, status_of
 from seqbench.measure.latency.cells import Cell, cells_of
+from seqbench.measure.latency.figures import DROPPED
 from seqbench.measure.latency.protocol import (
     BLOCK_SECONDS,
     MAX_CALLS,
@@ -33,6 +33,7 @@ from seqbench.measure.latency.protocol import (
 )
 from seqbench.measure.payloads import TimingPayload
 from seqbench.measure.subject import Subject
+from seqbench.stats.timing import block_figure
 from seqbench.training.job import start_training_process
 from seqbench.workers.context import JobContext
 
@@ -46,7 +47,7 @@ def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, An
     - ``{"warm_up": seconds}``: ``{"ready": […]}``, for each cell the ``calls`` that fill a block
       and whether times became ``steady``, or ``reason`` and ``status`` of a failure;
     - ``{"cell": 0, "calls": 40}``: ``{"ns": […]}``, one per call, including the first;
-    - ``{"cell": 0, "window": 0.3}``: ``{"samples": n, "seconds": s}``;
+    - ``{"cell": 0, "window": 0.3}``: ``{"samples": n, "seconds": s}``, of whole cycles of calls;
     - ``{"stop": true}``.
 
     """
@@ -133,7 +134,7 @@ class _Timer:
     def __init__(self, subject: Subject, cell: Cell, number: int, places: _Places):
         self.synchronize = partial(subject.kind.synchronize, subject.device)
         self.cell, self.number, self.places = cell, number, places
-        self.call: Callable[[], object] | None = None
+        self.calls: Sequence[Callable[[], object]] = ()
         self.facts: dict[str, Any] = {}
 
     def warm_up(self, seconds: float) -> dict[str, Any]:
@@ -142,60 +143,81 @@ class _Timer:
         A model too slow for twenty calls in the allowed time is reported as not steady.
         """
         try:
-            times, steady = self._warm_up(self._prepare(), seconds)
+            self._prepare()
+            times, steady = self._warm_up(seconds)
         except Exception as error:  # a result of this cell; others continue
             if status_of(error) != "skipped":
                 traceback.print_exc()
             return {"status": status_of(error), "reason": reason_of(error)}
         finally:
             self._settle()
-        calls = math.ceil(BLOCK_SECONDS * 1e9 / median(times[-20:])) + 1
-        calls = min(max(calls, MIN_CALLS), MAX_CALLS)
-        return {"calls": calls, "steady": steady, **self.facts}
+        cycle = len(self.calls)
+        figure = block_figure(times[-2 * self._group :], cycle)
+        calls = cycle * math.ceil(BLOCK_SECONDS * 1e9 / figure / cycle) + DROPPED
+        most = (MAX_CALLS - DROPPED) // cycle * cycle + DROPPED
+        return {"calls": min(max(calls, MIN_CALLS), most), "steady": steady, **self.facts}
 
-    def _warm_up(self, call: Callable[[], object], seconds: float) -> tuple[list[int], bool]:
+    @property
+    def _group(self) -> int:
+        """The number of calls in a group: at least ten, in whole cycles."""
+        cycle = len(self.calls)
+        return cycle * math.ceil(MIN_WARM_UP_CALLS / cycle)
+
+    def _warm_up(self, seconds: float) -> tuple[list[int], bool]:
+        """Whole cycles, so that every call is warm."""
         times: list[int] = []
         start, steady = time.monotonic(), False
+        cycle, group = len(self.calls), self._group
         while (spent := time.monotonic() - start) < MAX_WARM_UP * seconds or not times:
-            times.append(self._once(call))
-            tens = len(times) >= 2 * MIN_WARM_UP_CALLS and len(times) % 10 == 0
-            steady = tens and _agree(median(times[-10:]), median(times[-20:-10]))
+            times += [self._once(call) for call in self.calls]
+            if len(times) >= 2 * group and len(times) % group == 0:
+                last, before = times[-group:], times[-2 * group : -group]
+                steady = _agree(block_figure(last, cycle), block_figure(before, cycle))
+            else:
+                steady = False
             if steady and spent >= seconds:
                 break
         return times, steady
 
     def block(self, calls: int) -> list[int]:
-        """Time ``calls`` calls, including synchronization with the device; returns nanoseconds."""
-        call = self._prepare()
+        """Time ``calls`` calls, including synchronization with the device; returns nanoseconds.
+
+        The calls that count begin with the first of the cycle; those before belong to its end.
+        """
+        self._prepare()
         self._pin()
-        times = [self._once(call) for _ in range(calls)]
+        cycle = len(self.calls)
+        times = [self._once(self.calls[(n - DROPPED) % cycle]) for n in range(calls)]
         self._settle()
         return times
 
     def window(self, seconds: float) -> dict[str, Any]:
-        """Count the samples of back-to-back calls for ``seconds``, and measure the wall time."""
-        call = self._prepare()
+        """Count the samples of back-to-back calls for ``seconds``, and measure the wall time.
+
+        In whole cycles: a part of one could have the shorter sequences only.
+        """
+        self._prepare()
         self._pin()
-        self._once(call)  # affected by the previous block; not counted
+        self._once(self.calls[-1])  # affected by the previous block; not counted
         samples, clock = 0, time.perf_counter()
         with self.cell.mode():
             while not samples or time.perf_counter() - clock < seconds:
-                call()
-                samples += self.cell.settings["batch_size"]
+                for call in self.calls:
+                    call()
+                    samples += self.cell.settings["batch_size"]
             self.synchronize()
         spent = time.perf_counter() - clock
         self._settle()
         return {"samples": samples, "seconds": spent}
 
-    def _prepare(self) -> Callable[[], object]:
+    def _prepare(self) -> None:
         torch.set_num_threads(self.cell.settings["threads"])
-        if self.call is None:
+        if not self.calls:
             if self.places.compiled is not None:
                 folder = self.places.compiled / str(self.number)
                 os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "inductor")
                 os.environ["TRITON_CACHE_DIR"] = str(folder / "triton")
-            self.call, self.facts = self.cell.prepare()
-        return self.call
+            self.calls, self.facts = self.cell.prepare()
 
     def _pin(self) -> None:
         """Pin this thread to its core, or remove the pinning."""

@@ -21,6 +21,7 @@ from seqbench.report.columns.speed import (
     setting_words,
 )
 from seqbench.report.verdict.statement import listed
+from seqbench.stats.timing import block_figure
 from seqbench.summary.calls import Calls
 
 #: The distribution of a process is drawn from so many quantiles, closer together in its upper tail.
@@ -128,7 +129,7 @@ def _quantiles(calls: Calls) -> list[dict[str, Any]]:
 def _rounds(calls: Calls) -> list[dict[str, Any]]:
     """The processes follow each other, so that rounds are counted through."""
     medians = [
-        (process, median(block))
+        (process, block_figure(block, calls.cycle))
         for process, blocks in enumerate(calls.processes)
         for block in blocks
     ]
@@ -175,10 +176,10 @@ def _over_rounds(group: Group, rows: list[dict[str, Any]], setting: int, words: 
 def round_medians(
     group: Group, case: Mapping[str, Any], at: Settings
 ) -> dict[tuple[int, int], float]:
-    """The median of each round in seconds, by process and round, at these settings."""
+    """The figure of each round in seconds, by process and round, at these settings."""
     for calls in _calls_at(group, case, at):
         return {
-            (process, number): median(block)
+            (process, number): block_figure(block, calls.cycle)
             for process, rounds in calls.rounds.items()
             for number, block in rounds.items()
         }

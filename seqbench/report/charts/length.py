@@ -8,6 +8,7 @@ from typing import Any
 
 import altair as alt
 
+from seqbench.records import AS_DATA
 from seqbench.report import numbers
 from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
 from seqbench.report.charts.marks import color, dash, shape, specification
@@ -67,7 +68,9 @@ def length(group: Group) -> Chart:
 
 
 def _latencies(group: Group) -> Iterator[Figure]:
-    """The latencies of each batch size, threads and runtime."""
+    """The latencies of each batch size, threads and runtime. Those with lengths as in the data have
+    no place on an axis of lengths.
+    """
     settings = latency_settings(group.cases)
     at_all = [{name: at[name] for name in at if name != "length"} for at in settings]
     distinct = [at for number, at in enumerate(at_all) if at not in at_all[:number]]
@@ -97,7 +100,7 @@ def _over_lengths(group: Group, case: Mapping[str, Any], at: Mapping[str, Any]) 
     for entry in case["latency"]:
         own = measurement_settings(entry)
         length = own.pop("length") or case.get("length")
-        if own == at and length is not None:
+        if own == at and length not in (None, AS_DATA):
             rows.append({"case": group.names[case["id"]], "length": length,
                          "value": entry["median_s"], "low": entry["low_s"],
                          "high": entry["high_s"]})  # fmt: skip

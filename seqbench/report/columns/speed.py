@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 from seqbench.quantities import find
+from seqbench.records import AS_DATA
 from seqbench.report import numbers
 from seqbench.report.columns.column import EXPORT_ONLY, Case, Column, Document
 from seqbench.report.columns.shared import exact, interval, quantity, whole
 from seqbench.report.numbers import Estimate, Unit
-from seqbench.report.text import clean, counted
+from seqbench.report.text import clean, counted, length_words
 
 Entry = Mapping[str, Any]
 
@@ -86,11 +87,12 @@ def setting_words(at: Settings, named: Sequence[str]) -> str:
     """``batch 1``, plus the settings in ``named``: ``batch 1, length 32``."""
     words = {
         "batch_size": f"batch {at['batch_size']}",
-        "length": f"length {at['length']}",
+        "length": length_words(at["length"]),
         "threads": counted(at["threads"], "thread"),
         "runtime": clean(at["runtime"]),
     }
-    return ", ".join(words[name] for name in words if name == "batch_size" or name in named)
+    always = ("batch_size", "length") if at["length"] == AS_DATA else ("batch_size",)
+    return ", ".join(words[name] for name in words if name in always or name in named)
 
 
 def _field(prefix: str, at: Settings, named: Sequence[str]) -> str:
@@ -114,7 +116,8 @@ def _latency(
     unit = numbers.common_unit([e.value for e in medians if e], numbers.TIME)
     named = named_settings(cases, found)
     field, words = _field("latency", at, named), setting_words(at, named)
-    published = first and (at["length"] in own_lengths(cases) or "length" not in named)
+    own = at["length"] in own_lengths(cases)
+    published = first and (own or ("length" not in named and at["length"] != AS_DATA))
     given = [exact(case["reference"].get("latency_s")) if published else None for case in cases]
     tails = {p: [exact(entry.get(f"{p}_s")) for entry in entries] for p in ("p90", "p99")}
     calls = tuple(exact(entry.get("n")) for entry in entries)
@@ -182,26 +185,38 @@ def _fit(case: Case, at: Settings) -> Entry:
 
 
 def throughput_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """Sequences per second, at the largest batch of each case."""
+    """Sequences per second, at the largest batch of each case; with lengths as in the data in a
+    column of its own.
+    """
     several = "length" in named_settings(cases, latency_settings(cases))
-    sizes = sorted({e["batch_size"] for case in cases for e in case.get("throughput") or ()})
-    for size in sizes:
+    found = sorted({_rate(entry) for case in cases for entry in case.get("throughput") or ()})
+    largest = [rate for rate in found if rate[0] == found[-1][0]]
+    for size, mixed in found:
         entries: list[Entry] = [
-            next((e for e in case.get("throughput") or () if e["batch_size"] == size), {})
+            next((e for e in case.get("throughput") or () if _rate(e) == (size, mixed)), {})
             for case in cases
         ]
+        first = (size, mixed) == largest[0]
         column = quantity(
-            f"throughput_batch_{size}", ("throughput", _throughput_words(size, entries, several)),
+            f"throughput_batch_{size}{'_as_data' if mixed else ''}",
+            ("throughput", _throughput_words(size, entries, several)),
             [interval(entry, "per_s", "low_per_s", "high_per_s") for entry in entries],
             si=find("throughput").unit, group="speed", has_interval=True,
-            rank=0 if size == sizes[-1] else 10,
+            rank=0 if first else 1 if (size, mixed) in largest else 10,
         )  # fmt: skip
-        yield replace(column, importance=1 if size == sizes[-1] else 2, more=True)
+        yield replace(column, importance=1 if first else 2, more=True)
+
+
+def _rate(entry: Entry) -> tuple[int, bool]:
+    """The batch size of a throughput, and whether lengths were as in the data."""
+    return entry["batch_size"], entry.get("length") == AS_DATA
 
 
 def _throughput_words(size: int, entries: Sequence[Entry], several: bool) -> str:
     """``batch 64``; with the length if the run has several and all entries share one."""
     lengths = {entry["length"] for entry in entries if entry.get("length") is not None}
+    if AS_DATA in lengths:
+        return f"batch {size}, {length_words(AS_DATA)}"
     named = several and len(lengths) == 1
     return f"batch {size}, length {lengths.pop()}" if named else f"batch {size}"
 

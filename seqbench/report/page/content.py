@@ -17,7 +17,7 @@ from seqbench.report.names import status_words
 from seqbench.report.page.merge import differing, merged, run_names
 from seqbench.report.page.methods import citation, methods
 from seqbench.report.page.table import Table, table_of
-from seqbench.report.text import clean, counted, label, lines_of
+from seqbench.report.text import clean, counted, label, length_words, lines_of
 from seqbench.report.verdict.explain import explain_verdict
 from seqbench.report.verdict.of_run import Part, verdict_of
 
@@ -224,5 +224,5 @@ def _measurement(one: Mapping[str, Any]) -> str:
         parts.append(f"batch {one['batch_size']}")
     parts += [clean(one[name]) for name in ("mode", "runtime") if one.get(name)]
     if one.get("length"):
-        parts.append(f"length {one['length']}")
+        parts.append(length_words(one["length"]))
     return ", ".join(parts)

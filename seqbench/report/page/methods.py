@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from seqbench.quantities import find
+from seqbench.records import AS_DATA
 from seqbench.report.columns.column import Document
 from seqbench.report.names import dataset_words
 from seqbench.report.notes import training_by_dataset, training_words
@@ -116,13 +117,16 @@ def _latency(document: Document) -> Iterator[str]:
     ]
     if not entries:
         return
+    lengths = {entry.get("length") for entry in entries} - {None}
     settings = {
         "batch size": {entry["batch_size"] for entry in entries},
-        "length": {entry.get("length") for entry in entries} - {None},
+        "length": lengths - {AS_DATA},
         "threads": {entry["threads"] for entry in entries},
         "runtime": {clean(entry.get("runtime", "eager")) for entry in entries},
     }
     at = [f"{name} {listed([str(v) for v in sorted(v)])}" for name, v in settings.items() if v]
+    if AS_DATA in lengths:
+        at.append("lengths as in the test split: the mean over a cycle of calls")
     processes = sorted({entry["processes"] for entry in entries})
     span = f"{processes[0]}" if len(processes) == 1 else f"{processes[0]} to {processes[-1]}"
     yield (

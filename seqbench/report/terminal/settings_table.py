@@ -10,13 +10,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from seqbench.records import AS_DATA
 from seqbench.report.columns.column import Column
 from seqbench.report.columns.speed import FEW, own_lengths
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.numbers import MISSING
 from seqbench.report.terminal.layout import BEST, TIED
 from seqbench.report.terminal.style import GAP, empty_table
-from seqbench.report.text import clean
+from seqbench.report.text import clean, length_words
 
 #: The settings that identify a row, in the order of the columns, with their headers.
 SETTINGS = {"runtime": "runtime", "threads": "threads", "batch_size": "batch", "length": "length"}
@@ -67,9 +68,9 @@ def _in_order(rows: Sequence[Column]) -> list[Column]:
 
     def place(row: Column) -> tuple[float, ...]:
         at = _at(row)
-        length = float("inf") if at["length"] is None else at["length"]
+        last = {AS_DATA: (1, 0), None: (2, 0)}
         order = [known[name].index(at[name]) for name in known]
-        return (*order, at["batch_size"], length)
+        return (*order, at["batch_size"], *last.get(at["length"], (0, at["length"])))
 
     return sorted(rows, key=place)
 
@@ -89,8 +90,14 @@ def _lead(rows: Sequence[Column], own: set[Any]) -> list[list[str]]:
     for name, header in SETTINGS.items():
         values = [_at(row)[name] for row in rows]
         if len(set(values)) > 1 or (name == "length" and not own >= set(values)):
-            found.append([header, *(EXPONENT if v is None else clean(str(v)) for v in values)])
+            found.append([header, *(_words(value) for value in values)])
     return [*found, ["", *(row.header[2] for row in rows)]]
+
+
+def _words(value: Any) -> str:
+    if value == AS_DATA:
+        return length_words(value)
+    return EXPONENT if value is None else clean(value)
 
 
 def _width(texts: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from seqbench.devices.registry import device_for
 from seqbench.executors.base import Job
@@ -122,10 +122,8 @@ def _timed(contest: Contest) -> float:
     """Seconds for timing one process of one case; at least a few rounds (protocol.py)."""
     settings = contest.settings
     seconds = settings.budget / settings.processes
-    axes: list[Sequence[object]] = [
-        settings.batch_sizes, [*([0] if settings.own_length else []), *settings.seq_lens],
-        settings.threads, settings.runtimes,
-    ]  # fmt: skip
-    cells = 1 if settings.training_step else math.prod(len(axis) for axis in axes)
+    lengths = settings.own_length + len(settings.seq_lens) + settings.as_data
+    axes = (settings.batch_sizes, settings.threads, settings.runtimes)
+    cells = 1 if settings.training_step else math.prod([lengths, *map(len, axes)])
     rounds = max((1 - WINDOW_FRACTION) * seconds, MIN_ROUNDS * cells * BLOCK_SECONDS)
     return rounds + (0.0 if settings.training_step else WINDOW_FRACTION * seconds)

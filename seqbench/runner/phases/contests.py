@@ -69,8 +69,9 @@ def _settings(latency: Latency, run: RunContext) -> TimingSettings:
     return TimingSettings(
         budget=latency.budget,
         batch_sizes=latency.batch_sizes,
-        seq_lens=latency.seq_lens.given,
+        seq_lens=latency.seq_lens.steps,
         own_length=not latency.seq_lens.only,
+        as_data=latency.seq_lens.as_data,
         threads=tuple(dict.fromkeys(threads)),
         runtimes=latency.runtimes,
         processes=latency.processes,
@@ -86,7 +87,7 @@ def _training_settings(latency: TimingSettings, cases: Sequence[TrainedCase]) ->
     threads = sorted({int(one.case.train["threads"]) for one in cases})
     return dataclasses.replace(
         latency, batch_sizes=(), seq_lens=(), threads=tuple(threads), runtimes=(),
-        training_step=True, plugin_runtimes={},
+        training_step=True, as_data=False, plugin_runtimes={},
     )  # fmt: skip
 
 
