@@ -120,7 +120,7 @@ QUANTITIES: dict[str, Quantity] = {
         ),
         Quantity(
             name="latency", unit="s", better="lower", compared="rounds",
-            verdicts=("faster", "slower"), figures=f"{_RECORDS}:Timing",
+            verdicts=("faster", "slower"), figures=f"{_RECORDS}:ForwardTiming",
             settings=("batch_size", "threads"),
             measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:latency_columns", notes=f"{_NOTES}:latency_notes",

@@ -224,18 +224,6 @@ class TrialRecord:
     format: int = FORMAT
 
 
-class Mixture(Keys):
-    """The sequences whose latency was measured with lengths as in the data. They are timed in
-    turn, in a cycle.
-    """
-
-    calls: Annotated[int, About("number of calls in a cycle")]
-    shortest: Annotated[int, About("number of steps of its shortest sequence")]
-    longest: Annotated[int, About("number of steps of its longest sequence")]
-    mean_length: Annotated[Number, About("mean number of steps of its sequences")]
-    padding: Annotated[Number, About("fraction of all steps that were padding")]
-
-
 class Timing(Keys):
     """Figures of one ``latency``, ``step`` or ``training_step``."""
 
@@ -260,6 +248,23 @@ class Timing(Keys):
         NotRequired[Number], About("of a runtime: first call, including compilation, in seconds")
     ]
     graph_breaks: Annotated[NotRequired[int], About("of a runtime: number of graph breaks")]
+
+
+class Mixture(Keys):
+    """The sequences that stand for the lengths of the data. Calls with them follow each other in a
+    cycle.
+    """
+
+    calls: Annotated[int, About("number of calls in a cycle")]
+    shortest: Annotated[int, About("number of steps of the shortest sequence")]
+    longest: Annotated[int, About("number of steps of the longest sequence")]
+    mean_length: Annotated[Number, About("mean number of steps of the sequences")]
+    padding: Annotated[Number, About("fraction of all steps that were padding")]
+
+
+class ForwardTiming(Timing):
+    """Figures of one ``latency``: of a forward pass over whole sequences."""
+
     mixture: Annotated[NotRequired[Mixture], About("with lengths as in the data: its sequences")]
 
 

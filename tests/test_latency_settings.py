@@ -26,6 +26,9 @@ from seqbench.suite.keys import Lengths
         ("seq_lens: {also: [20]}", "seq_lens", Lengths(also=(20,))),
         ("seq_lens: {only: [16, 64]}", "seq_lens", Lengths(only=(16, 64))),
         ("seq_lens: {only: 20}", "seq_lens", Lengths(only=(20,))),
+        ("seq_lens: as_data", "seq_lens", Lengths(also=("as_data",))),
+        ("seq_lens: [16, as_data]", "seq_lens", Lengths(also=(16, "as_data"))),
+        ("seq_lens: {only: as_data}", "seq_lens", Lengths(only=("as_data",))),
         ("budget: 1s", "seq_lens", Lengths()),
         ("batch_sizes: 8", "batch_sizes", (8,)),
         ("runtimes: [eager, compile]", "runtimes", ("eager", "compile")),
@@ -51,7 +54,11 @@ def test_settings_of_latency(given: str, key: str, found: Any) -> None:
         ("seq_lens: {only: []}", "as in {only: [5]}"),
         ("seq_lens: {onyl: [5]}", "unknown key 'onyl'; did you mean 'only'?"),
         ("seq_lens: {only: [5], also: [6]}", "a list of lengths, or a mapping with the key only"),
-        ("seq_lens: long", "must be a whole number"),
+        ("seq_lens: [2000000]", "seq_lens.0: must be at most 1,000,000"),
+        ("seq_lens: long", "must be a whole number or as_data, not text 'long'"),
+        ("seq_lens: [as_datta]", "as_data, not text 'as_datta' (did you mean as_data?)"),
+        ("seq_lens: [1.5]", "must be a whole number or as_data"),
+        ("seq_lens: [as_data, 5, as_data]", "duplicate value 'as_data'"),
         ("batch_sizes: []", "must not be empty"),
         ("batch_sizes: 0", "at least 1"),
         ("runtimes: [jit]", "unknown runtime 'jit'; available: compile, eager"),
@@ -69,6 +76,7 @@ def test_wrong_settings_of_latency_are_named(given: str, word: str) -> None:
 def test_lengths_are_stored_as_they_are_given() -> None:
     for given, stored in (
         ("[5, 7]", [5, 7]), ("5", [5]), ("{only: [5]}", {"only": [5]}), ("[]", []),
+        ("[5, as_data]", [5, "as_data"]), ("{only: as_data}", {"only": ["as_data"]}),
     ):  # fmt: skip
         latency = parse(f"{TINY}measure: {{latency: {{seq_lens: {given}}}}}").measure.latency
         assert latency is not None

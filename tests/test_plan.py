@@ -382,7 +382,8 @@ class TestSchema:
     @pytest.mark.parametrize(
         ("given", "valid"),
         [([5], True), (5, True), ({"only": [5]}, True), ({"only": 5}, True), ({"only": []}, False),
-         ({"onyl": [5]}, False), ("5", False)],
+         ({"onyl": [5]}, False), ("5", False), ("as_data", True), ([5, "as_data"], True),
+         ({"only": "as_data"}, True), ({"only": ["as_data", "all"]}, False)],
     )  # fmt: skip
     def test_lengths(self, given: Any, valid: bool) -> None:
         lengths = self.SCHEMA["$defs"]["Latency"]["properties"]["seq_lens"]

@@ -25,16 +25,27 @@ INDIFFERENCE = 0.005
 FEW_PROCESSES = 5
 
 
-def block_figure(calls: Sequence[float], cycle: int = 1) -> float:
-    """The figure of a block: its median call; of calls in cycles, the mean over the cycle.
+def block_figures(blocks: Sequence[Sequence[float]], cycle: int = 1) -> list[float]:
+    """The figure of each block of a process: its median call, in seconds.
+
+    If the calls of a cycle have different inputs, it is a mean over the cycle, and still hardly
+    influenced by calls that were disturbed: each call counts as a multiple of the median call with
+    the same inputs in this process. The figure is the block's median multiple, times the mean of
+    those medians over the cycle.
 
     Args:
-        calls: whole cycles of calls, each of which has its own inputs.
-
-    Returns:
-        the mean, over the calls of a cycle, of the median of their repeats in this block.
+        blocks: for each block its calls; whole cycles.
+        cycle: number of calls in a cycle.
     """
-    return fmean(median(calls[place::cycle]) for place in range(cycle))
+    if cycle == 1:
+        return [median(block) for block in blocks]
+    usual = [
+        median([call for block in blocks for call in block[place::cycle]]) for place in range(cycle)
+    ]
+    return [
+        fmean(usual) * median([call / usual[n % cycle] for n, call in enumerate(block)])
+        for block in blocks
+    ]
 
 
 def latency_summary(
@@ -44,17 +55,17 @@ def latency_summary(
 
     Args:
         processes: for each process its blocks, for each block its calls, in seconds.
-        cycle: see :func:`block_figure`.
+        cycle: number of calls in a cycle (see :func:`block_figures`).
 
     Returns:
-        ``median_s``: median over processes of the median over blocks of :func:`block_figure`;
+        ``median_s``: median over processes of the median over blocks of :func:`block_figures`;
         ``low_s``, ``high_s``: its 95 % interval (see :func:`ratio_interval`);
         ``p90_s``, ``p99_s``: of all calls, or None if there are too few, or too few in a cycle;
         ``n`` calls; ``processes``; ``process_medians_s``;
         ``spread``: interquartile range ÷ median, of all calls, each as a multiple of the median
         call with the same inputs; ``unstable``: whether that is above 25 %.
     """
-    medians = [median([block_figure(block, cycle) for block in process]) for process in processes]
+    medians = [median(block_figures(process, cycle)) for process in processes]
     blocks = [block for process in processes for block in process]
     calls = sorted(call for block in blocks for call in block)
     low, high = ratio_interval(medians)

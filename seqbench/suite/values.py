@@ -286,7 +286,7 @@ StepNumbers = Annotated[
     Field(max_length=20),
 ]
 
-_LENGTH = {"anyOf": [_SIZE, {"const": AS_DATA}]}
+_LENGTH = {"anyOf": [_SIZE, {"enum": [AS_DATA]}]}
 
 #: Sequence lengths: a list, or ``{only: [5]}``.
 LENGTHS = {

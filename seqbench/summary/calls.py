@@ -10,6 +10,7 @@ from typing import Any
 from typing_extensions import NotRequired
 
 from seqbench.records import CaseRecord, Keys, Length, Mixture, Status
+from seqbench.stats.timing import block_figures
 from seqbench.store.files import read_compressed
 from seqbench.store.json_files import Damaged
 
@@ -50,6 +51,16 @@ class Calls:
             [rounds[number] for number in sorted(rounds)]
             for rounds in (self.rounds[process] for process in sorted(self.rounds))
         ]
+
+    @property
+    def round_figures(self) -> dict[int, dict[int, float]]:
+        """The figure of each block (:func:`seqbench.stats.timing.block_figures`), by process and
+        round.
+        """
+        return {
+            process: dict(zip(rounds, block_figures([*rounds.values()], self.cycle), strict=True))
+            for process, rounds in self.rounds.items()
+        }
 
     @property
     def seconds(self) -> list[float]:

@@ -20,6 +20,7 @@ from seqbench.records import (
     About,
     Attempt,
     Cold,
+    ForwardTiming,
     Keys,
     Length,
     Memory,
@@ -220,8 +221,12 @@ class Settings(Keys):
     ]
 
 
-class Latency(Settings, Timing):
+class Latency(Settings, ForwardTiming):
     """How long one call takes."""
+
+
+class Step(Settings, Timing):
+    """How long one more step takes."""
 
 
 class Throughput(Settings, Rate):
@@ -299,7 +304,7 @@ class Case(Keys):
     target: Annotated[TargetSummary | None, About("steps to the suite's target")]
     length: Annotated[int | None, About("steps of the dataset's own sequences")]
     latency: Annotated[list[Latency], About("one per setting")]
-    step: Annotated[list[Latency], About("one step of a sequence, for models with a step method")]
+    step: Annotated[list[Step], About("one step of a sequence, for models with a step method")]
     training_step: Annotated[Timing | None, About("one training step, in suites with a target")]
     throughput: Annotated[list[Throughput], About("at the largest batch")]
     cold: Annotated[Cold | None, About("cold start: building, loading, first call")]

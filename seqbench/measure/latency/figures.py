@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from seqbench.records import AS_DATA, Measurement
-from seqbench.stats.timing import block_figure, latency_summary, throughput_summary
+from seqbench.stats.timing import block_figures, latency_summary, throughput_summary
 from seqbench.store.files import read_compressed, write_compressed
 
 #: The first call of a block is affected by the caches and threads of the previous block: it is kept
@@ -22,7 +22,7 @@ FACTS = ("state_bytes", "first_call_s", "graph_breaks", "mixture")
 METHOD = "median of per-process medians of blocks interleaved in random order"
 
 #: Follows METHOD where lengths are as in the data.
-OF_MIXTURE = "; of a block the mean over a cycle of test sequences with their own lengths"
+OF_MIXTURE = "; a block's is the mean over a cycle of test sequences with their own lengths"
 
 
 @dataclass
@@ -104,7 +104,7 @@ class Samples:
         return list(dict.fromkeys(largest))
 
     def cycle(self, cell: int) -> int:
-        """The number of calls in a cycle (see :func:`seqbench.stats.timing.block_figure`)."""
+        """The number of calls in a cycle (see :func:`seqbench.stats.timing.block_figures`)."""
         mixture: Mapping[str, int] = self.cells[cell].get("mixture", {})
         return mixture.get("calls", 1)
 
@@ -118,12 +118,13 @@ class Samples:
         return rounds
 
     def round_figures(self, cell: int) -> dict[int, dict[int, float]]:
-        """The figure of each block of a cell (:func:`seqbench.stats.timing.block_figure`), by
+        """The figure of each block of a cell (:func:`seqbench.stats.timing.block_figures`), by
         process and round.
         """
-        cycle = self.cycle(cell)
         return {
-            process: {number: block_figure(calls, cycle) for number, calls in rounds.items()}
+            process: dict(
+                zip(rounds, block_figures([*rounds.values()], self.cycle(cell)), strict=True)
+            )
             for process, rounds in self.rounds(cell).items()
         }
 

@@ -33,7 +33,7 @@ from seqbench.measure.latency.protocol import (
 )
 from seqbench.measure.payloads import TimingPayload
 from seqbench.measure.subject import Subject
-from seqbench.stats.timing import block_figure
+from seqbench.stats.timing import block_figures
 from seqbench.training.job import start_training_process
 from seqbench.workers.context import JobContext
 
@@ -152,7 +152,7 @@ class _Timer:
         finally:
             self._settle()
         cycle = len(self.calls)
-        figure = block_figure(times[-2 * self._group :], cycle)
+        (figure,) = block_figures([times[-2 * self._group :]], cycle)
         calls = cycle * math.ceil(BLOCK_SECONDS * 1e9 / figure / cycle) + DROPPED
         most = (MAX_CALLS - DROPPED) // cycle * cycle + DROPPED
         return {"calls": min(max(calls, MIN_CALLS), most), "steady": steady, **self.facts}
@@ -171,8 +171,8 @@ class _Timer:
         while (spent := time.monotonic() - start) < MAX_WARM_UP * seconds or not times:
             times += [self._once(call) for call in self.calls]
             if len(times) >= 2 * group and len(times) % group == 0:
-                last, before = times[-group:], times[-2 * group : -group]
-                steady = _agree(block_figure(last, cycle), block_figure(before, cycle))
+                groups = [times[-2 * group : -group], times[-group:]]
+                steady = _agree(*block_figures(groups, cycle))
             else:
                 steady = False
             if steady and spent >= seconds:

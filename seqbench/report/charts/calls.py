@@ -21,7 +21,6 @@ from seqbench.report.columns.speed import (
     setting_words,
 )
 from seqbench.report.verdict.statement import listed
-from seqbench.stats.timing import block_figure
 from seqbench.summary.calls import Calls
 
 #: The distribution of a process is drawn from so many quantiles, closer together in its upper tail.
@@ -128,10 +127,11 @@ def _quantiles(calls: Calls) -> list[dict[str, Any]]:
 
 def _rounds(calls: Calls) -> list[dict[str, Any]]:
     """The processes follow each other, so that rounds are counted through."""
+    figures = calls.round_figures
     medians = [
-        (process, block_figure(block, calls.cycle))
-        for process, blocks in enumerate(calls.processes)
-        for block in blocks
+        (number, figures[process][block])
+        for number, process in enumerate(sorted(figures))
+        for block in sorted(figures[process])
     ]
     if not medians:
         return []
@@ -179,8 +179,8 @@ def round_medians(
     """The figure of each round in seconds, by process and round, at these settings."""
     for calls in _calls_at(group, case, at):
         return {
-            (process, number): block_figure(block, calls.cycle)
-            for process, rounds in calls.rounds.items()
-            for number, block in rounds.items()
+            (process, number): figure
+            for process, rounds in calls.round_figures.items()
+            for number, figure in rounds.items()
         }
     return {}

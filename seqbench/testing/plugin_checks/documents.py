@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from seqbench.records import CaseRecord, Measurement, Status, TrialRecord
+from seqbench.records import AS_DATA, CaseRecord, Measurement, Status, TrialRecord
 
 if TYPE_CHECKING:
     from seqbench.store.stored_plan import StoredPlan
@@ -28,6 +29,9 @@ def documents() -> dict[str, Document]:
     return {
         "a run with accuracies, a metric, latency and memory": _document(ended, measured),
         "a run with mean squared errors": _document(list(_trials("mse")), measured, metric="mse"),
+        "a run with latency at the lengths of the data": _document(
+            ended, [_with_mixture(one) for one in measured]
+        ),
         "a run with one seed": _document(ended[::3], []),
         "a run with failed trials": _document(
             [*ended[:3], *failed[3:]], [_unmeasured(one) for one in measured], status="finished"
@@ -136,6 +140,17 @@ def _memory(mode: str, held: int) -> dict[str, Any]:
         "peaks": [9000, 9000], "total": held + 9000, "low": held + 9000, "high": held + 9000,
         "baseline": 0, "peak": 9000, "lower_bound": False, "missing": {},
     }  # fmt: skip
+
+
+def _with_mixture(record: CaseRecord) -> CaseRecord:
+    """The same measurements, and latency with lengths as in the data."""
+    at = {**AT, "length": AS_DATA}
+    mixture = {"calls": 16, "shortest": 2, "longest": 6, "mean_length": 4.5, "padding": 0.0}
+    (latency,) = (one for one in record.measurements if one.quantity == "latency")
+    (throughput,) = (one for one in record.measurements if one.quantity == "throughput")
+    values = {**latency.values, "p99_s": None, "mixture": mixture}
+    mixed = (replace(latency, settings=at, values=values), replace(throughput, settings=at))
+    return replace(record, measurements=(*record.measurements, *mixed))
 
 
 def _unmeasured(record: CaseRecord, reason: str = "TypeError: no") -> CaseRecord:
