@@ -156,7 +156,8 @@ def test_percentiles_are_of_the_mixture_if_a_cycle_can_show_them() -> None:
     assert found["n"] == 800
     assert found["p90_s"] == 15.0  # of 16 calls, two lie above 14
     assert found["p99_s"] is None
-    assert latency_summary([[[1.0] * 8] * 100], 8)["p90_s"] is None
+    assert latency_summary([[[1.0] * 9] * 100], 9)["p90_s"] is None
+    assert latency_summary([[[1.0] * 10] * 100], 10)["p90_s"] == 1.0
     assert latency_summary([[[1.0] * 100] * 8], 100)["p99_s"] == 1.0
 
 

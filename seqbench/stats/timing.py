@@ -42,9 +42,9 @@ def block_figures(blocks: Sequence[Sequence[float]], cycle: int = 1) -> list[flo
     usual = [
         median([call for block in blocks for call in block[place::cycle]]) for place in range(cycle)
     ]
+    mean = fmean(usual)
     return [
-        fmean(usual) * median([call / usual[n % cycle] for n, call in enumerate(block)])
-        for block in blocks
+        mean * median([call / usual[n % cycle] for n, call in enumerate(block)]) for block in blocks
     ]
 
 
@@ -100,7 +100,7 @@ def _percentile(calls: Sequence[float], q: float, enough: int, cycle: int) -> fl
     """None for fewer than ``enough`` calls, and if less than one call of a cycle lies above it: a
     cycle of 16 sequences cannot show how long the longest 1 % of many take.
     """
-    if len(calls) < enough or 1 < cycle < 1 / (1 - q):
+    if len(calls) < enough or 1 < cycle < round(1 / (1 - q)):
         return None
     return quantile(calls, q)
 
