@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -68,6 +69,17 @@ def batches_of(
         settings.get("batches", "bucketed"),
         torch.Generator().manual_seed(seed),
     )
+
+
+def typical_batch(batches: Batches) -> Batch:
+    """Of the first batches of an epoch the one that has, with its padding, about the mean number of
+    steps; of several the first. A whole one, if there is one.
+    """
+    some = list(itertools.islice(batches.epoch(), POOL))
+    size = max(map(len, some))
+    whole = [batch for batch in some if len(batch) == size]
+    mean = sum(batch.inputs.shape[1] for batch in whole) / len(whole)
+    return min(whole, key=lambda batch: abs(batch.inputs.shape[1] - mean))
 
 
 class _StoredBatches:

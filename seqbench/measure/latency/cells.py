@@ -26,6 +26,7 @@ from seqbench.records import AS_DATA, Length
 from seqbench.runtimes.base import PreparedCall
 from seqbench.runtimes.compare import check_answer
 from seqbench.runtimes.registry import BUILT_IN, EAGER
+from seqbench.training.batches import batches_of, typical_batch
 from seqbench.training.model import forward_of
 from seqbench.training.step import Step
 from seqbench.training.stepping import can_step, run_steps
@@ -248,14 +249,14 @@ def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
 
 
 def _training_step(subject: Subject, train: Mapping[str, Any]) -> Cell:
-    size = min(train["batch_size"], len(subject.splits.train))  # as in training
+    batches = batches_of(subject.splits, train, device=subject.device, seed=0)
+    batch = typical_batch(batches)
 
     def prepare() -> Prepared:
         model = subject.model.train()
         step = Step(model, subject.splits.task, train, steps_per_epoch=10**6)
-        batch = subject.batch(size, split="train")
         return [lambda: step(batch)], {}
 
-    length = subject.splits.task.length
+    size, length = batch.inputs.shape[:2]
     settings = _settings("training_step", size, length, train["threads"], EAGER)
     return Cell(settings, prepare, torch.enable_grad)
