@@ -177,7 +177,8 @@ def _padding(document: Document) -> list[str]:
     ]
     if changes:
         named = [
-            f"{name} (by up to {change:.2g} of the largest)" for name, change in changes.items()
+            f"{name} (by up to {change:.2g} times the largest answer)"
+            for name, change in changes.items()
         ]
         lines.insert(
             0,

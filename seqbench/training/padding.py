@@ -55,10 +55,11 @@ class Change:
 
     def __str__(self) -> str:
         steps = f"{self.length} step{'s' if self.length > 1 else ''}"
-        what = f"the answer to a sequence of {steps}, padded to {self.padded} in a batch,"
-        if math.isinf(self.by):
-            return f"{what} is not finite"
-        return f"{what} differs by {self.by:.2g} of the largest"
+        where = f"padded to {self.padded} in a batch"
+        if self.length == self.padded:
+            where = "the longest of a batch"
+        what = f"the answer to a sequence of {steps}, {where},"
+        return f"{what} {difference_words(self.by)}"
 
 
 @dataclass(frozen=True)
@@ -84,21 +85,18 @@ class Padding:
         if not self.changes and self.unknown != NOT_FINITE:
             return ""
         found = self.unknown or (
-            f"its answers change with padding, by {self.changes:.2g} of the largest, so its "
-            "figures depend on which sequences share a batch"
+            f"its answers change with padding, by {self.changes:.2g} times the largest answer, so "
+            "its figures depend on which sequences share a batch"
         )
         return f"{found}: {REMEDY}"
 
 
-def find_change(
-    answer: Answer, split: Split, rows: Tensor, fill: Callable[[Batch], Batch] = lambda batch: batch
-) -> Change | None:
+def find_change(answer: Answer, split: Split, rows: Tensor) -> Change | None:
     """The largest change of an answer with padding; None if none exceeds rounding.
 
     Args:
         answer: a batch → answers, in evaluation mode. torch's generators are seeded before.
         rows: the sequences of ``split`` for one batch, of unequal length.
-        fill: gives the padded batch other contents in the padding, which consists of zeros.
 
     Raises:
         Untestable: the answers vary or are not finite.
@@ -108,7 +106,7 @@ def find_change(
     alone = [_alone(answer, split, rows, place) for place in places]
     if not all(bool(one.isfinite().all()) for one in alone):
         raise Untestable("its answer is not finite")
-    scale, batch = answer_scale(torch.cat(alone)), fill(split.batch(rows))
+    scale, batch = answer_scale(torch.cat(alone)), split.batch(rows)
 
     def difference(place: int, seed: int = 0) -> float:
         found = true_steps(_seeded(answer, batch, seed), batch, split, place)
@@ -135,6 +133,11 @@ def relative_difference(found: Tensor, expected: Tensor, scale: Tensor) -> float
     """
     differences = (found - expected).abs()
     return float((differences / scale).max()) if bool(differences.isfinite().all()) else math.inf
+
+
+def difference_words(by: float) -> str:
+    """What :func:`relative_difference` returned, in words: ``differs by …``."""
+    return "is not finite" if math.isinf(by) else f"differs by {by:.2g} times the largest answer"
 
 
 def answer_scale(answers: Tensor) -> Tensor:

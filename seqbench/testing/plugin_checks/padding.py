@@ -21,6 +21,7 @@ from seqbench.training.model import SequenceModel, forward_of, takes_lengths
 from seqbench.training.padding import (
     Change,
     answer_scale,
+    difference_words,
     find_change,
     relative_difference,
     true_steps,
@@ -104,29 +105,19 @@ class _Subject:
         return takes_lengths(self.model)
 
     def check_alone(self) -> None:
-        """Raise Violation or Warned if an answer differs from that without padding. If it does so
-        with zeros in the padding, as in training, this is what is reported.
+        """Raise Violation or Warned if an answer differs from that without padding, or depends on
+        what the padding contains.
         """
         models = ((self.model, ""), (nudged(self.model), " (not with its initial weights)"))
-        for others, contents in ((False, ""), (True, ", with other padding than zeros")):
-            for model, weights in models:
-                for lengths in self.batches:
-                    change = self._change(model, lengths, others=others)
-                    if change is not None:
-                        self._report(f"{change}{contents}{weights}", lengths)
-
-    def _change(self, model: nn.Module, lengths: Sequence[int], *, others: bool) -> Change | None:
-        """The largest change of an answer; None if there is none, or if it cannot be tested."""
-        split = self._split(lengths)
-
-        def fill(batch: Batch) -> Batch:
-            return self._filled(batch) if others else batch
-
-        try:
-            rows = torch.arange(len(lengths))
-            return find_change(lambda batch: self._answer(model, batch), split, rows, fill)
-        except Untestable:  # `noise` checks the initial weights; others may be ones without sense
-            return None
+        for model, weights in models:
+            for lengths in self.batches:
+                if change := self._change(model, lengths):
+                    self._report(f"{change}{weights}", lengths)
+        for model, weights in models:
+            for lengths in self.batches:
+                if by := self._difference(model, lengths):
+                    where = "with other padding than zeros, an answer"
+                    self._report(f"{where} {difference_words(by)}{weights}", lengths)
 
     def check_full(self) -> None:
         """Raise Violation unless ``lengths`` without padding change nothing."""
@@ -138,10 +129,10 @@ class _Subject:
                 for lengths in (None, torch.full((2,), length))
             )
             by = relative_difference(full, whole, answer_scale(whole))
-            if not by <= TOLERANCE[torch.float32]:
+            if by > TOLERANCE[torch.float32]:
                 raise Violation(
-                    "the same answers with `lengths` that are all full as without `lengths`",
-                    f"they differ by {by:.2g} of the largest",
+                    "the same answer with `lengths` that are all full as without `lengths`",
+                    f"it {difference_words(by)}",
                     f"{self.words}, {example(x)}",
                 )
 
@@ -150,24 +141,41 @@ class _Subject:
         contains. It may depend on other sequences there, so it cannot be compared with that alone.
         """
         model, lengths = copy.deepcopy(self.model).train(), max(self.batches, key=len)
-        split = self._split(lengths)
-        batch = split.batch(torch.arange(len(lengths)))
+        by = self._difference(model, lengths)
+        if not by:
+            return
+        where = "in training mode, with other padding than zeros, an answer"
+        found = f"{where} {difference_words(by)}"
+        norms = [type(one).__name__ for one in model.modules() if isinstance(one, NORMS)]
+        if norms:
+            raise Warned(
+                f"{found}: the means of {norms[0]} include padding; train on sequences of unequal "
+                "length with `train: {batches: one_length}`, or use another norm"
+            )
+        self._report(found, lengths)
+
+    def _change(self, model: nn.Module, lengths: Sequence[int]) -> Change | None:
+        """The largest change of an answer; None if there is none, or if it cannot be tested."""
+        split, rows = self._split(lengths), torch.arange(len(lengths))
+        try:
+            return find_change(lambda batch: self._answer(model, batch), split, rows)
+        except Untestable:  # `noise` checks the initial weights; others may be ones without sense
+            return None
+
+    def _difference(self, model: nn.Module, lengths: Sequence[int]) -> float:
+        """How much an answer differs if the padding does not consist of zeros; 0 if only by
+        rounding, or if the answers vary anyway.
+        """
+        split, rows = self._split(lengths), torch.arange(len(lengths))
+        batch = split.batch(rows)
         zeros, again, others = (
-            torch.cat([true_steps(answers, batch, split, row) for row in range(len(lengths))])
+            torch.cat([true_steps(answers, batch, split, row) for row in rows.tolist()])
             for answers in (self._answer(model, one) for one in (batch, batch, self._filled(batch)))
         )
         scale = answer_scale(zeros)
         by = relative_difference(others, zeros, scale)
-        if by <= TOLERANCE[torch.float32] or relative_difference(again, zeros, scale):
-            return
-        found = f"in training mode, answers differ by {by:.2g} of the largest with other padding"
-        norms = [type(one).__name__ for one in model.modules() if isinstance(one, NORMS)]
-        if norms:
-            raise Warned(
-                f"{found}: the means of {norms[0]} include padding; train with "
-                "`train: {batches: one_length}` on sequences of unequal length, or use another norm"
-            )
-        self._report(found, lengths)
+        varies = relative_difference(again, zeros, scale) > 0
+        return 0.0 if varies or by <= TOLERANCE[torch.float32] else by
 
     def _report(self, found: str, lengths: Sequence[int]) -> None:
         shape = f"{self.words}, lengths {list(lengths)}"
