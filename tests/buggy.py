@@ -444,7 +444,8 @@ class NormalizesTheBatch(Correct):
         self.norm = nn.BatchNorm1d(SIZE)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + self.norm(self.inner(x).mT).mT
+        normalized: Tensor = self.norm(self.inner(x).mT).mT
+        return super().forward(x) + normalized
 
 
 class LearnsNothing(Correct):
@@ -469,7 +470,8 @@ class Pools(nn.Module):
         if lengths is None:
             return hidden.mean(1)
         real = torch.arange(x.shape[1]) < lengths[:, None]
-        return (hidden * real[..., None].to(x.device)).sum(1) / lengths[:, None].to(x.device)
+        kept: Tensor = hidden * real[..., None].to(x.device)
+        return kept.sum(1) / lengths[:, None].to(x.device)
 
 
 class Whole(nn.Module):

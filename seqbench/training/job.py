@@ -113,10 +113,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     """Train a model and write its weights and, if they are kept, its answers to the test split.
 
     Returns:
-        the fields of :class:`seqbench.records.TrialRecord` that training determines: ``metric``,
-        ``metrics``, ``curve``, ``initial``, ``weights_sha256``, ``weights_stamp``, ``answers``,
-        ``ahead_unknown``, ``padding_changes``, ``padding_unknown``, ``source``, ``version``; and
-        ``answers_sha256``, empty if they are not kept.
+        fields of :class:`.TrialRecord`; and ``answers_sha256``, empty if no answers are kept.
 
     Raises:
         PluginError: the weights file cannot hold the model's state dict, or a package changed.
@@ -126,13 +123,14 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     """
     from seqbench.training.answers import record_answers
     from seqbench.training.loop import train_model
+    from seqbench.training.padding import padded_sequences
     from seqbench.training.weights import initial_digest
 
     kind = device_for(payload.device)
     start_training_process(kind)
     splits = _open(payload, context)
     device = kind.torch_device(payload.device)
-    padded = _padded(payload, splits)
+    padded = padded_sequences(splits, batch_size=payload.train["batch_size"], seed=payload.seed)
     at_first = _test_untrained(payload, splits, device, padded, context)
     source = source_of(payload.model.import_path, payload.model.distribution)
     version = version_of(payload.model.distribution)
@@ -176,17 +174,6 @@ def _open(payload: TrainPayload, context: JobContext) -> PreparedSplits:
     if isinstance(splits.train, FreshSplit):
         check_unchanged(splits.train.choice)
     return splits
-
-
-def _padded(payload: TrainPayload, splits: PreparedSplits) -> Split | None:
-    """Sequences of the dataset that are padded in this trial, if any."""
-    from seqbench.training.padding import padded_sequences
-
-    train = payload.train
-    one_length = train.get("batches") == "one_length"
-    return padded_sequences(
-        splits, one_length=one_length, batch_size=train["batch_size"], seed=payload.seed
-    )
 
 
 def _test_untrained(

@@ -170,27 +170,21 @@ def _seeded(answer: Answer, batch: Batch, seed: int) -> Tensor:
     return answer(batch)
 
 
-def padded_sequences(
-    splits: PreparedSplits, *, one_length: bool, batch_size: int, seed: int
-) -> Split | None:
+def padded_sequences(splits: PreparedSplits, *, batch_size: int, seed: int) -> Split | None:
     """Sequences of a dataset that are padded in training or evaluation; None if none are.
 
     Args:
-        one_length: whether all batches of stored sequences are of one length.
-        batch_size: of the training, for fresh sequences.
-        seed: of the trial, for fresh sequences.
+        batch_size, seed: of the trial, for fresh sequences.
 
     Raises:
         DataError, PluginError, Exception: as :meth:`FreshSplit.drawn`.
     """
-    if not one_length:
-        for split in (splits.test, splits.train, splits.validation):
-            if isinstance(split, Split) and split.offsets is not None:
-                return split
+    for stored in (splits.test, splits.train, splits.validation):
+        if isinstance(stored, Split) and stored.offsets is not None and not stored.one_length:
+            return stored
     if isinstance(splits.train, FreshSplit):
-        count = min(batch_size, len(splits.train))
         for step in range(DRAWN_BATCHES):
-            drawn = splits.train.drawn(seed, step, count)
+            drawn = splits.train.drawn(seed, step, min(batch_size, len(splits.train)))
             if drawn.offsets is not None:
                 return drawn
     return None
