@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import install
+from conftest import ROOT, install
 from seqbench_builtin.recurrent.layers import Recurrent
 from torch import Tensor, nn
 from torch.nn import functional
@@ -114,6 +115,17 @@ class OnceInAWhile(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * random.choice([1, 2])
+
+
+def test_the_encoder_in_the_docs_ignores_padding() -> None:
+    page = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(class Centered.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {"torch": torch, "nn": nn}
+    exec(code, names)
+    encoder = names["Centered"](SIZE, 4)
+    for readout in READOUTS:
+        assert change(encoder, (3, 9, 1, 6), readout) is None
+        assert change(WithoutLengths(encoder), (3, 9, 1, 6), readout) is not None
 
 
 READOUTS = ("last", "mean", "max", "per_step")
