@@ -143,7 +143,8 @@ def test_a_model_of_fixed_length_fails_once_or_declares_it(lengths: str) -> None
             True,
         )
     ran = {name for name, one in found.items() if one.result != "skipped"}
-    assert found.keys() - ran == {"dropout", "step"}  # the others use the length that it accepts
+    # The others use the length that it accepts.
+    assert found.keys() - ran == {"dropout", "step", "padding"}
 
 
 def test_a_package_tests_stop_at_the_cause_too(site: Path) -> None:

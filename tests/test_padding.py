@@ -260,8 +260,6 @@ def test_sequences_that_are_padded_are_looked_for() -> None:
 PLUGIN = """
     import seqbench
 
-    SIZES = {"lengths": "fixed"}
-
     @seqbench.hookimpl
     def seqbench_models():
         return [
@@ -335,7 +333,6 @@ SUITE = """
     datasets: [ragged]
     models:
       - {gru: {hidden_size: 8, num_layers: 2, dropout: 0.2}}
-      - {lstm: {hidden_size: 8, bidirectional: true, readout: mean}}
       - Looks
       - Gated
       - Noisy
@@ -383,10 +380,10 @@ def test_a_trial_whose_answers_change_with_padding_says_so(
     assert "Not known whether the answers of Noisy change with padding: its answers to" in shown
     listed = seqbench_cli("run", suite, "--dry-run")
     assert "fixed on ragged is skipped: model fixed accepts" in listed.stdout + listed.stderr
-    alone = seqbench_cli("run", suite, "--json", "--model", "Looks", "--set",
-                         "train.batches=one_length")  # fmt: skip
+    alone = seqbench_cli("run", suite, "--json", "--model", "Looks", "--seeds", "1",
+                         "--set", "train.batches=one_length")  # fmt: skip
     assert "padding" not in alone.stderr
-    assert [one["padding_changes"] for one in json.loads(alone.stdout)["trials"]] == [0, 0]
+    assert [one["padding_changes"] for one in json.loads(alone.stdout)["trials"]] == [0]
     _trained_as_without_the_test(folder, trials["gru", 0]["id"])
 
 

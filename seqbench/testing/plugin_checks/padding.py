@@ -60,16 +60,16 @@ def ignores_padding(candidate: Candidate) -> str:
 
 
 def _subjects(candidate: Candidate) -> Iterator[_Subject]:
-    """A whole model for each kind of task; an encoder with each readout, since it does not know
-    the kind of target.
+    """A whole model for each kind of task; an encoder with each readout, since it knows neither the
+    kind of input nor that of target.
     """
     seen = set()
     for kind, task in candidate.tasks():
         readouts: list[dict[str, Any]] = [{}]
         if candidate.choice.kind == "encoder":
-            if (task.input, task.per_step) in seen:
+            if task.per_step in seen:
                 continue
-            seen.add((task.input, task.per_step))
+            seen.add(task.per_step)
             if not task.per_step:
                 readouts = [{"readout": name} for name in ENCODER_PARAMETERS["readout"].choices]
         known = dict.fromkeys(length for lengths in BATCHES for length in lengths)
@@ -188,7 +188,7 @@ class _Subject:
                 f"{shape}, {example(padded.inputs)}",
             )
         raise Warned(
-            f"its answers change with padding: {found} ({shape}); take `lengths` in `forward` and "
+            f"{found} ({shape}); take `lengths` in `forward` and "
             "ignore the padding, or train on sequences of unequal length with "
             "`train: {batches: one_length}`"
         )
