@@ -188,6 +188,10 @@ class TrialRecord:
             values. None in runs that are older than this comparison.
         ahead_unknown: if the task is causal, why it could not be tested whether the trained model
             looks ahead; usually empty.
+        padding_changes: largest change of an answer when its sequence is padded in a batch with
+            longer ones, relative to the largest answer; 0 if none exceeds rounding, and if no batch
+            is padded.
+        padding_unknown: why it could not be tested whether answers change so; usually empty.
         kept_answers: to the whole test split (:mod:`seqbench.store.answers`). None if the suite
             keeps none, and in older runs.
         source: fingerprint of the model's source when it was trained (see :class:`Choice`).
@@ -214,6 +218,8 @@ class TrialRecord:
     weights_stamp: tuple[int, ...] = ()
     answers: Answers | None = None
     ahead_unknown: str = ""
+    padding_changes: Number = 0.0
+    padding_unknown: str = ""
     kept_answers: KeptAnswers | None = None
     log: str = ""
     lines: tuple[str, ...] = ()

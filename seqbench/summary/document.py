@@ -120,6 +120,8 @@ def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric
         "unchecked": record.answers["reason"] if record.answers else "",
         "random": bool(record.answers and record.answers.get("random")),
         "ahead_unknown": record.ahead_unknown,
+        "padding_changes": record.padding_changes,
+        "padding_unknown": record.padding_unknown,
         "seconds": record.seconds,
         "answers_reason": kept["reason"] if kept else "",
         "log": record.log,

@@ -140,6 +140,16 @@ class Trial(Keys):
         NotRequired[str],
         About("why it could not be tested whether the model looks ahead, if the task is causal"),
     ]
+    padding_changes: Annotated[
+        NotRequired[Number],
+        About(
+            "how much an answer changes with padding, as a fraction of the largest answer; 0 if not"
+        ),
+    ]
+    padding_unknown: Annotated[
+        NotRequired[str],
+        About("why it could not be tested whether answers change with padding, if batches have it"),
+    ]
     seconds: Annotated[Number | None, About("wall time; depends on the load of the machine")]
     answers_reason: Annotated[
         NotRequired[str],
