@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Loads a trained model. By its name, since reports do not depend on what builds and runs models.
 LOADER = "seqbench.measure.trained:load_trained"
 
+#: Keys of a trial in the document with the suite's metrics.
+SCORES = ("scores", "score_sets")
+
 
 @dataclass(frozen=True, repr=False)
 class Run:
@@ -179,7 +182,7 @@ class Run:
         rows = []
         for trial in self.document["trials"]:
             case = cases[trial["case"]]
-            row = {k: v for k, v in trial.items() if k not in ("metrics", "scores")}
+            row = {k: v for k, v in trial.items() if k not in ("metrics", *SCORES)}
             row |= {f"model.{name}": value for name, value in case["params"].items()}
             row |= {f"dataset.{name}": value for name, value in case["dataset_params"].items()}
             flat = {k: v for k, v in trial["metrics"].items() if not isinstance(v, list)}

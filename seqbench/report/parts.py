@@ -1,0 +1,130 @@
+"""The parts of a test split, its test sets or ranges of length, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from seqbench.report.columns.column import Case, Document
+from seqbench.report.columns.table import ResultTable
+from seqbench.report.names import some
+from seqbench.report.text import LONGEST_LABEL, clean, counted
+
+#: A part of a case in the document (``cases[].parts[]``).
+Part = Mapping[str, Any]
+
+#: What tells the parts of a dataset apart.
+Key = tuple[str, int, int, int]
+
+COMMAND = "seqbench show --lengths"
+
+
+def key_of(part: Part) -> Key:
+    """What tells a part from the others of its dataset."""
+    return part["name"], part["shortest"], part["longest"], part["sequences"]
+
+
+def parts_of(cases: Iterable[Case]) -> list[Part]:
+    """The parts that any of the cases of a dataset has, each once; ranges by their length."""
+    found: dict[Key, Part] = {}
+    for case in cases:
+        for part in case.get("parts") or ():
+            found.setdefault(key_of(part), part)
+    return sorted(found.values(), key=lambda part: 0 if part["name"] else part["shortest"])
+
+
+def part_of(case: Case, part: Part) -> Part | None:
+    """The same part of another case of the dataset."""
+    own: Sequence[Part] = case.get("parts") or ()
+    return next((one for one in own if key_of(one) == key_of(part)), None)
+
+
+def part_name(part: Part) -> str:
+    """The name of the test set, or the lengths of the range."""
+    return clean(part["name"], LONGEST_LABEL) or lengths_of(part)
+
+
+def part_names(parts: Iterable[Part]) -> list[str]:
+    """A unique name for each part: numbered if names are equal once they are cut."""
+    found: list[str] = []
+    for part in parts:
+        name, number = part_name(part), 1
+        while name in found:
+            number += 1
+            name = f"{part_name(part)} #{number}"
+        found.append(name)
+    return found
+
+
+def lengths_of(part: Part) -> str:
+    """``7–12``, or ``7`` if all sequences have that length."""
+    ends = dict.fromkeys((part["shortest"], part["longest"]))
+    return "–".join(f"{end:,}" for end in ends)
+
+
+def are_sets(parts: Iterable[Part]) -> bool:
+    """Whether the parts are test sets, not ranges of length."""
+    return any(part["name"] for part in parts)
+
+
+def headline_words(cases: Sequence[Case]) -> str:
+    """What the figure of a dataset with several test sets is: ``mean over 2 test sets (short,
+    long)``. "" without several.
+    """
+    parts = parts_of(cases)
+    if not are_sets(parts):
+        return ""
+    chosen = [part_name(part) for part in parts if part["headline"]]
+    if any(part["headline"] is None for part in parts):
+        return f"figure of some of {len(parts)} test sets; which ones was not recorded"
+    if len(parts) == 1 or len(chosen) > 1:
+        return f"mean over {counted(len(chosen), 'test set')} ({some(chosen)})"
+    return f"figure on the test set {some(chosen)} (of {len(parts)})"
+
+
+def part_lines(document: Document, tables: Sequence[ResultTable]) -> list[str]:
+    """For the notes of tables: what the figure of a dataset with several test sets is, where the
+    figures of its parts are, and how much padding there was in training.
+    """
+    lines = []
+    for table in tables:
+        words = headline_words(table.cases)
+        if words:
+            lines.append(f"test {_metrics(table)}{_on(table, tables)}: {words}; all: {COMMAND}.")
+    every = [parts_of(table.cases) for table in tables]
+    if any(parts and not are_sets(parts) for parts in every):
+        lines.append(f"figures by length: {COMMAND}.")
+    return [*lines, *padding_lines(document, tables)]
+
+
+def padding_lines(document: Document, tables: Sequence[ResultTable]) -> list[str]:
+    """``padding, of all steps in training: 3.1 %.``; a range if it differs between trials."""
+    parts = []
+    for table in tables:
+        ids = {case["id"] for case in table.cases}
+        trials = [trial for trial in document["trials"] if trial["case"] in ids]
+        shares = [t["metrics"]["padding"] for t in trials if "padding" in t["metrics"]]
+        if shares:
+            parts.append(f"{_percents(shares)}{_on(table, tables)}")
+    return [f"padding, of all steps in training: {'; '.join(parts)}."] if parts else []
+
+
+def _metrics(table: ResultTable) -> str:
+    """The metrics of a dataset; those of plugins have the same headline."""
+    scores = dict.fromkeys(name for case in table.cases for name in case.get("scores") or ())
+    return ", ".join(map(clean, (table.metric, *scores)))
+
+
+def _on(table: ResultTable, tables: Sequence[ResultTable]) -> str:
+    """`` on adding``, if there are several datasets."""
+    return f" on {table.dataset}" if len(tables) > 1 else ""
+
+
+def _percents(shares: Sequence[float]) -> str:
+    low, high = (_percent(share) for share in (min(shares), max(shares)))
+    return f"{high} %" if low == high else f"{low} to {high} %"
+
+
+def _percent(share: float) -> str:
+    """``3.1``; only exactly 0 is shown as 0."""
+    return "0" if share == 0 else "below 0.1" if share < 0.0005 else f"{100 * share:.1f}"

@@ -1,0 +1,148 @@
+"""The metrics on each test set, or range of length, as tables of a view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seqbench.quantities import Quantity, find
+from seqbench.report import numbers
+from seqbench.report.columns.column import Case, Document
+from seqbench.report.columns.quality import metric_of
+from seqbench.report.columns.shared import interval
+from seqbench.report.columns.table import ResultTable
+from seqbench.report.numbers import NOT_AVAILABLE, Estimate
+from seqbench.report.parts import Part, are_sets, lengths_of, part_names, part_of, parts_of
+from seqbench.report.text import clean
+from seqbench.report.views.figures_across import Across, Cell, case_names, identity, sheets_of
+from seqbench.report.views.sheet import Sheet
+
+Figure = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric, and where the document has it.
+
+    Args:
+        whole: its figure in the result table.
+        on: its figure on a part.
+    """
+
+    about: Quantity
+    whole: Callable[[Case], Figure | None]
+    on: Callable[[Part], Figure | None]
+
+
+def metric_sheets(table: ResultTable, document: Document, on: str) -> Iterator[Sheet]:
+    """A table for each metric of a dataset, then one of the parts; none without parts.
+
+    Args:
+        on: `` on adding``, where the dataset has to be named.
+    """
+    parts = parts_of(table.cases)
+    for metric in _metrics(table.cases, document) if parts else ():
+        yield from sheets_of(_across(table, document, metric, parts, on=on))
+    if parts:
+        yield _parts(parts, on)
+
+
+def _metrics(cases: Sequence[Case], document: Document) -> Iterator[Metric]:
+    """The metric of the task, and those of plugins that were computed for each test set."""
+    own = metric_of(cases, document)
+    yield Metric(own, lambda case: case["metric"], lambda part: part)
+    scores = [part["scores"] for case in cases for part in case.get("parts") or ()]
+    for name in dict.fromkeys(name for found in scores for name in found):
+        yield _plugin_metric(name, cases)
+
+
+def _plugin_metric(name: str, cases: Sequence[Case]) -> Metric:
+    about = find(name, next((c["scores"] for c in cases if name in c["scores"]), None))
+    return Metric(about, lambda case: case["scores"].get(name), lambda p: p["scores"].get(name))
+
+
+def _across(
+    table: ResultTable, document: Document, metric: Metric, parts: Sequence[Part], *, on: str
+) -> Across:
+    about, sets = metric.about, are_sets(parts)
+    whole = [_whole(case, metric) for case in table.cases]
+    each = [[_on_part(case, part, metric) for case in table.cases] for part in parts]
+    estimates = [cell.estimate for cells in (whole, *each) for cell in cells]
+    decimals = numbers.percent_decimals(estimates)
+
+    def texts(column: Sequence[Estimate | None]) -> Sequence[str]:
+        if about.share:
+            return numbers.percentages(column, decimals)
+        return numbers.figures_with_interval(column)
+
+    return Across(
+        title=f"test {clean(about.name)}{on} by {'test set' if sets else 'length'}",
+        unit=", % (± 95 % CI)" if about.share else " (± 95 % CI)",
+        rows=case_names(table.cases, document),
+        columns=[("headline" if sets else "all", whole), *zip(part_names(parts), each, strict=True)],
+        texts=texts,
+        seeds=_seeds(table.cases),
+    )
+
+
+def _seeds(cases: Sequence[Case]) -> list[str]:
+    """How many seeds the figures are of; empty if every seed of every case succeeded."""
+    if all(set(case["seeds"]) <= {"ok"} for case in cases):
+        return []
+    return [f"{case['seeds'].get('ok', 0)} of {sum(case['seeds'].values())}" for case in cases]
+
+
+def _whole(case: Case, metric: Metric) -> Cell:
+    estimate = interval(metric.whole(case), "mean")
+    return Cell(estimate, "" if estimate else _why(case))
+
+
+def _on_part(case: Case, part: Part, metric: Metric) -> Cell:
+    own = part_of(case, part)
+    found = metric.on(own) if own else None
+    estimate = interval(found, "mean")
+    reason = "" if estimate else clean(found["reason"]) if found else _why(case)
+    record = {
+        **identity(case),
+        "quantity": metric.about.name,
+        "test_set": part["name"],
+        **{name: part[name] for name in ("shortest", "longest", "sequences", "headline")},
+        **{name: found[name] if found else None for name in ("mean", "low", "high")},
+        "n": found["n"] if found else 0,
+        "seeds": sum(case["seeds"].values()),
+        "missing": reason,
+    }
+    return Cell(estimate, reason, record)
+
+
+def _why(case: Case) -> str:
+    """Why a case has no figure where others have one."""
+    if not sum(case["seeds"].values()):
+        return "no trial has run yet"
+    if not case["seeds"].get("ok"):
+        return "no seed succeeded"
+    return "not recorded for every successful seed"
+
+
+def _parts(parts: Sequence[Part], on: str) -> Sheet:
+    """How many sequences each part has, of which lengths."""
+    counts = [f"{part['sequences']:,}" for part in parts]
+    if not are_sets(parts):
+        return Sheet(
+            title=f"sequences{on} by length",
+            headers=("steps", "sequences"),
+            texts=tuple(zip(part_names(parts), counts, strict=True)),
+            records=(),
+            sides="lr",
+        )
+    words = {True: "yes", False: "no", None: NOT_AVAILABLE}
+    counted = [words[part["headline"]] for part in parts]
+    lengths = [lengths_of(part) for part in parts]
+    return Sheet(
+        title=f"test sets{on}",
+        headers=("test set", "sequences", "steps", "headline"),
+        texts=tuple(zip(part_names(parts), counts, lengths, counted, strict=True)),
+        records=(),
+        sides="lrrl",
+    )
