@@ -2,21 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from seqbench.quantities import Quantity, find
 from seqbench.report.columns.column import Case, Document
+from seqbench.report.columns.quality import metric_of
+from seqbench.report.columns.shared import interval
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.names import some
+from seqbench.report.numbers import Estimate
 from seqbench.report.text import LONGEST_LABEL, clean, counted
 
 #: A part of a case in the document (``cases[].parts[]``).
 Part = Mapping[str, Any]
 
+#: Mean and interval over the seeds.
+Figure = Mapping[str, Any]
+
 #: What tells the parts of a dataset apart.
 Key = tuple[str, int, int, int]
 
 COMMAND = "seqbench show --lengths"
+
+
+@dataclass(frozen=True)
+class PartMetric:
+    """A metric that has a figure on each part of a dataset, and where the document has it.
+
+    Args:
+        field: its name in exported columns.
+        whole: its figure in the result table. on: its figure on a part.
+    """
+
+    about: Quantity
+    field: str
+    whole: Callable[[Case], Figure | None]
+    on: Callable[[Part], Figure | None]
+
+    def estimate(self, case: Case, part: Part) -> Estimate | None:
+        """The figure of a case on a part."""
+        own = part_of(case, part)
+        return interval(self.on(own), "mean") if own else None
+
+
+def metrics_on_parts(cases: Sequence[Case], document: Document) -> Iterator[PartMetric]:
+    """The metric of the task, and those of plugins that were computed for each test set."""
+    own = metric_of(cases, document)
+    yield PartMetric(own, own.name, lambda case: case["metric"], lambda part: part)
+    scores = [part["scores"] for case in cases for part in case.get("parts") or ()]
+    for name in dict.fromkeys(name for found in scores for name in found):
+        yield _plugin_metric(name, cases)
+
+
+def _plugin_metric(name: str, cases: Sequence[Case]) -> PartMetric:
+    about = find(name, next((c["scores"] for c in cases if name in c["scores"]), None))
+    return PartMetric(
+        about,
+        f"score_{name}",
+        lambda case: case["scores"].get(name),
+        lambda part: part["scores"].get(name),
+    )
 
 
 def key_of(part: Part) -> Key:
@@ -46,13 +93,26 @@ def part_name(part: Part) -> str:
 
 def part_names(parts: Iterable[Part]) -> list[str]:
     """A unique name for each part: numbered if names are equal once they are cut."""
+    return _unique([part_name(part) for part in parts])
+
+
+def plain_names(parts: Iterable[Part]) -> list[str]:
+    """The same for other tools, in ASCII apart from names of test sets: ``7-12`` for a range."""
+    return _unique(part_name(part) if part["name"] else _plain_lengths(part) for part in parts)
+
+
+def _plain_lengths(part: Part) -> str:
+    return "-".join(map(str, dict.fromkeys((part["shortest"], part["longest"]))))
+
+
+def _unique(names: Iterable[str]) -> list[str]:
     found: list[str] = []
-    for part in parts:
-        name, number = part_name(part), 1
-        while name in found:
+    for name in names:
+        unique, number = name, 1
+        while unique in found:
             number += 1
-            name = f"{part_name(part)} #{number}"
-        found.append(name)
+            unique = f"{name} #{number}"
+        found.append(unique)
     return found
 
 

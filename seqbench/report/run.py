@@ -190,6 +190,18 @@ class Run:
             rows.append({**row, **flat})
         return rows
 
+    def parts(self) -> list[dict[str, Any]]:
+        """One flat dictionary per successful trial, part of the test split and metric, ready for a
+        data frame.
+
+        Parts are the test sets of a dataset that has several, or ranges of length if its sequences
+        differ in length; without either there are none. The metrics of plugins are known for test
+        sets only. ``value`` is None, with a ``reason``, if a part has no figure.
+        """
+        from seqbench.report.exports.part_rows import part_rows
+
+        return part_rows(self.document)
+
     def __repr__(self) -> str:
         """One line: the suite, the status, how many trials succeeded, and the folder."""
         trials = self.document["trials"]

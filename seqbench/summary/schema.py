@@ -201,9 +201,7 @@ class PartSummary(PartFigure):
     headline: Annotated[
         bool | None, About("whether `metric` depends on it; null if that was not recorded")
     ]
-    scores: Annotated[
-        dict[str, PartFigure], About("the suite's metrics on the test set, by label")
-    ]
+    scores: Annotated[dict[str, PartFigure], About("the suite's metrics on the test set, by label")]
 
 
 class Unmeasured(Keys):

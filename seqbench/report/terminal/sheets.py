@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -102,7 +102,7 @@ def _piece(
 ) -> Table:
     table = empty_table()
     for number in numbered:
-        justify = "left" if number < lead else "right"
+        justify: JustifyMethod = "left" if number < lead else "right"
         header = Text(columns[number][0], "bold", justify=justify)
         table.add_column(header, justify=justify, overflow="fold", width=widths[number])
     for cells in zip(*(columns[number][1:] for number in numbered), strict=True):

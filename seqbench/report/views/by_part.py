@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from seqbench.quantities import Quantity, find
 from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Document
-from seqbench.report.columns.quality import metric_of
 from seqbench.report.columns.shared import interval
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.numbers import NOT_AVAILABLE, Estimate
-from seqbench.report.parts import Part, are_sets, lengths_of, part_names, part_of, parts_of
+from seqbench.report.parts import (
+    Part,
+    PartMetric,
+    are_sets,
+    lengths_of,
+    metrics_on_parts,
+    part_names,
+    part_of,
+    parts_of,
+)
 from seqbench.report.text import clean
 from seqbench.report.views.figures_across import Across, Cell, case_names, identity, sheets_of
 from seqbench.report.views.sheet import Sheet
-
-Figure = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric, and where the document has it.
-
-    Args:
-        whole: its figure in the result table.
-        on: its figure on a part.
-    """
-
-    about: Quantity
-    whole: Callable[[Case], Figure | None]
-    on: Callable[[Part], Figure | None]
 
 
 def metric_sheets(table: ResultTable, document: Document, on: str) -> Iterator[Sheet]:
@@ -42,28 +31,14 @@ def metric_sheets(table: ResultTable, document: Document, on: str) -> Iterator[S
         on: `` on adding``, where the dataset has to be named.
     """
     parts = parts_of(table.cases)
-    for metric in _metrics(table.cases, document) if parts else ():
+    for metric in metrics_on_parts(table.cases, document) if parts else ():
         yield from sheets_of(_across(table, document, metric, parts, on=on))
     if parts:
         yield _parts(parts, on)
 
 
-def _metrics(cases: Sequence[Case], document: Document) -> Iterator[Metric]:
-    """The metric of the task, and those of plugins that were computed for each test set."""
-    own = metric_of(cases, document)
-    yield Metric(own, lambda case: case["metric"], lambda part: part)
-    scores = [part["scores"] for case in cases for part in case.get("parts") or ()]
-    for name in dict.fromkeys(name for found in scores for name in found):
-        yield _plugin_metric(name, cases)
-
-
-def _plugin_metric(name: str, cases: Sequence[Case]) -> Metric:
-    about = find(name, next((c["scores"] for c in cases if name in c["scores"]), None))
-    return Metric(about, lambda case: case["scores"].get(name), lambda p: p["scores"].get(name))
-
-
 def _across(
-    table: ResultTable, document: Document, metric: Metric, parts: Sequence[Part], *, on: str
+    table: ResultTable, document: Document, metric: PartMetric, parts: Sequence[Part], *, on: str
 ) -> Across:
     about, sets = metric.about, are_sets(parts)
     whole = [_whole(case, metric) for case in table.cases]
@@ -80,7 +55,10 @@ def _across(
         title=f"test {clean(about.name)}{on} by {'test set' if sets else 'length'}",
         unit=", % (± 95 % CI)" if about.share else " (± 95 % CI)",
         rows=case_names(table.cases, document),
-        columns=[("headline" if sets else "all", whole), *zip(part_names(parts), each, strict=True)],
+        columns=[
+            ("headline" if sets else "all", whole),
+            *zip(part_names(parts), each, strict=True),
+        ],
         texts=texts,
         seeds=_seeds(table.cases),
     )
@@ -93,12 +71,12 @@ def _seeds(cases: Sequence[Case]) -> list[str]:
     return [f"{case['seeds'].get('ok', 0)} of {sum(case['seeds'].values())}" for case in cases]
 
 
-def _whole(case: Case, metric: Metric) -> Cell:
+def _whole(case: Case, metric: PartMetric) -> Cell:
     estimate = interval(metric.whole(case), "mean")
     return Cell(estimate, "" if estimate else _why(case))
 
 
-def _on_part(case: Case, part: Part, metric: Metric) -> Cell:
+def _on_part(case: Case, part: Part, metric: PartMetric) -> Cell:
     own = part_of(case, part)
     found = metric.on(own) if own else None
     estimate = interval(found, "mean")

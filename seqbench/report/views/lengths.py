@@ -42,7 +42,7 @@ def _notes(
         )
     if any(text.endswith(DOUBTFUL) for s in sheets for row in s.texts for text in row):
         yield f"{DOUBTFUL}: 95 % interval wider than ±{100 * DOUBT:g} %."
-    if any((case["memory"] or {}).get("lower_bound") for case in document["cases"]):
+    if any(case["memory"]["lower_bound"] for case in document["cases"] if case["memory"]):
         yield "memory: a lower bound; the exact peak is not available on this system."
     for table, parts in zip(tables, every, strict=True):
         if not parts:
