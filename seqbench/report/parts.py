@@ -13,7 +13,7 @@ from seqbench.report.columns.shared import interval
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.names import some
 from seqbench.report.numbers import Estimate
-from seqbench.report.text import LONGEST_LABEL, clean, counted
+from seqbench.report.text import LONGEST_LABEL, clean
 
 #: A part of a case in the document (``cases[].parts[]``).
 Part = Mapping[str, Any]
@@ -137,9 +137,10 @@ def headline_words(cases: Sequence[Case]) -> str:
     chosen = [part_name(part) for part in parts if part["headline"]]
     if any(part["headline"] is None for part in parts):
         return f"figure of some of {len(parts)} test sets; which ones was not recorded"
-    if len(parts) == 1 or len(chosen) > 1:
-        return f"mean over {counted(len(chosen), 'test set')} ({some(chosen)})"
-    return f"figure on the test set {some(chosen)} (of {len(parts)})"
+    if len(chosen) > 1:
+        return f"mean over {len(chosen)} test sets ({some(chosen)})"
+    of = f" (of {len(parts)})" if len(parts) > 1 else ""
+    return f"figure on the test set {some(chosen)}{of}"
 
 
 def part_lines(document: Document, tables: Sequence[ResultTable]) -> list[str]:

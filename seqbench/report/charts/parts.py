@@ -65,7 +65,7 @@ def figures_on_parts(group: Group) -> Iterator[FigureOnParts]:
     parts = sorted(parts, key=lambda part: part["shortest"]) if apart else parts
     for metric in metrics_on_parts(group.table.cases, group.data.document):
         rows = [row for case in group.cases for row in _rows(group, case, metric, parts)]
-        if not rows:
+        if not any(row["value"] is not None for row in rows):
             continue
         name, floor = clean(metric.about.name), _floor(rows, metric.about)
         if floor is not None:  # an interval that reaches zero ends at the edge
@@ -91,12 +91,12 @@ def _names(parts: Sequence[Part]) -> list[str]:
 
 
 def _rows(group: Group, case: Case, metric: PartMetric, parts: Sequence[Part]) -> Iterator[Row]:
-    """A row for each part with a figure; its point is in the middle of its lengths, as drawn."""
+    """A row for each part; its point is in the middle of its lengths, as drawn. Without a figure,
+    the value is None, so that no line is drawn across.
+    """
     factor = 0.01 if metric.about.share else 1.0
     for part, name in zip(parts, _names(parts), strict=True):
         estimate = metric.estimate(case, part)
-        if estimate is None:
-            continue
         row: Row = {
             "case": group.names[case["id"]],
             "part": name,
@@ -104,10 +104,10 @@ def _rows(group: Group, case: Case, metric: PartMetric, parts: Sequence[Part]) -
             "shortest": part["shortest"],
             "longest": part["longest"],
             "middle": math.sqrt(part["shortest"] * part["longest"]),
-            "value": estimate.value / factor,
+            "value": None if estimate is None else estimate.value / factor,
             "sound": is_sound(case),
         }
-        bounds = _bounds(estimate, metric.about)
+        bounds = None if estimate is None else _bounds(estimate, metric.about)
         if bounds is not None:
             row |= {"low": bounds[0] / factor, "high": bounds[1] / factor}
         yield row
@@ -127,7 +127,7 @@ def _bounds(estimate: Estimate, about: Quantity) -> tuple[float, float] | None:
 
 def _floor(rows: Sequence[Row], about: Quantity) -> float | None:
     """Half of the smallest figure, for errors that differ by orders of magnitude."""
-    values = [row["value"] for row in rows]
+    values = [row["value"] for row in rows if row["value"] is not None]
     if about.higher_is_better or min(values) <= 0 or max(values) < WIDE * min(values):
         return None
     return float(min(values)) / 2

@@ -64,9 +64,10 @@ def _why(table: ResultTable) -> str:
 def _one_length(document: Document) -> Iterator[str]:
     """That latency and memory have no table, if they were measured at one length."""
     found = {entry.get("length") for case in document["cases"] for entry in case["latency"]}
-    found |= {entry["length"] for case in document["cases"] for entry in case["lengths"]}
+    for case in document["cases"]:
+        found |= {one["length"] for one in case["lengths"] if one["inference_bytes"] is not None}
     if len(found) == 1:
         yield (
-            "Latency, memory and MACs were measured at one length; `measure.latency.seq_lens` in "
-            "the suite adds others."
+            "latency and memory: measured at one length; `measure.latency.seq_lens` in the suite "
+            "adds others."
         )
