@@ -275,6 +275,15 @@ def timed(document: Any) -> Document:
     return document  # type: ignore[no-any-return]
 
 
+def test_latency_with_lengths_as_in_the_data_follows_that_at_each_length() -> None:
+    document: Any = timed(made(THREE, of_trial=with_ranges))
+    for case in document["cases"]:
+        case["latency"].append({**case["latency"][0], "length": "as_data", "median_s": 4e-3})
+    text = view(document)
+    assert ["case", "8", "64", "as", "data"] in lines_with(text, "case")
+    assert ["gru", "800", "6,400", "4,000"] in lines_with(text, "gru")
+
+
 def test_latency_by_length_is_beside_it() -> None:
     document = timed(made(THREE, of_trial=with_ranges))
     text = view(document)

@@ -55,7 +55,7 @@ def _latencies(cases: Sequence[Case], names: Sequence[str], on: str) -> Iterator
     apart = [{name: at[name] for name in at if name != "length"} for at in found]
     named = [name for name in named_settings(cases, found) if name != "length"]
     for at in (one for number, one in enumerate(apart) if one not in apart[:number]):
-        lengths = sorted(
+        lengths = _in_order(
             {one["length"] for one in found if at.items() <= one.items() and one["length"]}
             | {one["length"] for case in cases for one in _failed(case, "latency", at)}
         )
@@ -69,9 +69,18 @@ def _latencies(cases: Sequence[Case], names: Sequence[str], on: str) -> Iterator
             title=f"latency{on} by length, {words}",
             unit=f", {unit}",
             rows=names,
-            columns=[(f"{n:,}", cells) for n, cells in zip(lengths, columns, strict=True)],
+            columns=list(zip(map(_head, lengths), columns, strict=True)),
             texts=texts,
         )
+
+
+def _in_order(lengths: set[Any]) -> list[Any]:
+    """Shortest first. What is no number, such as lengths as in the data, follows."""
+    return sorted(lengths, key=lambda length: (isinstance(length, str), length))
+
+
+def _head(length: int | str) -> str:
+    return clean(length).replace("_", " ") if isinstance(length, str) else f"{length:,}"
 
 
 def _latency(case: Case, at: Mapping[str, Any]) -> Cell:
@@ -87,7 +96,7 @@ def _memories(cases: Sequence[Case], names: Sequence[str], on: str) -> Iterator[
     """The peak of memory, weights included."""
     for mode in MODES:
         at = {"mode": mode}
-        lengths = sorted(
+        lengths = _in_order(
             {one["length"] for case in cases for one in case["lengths"] if _bytes(one, mode)}
             | {one["length"] for case in cases for one in _failed(case, "memory", at)}
         )
@@ -101,7 +110,7 @@ def _memories(cases: Sequence[Case], names: Sequence[str], on: str) -> Iterator[
             title=f"memory in {mode}{on} by length{batch}",
             unit=f", {unit}",
             rows=names,
-            columns=[(f"{n:,}", cells) for n, cells in zip(lengths, columns, strict=True)],
+            columns=list(zip(map(_head, lengths), columns, strict=True)),
             texts=texts,
         )
 
@@ -111,7 +120,7 @@ def _bytes(entry: Mapping[str, Any], mode: str) -> int | None:
     return found
 
 
-def _memory(case: Case, mode: str, length: int) -> Cell:
+def _memory(case: Case, mode: str, length: Any) -> Cell:
     entry = next((one for one in case["lengths"] if one["length"] == length), None)
     total = _bytes(entry, mode) if entry else None
     estimate = exact(total)
