@@ -13,6 +13,7 @@ from seqbench.store.stored_plan import StoredCase, StoredMetric, StoredPlan, met
 from seqbench.summary import lengths
 from seqbench.summary.margins import with_margins
 from seqbench.summary.metric_pairs import metric_comparisons
+from seqbench.summary.parts import parts_of, score_sets
 from seqbench.summary.steps_to_target import towards
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric
             for metric in metrics
             if metric["id"] in record.scores
         },
+        "score_sets": score_sets(record, metrics),
         "version": record.version,
         "initial": record.initial,
         "unchecked": record.answers["reason"] if record.answers else "",
@@ -196,6 +198,7 @@ def _case(
         "metric": metric,
         "accuracy": _only_accuracy(metric),
         "scores": _scores(trials, metrics),
+        "parts": parts_of(trials, metrics),
         "target": None,
         **_measured(found),
     }

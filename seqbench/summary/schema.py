@@ -130,6 +130,10 @@ class Trial(Keys):
     scores: Annotated[
         dict[str, Number | None], About("value of each of the suite's metrics, by its label")
     ]
+    score_sets: Annotated[
+        NotRequired[dict[str, dict[str, Number]]],
+        About("of several test sets, each metric's value on each set, by label and name"),
+    ]
     version: Annotated[str, About("version of the model's package when it was trained")]
     initial: Annotated[str, About("hash of the initial weights")]
     random: Annotated[bool, About("whether its answers are random in evaluation mode")]
@@ -185,6 +189,29 @@ class ScoreSummary(Interval):
 
     higher_is_better: Annotated[bool, About("the direction")]
     share: Annotated[bool, About("whether it is a fraction, shown in percent")]
+
+
+class PartFigure(Keys):
+    """A metric on a part of the test split over the successful seeds."""
+
+    mean: Annotated[Number | None, About("mean over the successful seeds; null if one has none")]
+    low: Annotated[Number | None, About("lower bound of the 95 % interval; null for one seed")]
+    high: Annotated[Number | None, About("upper bound of the 95 % interval; null for one seed")]
+    n: Annotated[int, About("number of successful seeds with a figure")]
+    reason: Annotated[str, About("why there is no mean, if so")]
+
+
+class PartSummary(PartFigure):
+    """The task's own metric on one test set, or on the sequences of some lengths."""
+
+    name: Annotated[str, About("of the test set; empty for a range of lengths")]
+    shortest: Annotated[int, About("number of steps of its shortest sequence")]
+    longest: Annotated[int, About("number of steps of its longest sequence")]
+    sequences: Annotated[int, About("number of sequences")]
+    headline: Annotated[
+        bool | None, About("whether `metric` depends on it; null if that was not recorded")
+    ]
+    scores: Annotated[dict[str, PartFigure], About("the suite's metrics on the test set, by label")]
 
 
 class Unmeasured(Keys):
@@ -311,6 +338,9 @@ class Case(Keys):
     metric: Annotated[MetricSummary | None, About("the task's own metric")]
     accuracy: Annotated[Interval | None, About("the same if the metric is accuracy, else null")]
     scores: Annotated[dict[str, ScoreSummary], About("the suite's metrics, by label")]
+    parts: Annotated[
+        list[PartSummary], About("one per test set, or range of lengths, if there are several")
+    ]
     target: Annotated[TargetSummary | None, About("steps to the suite's target")]
     length: Annotated[int | None, About("steps of the dataset's own sequences")]
     latency: Annotated[list[Latency], About("one per setting")]

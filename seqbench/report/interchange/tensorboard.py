@@ -9,7 +9,13 @@ from typing import Any
 
 from seqbench.records import TrialRecord
 from seqbench.report.columns.column import Case
-from seqbench.report.interchange.source import Source, epoch_ends, parameters_of, require
+from seqbench.report.interchange.source import (
+    Source,
+    epoch_ends,
+    parameters_of,
+    require,
+    values_on_parts,
+)
 
 #: The end of the names of event files that were written here, by which those of an earlier export
 #: are found.
@@ -64,7 +70,8 @@ def _write(record: TrialRecord, case: Case, folder: Path) -> None:
         if record.status == "ok":
             metrics = _final(record)
             epoch = record.metrics["best_epoch"] or len(record.curve)
-            for name, value in metrics.items():
+            parts = {f"{m}/test/{part}": value for m, part, value in values_on_parts(record)}
+            for name, value in {**metrics, **parts}.items():
                 writer.add_scalar(name, value, epoch, walltime=last)
             for summary in hparams(_parameters(case, record), metrics):
                 writer.file_writer.add_summary(summary)

@@ -7,9 +7,10 @@ from typing import Any
 
 from seqbench.quantities import find
 from seqbench.records import AS_DATA
-from seqbench.report.columns.column import Document
-from seqbench.report.names import dataset_words
+from seqbench.report.columns.column import Case, Document
+from seqbench.report.names import dataset_label, dataset_words
 from seqbench.report.notes import training_by_dataset, training_words
+from seqbench.report.parts import headline_words
 from seqbench.report.text import clean, counted, label
 from seqbench.report.verdict.statement import listed
 from seqbench.stats.timing import INDIFFERENCE
@@ -97,6 +98,12 @@ def _quality(document: Document) -> Iterator[str]:
         yield f"Reported is the mean {figures} with its 95 % interval over seeds (Student's t)."
     else:
         yield f"Reported is the {figures}."
+    by_dataset: dict[str, list[Case]] = {}
+    for case in document["cases"]:
+        by_dataset.setdefault(clean(dataset_label(case)), []).append(case)
+    for dataset, cases in by_dataset.items():
+        if words := headline_words(cases):
+            yield f"For {dataset}, that is the {words}."
     tests = [e for e in document["comparisons"] if find(e["quantity"]).compared == "seeds"]
     tests = [each for each in tests if each["p"] is not None]
     if tests:

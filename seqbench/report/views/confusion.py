@@ -9,8 +9,9 @@ from typing import Any
 from seqbench.errors import UsageError
 from seqbench.quantities import find
 from seqbench.report.columns.column import Case, Document
+from seqbench.report.names import some
 from seqbench.report.numbers import NOT_AVAILABLE
-from seqbench.report.text import clean, counted, label, settings
+from seqbench.report.text import LONGEST_LABEL, clean, counted, label, settings
 from seqbench.report.views.sheet import Sheet, View
 from seqbench.suggest import suggested
 
@@ -26,13 +27,14 @@ CELLS = "rows: true class; columns: predicted class; cells: % of the row"
 
 @dataclass(frozen=True)
 class Confusion:
-    """The confusion matrix of one case on the test split, summed over its seeds.
+    """The confusion matrix of one case, summed over its seeds.
 
     Args:
         title: the name of the case.
         classes: the names of the classes.
         counts: predictions, ``[true][predicted]``.
         seeds: the number of seeds.
+        where: what was predicted: ``test split``, or the test sets that the metric is of.
         identity: names of the case, for records.
     """
 
@@ -40,13 +42,14 @@ class Confusion:
     classes: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
     seeds: int
+    where: str = "test split"
     identity: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def basis(self) -> str:
         """``test split, 3 seeds, 6,000 predictions``."""
         total = sum(map(sum, self.counts))
-        return f"test split, {counted(self.seeds, 'seed')}, {total:,} predictions"
+        return f"{self.where}, {counted(self.seeds, 'seed')}, {total:,} predictions"
 
     @property
     def recall(self) -> list[float | None]:
@@ -146,7 +149,22 @@ def _confusion(case: Case, document: Document) -> Confusion:
         "dataset_params": settings(case["dataset_params"]),
         "device": case["device"],
     }
-    return Confusion(_title(case), classes, counts, len(good), identity)
+    return Confusion(
+        _title(case),
+        classes,
+        counts,
+        seeds=len(good),
+        where=_where(good[0]["metrics"].get("headline") or ()),
+        identity=identity,
+    )
+
+
+def _where(headline: Sequence[str]) -> str:
+    """``test sets clean, noisy``, of several."""
+    if not headline:
+        return "test split"
+    names = some([clean(name, LONGEST_LABEL) for name in headline])
+    return f"test set{'s' if len(headline) > 1 else ''} {names}"
 
 
 def _sheets(confusion: Confusion) -> Iterator[Sheet]:
