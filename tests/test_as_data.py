@@ -328,8 +328,7 @@ PACKAGE = f"""
     @seqbench.hookimpl
     def seqbench_models():
         about = {{"build": "ragged:Spin", "kind": "model", "parameters": {{"number": 0}}}}
-        return [seqbench.ModelSpec("spin", **about),
-                seqbench.ModelSpec("fixed", lengths="fixed", **about)]
+        return [seqbench.ModelSpec("spin", **about)]
 
     @seqbench.hookimpl
     def seqbench_runtimes():
@@ -374,7 +373,6 @@ def test_a_run_with_the_lengths_of_the_data(
         models:
           - {spin: {number: 1}, label: spin}
           - {spin: {number: 2}, label: alone, train: {batches: one_length}}
-          - fixed
         train: {epochs: 1, batch_size: 5}
         seeds: 1
         measure:
@@ -443,8 +441,6 @@ def _check_skipped(cases: Any) -> None:
     )
     plain = {(1, "plain"): eager_only, (3, "plain"): eager_only}
     assert reasons("spin") == plain
-    own = "fixed accepts sequences of 60 steps only (lengths: fixed)"
-    assert reasons("fixed") == {**plain, (1, "eager"): own, (3, "eager"): own}
     padded = (
         "batches of 3 test sequences in their order need padding, which spin does not get "
         "(train.batches: one_length)"
