@@ -282,6 +282,7 @@ def test_latency_with_lengths_as_in_the_data_follows_that_at_each_length() -> No
     text = view(document)
     assert ["case", "8", "64", "as", "data"] in lines_with(text, "case")
     assert ["gru", "800", "6,400", "4,000"] in lines_with(text, "gru")
+    assert "as data: test sequences of their own lengths" in text
 
 
 def test_latency_by_length_is_beside_it() -> None:

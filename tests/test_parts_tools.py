@@ -59,6 +59,14 @@ def test_the_chart_has_each_figure_over_its_lengths() -> None:
     )
 
 
+def test_the_sentence_of_the_chart_rounds_nothing_to_100_percent() -> None:
+    def almost(label: str, seed: int) -> dict[str, Any]:
+        return {"parts": [part("", 0.9996, (1, 9)), part("", 1.0, (10, 90))]}
+
+    chart = length_chart(made(THREE, of_trial=almost))
+    assert "goes from 99.96 % to 100.0 % (" in chart.sentence
+
+
 def test_test_sets_whose_lengths_overlap_are_side_by_side() -> None:
     """A line between them would be one over lengths that do not differ."""
 

@@ -34,6 +34,9 @@ WIDE = 30.0
 #: Up to so many test sets have their names in the chart, each at most so many pixels wide.
 MOST_NAMED, NAME = 6, 90
 
+#: Where the names stand: above the plotting area, since figures may be at its upper end.
+ABOVE = -6
+
 Row = dict[str, Any]
 
 
@@ -163,8 +166,8 @@ def _over_lengths(group: Group, figure: FigureOnParts, plain: alt.Chart) -> alt.
     if 0 < len(figure.sets) <= MOST_NAMED:
         first = figure.rows[0]["case"]
         named = plain.transform_filter(alt.FieldEqualPredicate(field="case", equal=first))
-        names = named.mark_text(baseline="top", style="label", limit=NAME)
-        layers.append(names.encode(x=across, y=alt.value(2), text="part:N"))
+        names = named.mark_text(baseline="bottom", style="label", limit=NAME)
+        layers.append(names.encode(x=across, y=alt.value(ABOVE), text="part:N"))
     return alt.layer(*layers)
 
 

@@ -205,7 +205,10 @@ def metric_on_parts(group: Group, metric: PartMetric, parts: Sequence[Part], *, 
 
 def _on_part(value: float, part: str, about: Quantity, *, named: bool) -> str:
     """``87.4 %``, or ``87.4 % on noisy``."""
-    text = f"{100 * value:.1f} %" if about.share else numbers.figure(value)
+    text = numbers.figure(value)
+    if about.share:  # 99.96 % must not read 100.0 %
+        figure = [numbers.Estimate(value)]
+        text = f"{numbers.percentages(figure, numbers.percent_decimals(figure))[0]} %"
     return f"{text} on {part}" if named else text
 
 

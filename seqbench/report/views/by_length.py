@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from seqbench.records import AS_DATA
 from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.shared import exact, in_unit
@@ -18,7 +19,7 @@ from seqbench.report.columns.speed import (
 )
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.numbers import Estimate, Scale
-from seqbench.report.text import clean
+from seqbench.report.text import clean, length_words
 from seqbench.report.views.figures_across import (
     Across,
     Cell,
@@ -75,12 +76,12 @@ def _latencies(cases: Sequence[Case], names: Sequence[str], on: str) -> Iterator
 
 
 def _in_order(lengths: set[Any]) -> list[Any]:
-    """Shortest first. What is no number, such as lengths as in the data, follows."""
-    return sorted(lengths, key=lambda length: (isinstance(length, str), length))
+    """Shortest first; lengths as in the data follow."""
+    return sorted(lengths, key=lambda length: (length == AS_DATA, length))
 
 
-def _head(length: int | str) -> str:
-    return clean(length).replace("_", " ") if isinstance(length, str) else f"{length:,}"
+def _head(length: Any) -> str:
+    return length_words(length) if length == AS_DATA else f"{length:,}"
 
 
 def _latency(case: Case, at: Mapping[str, Any]) -> Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from seqbench.records import AS_DATA
 from seqbench.report.columns.column import Document
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.numbers import DOUBT, DOUBTFUL
@@ -40,6 +41,8 @@ def _notes(
             "by length: numbers of steps; with many lengths, ranges with about equally many "
             "sequences."
         )
+    if any(e.get("length") == AS_DATA for case in document["cases"] for e in case["latency"]):
+        yield "as data: test sequences of their own lengths, the mean over a cycle of calls."
     if any(text.endswith(DOUBTFUL) for s in sheets for row in s.texts for text in row):
         yield f"{DOUBTFUL}: 95 % interval wider than ±{100 * DOUBT:g} %."
     if any(case["memory"]["lower_bound"] for case in document["cases"] if case["memory"]):
