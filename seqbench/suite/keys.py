@@ -19,7 +19,7 @@ from pydantic import (
 
 from seqbench.docstrings import docstring_of
 from seqbench.records import AS_DATA
-from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Method, resolved
+from seqbench.suite.optimizers import LOSSES, OPTIMIZERS, SCHEDULES, Method, resolved
 from seqbench.suite.strict_yaml import described
 from seqbench.suite.values import (
     LENGTHS,
@@ -62,6 +62,9 @@ class Training(Keys):
         default_factory=lambda: Method("adam"), description="a torch optimizer"
     )
     schedule: MethodField | None = Field(default=None, description="learning rate schedule")
+    loss: MethodField | None = Field(
+        default=None, description="what is minimized; default: by the kind of target"
+    )
     clip_norm: Number | None = Field(default=None, gt=0, description="clip gradients to this norm")
     threads: int = Field(default=1, ge=1, le=1024, description="CPU threads for each training")
     precision: Literal["fp32", "bf16"] = Field(
@@ -84,10 +87,10 @@ class Training(Keys):
     def over(self, base: Training) -> Training:
         """``base``, overridden by the explicit keys of this one.
 
-        Parameters of an optimizer or schedule are merged only if both name the same one.
+        Parameters of an optimizer, schedule or loss are merged only if both name the same one.
         """
         explicit = {key: getattr(self, key) for key in self.model_fields_set}
-        for key in ("optimizer", "schedule"):
+        for key in ("optimizer", "schedule", "loss"):
             if explicit.get(key) is not None:
                 explicit[key] = explicit[key].over(getattr(base, key))
         return base.model_copy(update=explicit)
@@ -104,6 +107,7 @@ class Training(Keys):
             "schedule": resolved(self.schedule, SCHEDULES) if self.schedule else None,
             "clip_norm": self.clip_norm,
             "threads": self.threads,
+            **({"loss": resolved(self.loss, LOSSES)} if self.loss else {}),
             **({"precision": self.precision} if self.precision != "fp32" else {}),
             **({"drop_last": True} if self.drop_last else {}),
             **({"batches": self.batches} if self.batches != "bucketed" else {}),

@@ -1,4 +1,4 @@
-"""The optimizers and schedules that a suite can name, with their parameters. Imports no torch.
+"""The optimizers, schedules and losses that a suite can name, with their parameters. No torch.
 
 Names, types and defaults are those of torch. Not included: ``maximize``, and the options that
 select an implementation (``foreach``, ``fused``, ``capturable``, ``differentiable``).
@@ -16,16 +16,23 @@ from seqbench.types import Param
 
 @dataclass(frozen=True)
 class Kind:
-    """An available optimizer or schedule: its parameters, and those without a default."""
+    """An available optimizer, schedule or loss.
+
+    Args:
+        parameters: its parameters.
+        required: those without a default.
+        targets: of a loss: what the targets are that it is for (``Task.target_type``).
+    """
 
     parameters: Mapping[str, Param]
     required: tuple[str, ...] = ()
     description: str = ""
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Method:
-    """An optimizer or schedule in a suite, with the parameters given there."""
+    """An optimizer, schedule or loss in a suite, with the parameters given there."""
 
     name: str
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -172,6 +179,71 @@ SCHEDULES: Mapping[str, Kind] = {
         description="multiplied by gamma every epoch",
     ),
 }
+
+
+_OF_CLASSES = "a list with one number for each class, or balanced: from the training split"
+
+LOSSES: Mapping[str, Kind] = {
+    "cross_entropy": Kind(
+        {
+            "label_smoothing": Param(0.0, minimum=0, maximum=1, help="share of the other classes"),
+            "class_weights": Param(None, help=_OF_CLASSES),
+        },
+        description="cross-entropy of the softmax",
+        targets=("label",),
+    ),
+    "multi_margin": Kind(
+        {
+            "p": Param(1, choices=(1, 2), help="exponent"),
+            "margin": Param(1.0, help="margin"),
+        },
+        description="multi-class hinge loss",
+        targets=("label",),
+    ),
+    "bce": Kind(
+        {"pos_weight": Param(None, help=f"of positive labels: {_OF_CLASSES}")},
+        description="binary cross-entropy of the sigmoid, mean over labels",
+        targets=("labels",),
+    ),
+    "mse": Kind({}, description="squared error", targets=("value",)),
+    "mae": Kind({}, description="absolute error", targets=("value",)),
+    "huber": Kind(
+        {"delta": Param(1.0, minimum=1e-12, help="error from which it is linear")},
+        description="squared for small errors, linear for large ones",
+        targets=("value",),
+    ),
+    "smooth_l1": Kind(
+        {"beta": Param(1.0, minimum=0, help="error from which it is linear")},
+        description="Huber's loss divided by beta",
+        targets=("value",),
+    ),
+    "quantile": Kind(
+        {"q": Param(0.5, minimum=0, maximum=1, help="the quantile to estimate")},
+        description="pinball loss",
+        targets=("value",),
+    ),
+    "log_cosh": Kind({}, description="logarithm of the error's hyperbolic cosine",
+                     targets=("value",)),
+    "poisson_nll": Kind(
+        {"log_input": Param(True, help="whether the model answers with the logarithm of the mean")},
+        description="negative log-likelihood of counts",
+        targets=("value",),
+    ),
+}  # fmt: skip
+
+
+#: What a suite can name, by the key of ``train``.
+METHODS = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES}
+
+
+def loss_problem(loss: Method, target: str) -> str:
+    """Why a loss is not for targets of this kind (of :class:`seqbench.Task`), or ``""``."""
+    target_type = target.removesuffix("_per_step")
+    supported = LOSSES[loss.name].targets
+    if target_type in supported:
+        return ""
+    fitting = ", ".join(name for name, kind in LOSSES.items() if target_type in kind.targets)
+    return f"{loss.name} is for targets of the kind {supported[0]}, not {target}: use {fitting}"
 
 
 def problem_with(value: Any, declared: Param) -> str:

@@ -17,6 +17,7 @@ from seqbench.quantities import find
 from seqbench.training.batches import Batches, batches_of
 from seqbench.training.confusion import Confusion
 from seqbench.training.evaluation import MeanLoss, Meter, evaluate
+from seqbench.training.losses import Loss
 from seqbench.training.parts import Parts
 from seqbench.training.prepared import PreparedSplits
 from seqbench.training.split import Batch, Split
@@ -76,9 +77,9 @@ def train_model(
         DataError: ``drop_last`` leaves no batch.
     """
     batches = batches_of(splits, settings, device=device, seed=seed)
-    step = Step(model, splits.task, settings, batches.per_epoch)
+    step = Step(model, splits, settings, batches.per_epoch)
     loop = _Loop(step, batches, settings, device, notify=notify)
-    best = _Best(splits.task)
+    best = _Best(splits.task, step.loss)
     curve, first_loss = list[dict[str, Any]](), math.inf
     for epoch in range(1, loop.epochs + 1):
         started = time.perf_counter()
@@ -87,7 +88,7 @@ def train_model(
         first_loss = losses[0].item() if epoch == 1 else first_loss
         _raise_if_exploded(entry["train_loss"], first_loss, loop.step.count)
         if splits.validation is not None:
-            figure, loss = _validate(model, splits.validation, device)
+            figure, loss = _validate(model, splits.validation, step.loss, device)
             _raise_if_nan(figure, loop.step.count)
             entry |= {"validation": figure, "validation_loss": loss}
             best.update(epoch, figure, loss, model)
@@ -131,7 +132,7 @@ class _Loop:
         for number, batch in enumerate(self.batches.epoch()):
             losses[number] = self._stepped(batch)
             unequal = unequal or batch.weights is not None
-            totals[number] = batch.total(self.step.task)
+            totals[number] = batch.total(self.step.loss.task)
             if (number + 1) % CHECK_EVERY_STEPS and number + 1 < count:
                 continue
             first_step = self.step.count - (number - checked)
@@ -196,11 +197,13 @@ def _raise_if_nan(figure: float, steps: int) -> None:
         raise Diverged(steps, "nan", what="the model's answer")
 
 
-def _validate(model: nn.Module, split: Split, device: torch.device) -> tuple[float, float]:
+def _validate(
+    model: nn.Module, split: Split, loss: Loss, device: torch.device
+) -> tuple[float, float]:
     """The task's metric and the mean loss on a split."""
-    loss = MeanLoss(split.task)
-    figure = evaluate(model, split, device=device, meters=[loss])
-    return figure, loss.value
+    meter = MeanLoss(loss)
+    figure = evaluate(model, split, device=device, meters=[meter])
+    return figure, meter.value
 
 
 class _Best:
@@ -208,7 +211,8 @@ class _Best:
     loss; of those the latest.
     """
 
-    def __init__(self, task: Task):
+    def __init__(self, task: Task, loss: Loss):
+        self.measure = loss
         self.sign = 1 if find(task.metric).higher_is_better else -1
         self.epoch: int | None = None
         self.validation = self.loss = 0.0
@@ -228,10 +232,10 @@ class _Best:
         """
         load_state(model, self.state)
         assert splits.validation is not None
-        loss = _validate(model, splits.validation, device)[1]
+        loss = _validate(model, splits.validation, self.measure, device)[1]
         if math.isclose(loss, self.loss, rel_tol=SAME_LOSS):
             return
-        again = _validate(model, splits.validation, device)[1]
+        again = _validate(model, splits.validation, self.measure, device)[1]
         if math.isclose(again, loss, rel_tol=SAME_LOSS):  # else it is random in evaluation mode
             raise PluginError(
                 f"epoch {self.epoch} is the best on validation, but its weights give another "

@@ -70,7 +70,7 @@ def time_epoch(payload: ProbePayload, context: JobContext) -> dict[str, Any]:
     batches = batches_of(splits, payload.train, device=device, seed=0)
     started = time.perf_counter()
     # A schedule takes no time, and may end after the steps of the suite.
-    step = Step(model, splits.task, {**payload.train, "schedule": None}, batches.per_epoch)
+    step = Step(model, splits, {**payload.train, "schedule": None}, batches.per_epoch)
     epoch = batches.per_epoch * _step_seconds(step, batches, payload, device)
     sequence = _evaluation_seconds(model, splits, device)
     epoch += sequence * (0 if splits.validation is None else len(splits.validation))

@@ -254,7 +254,7 @@ def _training_step(subject: Subject, train: Mapping[str, Any]) -> Cell:
 
     def prepare() -> Prepared:
         model = subject.model.train()
-        step = Step(model, subject.splits.task, train, steps_per_epoch=10**6)
+        step = Step(model, subject.splits, train, steps_per_epoch=10**6)
         return [lambda: step(batch)], {}
 
     size, length = batch.inputs.shape[:2]
