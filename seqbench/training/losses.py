@@ -81,12 +81,13 @@ def check_shape(answer: Tensor, targets: Tensor, task: Task) -> None:
         )
 
 
-#: The loss of each kind of target unless a suite names another one.
+#: The loss of each kind of target unless a suite names another one: cross-entropy, binary
+#: cross-entropy, mean squared error.
 DEFAULTS = {"label": "cross_entropy", "labels": "bce", "value": "mse"}
 
 
 def default_loss(task: Task) -> Loss:
-    """Cross-entropy for a label, binary cross-entropy for several, mean squared error for values."""
+    """The loss of a kind of target: see :data:`DEFAULTS`."""
     return Loss(task, FUNCTIONS[DEFAULTS[task.target_type]])
 
 
