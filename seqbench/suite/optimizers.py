@@ -1,7 +1,8 @@
 """The optimizers, schedules and losses that a suite can name, with their parameters. No torch.
 
-Names, types and defaults are those of torch. Not included: ``maximize``, and the options that
-select an implementation (``foreach``, ``fused``, ``capturable``, ``differentiable``).
+Names, types and defaults are those of torch. Not included: ``maximize``, the options that select
+an implementation (``foreach``, ``fused``, ``capturable``, ``differentiable``), and optimizers that
+need more than gradients (LBFGS), sparse ones (SparseAdam) or matrices only (Muon).
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ class Kind:
         parameters: its parameters.
         required: those without a default.
         targets: of a loss: what the targets are that it is for (``Task.target_type``).
+        later: parameters that were added later; left out of ids at their default.
     """
 
     parameters: Mapping[str, Param]
     required: tuple[str, ...] = ()
     description: str = ""
     targets: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,14 @@ OPTIMIZERS: Mapping[str, Kind] = {
             "decoupled_weight_decay": _DECOUPLED,
         }
     ),
+    "adafactor": Kind(
+        {
+            "lr": _rate(1e-2),
+            "beta2_decay": Param(-0.8, maximum=0, help="decay rate of the second moments"),
+            "d": Param(1.0, minimum=1, help="threshold of update clipping"),
+            "weight_decay": _DECAY,
+        }
+    ),
     "adamax": Kind({"lr": _rate(2e-3), "betas": _BETAS, "eps": _EPS, "weight_decay": _DECAY}),
     "asgd": Kind(
         {
@@ -143,10 +154,59 @@ OPTIMIZERS: Mapping[str, Kind] = {
     ),
 }
 
+_WARMUP = {"warmup": Param(0, minimum=0, help="steps of linear increase before the schedule")}
+
 SCHEDULES: Mapping[str, Kind] = {
     "cosine": Kind(
-        {"eta_min": Param(0.0, minimum=0, help="final learning rate")},
+        {"eta_min": Param(0.0, minimum=0, help="final learning rate"), **_WARMUP},
         description="decreases to eta_min along half a cosine",
+        later=("warmup",),
+    ),
+    "constant": Kind(
+        _WARMUP, required=("warmup",), description="the learning rate stays, after a warm-up"
+    ),
+    "linear": Kind(
+        {"end_factor": Param(0.0, minimum=0, help="final factor of the rate"), **_WARMUP},
+        description="decreases to end_factor times the learning rate along a line",
+    ),
+    "polynomial": Kind(
+        {"power": Param(1.0, minimum=0, help="exponent"), **_WARMUP},
+        description="decreases to zero along a power",
+    ),
+    "inverse_sqrt": Kind(
+        {"warmup": Param(1, minimum=1, help="steps of linear increase")},
+        required=("warmup",),
+        description="increases, then decreases with the square root of the step",
+    ),
+    "cosine_restarts": Kind(
+        {
+            "T_0": Param(1, minimum=1, help="epochs until the first restart"),
+            "T_mult": Param(1, minimum=1, help="factor of the epochs after each restart"),
+            "eta_min": Param(0.0, minimum=0, help="lowest learning rate"),
+            **_WARMUP,
+        },
+        required=("T_0",),
+        description="cosine decreases, each from the full learning rate",
+    ),
+    "multi_step": Kind(
+        {
+            "milestones": Param([1], minimum=1, help="epochs after which it decreases"),
+            "gamma": Param(0.1, minimum=0, help="factor of each decrease"),
+            **_WARMUP,
+        },
+        required=("milestones",),
+        description="multiplied by gamma after each of some epochs",
+    ),
+    "plateau": Kind(
+        {
+            "factor": Param(0.1, minimum=0, maximum=1, help="factor of each decrease"),
+            "patience": Param(10, minimum=0, help="evaluations without improvement before it"),
+            "threshold": Param(1e-4, minimum=0, help="relative improvement that counts"),
+            "cooldown": Param(0, minimum=0, help="evaluations after a decrease that do not count"),
+            "min_lr": Param(0.0, minimum=0, help="lowest learning rate"),
+            **_WARMUP,
+        },
+        description="multiplied by factor when the validation loss no longer improves",
     ),
     "one_cycle": Kind(
         {
@@ -169,14 +229,17 @@ SCHEDULES: Mapping[str, Kind] = {
         {
             "step_size": Param(1, minimum=1, help="epochs between two decreases"),
             "gamma": Param(0.1, minimum=0, help="factor of each decrease"),
+            **_WARMUP,
         },
         required=("step_size",),
         description="multiplied by gamma every step_size epochs",
+        later=("warmup",),
     ),
     "exponential": Kind(
-        {"gamma": Param(0.9, minimum=0, help="factor of each epoch")},
+        {"gamma": Param(0.9, minimum=0, help="factor of each epoch"), **_WARMUP},
         required=("gamma",),
         description="multiplied by gamma every epoch",
+        later=("warmup",),
     ),
 }
 
@@ -249,6 +312,8 @@ def loss_problem(loss: Method, target: str) -> str:
 def problem_with(value: Any, declared: Param) -> str:
     """Like :func:`.parameters.problem_with`; a list is checked item by item."""
     problem = parameters.problem_with(value, declared)
+    if not problem and isinstance(declared.default, list) and not declared.choices:
+        return _list_problem(value, declared)
     if problem or not isinstance(declared.default, tuple):
         return problem
     if len(value) != len(declared.default):
@@ -260,14 +325,35 @@ def problem_with(value: Any, declared: Param) -> str:
     return ""
 
 
+def _list_problem(value: list[Any], declared: Param) -> str:
+    """Like :func:`problem_with`, for a list of any length."""
+    if not declared.default or declared.minimum is declared.maximum is None:
+        return ""
+    for item in value:
+        limits = Param(declared.default[0], minimum=declared.minimum, maximum=declared.maximum)
+        if problem := parameters.problem_with(item, limits):
+            return problem
+    return ""
+
+
 def missing(method: Method, kinds: Mapping[str, Kind]) -> list[str]:
     """The required parameters that ``method`` does not give."""
     return [name for name in kinds[method.name].required if name not in method.given]
 
 
-def conflict(optimizer: Method, schedule: Method | None) -> str:
+def conflict(
+    optimizer: Method, schedule: Method | None, groups: Mapping[str, Mapping[str, float]]
+) -> str:
     """Why torch would reject this combination, or ``""``."""
     params = resolved(optimizer, OPTIMIZERS)["params"]
+    for pattern, own in groups.items():
+        for name, value in own.items():
+            if name not in params:
+                return f"{optimizer.name} has no parameter {name!r}, as in groups: {pattern}"
+            if problem := problem_with(value, OPTIMIZERS[optimizer.name].parameters[name]):
+                return f"groups: {pattern}: {name}: {problem}"
+        if "lr" in own and schedule is not None and schedule.name == "one_cycle":
+            return f"one_cycle sets the learning rate of all weights, as of groups: {pattern}"
     if params.get("nesterov") and (params["momentum"] <= 0 or params["dampening"] != 0):
         return "nesterov needs a momentum above 0 and a dampening of 0"
     cycles = schedule is not None and schedule.given.get("cycle_momentum", False)
@@ -280,6 +366,9 @@ def resolved(method: Method, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     """``{"name", "params"}`` as plain data, with all defaults."""
     declared = kinds[method.name].parameters
     params = parameters.completed(method.given, declared)
+    for name in kinds[method.name].later:
+        if params[name] == declared[name].default:
+            del params[name]
     for name, param in declared.items():
         if isinstance(param.default, tuple):
             params[name] = [float(number) for number in params[name]]

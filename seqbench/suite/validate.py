@@ -375,14 +375,14 @@ class _Validator:
             for name in optimizers.missing(train.schedule, SCHEDULES):
                 at = (*path, "schedule", train.schedule.name)
                 self.problem(at, f"{train.schedule.name} needs the parameter {name!r}", at_key=True)
-        if conflict := optimizers.conflict(train.optimizer, train.schedule):
+        if conflict := optimizers.conflict(train.optimizer, train.schedule, train.groups):
             self.problem((*path, "optimizer"), conflict)
 
     def override_fits(
         self, entry: DatasetEntry | ModelEntry, bases: Iterable[Training], path: KeyPath
     ) -> None:
         """Check the optimizer and schedule of an entry over the settings that it overrides."""
-        if entry.train.model_fields_set & set(ALTERNATIVES):
+        if entry.train.model_fields_set & {*ALTERNATIVES, "groups"}:
             for base in bases:
                 self.methods_fit(entry.train.over(base), (*path[:-1], "train"))
 

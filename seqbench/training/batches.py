@@ -47,8 +47,8 @@ def batches_of(
     """The batches of a training.
 
     Args:
-        settings: ``batch_size`` and, by default false and ``bucketed``, ``drop_last`` and
-            ``batches``.
+        settings: ``batch_size`` and, by default false, ``bucketed`` and true, ``drop_last``,
+            ``batches`` and ``shuffle``.
         seed: of the trial. The same seed gives the same batches, also for another model.
 
     Raises:
@@ -65,9 +65,10 @@ def batches_of(
     return _StoredBatches(
         splits.train.to(device),
         size,
-        drop_last,
-        settings.get("batches", "bucketed"),
         torch.Generator().manual_seed(seed),
+        drop_last=drop_last,
+        order=settings.get("batches", "bucketed"),
+        shuffle=settings.get("shuffle", True),
     )
 
 
@@ -86,13 +87,20 @@ class _StoredBatches:
     """All sequences of a stored split once in each epoch."""
 
     def __init__(
-        self, split: Split, size: int, drop_last: bool, order: str, generator: torch.Generator
+        self,
+        split: Split,
+        size: int,
+        generator: torch.Generator,
+        *,
+        drop_last: bool,
+        order: str,
+        shuffle: bool,
     ):
         self.split, self.size, self.drop_last = split, size, drop_last
-        self.order, self.generator = order, generator
+        self.order, self.generator, self.shuffle = order, generator, shuffle
         self.lengths = split.lengths
-        if split.offsets is None:
-            self.order = "shuffled"
+        if split.offsets is None or not shuffle:
+            self.order = "shuffled"  # or not, but not by length
         self.real = self.padded = 0
         self.per_epoch = (math.floor if drop_last else math.ceil)(len(split) / size)
         if self.order == "one_length":
@@ -115,7 +123,10 @@ class _StoredBatches:
 
     def _rows(self) -> list[Tensor]:
         """The sequences of each batch of an epoch."""
-        order = torch.randperm(len(self.split), generator=self.generator)
+        if self.shuffle:
+            order = torch.randperm(len(self.split), generator=self.generator)
+        else:
+            order = torch.arange(len(self.split))
         if self.split.offsets is None:
             order = order.to(self.split.inputs.device)
         if self.order == "one_length":

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seqbench.errors import Diverged, PluginError, reason_of, status_of
+from seqbench.errors import DataError, Diverged, PluginError, reason_of, status_of
 from seqbench.quantities import find
 from seqbench.training.batches import Batches, batches_of
 from seqbench.training.confusion import Confusion
 from seqbench.training.evaluation import MeanLoss, Meter, evaluate
 from seqbench.training.losses import Loss
 from seqbench.training.parts import Parts
+from seqbench.training.periods import Periods
 from seqbench.training.prepared import PreparedSplits
 from seqbench.training.split import Batch, Split
 from seqbench.training.step import Step
@@ -64,8 +66,8 @@ def train_model(
 
     Args:
         model, splits: on ``device``, and on the CPU, from where they are moved once.
-        settings: ``epochs``, ``batch_size``, ``optimizer``, ``schedule``, ``clip_norm``,
-            and, by default fp32, false and bucketed, ``precision``, ``drop_last`` and ``batches``.
+        settings: ``epochs``, ``batch_size``, ``optimizer``, ``schedule``, ``clip_norm``; and the
+            keys that :meth:`seqbench.suite.keys.Training.resolved` leaves out at their default.
         seed: of the data order (and, set by the caller, of the initial weights).
         notify: called with progress messages, as plain data.
         meters: of the pass over the test split that ``metrics["value"]`` is from.
@@ -74,48 +76,79 @@ def train_model(
         Diverged: the loss became NaN or infinite, or exploded.
         PluginError: the model's answer has the wrong shape, or the weights of the best epoch do
             not restore its model.
-        DataError: ``drop_last`` leaves no batch.
+        DataError: ``drop_last`` leaves no batch, or a setting needs a validation split.
+        UsageError: a setting does not fit the task or the model.
     """
+    _check_validation(splits, settings)
     batches = batches_of(splits, settings, device=device, seed=seed)
-    step = Step(model, splits, settings, batches.per_epoch)
-    loop = _Loop(step, batches, settings, device, notify=notify)
-    best = _Best(splits.task, step.loss)
+    loop = _Loop(model, splits, batches, settings, device=device, notify=notify)
+    best = _Best(splits.task, loop.step.loss)
     curve, first_loss = list[dict[str, Any]](), math.inf
-    for epoch in range(1, loop.epochs + 1):
+    for number, steps in enumerate(loop.periods, 1):
         started = time.perf_counter()
-        losses, mean = loop.run_epoch(epoch)
-        entry: dict[str, Any] = {"epoch": epoch, "train_loss": mean}
-        first_loss = losses[0].item() if epoch == 1 else first_loss
+        losses, mean = loop.run_period(number, steps)
+        entry: dict[str, Any] = {"epoch": number, "train_loss": mean}
+        first_loss = losses[0].item() if number == 1 else first_loss
         _raise_if_exploded(entry["train_loss"], first_loss, loop.step.count)
         if splits.validation is not None:
-            figure, loss = _validate(model, splits.validation, step.loss, device)
-            _raise_if_nan(figure, loop.step.count)
-            entry |= {"validation": figure, "validation_loss": loss}
-            best.update(epoch, figure, loss, model)
+            entry |= _validated(loop, splits.validation, best, number)
         entry["seconds"] = time.perf_counter() - started
-        notify({"epoch": epoch, "epochs": loop.epochs, **entry})
+        notify({"epoch": number, "epochs": len(loop.periods), **entry})
         curve.append({**entry, "steps": loop.step.count})
+        if best.stale(number, settings):
+            break
     return _finish(loop, splits, curve, best=best, meters=meters)
 
 
-@dataclass(frozen=True)
+def _validated(loop: _Loop, split: Split, best: _Best, number: int) -> dict[str, Any]:
+    """Evaluate on validation; returns the figures of the learning curve."""
+    figure, loss = _validate(loop.step.model, split, loop.step.loss, loop.device)
+    _raise_if_nan(figure, loop.step.count)
+    best.update(number, figure, loss, loop.step.model)
+    loop.step.schedule.evaluated(loss)
+    return {"validation": figure, "validation_loss": loss}
+
+
+def _check_validation(splits: PreparedSplits, settings: Mapping[str, Any]) -> None:
+    """Raise DataError if a setting needs a validation split, and there is none."""
+    schedule = settings["schedule"] or {"name": ""}
+    for key, needed in (
+        ("early_stopping", bool(settings.get("early_stopping"))),
+        ("schedule: plateau", schedule["name"] == "plateau"),
+    ):
+        if needed and splits.validation is None:
+            raise DataError(f"train.{key} needs a validation split, and the dataset has none")
+
+
 class _Loop:
-    """What every epoch of a training uses."""
+    """What every period of a training uses."""
 
-    step: Step
-    batches: Batches
-    settings: Mapping[str, Any]
-    device: torch.device
-    _: KW_ONLY
-    notify: Notify
+    def __init__(
+        self,
+        model: nn.Module,
+        splits: PreparedSplits,
+        batches: Batches,
+        settings: Mapping[str, Any],
+        *,
+        device: torch.device,
+        notify: Notify,
+    ):
+        self.batches, self.settings = batches, settings
+        self.device, self.notify = device, notify
+        per_epoch = math.ceil(batches.per_epoch / settings.get("accumulate", 1))
+        self.step = Step(model, splits, settings, per_epoch)
+        self.periods = Periods.of(settings, per_epoch)
+        self._groups = self._of_each_step()
 
-    @property
-    def epochs(self) -> int:
-        count: int = self.settings["epochs"]
-        return count
+    def _of_each_step(self) -> Iterator[list[Batch]]:
+        """The batches of each step, without end. The last step of an epoch may have fewer."""
+        while True:
+            epoch = self.batches.epoch()
+            while group := list(itertools.islice(epoch, self.settings.get("accumulate", 1))):
+                yield group
 
-    def run_epoch(self, epoch: int) -> tuple[Tensor, float]:
-        """Train on all sequences once.
+    def run_period(self, period: int, count: int) -> tuple[Tensor, float]:
+        """Make ``count`` steps.
 
         Returns:
             the loss of each step, on the CPU, and their mean: over all targets if they count
@@ -125,14 +158,13 @@ class _Loop:
             Diverged: a loss is NaN or infinite.
         """
         self.step.model.train()
-        count = self.batches.per_epoch
         losses = torch.zeros(count, device=self.device)
         totals = torch.zeros(count, device=self.device)
         unequal, checked, notified = False, 0, 0.0
-        for number, batch in enumerate(self.batches.epoch()):
-            losses[number] = self._stepped(batch)
-            unequal = unequal or batch.weights is not None
-            totals[number] = batch.total(self.step.loss.task)
+        for number, group in enumerate(itertools.islice(self._groups, count)):
+            losses[number] = self._stepped(group)
+            unequal = unequal or any(batch.weights is not None for batch in group)
+            totals[number] = sum(self.step.loss.total(batch) for batch in group)
             if (number + 1) % CHECK_EVERY_STEPS and number + 1 < count:
                 continue
             first_step = self.step.count - (number - checked)
@@ -140,18 +172,20 @@ class _Loop:
             checked = number + 1
             if time.monotonic() - notified > NOTIFY_EVERY_SECONDS:
                 notified = time.monotonic()
-                self._notify(epoch, losses[number].item(), steps=count * self.epochs)
+                self._notify(period, losses[number].item())
         losses, totals = losses.cpu(), totals.cpu()
         return losses, _mean(losses, totals if unequal else torch.ones(count))
 
-    def _stepped(self, batch: Batch) -> Tensor:
+    def _stepped(self, group: Sequence[Batch]) -> Tensor:
         """The loss of one step. An error at a lone sequence, which batch normalization cannot
         normalize, has a hint.
         """
         try:
-            return self.step(batch)
+            return self.step(*group)
         except Exception as error:
-            alone = len(batch) == 1 and self.settings["batch_size"] > 1 and self.step.count
+            alone = (
+                min(map(len, group)) == 1 and self.settings["batch_size"] > 1 and self.step.count
+            )
             if not alone or status_of(error) == "out_of_memory":
                 raise
             raise PluginError(
@@ -159,13 +193,13 @@ class _Loop:
                 "out with train.drop_last: true, or choose another train.batch_size"
             ) from error
 
-    def _notify(self, epoch: int, loss: float, *, steps: int) -> None:
+    def _notify(self, period: int, loss: float) -> None:
         self.notify(
             {
-                "epoch": epoch,
-                "epochs": self.epochs,
+                "epoch": period,
+                "epochs": len(self.periods),
                 "step": self.step.count,
-                "steps": steps,
+                "steps": self.periods.total,
                 "train_loss": loss,
             }
         )
@@ -215,14 +249,25 @@ class _Best:
         self.measure = loss
         self.sign = 1 if find(task.metric).higher_is_better else -1
         self.epoch: int | None = None
+        self.improved = 0  # the evaluation that was better than all before, not equal
         self.validation = self.loss = 0.0
         self.state: dict[str, Tensor] = {}
 
     def update(self, epoch: int, validation: float, loss: float, model: nn.Module) -> None:
         now = (self.sign * validation, -loss)
-        if self.epoch is None or now >= (self.sign * self.validation, -self.loss):
+        before = (self.sign * self.validation, -self.loss)
+        if self.epoch is None or now > before:
+            self.improved = epoch
+        if self.epoch is None or now >= before:
             self.epoch, self.validation, self.loss = epoch, validation, loss
             self.state = copy.deepcopy(model.state_dict())
+
+    def stale(self, epoch: int, settings: Mapping[str, Any]) -> bool:
+        """Whether a training with ``early_stopping`` ends, after the evaluation ``epoch``."""
+        stopping = settings.get("early_stopping")
+        if not stopping or self.epoch is None:
+            return False
+        return bool(epoch - self.improved >= stopping["patience"])
 
     def restore(self, model: nn.Module, splits: PreparedSplits, device: torch.device) -> None:
         """Load the weights, and check that the model is that of the best epoch again.

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from seqbench.errors import DataError, PluginError, UsageError
 from seqbench.training.prepared import PreparedSplits
-from seqbench.training.split import Split
+from seqbench.training.split import Batch, Split
 from seqbench.types import Task
 
 #: The value of a suite for class weights that are inverse to the frequency of a class.
@@ -56,6 +56,13 @@ class Loss:
         losses = losses if losses.dim() == 1 else losses.mean(-1)
         total = self.rows(targets, weights).sum()
         return (losses * weights).sum() / torch.where(total > 0, total, 1)
+
+    def total(self, batch: Batch) -> Tensor | int:
+        """How much a batch counts in the mean over several."""
+        if self.class_weights is None:
+            return batch.total(self.task)
+        weights = None if batch.weights is None else batch.weights.flatten()
+        return self.rows(batch.targets.flatten(), weights).sum()
 
     def rows(self, targets: Tensor, weights: Tensor | None) -> Tensor:
         """How much each target counts in the mean: (rows,).

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from seqbench.errors import UsageError
 from seqbench.training.losses import loss_of
 from seqbench.training.model import forward_of
+from seqbench.training.periods import Periods
 from seqbench.training.prepared import PreparedSplits
+from seqbench.training.schedules import make_schedule
 from seqbench.training.split import Batch
+
+#: A message names at most this many weights.
+MOST_NAMED = 8
 
 
 class Step:
@@ -32,23 +40,48 @@ class Step:
         self.loss = loss_of(splits, settings.get("loss"))
         self.forward = forward_of(model)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(self.parameters, settings["optimizer"])
+        self.optimizer = make_optimizer(model, settings["optimizer"], settings.get("groups", {}))
         self.clip_norm = settings["clip_norm"]
         self.autocast = settings.get("precision", "fp32") == "bf16"
-        self.schedule = _schedule(self.optimizer, settings, steps_per_epoch)
+        self.schedule = make_schedule(
+            self.optimizer,
+            settings["schedule"],
+            epoch=steps_per_epoch,
+            total=Periods.of(settings, steps_per_epoch).total,
+        )
         self.count = 0
 
-    def __call__(self, batch: Batch) -> Tensor:
+    def __call__(self, *batches: Batch) -> Tensor:
+        """One step on some batches, with the gradients of one batch of all their sequences.
+
+        Returns:
+            the mean loss.
+        """
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(self._answer(batch), batch.targets, batch.weights)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._backward(batches)
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         self.optimizer.step()
-        if self.schedule is not None:
-            self.schedule.step()
+        self.schedule.step()
         self.count += 1
-        return loss.detach()
+        return loss
+
+    def _backward(self, batches: Sequence[Batch]) -> Tensor:
+        """Compute the gradients; returns the mean loss."""
+        if len(batches) == 1:
+            loss = self._loss(batches[0])
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss.detach()
+        totals = [self.loss.total(batch) for batch in batches]
+        whole = torch.zeros((), device=batches[0].inputs.device)
+        for batch, total in zip(batches, totals, strict=True):
+            loss = self._loss(batch) * (total / sum(totals))
+            loss.backward()  # type: ignore[no-untyped-call]
+            whole += loss.detach()
+        return whole
+
+    def _loss(self, batch: Batch) -> Tensor:
+        return self.loss(self._answer(batch), batch.targets, batch.weights)
 
     def _answer(self, batch: Batch) -> Tensor:
         if not self.autocast:
@@ -59,31 +92,42 @@ class Step:
 
 
 def make_optimizer(
-    parameters: list[nn.Parameter], choice: Mapping[str, Any]
+    model: nn.Module,
+    choice: Mapping[str, Any],
+    groups: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> torch.optim.Optimizer:
-    """The torch optimizer ``choice["name"]`` (case-insensitive) with ``choice["params"]``."""
+    """The torch optimizer ``choice["name"]`` (case-insensitive) with ``choice["params"]``.
+
+    Args:
+        groups: for patterns of names, as of files, other parameters; a weight belongs to the first
+            pattern that its name matches.
+
+    Raises:
+        UsageError: a pattern matches no weight, or this torch lacks the optimizer.
+    """
     by_name = {name.lower(): name for name in dir(torch.optim)}
+    if choice["name"] not in by_name:
+        raise UsageError(f"train.optimizer: torch {torch.__version__} has no {choice['name']}")
     kind = getattr(torch.optim, by_name[choice["name"]])
-    optimizer: torch.optim.Optimizer = kind(parameters, **choice["params"])
+    optimizer: torch.optim.Optimizer = kind(_weights(model, groups), **choice["params"])
     return optimizer
 
 
-def _schedule(
-    optimizer: torch.optim.Optimizer, settings: Mapping[str, Any], steps_per_epoch: int
-) -> torch.optim.lr_scheduler.LRScheduler | None:
-    """The learning rate schedule, stepped once per optimizer step."""
-    if settings["schedule"] is None:
-        return None
-    name, params = settings["schedule"]["name"], settings["schedule"]["params"]
-    schedules = torch.optim.lr_scheduler
-    steps = steps_per_epoch * settings["epochs"]
-    if name == "cosine":
-        return schedules.CosineAnnealingLR(optimizer, T_max=steps, **params)
-    if name == "one_cycle":
-        return schedules.OneCycleLR(optimizer, total_steps=steps, **params)
-    if name == "step":
-        every = params["step_size"] * steps_per_epoch
-        return schedules.StepLR(optimizer, step_size=every, gamma=params["gamma"])
-    if name == "exponential":
-        return schedules.StepLR(optimizer, step_size=steps_per_epoch, gamma=params["gamma"])
-    raise ValueError(f"unknown schedule {name!r}")
+def _weights(model: nn.Module, groups: Mapping[str, Mapping[str, float]]) -> list[Any]:
+    """The trainable weights, in groups if there are patterns."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    if not groups:
+        return [parameter for _, parameter in named]
+    found: dict[str, list[nn.Parameter]] = {pattern: [] for pattern in ("", *groups)}
+    for name, parameter in named:
+        matching = (pattern for pattern in groups if fnmatchcase(name, pattern))
+        found[next(matching, "")].append(parameter)
+    for pattern in groups:
+        if not found[pattern]:
+            names = ", ".join(name for name, _ in named[:MOST_NAMED])
+            raise UsageError(
+                f"train.groups: {pattern!r} matches none of the weights that are left to it: "
+                f"{names}{', …' if len(named) > MOST_NAMED else ''}"
+            )
+    some = [(pattern, weights) for pattern, weights in found.items() if weights]
+    return [{"params": weights, **groups.get(pattern, {})} for pattern, weights in some]
