@@ -105,6 +105,9 @@ class Training(Keys):
         description="of sequences of unequal length: similar lengths, one length, or any",
     )
 
+    checkpoint: Duration | None = Field(
+        default=300.0, description="time between two checkpoints; null: none"
+    )
     shuffle: bool = Field(
         default=True, description="train on the sequences in another order in each epoch"
     )
@@ -138,7 +141,7 @@ class Training(Keys):
         return base.model_copy(update=explicit)
 
     def resolved(self) -> dict[str, Any]:
-        """All settings as plain data, with the defaults of optimizer and schedule.
+        """All settings that figures depend on, with the defaults of optimizer and schedule.
 
         Keys that were added later are left out at their default, so that ids stay the same.
         """

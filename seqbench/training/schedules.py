@@ -30,6 +30,16 @@ class Schedule:
         if self.by_step is not None:
             self.by_step.step()
 
+    def state_dict(self) -> list[dict[str, Any] | None]:
+        """As plain data."""
+        return [None if one is None else one.state_dict() for one in (self.by_step, self.plateau)]
+
+    def load_state_dict(self, state: list[dict[str, Any] | None]) -> None:
+        """Continue as the one that ``state`` is from."""
+        for one, own in zip((self.by_step, self.plateau), state, strict=True):
+            if one is not None:
+                one.load_state_dict(own)  # type: ignore[arg-type]
+
     def evaluated(self, loss: float) -> None:
         """After an evaluation on the validation split."""
         if self.plateau is not None:

@@ -66,6 +66,20 @@ class Step:
         self.count += 1
         return loss
 
+    def state_dict(self) -> dict[str, Any]:
+        """Optimizer, schedule and number of steps, as plain data and tensors."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "count": self.count,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue as the one that ``state`` is from."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.count = state["count"]
+
     def _backward(self, batches: Sequence[Batch]) -> Tensor:
         """Compute the gradients; returns the mean loss."""
         if len(batches) == 1:
