@@ -319,3 +319,10 @@ def test_the_training_of_a_copy_is_the_same() -> None:
     found, _ = trained(steps=7, accumulate=2)
     again, _ = trained(steps=7, accumulate=2)
     assert same(found, copy.deepcopy(again))
+
+
+def test_checkpoints_are_set_for_the_whole_suite() -> None:
+    assert "checkpoint" not in suite("{checkpoint: 10s}").train.resolved()
+    assert suite("{checkpoint: null}").train.checkpoint is None
+    with pytest.raises(SeqbenchError, match="checkpoint: can only be set for the whole suite"):
+        suite("{}", "{rnn: {}, train: {checkpoint: 1s}}")

@@ -381,7 +381,10 @@ class _Validator:
     def override_fits(
         self, entry: DatasetEntry | ModelEntry, bases: Iterable[Training], path: KeyPath
     ) -> None:
-        """Check the optimizer and schedule of an entry over the settings that it overrides."""
+        """Check the training settings of an entry over those that it overrides."""
+        if "checkpoint" in entry.train.model_fields_set:
+            at = (*path[:-1], "train", "checkpoint")
+            self.problem(at, "can only be set for the whole suite", "write it in the suite's train")
         if entry.train.model_fields_set & {*ALTERNATIVES, "groups"}:
             for base in bases:
                 self.methods_fit(entry.train.over(base), (*path[:-1], "train"))
