@@ -21,12 +21,12 @@ from seqbench.training.confusion import Confusion
 from seqbench.training.data_checks import checked_splits
 from seqbench.training.evaluation import Answered, DecidingFigure, MeanLoss, evaluate
 from seqbench.training.loop import train_model
+from seqbench.training.losses import default_loss
 from seqbench.training.model import SequenceModel, build_model, forward_of
 from seqbench.training.parts import Parts
 from seqbench.training.prepared import PreparedSplits
 from seqbench.training.split import Batch, Split
 from seqbench.training.split_checks import checked_split
-from seqbench.training.step import loss_of
 from seqbench.types import TARGETS, Splits, Task
 
 DATA = Choice("toy", {}, "toy:load", "toy", "1")
@@ -195,14 +195,14 @@ def test_uniform_answers_have_the_logarithm_of_the_number_of_classes_as_loss() -
     y[:, -10:] = torch.randint(0, 8, (5, 10))
     whole = checked_split((torch.zeros(5, 120, dtype=torch.int64), y), task, "test")
     batch = whole.batch(torch.arange(5))
-    loss = loss_of(torch.zeros(5, 120, 8), batch.targets, task, batch.weights)
+    loss = default_loss(task)(torch.zeros(5, 120, 8), batch.targets, batch.weights)
     assert abs(loss.item() - math.log(8)) < 1e-6
 
     class Uniform(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return torch.zeros(*x.shape, 8)
 
-    meter = MeanLoss(task)
+    meter = MeanLoss(default_loss(task))
     evaluate(Uniform(), whole, device=CPU, meters=[meter])
     assert abs(meter.value - math.log(8)) < 1e-6
 
@@ -214,9 +214,9 @@ def test_a_loss_is_the_mean_over_all_counted_steps_not_of_means() -> None:
     y = [np.ones((3, 1), "float32"), np.full((1, 1), 3, "float32")]
     whole = checked_split((x, y), task, "test")
     batch = whole.batch(torch.arange(2))
-    loss = loss_of(torch.zeros(2, 3, 1), batch.targets, task, batch.weights)
+    loss = default_loss(task)(torch.zeros(2, 3, 1), batch.targets, batch.weights)
     assert loss.item() == pytest.approx(3)
-    meter = MeanLoss(task)
+    meter = MeanLoss(default_loss(task))
     figure = evaluate(Known(), whole, device=CPU, meters=[meter])
     assert figure == pytest.approx(3)
     assert meter.value == pytest.approx(3)
@@ -231,13 +231,13 @@ def test_weights_in_loss_accuracy_and_confusion() -> None:
     weighted = checked_split(
         (x, y, [np.array([1, 0.5, 0], "float32"), np.array([2.5], "float32")]), task, "test"
     )
-    loss, confusion = MeanLoss(task), Confusion(task)
+    loss, confusion = MeanLoss(default_loss(task)), Confusion(task)
     accuracy = evaluate(Known(), weighted, device=CPU, meters=[loss, confusion])
     assert accuracy == pytest.approx(3.5 / 4)
     assert loss.value == pytest.approx((3.5 * math.log(4 / 3) + 0.5 * math.log(4)) / 4)
     assert confusion.result() == {"confusion_reason": "targets have other weights than 0 and 1"}
     masked = checked_split((x, [np.array([1, 0, -100]), np.array([-100])]), task, "test")
-    loss, confusion = MeanLoss(task), Confusion(task)
+    loss, confusion = MeanLoss(default_loss(task)), Confusion(task)
     assert evaluate(Known(), masked, device=CPU, meters=[loss, confusion]) == 0.5
     assert loss.value == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
     assert confusion.result()["confusion"] == [[0, 1], [0, 1]]
@@ -254,14 +254,14 @@ def test_several_labels_at_once() -> None:
     meter = Confusion(task)
     assert evaluate(Known(per_step=False), whole, device=CPU, meters=[meter]) == 0.5
     assert meter.result() == {"confusion_reason": "several labels at once"}
-    loss = loss_of(torch.zeros(2, 2), whole.targets, task)
+    loss = default_loss(task)(torch.zeros(2, 2), whole.targets)
     assert loss.item() == pytest.approx(math.log(2))
 
 
 def test_a_loss_of_nothing_that_counts_is_zero_and_has_no_gradient() -> None:
     task = Task("features", 1, "label", 2, 1)
     answer = torch.randn(3, 2, requires_grad=True)
-    loss = loss_of(answer, torch.zeros(3, dtype=torch.int64), task, torch.zeros(3))
+    loss = default_loss(task)(answer, torch.zeros(3, dtype=torch.int64), torch.zeros(3))
     loss.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == 0
     assert answer.grad is not None
@@ -275,7 +275,7 @@ def test_the_loss_equals_that_of_torch_with_ignore_index() -> None:
     whole = checked_split((torch.randn(5, 7, 3), targets), task, "test")
     batch, answer = whole.batch(torch.arange(5)), torch.randn(5, 7, 4)
     expected = nn.functional.cross_entropy(answer.flatten(0, 1), targets.flatten())
-    assert loss_of(answer, batch.targets, task, batch.weights).item() == pytest.approx(
+    assert default_loss(task)(answer, batch.targets, batch.weights).item() == pytest.approx(
         expected.item(), rel=1e-6
     )
 
@@ -386,13 +386,13 @@ def test_an_evaluation_equals_one_sequence_at_a_time(target: str) -> None:
     torch.manual_seed(1)
     model = build_model(choice("lstm"), task).eval()
     rows: list[Answered] = []
-    loss = MeanLoss(task)
+    loss = MeanLoss(default_loss(task))
     figure = evaluate(model, whole, device=CPU, meters=[loss, Rows(rows)])
     with torch.inference_mode():
         alone = [model(torch.from_numpy(one)[None]) for one in x]
     expected = torch.cat([one.flatten(0, -2) for one in alone])
     assert torch.allclose(torch.cat([one.answers for one in rows]), expected, atol=1e-5)
-    deciding, mean = DecidingFigure(task), MeanLoss(task)
+    deciding, mean = DecidingFigure(task), MeanLoss(default_loss(task))
     targets = torch.from_numpy(np.concatenate(y) if task.per_step else y)
     everything = Answered(expected, targets, None, torch.tensor(lengths))
     for meter in (deciding, mean):
@@ -437,12 +437,12 @@ def test_padding_does_not_change_what_is_learned() -> None:
     torch.manual_seed(0)
     model = build_model(choice("lstm"), task)
     padded = whole.batch(torch.arange(2))
-    loss_of(forward_of(model)(padded), padded.targets, task, padded.weights).backward()  # type: ignore[no-untyped-call]
+    default_loss(task)(forward_of(model)(padded), padded.targets, padded.weights).backward()  # type: ignore[no-untyped-call]
     gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
     model.zero_grad()
     for row, steps in enumerate((9, 2)):
         one = whole.batch(torch.tensor([row]))
-        loss = loss_of(model(one.inputs), one.targets, task) * steps / 11
+        loss = default_loss(task)(model(one.inputs), one.targets) * steps / 11
         loss.backward()  # type: ignore[no-untyped-call]
     for before, parameter in zip(gradients, model.parameters(), strict=True):
         assert parameter.grad is not None

@@ -14,9 +14,10 @@ from torch import nn
 from seqbench.errors import DataError, Diverged, PluginError
 from seqbench.training.evaluation import MeanLoss, evaluate
 from seqbench.training.loop import Trained, train_model
+from seqbench.training.losses import default_loss
 from seqbench.training.prepared import PreparedSplits
 from seqbench.training.split import Batch, Split
-from seqbench.training.step import Step, loss_of
+from seqbench.training.step import Step
 from seqbench.types import Task
 
 CPU = torch.device("cpu")
@@ -181,7 +182,7 @@ def test_schedules_reach_the_rates_worked_out_by_hand(
         "schedule": schedule,
         "optimizer": {"name": "sgd", "params": {"lr": 1.0}},
     }
-    step = Step(Flat(), splits().task, settings, steps_per_epoch=4)
+    step = Step(Flat(), splits(), settings, steps_per_epoch=4)
     batch = Batch(torch.zeros(2, 5, 2), torch.zeros(2, dtype=torch.int64))
     rates = [step.optimizer.param_groups[0]["lr"]]
     for _ in range(3):
@@ -193,7 +194,7 @@ def test_schedules_reach_the_rates_worked_out_by_hand(
 
 def test_one_cycle_rises_to_its_maximum_and_ends_near_zero() -> None:
     schedule = {"name": "one_cycle", "params": {"max_lr": 0.1, "pct_start": 0.3}}
-    step = Step(Flat(), splits().task, {**SETTINGS, "schedule": schedule}, 10)
+    step = Step(Flat(), splits(), {**SETTINGS, "schedule": schedule}, 10)
     batch = Batch(torch.zeros(2, 5, 2), torch.zeros(2, dtype=torch.int64))
     rates = []
     for _ in range(30):
@@ -299,10 +300,10 @@ def test_the_validation_loss_is_the_mean_over_all_sequences_of_every_kind_of_tas
         model = (
             nn.Linear(2, 3) if target != "value" else nn.Sequential(nn.Flatten(), nn.Linear(10, 3))
         )
-        found = MeanLoss(task)
+        found = MeanLoss(default_loss(task))
         evaluate(model, Split(task, x, y), device=CPU, meters=[found])
         with torch.no_grad():
-            assert found.value == pytest.approx(loss_of(model(x), y, task).item(), rel=1e-5)
+            assert found.value == pytest.approx(default_loss(task)(model(x), y).item(), rel=1e-5)
 
 
 class Normalized(Flat):

@@ -363,19 +363,28 @@ def training_by_dataset(document: Document) -> dict[str, str]:
 
 def training_words(train: Mapping[str, Any]) -> str:
     """``4 epochs, batch 100, adam lr=0.004, cosine, gradients clipped to norm 1``."""
-    parts = [f"{counted(train['epochs'], 'epoch')}, batch {train['batch_size']}"]
+    parts = [_how_long(train), f"batch {train['batch_size']}"]
+    if train.get("accumulate"):
+        parts[-1] += f" × {train['accumulate']}"
     for name in ("optimizer", "schedule"):
         choice = train.get(name)
         if choice:
             given = choice.get("params") or {}
             params = settings({key: given[key] for key in SHOWN_PARAMS if given.get(key)})
             parts.append(" ".join(filter(None, [clean(choice["name"]), params])))
+    for pattern, own in train.get("groups", {}).items():
+        parts.append(f"{clean(pattern)}: {settings(own)}")
+    if loss := train.get("loss"):
+        given = {key: value for key, value in loss["params"].items() if value}
+        parts.append(" ".join(filter(None, ["loss", clean(loss["name"]), settings(given)])))
     if train.get("clip_norm"):
         parts.append(f"gradients clipped to norm {train['clip_norm']:g}")
     if train.get("precision", "fp32") != "fp32":
         parts.append(clean(train["precision"]))
     if train.get("drop_last"):
         parts.append("incomplete last batches left out")
+    if not train.get("shuffle", True):
+        parts.append("in the order of the dataset")
     if train.get("batches"):
         parts.append(
             {"one_length": "batches of one length", "shuffled": "batches of any lengths"}[
@@ -383,6 +392,16 @@ def training_words(train: Mapping[str, Any]) -> str:
             ]
         )
     return ", ".join(parts)
+
+
+def _how_long(train: Mapping[str, Any]) -> str:
+    """``4 epochs``, or ``1,000 steps, evaluated every 100``."""
+    stopping = train.get("early_stopping")
+    early = f", stopped after {stopping['patience']} without improvement" if stopping else ""
+    if not train.get("steps"):
+        return counted(train["epochs"], "epoch") + early
+    every = f", evaluated every {train['evaluate_every']:,}" if train.get("evaluate_every") else ""
+    return f"{train['steps']:,} steps{every}{early}"
 
 
 def _machine_line(document: Document) -> list[str]:

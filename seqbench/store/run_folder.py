@@ -37,7 +37,13 @@ Record = TypeVar("Record")
 
 SUITE_FILE, PLAN_FILE, ENVIRONMENT_FILE = "suite.yaml", "plan.json", "environment.json"
 
-FOLDERS = ("trials", "cases", "comparisons", "samples", "weights", "answers", "logs", "reports")
+#: Empty, unless a trial was killed.
+CHECKPOINTS = "checkpoints"
+
+FOLDERS = (
+    "trials", "cases", "comparisons", "samples", "weights", "answers", "logs", "reports",
+    CHECKPOINTS,
+)  # fmt: skip
 
 #: The names of runs: time (UTC) and id.
 RUN_NAME = r"\d{8}T\d{6}(\.\d+)?Z-[0-9a-f]+"
@@ -50,6 +56,11 @@ DELETED = ".deleted"
 #: Partial files that a killed runner may leave behind. safetensors uses its own temporary file,
 #: ``.tmp…``.
 LEFTOVERS = (f".*{PARTIAL}", *(f"{name}/*{PARTIAL}" for name in FOLDERS), "weights/.tmp*")
+
+
+def checkpoint_file(trial: str) -> str:
+    """The checkpoint of a trial, in the run's folder."""
+    return f"{CHECKPOINTS}/{trial}.pt"
 
 
 class RunFolder:
@@ -222,6 +233,12 @@ class RunFolder:
     def write_trial(self, record: TrialRecord) -> None:
         """Write the record of a trial. Raises StoreError."""
         write_json(self.path / f"trials/{record.id}.json", dataclasses.asdict(record))
+
+    def delete_checkpoint(self, trial: str) -> None:
+        """Delete the checkpoint of a trial, if there is one."""
+        with contextlib.suppress(OSError):
+            (self.path / checkpoint_file(trial)).unlink(missing_ok=True)
+            (self.path / CHECKPOINTS).rmdir()  # if it is empty
 
     def trial_files(self) -> list[Path]:
         """The files of all trial records, ordered by id."""

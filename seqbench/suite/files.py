@@ -30,7 +30,7 @@ MAX_FILES = 50
 
 
 #: Keys whose mapping names one of several alternatives: a different one replaces the mapping.
-ALTERNATIVES = ("optimizer", "schedule")
+ALTERNATIVES = ("optimizer", "schedule", "loss")
 
 
 #: Stands for the file of a suite that was given as a dictionary.

@@ -10,7 +10,7 @@ from seqbench.docstrings import restore_docstrings
 from seqbench.plugins.registry import KINDS, Offer, Registry
 from seqbench.suite import keys as keys_of_suites
 from seqbench.suite.keys import DatasetKeys, ModelKeys, Suite
-from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Kind
+from seqbench.suite.optimizers import LOSSES, OPTIMIZERS, SCHEDULES, Kind
 from seqbench.suite.runtimes import OWN, runtime_names
 from seqbench.types import NAME, Param
 
@@ -53,6 +53,7 @@ def json_schema(registry: Registry) -> Schema:
     training = definitions["Training"]["properties"]
     training["optimizer"] = _methods(training["optimizer"], OPTIMIZERS)
     training["schedule"] = _methods(training["schedule"], SCHEDULES, {"type": "null"})
+    training["loss"] = _methods(training["loss"], LOSSES, {"type": "null"})
     schema.pop("required")
     return {"$schema": DIALECT, **schema, "$defs": definitions}
 

@@ -19,7 +19,7 @@ from pydantic import (
 
 from seqbench.docstrings import docstring_of
 from seqbench.records import AS_DATA
-from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Method, resolved
+from seqbench.suite.optimizers import LOSSES, OPTIMIZERS, SCHEDULES, Method, resolved
 from seqbench.suite.strict_yaml import described
 from seqbench.suite.values import (
     LENGTHS,
@@ -46,6 +46,8 @@ from seqbench.suite.values import (
 
 MAX_ENTRIES = 1_000
 
+MOST_STEPS = 1_000_000_000
+
 
 class Keys(BaseModel):
     """A mapping with fixed keys: strict types, no unknown keys, frozen."""
@@ -53,15 +55,43 @@ class Keys(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class EarlyStopping(Keys):
+    """End a training that no longer improves."""
+
+    patience: int = Field(
+        ge=1, le=100_000, description="evaluations on validation without a better one"
+    )
+
+
 class Training(Keys):
     """How a model is trained."""
 
     epochs: int = Field(default=5, ge=1, le=100_000, description="passes over the training data")
-    batch_size: Positive = Field(default=100, description="sequences per step")
+    steps: int | None = Field(
+        default=None, ge=1, le=MOST_STEPS, description="optimizer steps, instead of epochs"
+    )
+    evaluate_every: int | None = Field(
+        default=None, ge=1, le=MOST_STEPS, description="steps between evaluations on validation; "
+        "default: an epoch, or a tenth of the steps",
+    )  # fmt: skip
+    early_stopping: EarlyStopping | None = Field(
+        default=None, description=docstring_of(EarlyStopping)
+    )
+    batch_size: Positive = Field(default=100, description="sequences per batch")
+    accumulate: int = Field(
+        default=1, ge=1, le=100_000, description="batches whose gradients make one step"
+    )
     optimizer: MethodField = Field(
         default_factory=lambda: Method("adam"), description="a torch optimizer"
     )
+    groups: dict[str, dict[str, Number]] = Field(
+        default_factory=dict,
+        description="other optimizer parameters for the weights whose names match a pattern",
+    )
     schedule: MethodField | None = Field(default=None, description="learning rate schedule")
+    loss: MethodField | None = Field(
+        default=None, description="what is minimized; default: by the kind of target"
+    )
     clip_norm: Number | None = Field(default=None, gt=0, description="clip gradients to this norm")
     threads: int = Field(default=1, ge=1, le=1024, description="CPU threads for each training")
     precision: Literal["fp32", "bf16"] = Field(
@@ -75,6 +105,22 @@ class Training(Keys):
         description="of sequences of unequal length: similar lengths, one length, or any",
     )
 
+    checkpoint: Duration | None = Field(
+        default=300.0, description="time between two checkpoints; null: none"
+    )
+    shuffle: bool = Field(
+        default=True, description="train on the sequences in another order in each epoch"
+    )
+
+    @model_validator(mode="after")
+    def _says_one_length_of_training(self) -> Training:
+        given = self.model_fields_set
+        if self.steps is not None and "epochs" in given:
+            refuse("has epochs and steps: give the one that determines when training ends")
+        if self.evaluate_every is not None and "epochs" in given:
+            refuse("evaluate_every needs steps: with epochs, a model is evaluated after each")
+        return self
+
     @model_validator(mode="after")
     def _leaves_no_length_out(self) -> Training:
         if self.drop_last and self.batches == "one_length":
@@ -84,19 +130,30 @@ class Training(Keys):
     def over(self, base: Training) -> Training:
         """``base``, overridden by the explicit keys of this one.
 
-        Parameters of an optimizer or schedule are merged only if both name the same one.
+        Parameters of an optimizer, schedule or loss are merged only if both name the same one.
         """
         explicit = {key: getattr(self, key) for key in self.model_fields_set}
-        for key in ("optimizer", "schedule"):
+        if "epochs" in explicit:
+            explicit |= {"steps": None, "evaluate_every": None}
+        for key in ("optimizer", "schedule", "loss"):
             if explicit.get(key) is not None:
                 explicit[key] = explicit[key].over(getattr(base, key))
         return base.model_copy(update=explicit)
 
     def resolved(self) -> dict[str, Any]:
-        """All settings as plain data, with the defaults of optimizer and schedule.
+        """All settings that figures depend on, with the defaults of optimizer and schedule.
 
         Keys that were added later are left out at their default, so that ids stay the same.
         """
+        stopping = self.early_stopping
+        later = {
+            "steps": self.steps,
+            "evaluate_every": self.evaluate_every if self.steps else None,
+            "early_stopping": stopping.model_dump() if stopping else None,
+            "accumulate": self.accumulate if self.accumulate > 1 else None,
+            "groups": {key: dict(params) for key, params in self.groups.items()},
+            "loss": resolved(self.loss, LOSSES) if self.loss else None,
+        }
         return {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
@@ -104,9 +161,11 @@ class Training(Keys):
             "schedule": resolved(self.schedule, SCHEDULES) if self.schedule else None,
             "clip_norm": self.clip_norm,
             "threads": self.threads,
+            **{key: value for key, value in later.items() if value},
             **({"precision": self.precision} if self.precision != "fp32" else {}),
             **({"drop_last": True} if self.drop_last else {}),
             **({"batches": self.batches} if self.batches != "bucketed" else {}),
+            **({} if self.shuffle else {"shuffle": False}),
         }
 
 

@@ -27,7 +27,7 @@ from seqbench.suite.keys import (
     Training,
 )
 from seqbench.suite.messages import in_words, unknown_key, unknown_name
-from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Kind, Method
+from seqbench.suite.optimizers import METHODS, SCHEDULES, Kind, Method
 from seqbench.suite.overrides import Override
 from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
 from seqbench.types import Param
@@ -334,8 +334,8 @@ class _Validator:
         raw = node.plain()
         if not isinstance(raw, dict):
             return raw
-        for key, kinds in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            if key not in raw or (key == "schedule" and raw[key] is None):
+        for key, kinds in METHODS.items():
+            if key not in raw or (key != "optimizer" and raw[key] is None):
                 continue
             method = self.method((*path, key), key, kinds)
             if method is None:
@@ -375,14 +375,17 @@ class _Validator:
             for name in optimizers.missing(train.schedule, SCHEDULES):
                 at = (*path, "schedule", train.schedule.name)
                 self.problem(at, f"{train.schedule.name} needs the parameter {name!r}", at_key=True)
-        if conflict := optimizers.conflict(train.optimizer, train.schedule):
+        if conflict := optimizers.conflict(train.optimizer, train.schedule, train.groups):
             self.problem((*path, "optimizer"), conflict)
 
     def override_fits(
         self, entry: DatasetEntry | ModelEntry, bases: Iterable[Training], path: KeyPath
     ) -> None:
-        """Check the optimizer and schedule of an entry over the settings that it overrides."""
-        if entry.train.model_fields_set & set(ALTERNATIVES):
+        """Check the training settings of an entry over those that it overrides."""
+        if "checkpoint" in entry.train.model_fields_set:
+            at = (*path[:-1], "train", "checkpoint")
+            self.problem(at, "can only be set for the whole suite", "write it in the suite's train")
+        if entry.train.model_fields_set & {*ALTERNATIVES, "groups"}:
             for base in bases:
                 self.methods_fit(entry.train.over(base), (*path[:-1], "train"))
 
@@ -390,7 +393,9 @@ class _Validator:
         """Check what depends on the whole suite: overrides of ``train``, and duplicate entries."""
         datasets = [entry for _, entry in self.placed if isinstance(entry, DatasetEntry)]
         bases = [entry.train.over(base) for entry in datasets] or [base]
-        methods = {grids.key([one.resolved()[key] for key in ALTERNATIVES]): one for one in bases}
+        methods = {
+            grids.key([one.resolved().get(key) for key in ALTERNATIVES]): one for one in bases
+        }
         seen: dict[str, list[tuple[KeyPath, grids.Keys]]] = {}
         for path, entry in self.placed:
             offer = self.registry.look_up(entry.kind, entry.name)

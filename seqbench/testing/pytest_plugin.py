@@ -114,7 +114,7 @@ def _call(candidate: Candidate, model: nn.Module, setting: _Setting) -> Callable
 
     from seqbench.devices.registry import device_for
     from seqbench.testing.plugin_checks.candidate import task_of
-    from seqbench.training.step import loss_of
+    from seqbench.training.losses import default_loss
 
     task = task_of(setting.task, setting.length)
     synchronize = partial(device_for(setting.device).synchronize, candidate.device)
@@ -128,7 +128,7 @@ def _call(candidate: Candidate, model: nn.Module, setting: _Setting) -> Callable
 
     def step() -> None:
         model.zero_grad()
-        loss_of(model(x), y, task).backward()  # type: ignore[no-untyped-call]
+        default_loss(task)(model(x), y).backward()  # type: ignore[no-untyped-call]
         synchronize()
 
     return infer if setting.mode == "inference" else step

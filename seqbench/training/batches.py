@@ -40,6 +40,14 @@ class Batches(Protocol):
         """The fraction of all steps so far that was padding; None for sequences of one length."""
         ...
 
+    def state_dict(self) -> dict[str, Any]:
+        """Which batches were taken so far, as plain data and tensors."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue after those batches: the next epoch is the rest of that one."""
+        ...
+
 
 def batches_of(
     splits: PreparedSplits, settings: Mapping[str, Any], *, device: torch.device, seed: int
@@ -47,8 +55,8 @@ def batches_of(
     """The batches of a training.
 
     Args:
-        settings: ``batch_size`` and, by default false and ``bucketed``, ``drop_last`` and
-            ``batches``.
+        settings: ``batch_size`` and, by default false, ``bucketed`` and true, ``drop_last``,
+            ``batches`` and ``shuffle``.
         seed: of the trial. The same seed gives the same batches, also for another model.
 
     Raises:
@@ -65,9 +73,10 @@ def batches_of(
     return _StoredBatches(
         splits.train.to(device),
         size,
-        drop_last,
-        settings.get("batches", "bucketed"),
         torch.Generator().manual_seed(seed),
+        drop_last=drop_last,
+        order=settings.get("batches", "bucketed"),
+        shuffle=settings.get("shuffle", True),
     )
 
 
@@ -86,21 +95,33 @@ class _StoredBatches:
     """All sequences of a stored split once in each epoch."""
 
     def __init__(
-        self, split: Split, size: int, drop_last: bool, order: str, generator: torch.Generator
+        self,
+        split: Split,
+        size: int,
+        generator: torch.Generator,
+        *,
+        drop_last: bool,
+        order: str,
+        shuffle: bool,
     ):
         self.split, self.size, self.drop_last = split, size, drop_last
-        self.order, self.generator = order, generator
+        self.order, self.generator, self.shuffle = order, generator, shuffle
         self.lengths = split.lengths
-        if split.offsets is None:
-            self.order = "shuffled"
-        self.real = self.padded = 0
+        if split.offsets is None or not shuffle:
+            self.order = "shuffled"  # or not, but not by length
+        self.real = self.padded = self.done = 0
+        self.start, self.resumes = generator.get_state(), False  # of the current epoch
         self.per_epoch = (math.floor if drop_last else math.ceil)(len(split) / size)
         if self.order == "one_length":
             counts = torch.unique(self.lengths, return_counts=True)[1]
             self.per_epoch = int((counts / size).ceil().sum())
 
     def epoch(self) -> Iterator[Batch]:
-        for rows in self._rows():
+        if not self.resumes:
+            self.start, self.done = self.generator.get_state(), 0
+        self.resumes = False
+        for rows in self._rows()[self.done :]:
+            self.done += 1
             if self.split.offsets is not None:
                 lengths = self.lengths[rows]
                 self.real += int(lengths.sum())
@@ -113,9 +134,21 @@ class _StoredBatches:
             return None
         return 1 - self.real / self.padded
 
+    def state_dict(self) -> dict[str, Any]:
+        counts = {"done": self.done, "real": self.real, "padded": self.padded}
+        return {"start": self.start, **counts}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.start, self.resumes = state["start"].cpu(), True
+        self.generator.set_state(self.start)
+        self.done, self.real, self.padded = state["done"], state["real"], state["padded"]
+
     def _rows(self) -> list[Tensor]:
         """The sequences of each batch of an epoch."""
-        order = torch.randperm(len(self.split), generator=self.generator)
+        if self.shuffle:
+            order = torch.randperm(len(self.split), generator=self.generator)
+        else:
+            order = torch.arange(len(self.split))
         if self.split.offsets is None:
             order = order.to(self.split.inputs.device)
         if self.order == "one_length":
@@ -164,6 +197,7 @@ class _FreshBatches:
     device: torch.device
     seed: int
     step: int = 0
+    done: int = 0  # batches of the current epoch
     real: int = 0
     padded: int = 0
 
@@ -172,8 +206,10 @@ class _FreshBatches:
         return (math.floor if self.drop_last else math.ceil)(len(self.split) / self.size)
 
     def epoch(self) -> Iterator[Batch]:
-        for number in range(self.per_epoch):
-            count = min(self.size, len(self.split) - number * self.size)
+        self.done %= self.per_epoch
+        while self.done < self.per_epoch:
+            count = min(self.size, len(self.split) - self.done * self.size)
+            self.done += 1
             batch = self.split.draw(self.seed, self.step, count)
             self.step += 1
             steps = batch.inputs.shape[1]
@@ -184,3 +220,11 @@ class _FreshBatches:
     @property
     def padding(self) -> float | None:
         return 1 - self.real / self.padded if self.real < self.padded else None
+
+    def state_dict(self) -> dict[str, Any]:
+        names = ("step", "done", "real", "padded")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.errors import PluginError
+from seqbench.training.losses import Loss, check_shape
 from seqbench.training.model import forward_of
 from seqbench.training.split import Split
-from seqbench.training.step import check_shape, loss_of
 from seqbench.types import Task
 
 #: Sequences that are answered before meters see them; those of one length in one batch.
@@ -136,8 +136,8 @@ class MeanLoss:
     precision.
     """
 
-    def __init__(self, task: Task):
-        self._task = task
+    def __init__(self, loss: Loss):
+        self._loss = loss
         self._total, self._count = 0.0, 0.0
 
     def update(self, answered: Answered) -> None:
@@ -148,9 +148,8 @@ class MeanLoss:
             part = slice(start, start + rows)
             weights = None if counted.weights is None else counted.weights[part]
             answers, targets = counted.answers[part], counted.targets[part]
-            # As one label for each row, whether a row is a step or a sequence.
-            loss = loss_of(answers, targets, self._task, weights).item()
-            count = len(answers) if weights is None else weights.double().sum().item()
+            loss = self._loss(answers, targets, weights).item()
+            count = self._loss.rows(targets, weights).double().sum().item()
             self._total += loss * count
             self._count += count
 

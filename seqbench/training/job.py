@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import random
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from seqbench.devices.base import Device
 from seqbench.devices.registry import device_for, use_full_precision
 from seqbench.errors import LooksAhead, StoreError
-from seqbench.plugins.choice import Choice
+from seqbench.plan.cases import PROTOCOL
+from seqbench.plugins.choice import Choice, to_json
 from seqbench.plugins.provenance import check_unchanged, source_of, version_of
+from seqbench.records import fingerprint
 from seqbench.store.files import replace_file, sha256_of, stamp
 from seqbench.training.data import open_splits, prepare_dataset
 from seqbench.types import Task
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from seqbench.training.checkpoints import Checkpoints
     from seqbench.training.evaluation import Meter
     from seqbench.training.loop import Trained
     from seqbench.training.padding import Padding
@@ -83,6 +87,8 @@ class TrainPayload:
         weights: the file for the trained weights, relative to the run's folder.
         answers: the file for the answers to the test split, relative to the run's folder; "" for
             none.
+        checkpoint: the file for its checkpoint, relative to the run's folder; "" for none.
+        checkpoint_every: seconds between two checkpoints.
     """
 
     model: Choice
@@ -92,6 +98,8 @@ class TrainPayload:
     seed: int
     weights: str
     answers: str = ""
+    checkpoint: str = ""
+    checkpoint_every: float = 0.0
 
 
 def prepare(payload: PreparePayload, context: JobContext) -> dict[str, Any]:
@@ -139,8 +147,8 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     kept = context.workspace.run / payload.answers if payload.answers else None
     with _keeping(kept, splits) as meters:
         trained = train_model(
-            model, splits, payload.train,
-            device=device, seed=payload.seed, notify=context.send, meters=meters,
+            model, splits, payload.train, device=device, seed=payload.seed,
+            notify=context.send, meters=meters, checkpoints=_checkpoints(payload, context),
         )  # fmt: skip
     weights = context.workspace.run / payload.weights
     files = [weights, *([kept] if kept else [])]
@@ -278,6 +286,20 @@ def _keeping(path: Path | None, splits: PreparedSplits) -> Iterator[list[Meter]]
         return
     with KeptAnswers(path, splits.test) as kept:
         yield [kept]
+
+
+def _checkpoints(payload: TrainPayload, context: JobContext) -> Checkpoints | None:
+    """The checkpoints of a trial, if it has any. The runner deletes them with its record."""
+    import torch
+
+    from seqbench.training.checkpoints import Checkpoints
+
+    if not payload.checkpoint:
+        return None
+    trial = dataclasses.replace(payload, checkpoint_every=0.0, answers="")
+    identity = fingerprint([PROTOCOL, torch.__version__, to_json(trial)])
+    path = context.workspace.run / payload.checkpoint
+    return Checkpoints(path, payload.checkpoint_every, identity)
 
 
 def _seed_all(seed: int) -> None:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seqbench.errors import Diverged, PluginError, reason_of, status_of
-from seqbench.quantities import find
+from seqbench.errors import DataError, Diverged, PluginError, reason_of, status_of
 from seqbench.training.batches import Batches, batches_of
+from seqbench.training.best import Best, validate
+from seqbench.training.checkpoints import Checkpoints, random_state, restore_random_state
 from seqbench.training.confusion import Confusion
-from seqbench.training.evaluation import MeanLoss, Meter, evaluate
+from seqbench.training.evaluation import Meter, evaluate
 from seqbench.training.parts import Parts
+from seqbench.training.periods import Periods
 from seqbench.training.prepared import PreparedSplits
 from seqbench.training.split import Batch, Split
 from seqbench.training.step import Step
-from seqbench.training.weights import load_state, what_is_missing
-from seqbench.types import Task
+from seqbench.training.weights import load_state
 
 #: A training has diverged if the mean loss of an epoch exceeds this multiple of the initial loss.
 EXPLOSION = 100.0
@@ -31,9 +32,6 @@ EXPLOSION = 100.0
 CHECK_EVERY_STEPS = 50
 
 NOTIFY_EVERY_SECONDS = 0.25
-
-#: Relative difference up to which two losses of the same weights and data are equal.
-SAME_LOSS = 1e-4
 
 Notify = Callable[[Mapping[str, Any]], None]
 
@@ -55,126 +53,242 @@ def train_model(
     seed: int,
     notify: Notify = lambda message: None,
     meters: Sequence[Meter] = (),
+    checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Train ``model`` in place; it is left with the weights that ``metrics["value"]`` belongs to.
 
     The test split is evaluated once at the last weights and, if there is a validation split, once
-    at the best weights (see :class:`_Best`). Weights are selected on validation only.
+    at the best weights (see :class:`Best`). Weights are selected on validation only.
 
     Args:
         model, splits: on ``device``, and on the CPU, from where they are moved once.
-        settings: ``epochs``, ``batch_size``, ``optimizer``, ``schedule``, ``clip_norm``,
-            and, by default fp32, false and bucketed, ``precision``, ``drop_last`` and ``batches``.
+        settings: ``epochs``, ``batch_size``, ``optimizer``, ``schedule``, ``clip_norm``; and the
+            keys that :meth:`seqbench.suite.keys.Training.resolved` leaves out at their default.
         seed: of the data order (and, set by the caller, of the initial weights).
         notify: called with progress messages, as plain data.
         meters: of the pass over the test split that ``metrics["value"]`` is from.
+        checkpoints: where the state is saved now and then, and loaded if there is one.
 
     Raises:
         Diverged: the loss became NaN or infinite, or exploded.
         PluginError: the model's answer has the wrong shape, or the weights of the best epoch do
             not restore its model.
-        DataError: ``drop_last`` leaves no batch.
+        DataError: ``drop_last`` leaves no batch, or a setting needs a validation split.
+        UsageError: a setting does not fit the task or the model.
     """
+    _check_validation(splits, settings)
     batches = batches_of(splits, settings, device=device, seed=seed)
-    step = Step(model, splits.task, settings, batches.per_epoch)
-    loop = _Loop(step, batches, settings, device, notify=notify)
-    best = _Best(splits.task)
-    curve, first_loss = list[dict[str, Any]](), math.inf
-    for epoch in range(1, loop.epochs + 1):
-        started = time.perf_counter()
-        losses, mean = loop.run_epoch(epoch)
-        entry: dict[str, Any] = {"epoch": epoch, "train_loss": mean}
-        first_loss = losses[0].item() if epoch == 1 else first_loss
-        _raise_if_exploded(entry["train_loss"], first_loss, loop.step.count)
+    loop = _Loop(model, splits, batches, settings, device=device, notify=notify)
+    loop.resume(checkpoints)
+    while loop.period is not None:
+        mean = loop.run_period()
+        started = time.perf_counter() - loop.period.spent
+        entry: dict[str, Any] = {"epoch": loop.period.number, "train_loss": mean}
+        _raise_if_exploded(mean, loop.first_loss, loop.step.count)
         if splits.validation is not None:
-            figure, loss = _validate(model, splits.validation, device)
-            _raise_if_nan(figure, loop.step.count)
-            entry |= {"validation": figure, "validation_loss": loss}
-            best.update(epoch, figure, loss, model)
+            entry |= _validated(loop, splits.validation)
         entry["seconds"] = time.perf_counter() - started
-        notify({"epoch": epoch, "epochs": loop.epochs, **entry})
-        curve.append({**entry, "steps": loop.step.count})
-    return _finish(loop, splits, curve, best=best, meters=meters)
+        notify({"epoch": entry["epoch"], "epochs": len(loop.periods), **entry})
+        loop.end_period({**entry, "steps": loop.step.count})
+    return _finish(loop, splits, meters)
 
 
-@dataclass(frozen=True)
-class _Loop:
-    """What every epoch of a training uses."""
+def _validated(loop: _Loop, split: Split) -> dict[str, Any]:
+    """Evaluate on validation; returns the figures of the learning curve."""
+    assert loop.period is not None
+    figure, loss = validate(loop.step.model, split, loop.step.loss, loop.device)
+    _raise_if_nan(figure, loop.step.count)
+    loop.best.update(loop.period.number, figure, loss, loop.step.model)
+    loop.step.schedule.evaluated(loss)
+    return {"validation": figure, "validation_loss": loss}
 
-    step: Step
-    batches: Batches
-    settings: Mapping[str, Any]
-    device: torch.device
-    _: KW_ONLY
-    notify: Notify
+
+def _check_validation(splits: PreparedSplits, settings: Mapping[str, Any]) -> None:
+    """Raise DataError if a setting needs a validation split, and there is none."""
+    schedule = settings["schedule"] or {"name": ""}
+    for key, needed in (
+        ("early_stopping", bool(settings.get("early_stopping"))),
+        ("schedule: plateau", schedule["name"] == "plateau"),
+    ):
+        if needed and splits.validation is None:
+            raise DataError(f"train.{key} needs a validation split, and the dataset has none")
+
+
+@dataclass
+class _Period:
+    """The steps between two evaluations.
+
+    Args:
+        number: from 1.
+        losses, totals: of each step its mean loss, and how much its batches count.
+        unequal: whether targets count unequally.
+        done: steps made so far.
+        spent: seconds so far.
+    """
+
+    number: int
+    losses: Tensor
+    totals: Tensor
+    unequal: bool = False
+    done: int = 0
+    spent: float = 0.0
 
     @property
-    def epochs(self) -> int:
-        count: int = self.settings["epochs"]
-        return count
+    def mean(self) -> float:
+        """The mean loss: over all targets if they count unequally, otherwise over the steps."""
+        losses, totals = self.losses.cpu().double(), self.totals.cpu().double()
+        if not self.unequal:
+            return losses.mean().item()
+        return ((losses * totals).sum() / totals.sum()).item()
 
-    def run_epoch(self, epoch: int) -> tuple[Tensor, float]:
-        """Train on all sequences once.
 
-        Returns:
-            the loss of each step, on the CPU, and their mean: over all targets if they count
-            unequally, otherwise over the steps.
+class _Loop:
+    """A training in progress.
+
+    Args:
+        period: the current one; None once the training has ended.
+        curve: an entry for each period that has ended.
+        first_loss: of the untrained model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        splits: PreparedSplits,
+        batches: Batches,
+        settings: Mapping[str, Any],
+        *,
+        device: torch.device,
+        notify: Notify,
+    ):
+        self.batches, self.settings = batches, settings
+        self.device, self.notify = device, notify
+        per_epoch = math.ceil(batches.per_epoch / settings.get("accumulate", 1))
+        self.step = Step(model, splits, settings, per_epoch)
+        self.periods = Periods.of(settings, per_epoch)
+        self.best = Best(splits.task, self.step.loss)
+        self.curve = list[dict[str, Any]]()
+        self.first_loss = math.inf
+        self.period: _Period | None = self._new_period()
+        self._groups = self._of_each_step()
+        self._checkpoints: Checkpoints | None = None
+
+    def _new_period(self) -> _Period | None:
+        """The period after those of the curve."""
+        number = len(self.curve)
+        steps = next(itertools.islice(self.periods, number, None), None)
+        if steps is None:
+            return None
+        losses, totals = (torch.zeros(steps, device=self.device) for _ in range(2))
+        return _Period(number + 1, losses, totals)
+
+    def end_period(self, entry: dict[str, Any]) -> None:
+        """Add an entry to the curve, and begin the next period, if there is one."""
+        self.curve.append(entry)
+        stale = self.best.stale(entry["epoch"], self.settings)
+        self.period = None if stale else self._new_period()
+        if self.period is not None:
+            self._save_if_due()
+
+    def _of_each_step(self) -> Iterator[list[Batch]]:
+        """The batches of each step, without end. The last step of an epoch may have fewer."""
+        while True:
+            epoch = self.batches.epoch()
+            while group := list(itertools.islice(epoch, self.settings.get("accumulate", 1))):
+                yield group
+
+    def run_period(self) -> float:
+        """Make the steps that are left of the period; returns its mean loss.
 
         Raises:
             Diverged: a loss is NaN or infinite.
         """
+        period = self.period
+        assert period is not None
         self.step.model.train()
-        count = self.batches.per_epoch
-        losses = torch.zeros(count, device=self.device)
-        totals = torch.zeros(count, device=self.device)
-        unequal, checked, notified = False, 0, 0.0
-        for number, batch in enumerate(self.batches.epoch()):
-            losses[number] = self._stepped(batch)
-            unequal = unequal or batch.weights is not None
-            totals[number] = batch.total(self.step.task)
-            if (number + 1) % CHECK_EVERY_STEPS and number + 1 < count:
+        started, count = time.perf_counter() - period.spent, len(period.losses)
+        checked, notified = period.done, 0.0
+        for group in itertools.islice(self._groups, count - period.done):
+            period.losses[period.done] = self._stepped(group)
+            period.unequal = period.unequal or any(batch.weights is not None for batch in group)
+            period.totals[period.done] = sum(self.step.loss.total(batch) for batch in group)
+            period.done += 1
+            if period.done % CHECK_EVERY_STEPS and period.done < count:
                 continue
-            first_step = self.step.count - (number - checked)
-            _raise_if_not_finite(losses[checked : number + 1], first_step)
-            checked = number + 1
+            first_step = self.step.count - (period.done - checked) + 1
+            _raise_if_not_finite(period.losses[checked : period.done], first_step)
+            checked = period.done
+            period.spent = time.perf_counter() - started
             if time.monotonic() - notified > NOTIFY_EVERY_SECONDS:
                 notified = time.monotonic()
-                self._notify(epoch, losses[number].item(), steps=count * self.epochs)
-        losses, totals = losses.cpu(), totals.cpu()
-        return losses, _mean(losses, totals if unequal else torch.ones(count))
+                self._notify(period.number, period.losses[period.done - 1].item())
+            if period.done < count:
+                self._save_if_due()
+        if period.number == 1:
+            self.first_loss = period.losses[0].item()
+        return period.mean
 
-    def _stepped(self, batch: Batch) -> Tensor:
+    def resume(self, checkpoints: Checkpoints | None) -> None:
+        """Continue from the last checkpoint, if there is one, and save others from now on."""
+        self._checkpoints = checkpoints
+        state = None if checkpoints is None else checkpoints.load(self.device)
+        if state is None:
+            return
+        load_state(self.step.model, state["model"])
+        self.step.load_state_dict(state["step"])
+        self.batches.load_state_dict(state["batches"])
+        self.best.load_state_dict(state["best"])
+        self.curve, self.first_loss = state["curve"], state["first_loss"]
+        self.period = _Period(**state["period"])
+        restore_random_state(state["random"], self.device)
+
+    def _save_if_due(self) -> None:
+        if self._checkpoints is None or not self._checkpoints.due():
+            return
+        assert self.period is not None
+        self._checkpoints.save(
+            {
+                "model": self.step.model.state_dict(),
+                "step": self.step.state_dict(),
+                "batches": self.batches.state_dict(),
+                "best": self.best.state_dict(),
+                "curve": self.curve,
+                "first_loss": self.first_loss,
+                "period": vars(self.period),
+                "random": random_state(self.device),
+            }
+        )
+
+    def _stepped(self, group: Sequence[Batch]) -> Tensor:
         """The loss of one step. An error at a lone sequence, which batch normalization cannot
         normalize, has a hint.
         """
         try:
-            return self.step(batch)
+            return self.step(*group)
         except Exception as error:
-            alone = len(batch) == 1 and self.settings["batch_size"] > 1 and self.step.count
+            alone = (
+                min(map(len, group)) == 1 and self.settings["batch_size"] > 1 and self.step.count
+            )
             if not alone or status_of(error) == "out_of_memory":
                 raise
-            raise PluginError(
-                f"{reason_of(error)}; the last batch of an epoch is a single sequence: leave it "
-                "out with train.drop_last: true, or choose another train.batch_size"
-            ) from error
+            hint = (
+                "the last batch of an epoch is a single sequence: leave it out with "
+                "train.drop_last: true, or choose another train.batch_size"
+            )
+            if self.settings.get("batches") == "one_length":
+                hint = "a batch is a single sequence of its length: choose another train.batches"
+            raise PluginError(f"{reason_of(error)}; {hint}") from error
 
-    def _notify(self, epoch: int, loss: float, *, steps: int) -> None:
+    def _notify(self, period: int, loss: float) -> None:
         self.notify(
             {
-                "epoch": epoch,
-                "epochs": self.epochs,
+                "epoch": period,
+                "epochs": len(self.periods),
                 "step": self.step.count,
-                "steps": steps,
+                "steps": self.periods.total,
                 "train_loss": loss,
             }
         )
-
-
-def _mean(losses: Tensor, totals: Tensor) -> float:
-    losses, totals = losses.double(), totals.double()
-    if bool((totals == 1).all()):
-        return losses.mean().item()
-    return ((losses * totals).sum() / totals.sum()).item()
 
 
 def _raise_if_not_finite(losses: Tensor, first_step: int) -> None:
@@ -196,61 +310,11 @@ def _raise_if_nan(figure: float, steps: int) -> None:
         raise Diverged(steps, "nan", what="the model's answer")
 
 
-def _validate(model: nn.Module, split: Split, device: torch.device) -> tuple[float, float]:
-    """The task's metric and the mean loss on a split."""
-    loss = MeanLoss(split.task)
-    figure = evaluate(model, split, device=device, meters=[loss])
-    return figure, loss.value
-
-
-class _Best:
-    """The weights with the best validation metric; of equal ones those with the lowest validation
-    loss; of those the latest.
-    """
-
-    def __init__(self, task: Task):
-        self.sign = 1 if find(task.metric).higher_is_better else -1
-        self.epoch: int | None = None
-        self.validation = self.loss = 0.0
-        self.state: dict[str, Tensor] = {}
-
-    def update(self, epoch: int, validation: float, loss: float, model: nn.Module) -> None:
-        now = (self.sign * validation, -loss)
-        if self.epoch is None or now >= (self.sign * self.validation, -self.loss):
-            self.epoch, self.validation, self.loss = epoch, validation, loss
-            self.state = copy.deepcopy(model.state_dict())
-
-    def restore(self, model: nn.Module, splits: PreparedSplits, device: torch.device) -> None:
-        """Load the weights, and check that the model is that of the best epoch again.
-
-        Raises:
-            PluginError: it is not, because it has state that is not in its state dict.
-        """
-        load_state(model, self.state)
-        assert splits.validation is not None
-        loss = _validate(model, splits.validation, device)[1]
-        if math.isclose(loss, self.loss, rel_tol=SAME_LOSS):
-            return
-        again = _validate(model, splits.validation, device)[1]
-        if math.isclose(again, loss, rel_tol=SAME_LOSS):  # else it is random in evaluation mode
-            raise PluginError(
-                f"epoch {self.epoch} is the best on validation, but its weights give another "
-                f"validation loss when they are loaded again ({loss:.4g}, not {self.loss:.4g}): "
-                f"{what_is_missing(model)}"
-            )
-
-
-def _finish(
-    loop: _Loop,
-    splits: PreparedSplits,
-    curve: list[dict[str, Any]],
-    *,
-    best: _Best,
-    meters: Sequence[Meter],
-) -> Trained:
+def _finish(loop: _Loop, splits: PreparedSplits, meters: Sequence[Meter]) -> Trained:
     """Evaluate on the test split: at the last weights and, if others were better on validation, at
     those. The confusion matrix, and ``meters``, belong to the weights that are kept.
     """
+    best, curve = loop.best, loop.curve
     confusion, parts = Confusion(splits.task), Parts(splits.test)
     model, steps, device = loop.step.model, loop.step.count, loop.device
     keeps_last = best.epoch is None or best.epoch == curve[-1]["epoch"]

@@ -2,91 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from seqbench.errors import PluginError
+from seqbench.errors import UsageError
+from seqbench.training.losses import loss_of
 from seqbench.training.model import forward_of
+from seqbench.training.periods import Periods
+from seqbench.training.prepared import PreparedSplits
+from seqbench.training.schedules import make_schedule
 from seqbench.training.split import Batch
-from seqbench.types import Task
 
-
-def loss_of(answer: Tensor, targets: Tensor, task: Task, weights: Tensor | None = None) -> Tensor:
-    """Cross-entropy for a label, binary cross-entropy for several labels, mean squared error for
-    values: the mean over all targets, weighted if there are ``weights``; a scalar.
-
-    Args:
-        answer, targets: shaped as :class:`seqbench.Task` says.
-        weights: as ``targets`` without outputs. If all are 0, so is the loss.
-
-    Raises:
-        PluginError: the answer's shape does not match the task.
-    """
-    check_shape(answer, targets, task)
-    answer = answer.flatten(0, -2)
-    targets = targets.flatten() if task.target_type == "label" else targets.flatten(0, -2)
-    if weights is None:
-        return _loss(answer, targets, task, reduction="mean")
-    losses = _loss(answer, targets, task, reduction="none")  # (rows,) or (rows, outputs)
-    losses = losses if losses.dim() == 1 else losses.mean(-1)
-    weights = weights.flatten()
-    total = weights.sum()
-    return (losses * weights).sum() / torch.where(total > 0, total, 1)
-
-
-def _loss(answer: Tensor, targets: Tensor, task: Task, *, reduction: str) -> Tensor:
-    if task.target_type == "value":
-        return functional.mse_loss(answer, targets, reduction=reduction)
-    if task.target_type == "labels":
-        floats = targets.to(answer.dtype)
-        return functional.binary_cross_entropy_with_logits(answer, floats, reduction=reduction)
-    return functional.cross_entropy(answer, targets, reduction=reduction)
-
-
-def check_shape(answer: Tensor, targets: Tensor, task: Task) -> None:
-    """Raise PluginError if the answer's shape does not match the targets and the task."""
-    label = task.target_type == "label"
-    expected = (*targets.shape, task.output_size) if label else targets.shape
-    if tuple(answer.shape) != tuple(expected):
-        raise PluginError(
-            f"the model returned shape {tuple(answer.shape)}, expected {tuple(expected)}"
-        )
+#: A message names at most this many weights.
+MOST_NAMED = 8
 
 
 class Step:
-    """One optimizer step, with gradient clipping and schedule; ``count`` steps have been made.
+    """One optimizer step: loss, gradient clipping, schedule; ``count`` steps have been made.
 
     With ``precision`` bf16 the model runs under autocast; weights, loss and optimizer state stay
     in fp32.
     """
 
     def __init__(
-        self, model: nn.Module, task: Task, settings: Mapping[str, Any], steps_per_epoch: int
+        self,
+        model: nn.Module,
+        splits: PreparedSplits,
+        settings: Mapping[str, Any],
+        steps_per_epoch: int,
     ):
-        self.model, self.task = model, task
+        self.model = model
+        self.loss = loss_of(splits, settings.get("loss"))
         self.forward = forward_of(model)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(self.parameters, settings["optimizer"])
+        self.optimizer = make_optimizer(model, settings["optimizer"], settings.get("groups", {}))
         self.clip_norm = settings["clip_norm"]
         self.autocast = settings.get("precision", "fp32") == "bf16"
-        self.schedule = _schedule(self.optimizer, settings, steps_per_epoch)
+        self.schedule = make_schedule(
+            self.optimizer,
+            settings["schedule"],
+            epoch=steps_per_epoch,
+            total=Periods.of(settings, steps_per_epoch).total,
+        )
         self.count = 0
 
-    def __call__(self, batch: Batch) -> Tensor:
+    def __call__(self, *batches: Batch) -> Tensor:
+        """One step on some batches, with the gradients of one batch of all their sequences.
+
+        Returns:
+            the mean loss.
+        """
         self.optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(self._answer(batch), batch.targets, self.task, batch.weights)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._backward(batches)
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         self.optimizer.step()
-        if self.schedule is not None:
-            self.schedule.step()
+        self.schedule.step()
         self.count += 1
-        return loss.detach()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimizer, schedule and number of steps, as plain data and tensors."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "count": self.count,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue as the one that ``state`` is from."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.count = state["count"]
+
+    def _backward(self, batches: Sequence[Batch]) -> Tensor:
+        """Compute the gradients; returns the mean loss."""
+        if len(batches) == 1:
+            loss = self._loss(batches[0])
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss.detach()
+        totals = [self.loss.total(batch) for batch in batches]
+        whole = torch.zeros((), device=batches[0].inputs.device)
+        for batch, total in zip(batches, totals, strict=True):
+            loss = self._loss(batch) * (total / sum(totals))
+            loss.backward()  # type: ignore[no-untyped-call]
+            whole += loss.detach()
+        return whole
+
+    def _loss(self, batch: Batch) -> Tensor:
+        return self.loss(self._answer(batch), batch.targets, batch.weights)
 
     def _answer(self, batch: Batch) -> Tensor:
         if not self.autocast:
@@ -97,31 +106,42 @@ class Step:
 
 
 def make_optimizer(
-    parameters: list[nn.Parameter], choice: Mapping[str, Any]
+    model: nn.Module,
+    choice: Mapping[str, Any],
+    groups: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> torch.optim.Optimizer:
-    """The torch optimizer ``choice["name"]`` (case-insensitive) with ``choice["params"]``."""
+    """The torch optimizer ``choice["name"]`` (case-insensitive) with ``choice["params"]``.
+
+    Args:
+        groups: for patterns of names, as of files, other parameters; a weight belongs to the first
+            pattern that its name matches.
+
+    Raises:
+        UsageError: a pattern matches no weight, or this torch lacks the optimizer.
+    """
     by_name = {name.lower(): name for name in dir(torch.optim)}
+    if choice["name"] not in by_name:
+        raise UsageError(f"train.optimizer: torch {torch.__version__} has no {choice['name']}")
     kind = getattr(torch.optim, by_name[choice["name"]])
-    optimizer: torch.optim.Optimizer = kind(parameters, **choice["params"])
+    optimizer: torch.optim.Optimizer = kind(_weights(model, groups), **choice["params"])
     return optimizer
 
 
-def _schedule(
-    optimizer: torch.optim.Optimizer, settings: Mapping[str, Any], steps_per_epoch: int
-) -> torch.optim.lr_scheduler.LRScheduler | None:
-    """The learning rate schedule, stepped once per optimizer step."""
-    if settings["schedule"] is None:
-        return None
-    name, params = settings["schedule"]["name"], settings["schedule"]["params"]
-    schedules = torch.optim.lr_scheduler
-    steps = steps_per_epoch * settings["epochs"]
-    if name == "cosine":
-        return schedules.CosineAnnealingLR(optimizer, T_max=steps, **params)
-    if name == "one_cycle":
-        return schedules.OneCycleLR(optimizer, total_steps=steps, **params)
-    if name == "step":
-        every = params["step_size"] * steps_per_epoch
-        return schedules.StepLR(optimizer, step_size=every, gamma=params["gamma"])
-    if name == "exponential":
-        return schedules.StepLR(optimizer, step_size=steps_per_epoch, gamma=params["gamma"])
-    raise ValueError(f"unknown schedule {name!r}")
+def _weights(model: nn.Module, groups: Mapping[str, Mapping[str, float]]) -> list[Any]:
+    """The trainable weights, in groups if there are patterns."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    if not groups:
+        return [parameter for _, parameter in named]
+    found: dict[str, list[nn.Parameter]] = {pattern: [] for pattern in ("", *groups)}
+    for name, parameter in named:
+        matching = (pattern for pattern in groups if fnmatchcase(name, pattern))
+        found[next(matching, "")].append(parameter)
+    for pattern in groups:
+        if not found[pattern]:
+            names = ", ".join(name for name, _ in named[:MOST_NAMED])
+            raise UsageError(
+                f"train.groups: {pattern!r} matches none of the weights that are left to it: "
+                f"{names}{', …' if len(named) > MOST_NAMED else ''}"
+            )
+    some = [(pattern, weights) for pattern, weights in found.items() if weights]
+    return [{"params": weights, **groups.get(pattern, {})} for pattern, weights in some]

@@ -47,16 +47,18 @@ class ProbePayload:
 
 
 def time_epoch(payload: ProbePayload, context: JobContext) -> dict[str, Any]:
-    """Estimate the seconds of an epoch, from a few steps and one pass over a few sequences.
+    """Estimate the seconds of a period of training, usually an epoch: from a few steps, and one
+    pass over a few sequences.
 
     Returns:
-        ``epoch``: seconds of an epoch, with validation; ``test``: of evaluating the test split;
+        ``epoch``: seconds of a period, with validation; ``test``: of evaluating the test split;
         ``spent``: what all this took here.
     """
     import torch
 
     from seqbench.training.batches import batches_of
     from seqbench.training.model import build_model
+    from seqbench.training.periods import Periods
     from seqbench.training.step import Step
 
     kind = device_for(payload.device)
@@ -70,8 +72,10 @@ def time_epoch(payload: ProbePayload, context: JobContext) -> dict[str, Any]:
     batches = batches_of(splits, payload.train, device=device, seed=0)
     started = time.perf_counter()
     # A schedule takes no time, and may end after the steps of the suite.
-    step = Step(model, splits.task, {**payload.train, "schedule": None}, batches.per_epoch)
-    epoch = batches.per_epoch * _step_seconds(step, batches, payload, device)
+    together = payload.train.get("accumulate", 1)
+    periods = Periods.of(payload.train, math.ceil(batches.per_epoch / together))
+    step = Step(model, splits, {**payload.train, "schedule": None}, 1)
+    epoch = periods.every * together * _batch_seconds(step, batches, payload, device)
     sequence = _evaluation_seconds(model, splits, device)
     epoch += sequence * (0 if splits.validation is None else len(splits.validation))
     passes = 1 if splits.validation is None else 2  # at the last and at the best weights
@@ -79,10 +83,10 @@ def time_epoch(payload: ProbePayload, context: JobContext) -> dict[str, Any]:
     return {"epoch": epoch, "test": test, "spent": time.perf_counter() - started}
 
 
-def _step_seconds(
+def _batch_seconds(
     step: Step, batches: Batches, payload: ProbePayload, device: torch.device
 ) -> float:
-    """Mean seconds of a step, on random batches."""
+    """Mean seconds of a step on one batch, over random ones."""
     kind = device_for(payload.device)
     step.model.train()
     times: list[float] = []

@@ -249,14 +249,15 @@ def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
 
 
 def _training_step(subject: Subject, train: Mapping[str, Any]) -> Cell:
+    together = train.get("accumulate", 1)
     batches = batches_of(subject.splits, train, device=subject.device, seed=0)
     batch = typical_batch(batches)
 
     def prepare() -> Prepared:
         model = subject.model.train()
-        step = Step(model, subject.splits.task, train, steps_per_epoch=10**6)
-        return [lambda: step(batch)], {}
+        step = Step(model, subject.splits, train, steps_per_epoch=10**6)
+        return [lambda: step(*[batch] * together)], {}
 
     size, length = batch.inputs.shape[:2]
-    settings = _settings("training_step", size, length, train["threads"], EAGER)
+    settings = _settings("training_step", together * size, length, train["threads"], EAGER)
     return Cell(settings, prepare, torch.enable_grad)

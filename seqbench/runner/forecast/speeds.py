@@ -15,8 +15,8 @@ class CaseSpeed:
     """How fast the trials and measurements of a case are.
 
     Args:
-        epoch: seconds of an epoch, with validation.
-        outside: seconds of a trial outside its epochs: starting its worker, the test.
+        epoch: seconds of a period of its training, usually an epoch, with validation.
+        outside: seconds of a trial outside its periods: starting its worker, the test.
         load: seconds for starting a worker and loading the case in it.
         processes: number of processes that its latency took, with the same settings; None if
             unknown.
@@ -27,9 +27,9 @@ class CaseSpeed:
     load: float = LOAD_SECONDS
     processes: int | None = None
 
-    def trial(self, epochs: int) -> float:
+    def trial(self, periods: int) -> float:
         """Seconds of a trial."""
-        return self.outside + epochs * self.epoch
+        return self.outside + periods * self.epoch
 
 
 def speed_key(case: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from seqbench.runner.phases.score import to_score
 from seqbench.runner.phases.train import training_job
 from seqbench.runner.remaining import Remaining
 from seqbench.training.data import is_prepared, prepared_file
+from seqbench.training.periods import Periods
 
 #: Seconds for preparing a dataset, of which nothing is known beforehand: a computed one takes less,
 #: one that is downloaded takes longer, but reports its progress.
@@ -69,7 +70,7 @@ def work_of(run: RunContext, remaining: Remaining, speeds: Mapping[str, CaseSpee
 
 
 def _trial(trial: Trial, run: RunContext, speed: CaseSpeed | None) -> PlannedJob:
-    seconds = None if speed is None else speed.trial(trial.case.train["epochs"])
+    seconds = None if speed is None else speed.trial(Periods.count(trial.case.train))
     return _planned(training_job(trial, run), seconds)
 
 

@@ -14,8 +14,12 @@ from seqbench.records import Attempt, KeptAnswers, Metrics, TrialRecord
 from seqbench.runner.context import RunContext, reason_with_limit
 from seqbench.runner.phases.answers import AnswerLimit
 from seqbench.runner.phases.prepare import Datasets, do_with_datasets
+from seqbench.store.run_folder import checkpoint_file
 from seqbench.training.data import prepared_file
 from seqbench.training.job import TrainPayload
+
+#: A trial with another status may continue from its checkpoint if it is tried again.
+ENDED = ("ok", "diverged", "failed")
 
 
 def train_trials(run: RunContext, datasets: Datasets) -> list[TrialRecord]:
@@ -64,6 +68,8 @@ def train_these(
         if before is not None:
             record = dataclasses.replace(record, attempts=(*before.attempts, *record.attempts))
         run.folder.write_trial(record)
+        if record.status in ENDED:
+            run.folder.delete_checkpoint(record.id)
         if record.status == "ok":
             good.append(record)
     _warn_of_other_data(good, run)
@@ -108,6 +114,7 @@ def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecor
 def training_job(trial: Trial, run: RunContext, answers: str = "") -> Job:
     """The job that trains a trial; ``answers`` as in its payload."""
     case, limits = trial.case, run.plan.suite.limits
+    every = run.plan.suite.train.checkpoint
     payload = TrainPayload(
         model=case.model,
         data=prepared_file(case.dataset),
@@ -116,6 +123,8 @@ def training_job(trial: Trial, run: RunContext, answers: str = "") -> Job:
         seed=trial.seed,
         weights=weights_file(trial.id),
         answers=answers,
+        checkpoint="" if every is None else checkpoint_file(trial.id),
+        checkpoint_every=every or 0.0,
     )
     return Job(
         trial.id,

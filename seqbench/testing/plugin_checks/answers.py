@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seqbench.testing.plugin_checks.candidate import example
 from seqbench.testing.plugin_checks.results import Violation
-from seqbench.training.step import loss_of
+from seqbench.training.losses import default_loss
 from seqbench.types import Task
 
 #: Tolerance for answers computed in another order (fp32).
@@ -27,7 +27,7 @@ def answer(model: Callable[[Tensor], Tensor], x: Tensor, seed: int = 0) -> Tenso
 
 
 def model_loss(model: nn.Module, x: Tensor, y: Tensor, task: Task) -> Tensor:
-    return loss_of(model(x), y, task)
+    return default_loss(task)(model(x), y)
 
 
 def check_answer(kind: str, task: Task, x: Tensor, answer: Any) -> None:

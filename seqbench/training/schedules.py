@@ -1,0 +1,109 @@
+"""Learning rate schedules: torch's, after a linear warm-up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.optim import lr_scheduler
+
+Optimizer = torch.optim.Optimizer
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What changes the learning rate: after each step, and after each evaluation.
+
+    Args:
+        by_step: stepped after every optimizer step, if any.
+        plateau: stepped with the validation loss of each evaluation, if any.
+    """
+
+    by_step: lr_scheduler.LRScheduler | None = None
+    plateau: lr_scheduler.ReduceLROnPlateau | None = None
+
+    def step(self) -> None:
+        """After an optimizer step."""
+        if self.by_step is not None:
+            self.by_step.step()
+
+    def state_dict(self) -> list[dict[str, Any] | None]:
+        """As plain data."""
+        return [None if one is None else one.state_dict() for one in (self.by_step, self.plateau)]
+
+    def load_state_dict(self, state: list[dict[str, Any] | None]) -> None:
+        """Continue as the one that ``state`` is from."""
+        for one, own in zip((self.by_step, self.plateau), state, strict=True):
+            if one is not None:
+                one.load_state_dict(own)  # type: ignore[arg-type]
+
+    def evaluated(self, loss: float) -> None:
+        """After an evaluation on the validation split."""
+        if self.plateau is not None:
+            self.plateau.step(loss)
+
+
+def make_schedule(
+    optimizer: Optimizer, chosen: Mapping[str, Any] | None, *, epoch: int, total: int
+) -> Schedule:
+    """The schedule that a suite names.
+
+    The learning rate at step t (from 0) of a warm-up of w steps is (t + 1) / w of the optimizer's;
+    the schedule itself begins after it, and ends with the training.
+
+    Args:
+        chosen: ``name`` and ``params``; None for none.
+        epoch: steps of an epoch.
+        total: steps of the training.
+    """
+    if chosen is None:
+        return Schedule()
+    name, params = chosen["name"], dict(chosen["params"])
+    warmup = params.pop("warmup", 0)
+    if name == "inverse_sqrt":
+        return Schedule(lr_scheduler.LambdaLR(optimizer, lambda t: _inverse_sqrt(t, warmup)))
+    if name in ("constant", "plateau"):
+        plateau = lr_scheduler.ReduceLROnPlateau(optimizer, **params) if name == "plateau" else None
+        return Schedule(_warmup(optimizer, warmup) if warmup > 1 else None, plateau)
+    if warmup <= 1:  # the first step already has the whole rate
+        return Schedule(_main(optimizer, name, params, epoch=epoch, total=total))
+    first = _warmup(optimizer, warmup)
+    rest = _main(optimizer, name, params, epoch=epoch, total=max(total - warmup, 1))
+    return Schedule(lr_scheduler.SequentialLR(optimizer, [first, rest], milestones=[warmup]))
+
+
+def _warmup(optimizer: Optimizer, steps: int) -> lr_scheduler.LRScheduler:
+    return lr_scheduler.LinearLR(optimizer, start_factor=1 / steps, total_iters=steps - 1)
+
+
+def _inverse_sqrt(step: int, warmup: int) -> float:
+    """Vaswani et al. 2017, section 5.3, with 1 at the end of the warm-up."""
+    return min((step + 1) / warmup, math.sqrt(warmup / (step + 1)))
+
+
+def _main(
+    optimizer: Optimizer, name: str, params: dict[str, Any], *, epoch: int, total: int
+) -> lr_scheduler.LRScheduler:
+    """A schedule without its warm-up."""
+    if name == "cosine":
+        return lr_scheduler.CosineAnnealingLR(optimizer, T_max=total, **params)
+    if name == "cosine_restarts":
+        params["T_0"] *= epoch
+        return lr_scheduler.CosineAnnealingWarmRestarts(optimizer, **params)
+    if name == "one_cycle":
+        return lr_scheduler.OneCycleLR(optimizer, total_steps=total, **params)
+    if name == "linear":
+        return lr_scheduler.LinearLR(optimizer, start_factor=1.0, total_iters=total, **params)
+    if name == "polynomial":
+        return lr_scheduler.PolynomialLR(optimizer, total_iters=total, **params)
+    if name == "step":
+        return lr_scheduler.StepLR(optimizer, params["step_size"] * epoch, params["gamma"])
+    if name == "exponential":
+        return lr_scheduler.StepLR(optimizer, epoch, params["gamma"])
+    if name == "multi_step":
+        milestones = [round(number * epoch) for number in params["milestones"]]
+        return lr_scheduler.MultiStepLR(optimizer, milestones, params["gamma"])
+    raise ValueError(f"unknown schedule {name!r}")
