@@ -2,7 +2,7 @@
 
 For each model, an epoch of plain PyTorch steps on ready-made batches of similar length, by packed
 sequences and by padded ones, beside seqbench's own training on the same batches; and seqbench on
-the same sequences padded to the longest of all. All take turns in one process; figures are medians
+the same sequences padded to the longest of all. They alternate in one process; figures are medians
 of CPU seconds.
 
     python benchmarks/lengths.py

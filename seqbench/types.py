@@ -206,8 +206,8 @@ class ModelSpec:
             ``build(input_size, **parameters)`` and returns a ``torch.nn.Module`` that maps
             (batch, time, input_size) to (batch, time, hidden); seqbench adds the embedding and the
             readout. For ``kind="model"`` it is called as ``build(task, **parameters)`` and returns
-            the whole model. If its ``forward`` takes ``lengths``, it is given them with batches
-            that are padded at the end: (batch,) int64, on the CPU.
+            the whole model. If its ``forward`` takes ``lengths``, seqbench passes them with
+            batches that are padded at the end: (batch,) int64, on the CPU.
         parameters: each parameter with its default, or a :class:`Param`.
         kind: ``"encoder"`` or ``"model"``.
         description: one line.

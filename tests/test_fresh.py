@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from seqbench.errors import DataError
+from seqbench.errors import DataError, NotPrepared
 from seqbench.plugins.choice import Choice
 from seqbench.training.batches import batches_of
-from seqbench.training.data import _store, open_splits
+from seqbench.training.data import _store, open_splits, prepared_path
 from seqbench.training.data_checks import checked_splits
 from seqbench.training.fresh import FreshSplit, stream_seed
 from seqbench.training.loop import train_model
@@ -23,7 +23,7 @@ from seqbench.training.split_checks import Flaw
 from seqbench.types import Fresh, Splits, Task
 
 TASK = Task("tokens", 9, "label", 2, 6)
-DATA = Choice("toy", {}, "toy:load", "toy-package", "1.2")
+DATA = Choice("toy", {}, f"{__name__}:load", "toy-package", "1.2")
 CPU = torch.device("cpu")
 SETTINGS = {
     "epochs": 3, "batch_size": 4, "optimizer": {"name": "adam", "params": {"lr": 0.01}},
@@ -71,7 +71,7 @@ def test_every_step_has_new_sequences_that_depend_on_the_seeds_and_the_step_only
     assert [len(batch) for batch in batches(prepared(), seed=0, drop_last=True)[0]] == [4, 4]
 
 
-def test_stream_seeds_stay_the_same_for_ever() -> None:
+def test_stream_seeds_never_change() -> None:
     assert [stream_seed(0, 0, 0), stream_seed(0, 0, 1), stream_seed(0, 1, 0)] == STREAM
 
 
@@ -79,12 +79,17 @@ def test_stream_seeds_stay_the_same_for_ever() -> None:
 STREAM = [2968811710, 3831201730, 3964924996]
 
 
-def test_it_comes_back_from_the_file_and_trains(tmp_path: Path) -> None:
-    _store(prepared(size=12, parameters={"longest": 4}), DATA, tmp_path / "x.safetensors")
-    opened = open_splits(tmp_path / "x.safetensors")
+def test_it_comes_back_from_the_file_and_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = prepared_path(DATA, tmp_path)
+    path.parent.mkdir()
+    monkeypatch.setattr("seqbench.training.data.check_unchanged", lambda choice: None)
+    _store(prepared(size=12, parameters={"longest": 4}), DATA, path)
+    opened = open_splits(path)
     assert isinstance(opened.train, FreshSplit)
-    assert opened.train.choice.params == {"longest": 4}
-    path = "seqbench_builtin.recurrent.layers:gru"
+    assert opened.train.parameters == {"longest": 4}
+    gru = "seqbench_builtin.recurrent.layers:gru"
     params = {
         "hidden_size": 4, "num_layers": 1, "bidirectional": False, "dropout": 0.0,
         "readout": "last", "embedding_size": 3,
@@ -92,7 +97,7 @@ def test_it_comes_back_from_the_file_and_trains(tmp_path: Path) -> None:
     found = []
     for _ in range(2):
         torch.manual_seed(0)
-        model = build_model(Choice("gru", params, path, "seqbench", "1", kind="encoder"), TASK)
+        model = build_model(Choice("gru", params, gru, "seqbench", "1", kind="encoder"), TASK)
         trained = train_model(model, opened, SETTINGS, device=CPU, seed=5)
         found.append((model.state_dict(), trained))
     assert found[0][1].metrics["steps"] == 9
@@ -104,6 +109,7 @@ def test_it_comes_back_from_the_file_and_trains(tmp_path: Path) -> None:
     [
         ({"path": f"{__name__}:random"}, "other sequences for the same seed"),
         ({"path": "no path"}, "train.draw is 'no path', not of the form"),
+        ({"path": "os:system"}, "'os:system', not of the package of"),
         ({"size": 0}, "train.size is 0, not an integer of at least 1"),
         ({"seed": -1}, "train.seed is -1, not an integer of at least 0"),
         ({"parameters": {"longest": {1}}}, "train.parameters is not plain data"),
@@ -121,8 +127,31 @@ def test_a_wrong_draw_during_training_names_package_and_step() -> None:
         (f"{__name__}:fewer", {}, "returned 3 sequences, not 4"),
         (f"{__name__}:draw", {"longest": 60}, r"steps, but task.length is 6"),
     ):
-        choice = dataclasses.replace(splits.train.choice, import_path=path, params=params)
+        wrong = dataclasses.replace(splits.train, draw_path=path, parameters=params)
         with pytest.raises(DataError, match=words) as caught:
-            dataclasses.replace(splits.train, choice=choice).draw(0, 7, 4)
+            wrong.draw(0, 7, 4)
         assert "'toy' of toy-package 1.2: " in str(caught.value)
         assert "step 7 of seed 0" in str(caught.value)
+
+
+def test_a_file_that_names_other_code_is_not_read(tmp_path: Path) -> None:
+    """Anyone who may write to a shared cache could otherwise run code of their choice."""
+    path = prepared_path(DATA, tmp_path)
+    path.parent.mkdir()
+    splits = prepared()
+    assert isinstance(splits.train, FreshSplit)
+    other = dataclasses.replace(splits.train, draw_path="os:system")
+    _store(dataclasses.replace(splits, train=other), DATA, path)
+    with pytest.raises(NotPrepared, match="os:system is not of the package of"):
+        open_splits(path)
+    evil = Choice("toy", {}, "os:load", "toy-package", "1.1")
+    other = dataclasses.replace(splits.train, draw_path="os:system", dataset=evil)
+    _store(dataclasses.replace(splits, train=other), DATA, path)
+    with pytest.raises(NotPrepared, match="its fresh sequences are of another dataset"):
+        open_splits(path)
+
+
+def test_settings_for_stored_sequences_are_refused() -> None:
+    for given in ({"batches": "one_length"}, {"shuffle": False}):
+        with pytest.raises(DataError, match="is for stored sequences, and those of this dataset"):
+            batches(prepared(), seed=0, **given)

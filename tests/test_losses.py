@@ -192,7 +192,7 @@ def test_balanced_needs_stored_training_sequences() -> None:
     from seqbench.training.fresh import FreshSplit
 
     of = splits("label")
-    fresh = FreshSplit(of.task, Choice("toy", {}, "toy:draw", "toy", "1"), 10, 0)
+    fresh = FreshSplit(of.task, Choice("toy", {}, "toy:load", "toy", "1"), "toy:draw", {}, 10, 0)
     given = PreparedSplits(of.task, fresh, of.test)
     chosen = resolved(Method("cross_entropy", {"class_weights": "balanced"}), LOSSES)
     with pytest.raises(DataError, match="balanced needs stored training sequences"):

@@ -251,8 +251,11 @@ def test_sequences_that_are_padded_are_looked_for() -> None:
         assert padded_sequences(splits, **batches) is found
     for unequal_from, expected in ((0, 1), (3, 4), (100, 8)):
         drawn.clear()
-        choice = Choice("d", {"unequal_from": unequal_from}, "test_padding:draw", "d", "1")
-        fresh = PreparedSplits(task, FreshSplit(task, choice, 100, 0), plain)
+        choice = Choice("d", {}, "test_padding:load", "d", "1")
+        given = {"unequal_from": unequal_from}
+        fresh = PreparedSplits(
+            task, FreshSplit(task, choice, "test_padding:draw", given, 100, 0), plain
+        )
         split = padded_sequences(fresh, **batches)
         assert (split is None, drawn) == (unequal_from == 100, [4] * expected)
 

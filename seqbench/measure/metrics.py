@@ -90,6 +90,7 @@ class PluginMeter:
                     f"{choice.import_path} returned {what}, which has no method {method}"
                 )
         self._convert = inputs_for(self._meter, task)
+        self._value: float | None = None
         self._takes_weights = "weights" in parameters_of(self._meter.update)
 
     def update(self, answered: Answered) -> None:
@@ -98,6 +99,7 @@ class PluginMeter:
         Raises:
             NotApplicable: rows count unequally, but ``update`` takes no ``weights``.
         """
+        self._value = None
         counted = answered.counted()
         if not len(counted.answers):
             return
@@ -117,8 +119,10 @@ class PluginMeter:
 
     @property
     def value(self) -> float:
-        """The metric over all batches."""
-        return _as_number(self._meter.compute(), self._choice.name)
+        """The metric over all batches, which ``compute`` is called for once."""
+        if self._value is None:
+            self._value = _as_number(self._meter.compute(), self._choice.name)
+        return self._value
 
 
 def _as_number(computed: Any, name: str) -> float:

@@ -44,10 +44,7 @@ class Subject:
         self.choice = trained.model
         self.kind = device_for(trained.device)
         self.device = self.kind.torch_device(trained.device)
-        self.splits: PreparedSplits = open_splits(
-            workspace.cache / trained.data,
-            one_length=trained.train.get("batches") == "one_length",
-        )
+        self.splits: PreparedSplits = open_splits(workspace.cache / trained.data, trained.train)
         clock = time.perf_counter()
         self.model: nn.Module = build_model(trained.model, self.splits.task)
         built = time.perf_counter()

@@ -69,6 +69,12 @@ def batches_of(
             f"sequences, fewer than train.batch_size {size}; reduce train.batch_size"
         )
     if isinstance(splits.train, FreshSplit):
+        for key in ("batches", "shuffle"):
+            if key in settings:
+                raise DataError(
+                    f"train.{key} is for stored sequences, and those of this dataset are fresh: "
+                    "leave it out; the dataset decides which sequences make a batch"
+                )
         return _FreshBatches(splits.train, size, drop_last, device, seed)
     return _StoredBatches(
         splits.train.to(device),
@@ -158,13 +164,14 @@ class _StoredBatches:
         return self._complete(list(torch.split(order, self.size)))
 
     def _bucketed(self, order: Tensor) -> list[Tensor]:
-        """Batches of similar lengths. The incomplete one is at a random place among the lengths."""
+        """Batches of similar lengths. The incomplete one is at a random place of the last pool."""
         pools = [self._by_length(pool) for pool in torch.split(order, POOL * self.size)]
         rest = len(order) % self.size
         sizes = [self.size] * (len(order) // self.size)
         if rest:
-            place = torch.randint(len(sizes) + 1, (1,), generator=self.generator)
-            sizes.insert(int(place), rest)
+            earlier = (len(pools) - 1) * POOL
+            place = torch.randint(len(sizes) - earlier + 1, (1,), generator=self.generator)
+            sizes.insert(earlier + int(place), rest)
         return self._complete(list(torch.split(torch.cat(pools), sizes)))
 
     def _of_one_length(self, order: Tensor) -> list[Tensor]:

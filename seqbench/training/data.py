@@ -20,6 +20,7 @@ from seqbench.errors import DataError, NotPrepared, PluginError, UsageError
 from seqbench.plan.cases import Prepared
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.loading import check_call, load_object
+from seqbench.plugins.provenance import check_unchanged
 from seqbench.records import fingerprint
 from seqbench.store.files import replace_file
 from seqbench.store.places import expanded
@@ -190,13 +191,14 @@ def load_dataset(choice: Choice, context: DataContext) -> PreparedSplits:
         ) from None
 
 
-def open_splits(path: Path, *, one_length: bool = False) -> PreparedSplits:
+def open_splits(path: Path, train: Mapping[str, Any] | None = None) -> PreparedSplits:
     """Map the splits of a prepared file into memory; pages are read on first use and shared.
 
     Args:
-        one_length: whether batches for evaluation are of one length each (``train.batches``).
+        train: the training settings, of which ``batches`` also determines how a model is evaluated.
 
     Raises:
+        PluginError: the package that generates its fresh sequences has changed.
         NotPrepared: the file does not exist, or is damaged; a damaged file is renamed to
             ``….corrupt``.
     """
@@ -207,7 +209,10 @@ def open_splits(path: Path, *, one_length: bool = False) -> PreparedSplits:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
-            return PreparedSplits.of(tensors, file.metadata() or {}, one_length=one_length)
+            one_length = (train or {}).get("batches") == "one_length"
+            splits = PreparedSplits.of(tensors, file.metadata() or {}, one_length=one_length)
+            _check_fresh(splits, path)
+            return splits
     except FileNotFoundError:
         raise NotPrepared(f"{path}: no such file; run again to prepare the dataset") from None
     except (SafetensorError, OSError, ValueError, TypeError, LookupError) as error:
@@ -217,6 +222,20 @@ def open_splits(path: Path, *, one_length: bool = False) -> PreparedSplits:
             f"{path}: the prepared dataset is damaged ({reason}) and was {moved}; "
             "run again to recreate it"
         ) from error
+
+
+def _check_fresh(splits: PreparedSplits, path: Path) -> None:
+    """Check that a file names no code but that of its own dataset, whose identity is in its name.
+
+    Raises:
+        ValueError: it does not. PluginError: that code has changed.
+    """
+    dataset = getattr(splits.train, "dataset", None)
+    if dataset is None:
+        return
+    if prepared_path(dataset, path.parent).name != path.name:
+        raise ValueError("its fresh sequences are of another dataset")
+    check_unchanged(dataset)
 
 
 def _is_whole(path: Path) -> bool:

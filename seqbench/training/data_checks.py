@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from seqbench.plugins.choice import Choice
-from seqbench.training.fresh import FreshSplit
+from seqbench.training.fresh import FreshSplit, is_own
 from seqbench.training.prepared import PreparedSplits
 from seqbench.training.split import Split, TestSet
 from seqbench.training.split_checks import Flaw, checked_split, joined
@@ -78,6 +78,8 @@ def _checked_fresh(fresh: Fresh, task: Task, choice: Choice) -> FreshSplit:
     """Validate fresh training sequences, of which a few are drawn."""
     if not isinstance(fresh.draw, str) or not IMPORT_PATH.fullmatch(fresh.draw):
         raise Flaw(f"train.draw is {fresh.draw!r}, not of the form 'package.module:function'")
+    if not is_own(fresh.draw, choice):
+        raise Flaw(f"train.draw is {fresh.draw!r}, not of the package of {choice.import_path!r}")
     for name, least in (("size", 1), ("seed", 0)):
         value = getattr(fresh, name)
         if type(value) is not int or value < least:
@@ -86,8 +88,9 @@ def _checked_fresh(fresh: Fresh, task: Task, choice: Choice) -> FreshSplit:
         parameters = json.loads(json.dumps(dict(fresh.parameters), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise Flaw(f"train.parameters is not plain data: {error}") from None
-    drawn = dataclasses.replace(choice, import_path=fresh.draw, params=parameters, kind="")
-    split = FreshSplit(task, drawn, fresh.size, fresh.seed)
+    split = FreshSplit(
+        task, choice, fresh.draw, parameters=parameters, size=fresh.size, seed=fresh.seed
+    )
     one, again = (split.draw(0, 1, DRAWN) for _ in range(2))
     if not torch.equal(one.inputs, again.inputs) or not torch.equal(one.targets, again.targets):
         raise Flaw("train draws other sequences for the same seed: it must be a pure function")

@@ -50,6 +50,13 @@ class Answered:
     test_set: int = 0
     headline: bool = True
 
+    @property
+    def total(self) -> float:
+        """The sum of the weights, in double precision, which not every device supports."""
+        if self.weights is None:
+            return float(len(self.answers))
+        return self.weights.cpu().double().sum().item()
+
     def counted(self) -> Answered:
         """Without the rows of weight 0. ``lengths`` do not belong to what is left."""
         if self.weights is None:
@@ -107,8 +114,7 @@ class DecidingFigure:
             scores = scores.sum(-1) if scores.dim() == 2 else scores
             self._total += (scores * weights.cpu().double()).sum().item()
         numbers = answers.shape[1] if self._type == "value" else 1
-        count = len(answers) if weights is None else weights.double().sum().item()
-        self._count += count * numbers
+        self._count += counted.total * numbers
 
     def _scores(self, answers: Tensor, targets: Tensor) -> Tensor:
         """Of each row whether it is right, (rows,), or its squared errors, (rows, outputs)."""
@@ -149,7 +155,7 @@ class MeanLoss:
             weights = None if counted.weights is None else counted.weights[part]
             answers, targets = counted.answers[part], counted.targets[part]
             loss = self._loss(answers, targets, weights).item()
-            count = self._loss.rows(targets, weights).double().sum().item()
+            count = self._loss.rows(targets, weights).cpu().double().sum().item()
             self._total += loss * count
             self._count += count
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy
 import torch
@@ -20,13 +23,17 @@ class FreshSplit:
     """Training sequences that are new at every step: see :class:`seqbench.Fresh`.
 
     Args:
-        choice: the function and its parameters, with the dataset's name and package.
+        dataset: the dataset that they belong to; ``draw`` is a function of its package.
+        draw_path: ``"package.module:function"``.
+        parameters: of ``draw``.
         size: sequences of one epoch.
         seed: of the dataset.
     """
 
     task: Task
-    choice: Choice
+    dataset: Choice
+    draw_path: str
+    parameters: Mapping[str, Any]
     size: int
     seed: int
 
@@ -48,12 +55,13 @@ class FreshSplit:
 
     def drawn(self, seed: int, step: int, count: int) -> Split:
         """As :meth:`draw`, without padding."""
-        function = load_object(self.choice)
+        choice = dataclasses.replace(self.dataset, import_path=self.draw_path)
+        function = load_object(choice)
         arguments = (stream_seed(self.seed, seed, step), count)
-        check_call(self.choice, function, *arguments, **self.choice.params)
-        what = f"{self.choice.import_path} for step {step} of seed {seed}"
+        check_call(choice, function, *arguments, **self.parameters)
+        what = f"{self.draw_path} for step {step} of seed {seed}"
         try:
-            split = checked_split(function(*arguments, **self.choice.params), self.task, what)
+            split = checked_split(function(*arguments, **self.parameters), self.task, what)
             if len(split) != count:
                 raise Flaw(f"{what} returned {len(split):,} sequences, not {count:,}")
             if (longest := int(split.lengths.max())) > self.task.length:
@@ -62,10 +70,18 @@ class FreshSplit:
                 )
         except Flaw as flaw:
             raise DataError(
-                f"dataset {self.choice.name!r} of {self.choice.distribution} "
-                f"{self.choice.version}: {flaw}"
+                f"dataset {choice.name!r} of {choice.distribution} {choice.version}: {flaw}"
             ) from None
         return split
+
+
+def is_own(draw_path: str, dataset: Choice) -> bool:
+    """Whether a function is of the same outermost package as a dataset's ``load``, so that the
+    dataset's version and source are also those of the function.
+    """
+    package, own = (path.partition(":")[0].partition(".")[0] for path in
+                    (draw_path, dataset.import_path))  # fmt: skip
+    return package == own
 
 
 def stream_seed(*numbers: int) -> int:

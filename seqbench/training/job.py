@@ -136,7 +136,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
 
     kind = device_for(payload.device)
     start_training_process(kind)
-    splits = _open(payload, context)
+    splits = open_splits(context.workspace.cache / payload.data, payload.train)
     device = kind.torch_device(payload.device)
     padded = padded_sequences(splits, batch_size=payload.train["batch_size"], seed=payload.seed)
     at_first = _test_untrained(payload, splits, device, padded, context)
@@ -167,21 +167,6 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         "source": source,
         "version": version,
     }
-
-
-def _open(payload: TrainPayload, context: JobContext) -> PreparedSplits:
-    """The dataset.
-
-    Raises:
-        PluginError: the package that generates its fresh sequences has changed.
-    """
-    from seqbench.training.fresh import FreshSplit
-
-    one_length = payload.train.get("batches") == "one_length"
-    splits = open_splits(context.workspace.cache / payload.data, one_length=one_length)
-    if isinstance(splits.train, FreshSplit):
-        check_unchanged(splits.train.choice)
-    return splits
 
 
 def _test_untrained(

@@ -121,7 +121,6 @@ class _Period:
     Args:
         number: from 1.
         losses, totals: of each step its mean loss, and how much its batches count.
-        unequal: whether targets count unequally.
         done: steps made so far.
         spent: seconds so far.
     """
@@ -129,15 +128,27 @@ class _Period:
     number: int
     losses: Tensor
     totals: Tensor
-    unequal: bool = False
     done: int = 0
     spent: float = 0.0
 
     @property
-    def mean(self) -> float:
-        """The mean loss: over all targets if they count unequally, otherwise over the steps."""
+    def first(self) -> float:
+        """The loss of the first step of which anything counts."""
+        counted = self.losses[self.totals > 0]
+        return counted[0].item() if len(counted) else math.inf
+
+    def mean(self, over_steps: bool) -> float:
+        """The mean loss, over the steps or over all targets.
+
+        Raises:
+            DataError: no target counts.
+        """
         losses, totals = self.losses.cpu().double(), self.totals.cpu().double()
-        if not self.unequal:
+        if not bool(totals.any()):
+            raise DataError(
+                f"no target counts in {len(losses):,} training steps, since all have weight 0"
+            )
+        if over_steps:
             return losses.mean().item()
         return ((losses * totals).sum() / totals.sum()).item()
 
@@ -171,6 +182,9 @@ class _Loop:
         self.first_loss = math.inf
         self.period: _Period | None = self._new_period()
         self._groups = self._of_each_step()
+        train = splits.train
+        equal = isinstance(train, Split) and train.offsets is train.weights is None
+        self._over_steps = equal and self.step.loss.class_weights is None
         self._checkpoints: Checkpoints | None = None
 
     def _new_period(self) -> _Period | None:
@@ -210,7 +224,6 @@ class _Loop:
         checked, notified = period.done, 0.0
         for group in itertools.islice(self._groups, count - period.done):
             period.losses[period.done] = self._stepped(group)
-            period.unequal = period.unequal or any(batch.weights is not None for batch in group)
             period.totals[period.done] = sum(self.step.loss.total(batch) for batch in group)
             period.done += 1
             if period.done % CHECK_EVERY_STEPS and period.done < count:
@@ -224,9 +237,9 @@ class _Loop:
                 self._notify(period.number, period.losses[period.done - 1].item())
             if period.done < count:
                 self._save_if_due()
-        if period.number == 1:
-            self.first_loss = period.losses[0].item()
-        return period.mean
+        if not math.isfinite(self.first_loss):
+            self.first_loss = period.first
+        return period.mean(self._over_steps)
 
     def resume(self, checkpoints: Checkpoints | None) -> None:
         """Continue from the last checkpoint, if there is one, and save others from now on."""

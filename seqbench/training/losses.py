@@ -52,6 +52,8 @@ class Loss:
         if weights is None:
             return self.function(answer, targets, reduction="mean")
         weights = weights.flatten()
+        # A NaN where nothing counts, times 0, would still be NaN.
+        answer = answer.masked_fill((weights == 0)[:, None], 0)
         losses = self.function(answer, targets, reduction="none")  # (rows,) or (rows, outputs)
         losses = losses if losses.dim() == 1 else losses.mean(-1)
         total = self.rows(targets, weights).sum()

@@ -30,7 +30,7 @@ DRAWN_BATCHES = 8
 
 REMEDY = (
     "let its `forward` take `lengths` and ignore the padding, or train it with "
-    "`train: {batches: one_length}`"
+    "`train: {batches: one_length}` (fresh sequences: draw one length for each step)"
 )
 
 NOT_FINITE = "its answers are finite alone, but not with padding"

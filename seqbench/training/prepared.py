@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqbench.plugins.choice import Choice, to_json
 from seqbench.store.validation import adapter
-from seqbench.training.fresh import FreshSplit
+from seqbench.training.fresh import FreshSplit, is_own
 from seqbench.training.split import Split, TestSet
 from seqbench.types import Task
 
@@ -55,7 +55,7 @@ class PreparedSplits:
 
     def metadata(self) -> dict[str, Any]:
         """What its file says besides the tensors, as plain data. Keys for new properties are left
-        out if they say nothing, so that the files of other datasets are the same as ever.
+        out if they say nothing, so that the files of other datasets do not change.
         """
         task = dataclasses.asdict(self.task)
         if not self.task.causal:
@@ -65,8 +65,11 @@ class PreparedSplits:
             sets = [[one.name, one.count] for one in self.test.sets]
             found["tests"] = {"sets": sets, "headline": self.test.headline}
         if isinstance(self.train, FreshSplit):
-            fresh = {"size": self.train.size, "seed": self.train.seed}
-            found["fresh"] = {"choice": to_json(self.train.choice), **fresh}
+            train = self.train
+            found["fresh"] = {
+                "dataset": to_json(train.dataset), "draw": train.draw_path,
+                "parameters": dict(train.parameters), "size": train.size, "seed": train.seed,
+            }  # fmt: skip
         return found
 
     @classmethod
@@ -103,5 +106,10 @@ class PreparedSplits:
 
 
 def _fresh_of(task: Task, stored: Mapping[str, Any]) -> FreshSplit:
-    choice: Choice = adapter(Choice).validate_python(stored["choice"])
-    return FreshSplit(task, choice, stored["size"], stored["seed"])
+    dataset: Choice = adapter(Choice).validate_python(stored["dataset"])
+    if not is_own(stored["draw"], dataset):
+        raise ValueError(f"{stored['draw']} is not of the package of {dataset.import_path}")
+    return FreshSplit(
+        task, dataset, stored["draw"],
+        parameters=stored["parameters"], size=stored["size"], seed=stored["seed"],
+    )  # fmt: skip

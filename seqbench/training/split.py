@@ -190,6 +190,26 @@ class Split:
             headline="",
         )
 
+    def spread(self, count: int) -> Split:
+        """At most ``count`` sequences, evenly spaced, as one test set."""
+        if count >= len(self):
+            return dataclasses.replace(self, sets=(), headline="")
+        rows = torch.arange(count) * len(self) // count
+        steps = rows
+        if self.offsets is not None:
+            steps = torch.cat([torch.arange(*self.offsets[row : row + 2]) for row in rows.tolist()])
+        at_steps = steps if self.task.per_step else rows
+        lengths = self.lengths[rows]
+        return dataclasses.replace(
+            self,
+            inputs=self.inputs[steps],
+            targets=self.targets[at_steps],
+            weights=None if self.weights is None else self.weights[at_steps],
+            offsets=None if self.offsets is None else _offsets(lengths),
+            sets=(),
+            headline="",
+        )
+
     def part(self, start: int, end: int) -> Rows:
         """The targets of the sequences from ``start`` to before ``end``, and what belongs to them,
         in the order of the dataset.
@@ -203,6 +223,11 @@ class Split:
             targets = targets.flatten(0, 1)
             weights = None if weights is None else weights.flatten()
         return Rows(targets, weights, self.lengths[start:end])
+
+
+def _offsets(lengths: Tensor) -> Tensor:
+    """Where sequences of these lengths begin, one after another, and the end."""
+    return torch.cat([lengths.new_zeros(1), lengths]).cumsum(0)
 
 
 @dataclass(frozen=True)

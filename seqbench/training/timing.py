@@ -63,8 +63,7 @@ def time_epoch(payload: ProbePayload, context: JobContext) -> dict[str, Any]:
 
     kind = device_for(payload.device)
     start_training_process(kind)
-    one_length = payload.train.get("batches") == "one_length"
-    splits = open_splits(context.workspace.cache / payload.data, one_length=one_length)
+    splits = open_splits(context.workspace.cache / payload.data, payload.train)
     device = kind.torch_device(payload.device)
     torch.manual_seed(0)
     model = build_model(payload.model, splits.task).to(device)
@@ -110,7 +109,7 @@ def _evaluation_seconds(
     """Seconds for evaluating one sequence, from a few hundred of the test split."""
     from seqbench.training.evaluation import EVALUATION_BATCH, evaluate
 
-    part = splits.test.head(EVALUATION_BATCH)
+    part = splits.test.spread(EVALUATION_BATCH)
     evaluate(model, part, device=device)  # the first pass takes longer
     clock = time.perf_counter()
     evaluate(model, part, device=device)
