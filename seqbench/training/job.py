@@ -112,8 +112,8 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     Returns:
         the fields of :class:`seqbench.records.TrialRecord` that training determines: ``metric``,
         ``metrics``, ``curve``, ``initial``, ``weights_sha256``, ``weights_stamp``, ``answers``,
-        ``ahead_unknown``, ``source``, ``version``; and ``answers_sha256``, empty if they are not
-        kept.
+        ``ahead_unknown``, ``data``, ``source``, ``version``; and ``answers_sha256``, empty if they
+        are not kept.
 
     Raises:
         PluginError: the weights file cannot hold the model's state dict, or a package changed.
@@ -140,8 +140,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
             model, splits, payload.train,
             device=device, seed=payload.seed, notify=context.send, meters=meters,
         )  # fmt: skip
-    weights = context.workspace.run / payload.weights
-    files = [weights, *([kept] if kept else [])]
+    files = [weights := context.workspace.run / payload.weights, *([kept] if kept else [])]
     digest = _save(model, weights)  # first: an answer may change a buffer
     return {
         "metric": splits.task.metric,
@@ -153,6 +152,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         "answers": record_answers(model, splits, device),
         "ahead_unknown": _check_trained(model, splits, device, payload=payload, files=files),
         "answers_sha256": "" if kept is None else sha256_of(kept),
+        "data": splits.sizes,
         "source": source,
         "version": version,
     }

@@ -9,7 +9,7 @@ from seqbench.quantities import Better, find
 from seqbench.records import Measurement
 from seqbench.report.columns.column import Case
 from seqbench.report.interchange.source import Source, failed_trials, settings_words
-from seqbench.report.names import some, status_lines
+from seqbench.report.names import some, status_lines, unit_of
 from seqbench.report.text import clean
 
 #: The names of sizes in the measurement ``cost``, with their units.
@@ -88,7 +88,8 @@ def _quality(case: Case, name: str) -> Iterator[Figure]:
         yield Figure(
             case=case, benchmark=name, measure=clean(metric, 64), unit=about.unit,
             value=summary["mean"], low=summary["low"], high=summary["high"],
-            better=about.better, share=about.share, basis=f"mean, seeds: {summary['n']}",
+            better=about.better, share=about.share,
+            basis=f"mean, {unit_of(case)}s: {summary['n']}",
         )  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from seqbench.errors import UsageError
 from seqbench.quantities import find
 from seqbench.report.columns.column import Case, Document
+from seqbench.report.names import repeats_words
 from seqbench.report.numbers import NOT_AVAILABLE
-from seqbench.report.text import clean, counted, label, settings
+from seqbench.report.text import clean, label, settings
 from seqbench.report.views.sheet import Sheet, View
 from seqbench.suggest import suggested
 
@@ -32,7 +33,8 @@ class Confusion:
         title: the name of the case.
         classes: the names of the classes.
         counts: predictions, ``[true][predicted]``.
-        seeds: the number of seeds.
+        seeds: the number of trained models: seeds, of each resample.
+        resamples: the number of resamples, if the case pools some.
         identity: names of the case, for records.
     """
 
@@ -41,12 +43,14 @@ class Confusion:
     counts: tuple[tuple[int, ...], ...]
     seeds: int
     identity: Mapping[str, Any] = field(default_factory=dict)
+    resamples: int = 0
 
     @property
     def basis(self) -> str:
         """``test split, 3 seeds, 6,000 predictions``."""
         total = sum(map(sum, self.counts))
-        return f"test split, {counted(self.seeds, 'seed')}, {total:,} predictions"
+        repeats = repeats_words(self.seeds, self.resamples)
+        return f"test split, {repeats}, {total:,} predictions"
 
     @property
     def recall(self) -> list[float | None]:
@@ -129,6 +133,8 @@ def _reason(case: Case, document: Document) -> str:
         return f"no confusion matrix was recorded: {metrics['confusion_reason']}"
     if any("confusion" not in trial["metrics"] for trial in good):
         return "this run predates confusion matrices; run its suite again"
+    if any(trial["metrics"]["classes"] != metrics["classes"] for trial in good):
+        return "its resamples have different classes"
     return ""
 
 
@@ -146,7 +152,10 @@ def _confusion(case: Case, document: Document) -> Confusion:
         "dataset_params": settings(case["dataset_params"]),
         "device": case["device"],
     }
-    return Confusion(_title(case), classes, counts, len(good), identity)
+    resamples = len({repr(trial["resample"]) for trial in good}) if case.get("resamples") else 0
+    return Confusion(
+        _title(case), classes, counts, len(good), identity=identity, resamples=resamples
+    )
 
 
 def _sheets(confusion: Confusion) -> Iterator[Sheet]:
