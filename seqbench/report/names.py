@@ -11,6 +11,9 @@ from seqbench.report.text import clean, counted, label, settings
 
 MOST_NAMED = 4
 
+#: More values that tell resamples apart are counted instead of listed.
+MOST_VALUES = 8
+
 
 def status_lines(case: Case) -> list[str]:
     """``["ok"]``, or what failed: ``["1 of 3 diverged"]``."""
@@ -115,6 +118,9 @@ def dataset_words(case: Case) -> tuple[str, str]:
     shown, params = dataset_label(case), case["dataset_params"]
     for name, value in params.items():
         shown = shown.replace(f" {name}={as_text(value)}", "")
+    resamples = case.get("resamples")
+    if resamples and len(resamples["values"]) > MOST_VALUES:
+        params = {**params, resamples["parameter"]: f"{len(resamples['values'])} values"}
     hidden = "" if shown.split(":")[-1].startswith(case["dataset"]) else clean(case["dataset"])
     return clean(shown), ", ".join(filter(None, [hidden, settings(params)]))
 

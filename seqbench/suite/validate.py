@@ -400,7 +400,7 @@ class _Validator:
             given = entry.params.get(RESAMPLED)
             if not isinstance(given, list) or len(given) < 2:
                 self.problem(
-                    (*path, RESAMPLED),
+                    (*path, RESAMPLED) if RESAMPLED in entry.params else path,
                     "repeats: dataset.seed pools at least two values of this dataset's seed",
                     f"as in {entry.name}: {{{RESAMPLED}: [0, 1, 2]}}",
                 )
