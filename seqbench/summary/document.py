@@ -68,7 +68,8 @@ def build_document(
         ],
         "cases": cast("list[schema.Case]", found),
         "comparisons": [
-            _comparison(each) for each in with_margins(compared, found, plan.get("margin", {}))
+            cast("schema.Comparison", dict(vars(each)))
+            for each in with_margins(compared, found, plan.get("margin", {}))
         ],
     }
 
@@ -95,13 +96,6 @@ def _timed(
         if not each.met or (len(met) == 2 and all(each.met in some for some in met)):
             found.append(replace(each, a=rows[0].id, b=rows[1].id))
     return found
-
-
-def _comparison(found: Comparison) -> schema.Comparison:
-    plain = dict(vars(found))
-    if not found.over:
-        del plain["over"]
-    return cast("schema.Comparison", plain)
 
 
 def _in_plan_order(records: Iterable[TrialRecord], plan: StoredPlan) -> list[TrialRecord]:

@@ -363,7 +363,7 @@ class Comparison(Keys):
         int | None, About("estimated number of seeds or resamples to show a difference")
     ]
     over: Annotated[
-        NotRequired[str], About("resamples: compared over those, in pairs; otherwise absent")
+        NotRequired[str], About("resamples if compared over those, in pairs; otherwise empty")
     ]
     met: Annotated[str, About("the contest in which latencies were compared")]
 
