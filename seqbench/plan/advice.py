@@ -39,8 +39,8 @@ def _few_resamples(plan: Plan) -> Iterator[str]:
     for name, resamples in datasets.items():
         if len(resamples) < LEAST_RESAMPLES:
             yield (
-                f"{len(resamples)} resamples of {name} cannot show which model is better: a verdict "
-                f"on a metric takes at least {LEAST_RESAMPLES}; list more values of its "
+                f"{len(resamples)} resamples of {name} cannot show which model is better: a "
+                f"verdict on a metric takes at least {LEAST_RESAMPLES}; list more values of its "
                 f"{RESAMPLED}"
             )
 
