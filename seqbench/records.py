@@ -72,7 +72,8 @@ class Part(Keys):
     shortest: Annotated[int, About("number of steps of its shortest sequence")]
     longest: Annotated[int, About("number of steps of its longest sequence")]
     sequences: Annotated[int, About("number of sequences")]
-    value: Annotated[Number | None, About("the figure; null if no target counts")]
+    value: Annotated[Number | None, About("the figure; null if it has none")]
+    reason: Annotated[NotRequired[str], About("why it has no figure, if so")]
 
 
 class Metrics(Keys, total=False):
@@ -90,6 +91,9 @@ class Metrics(Keys, total=False):
     recall: Annotated[list[Number | None], About("of each class; null if it does not occur")]
     classes: Annotated[list[str], About("names of the classes")]
     parts: Annotated[list[Part], About("the figure of each test set, or range of lengths")]
+    headline: Annotated[
+        list[str], About("of several test sets those that the figure in tables is the mean of")
+    ]
     padding: Annotated[Number, About("fraction of the steps in training that were padding")]
     confusion_reason: Annotated[str, About("why there is no confusion matrix")]
     diverged_step: Annotated[int, About("the step at which the trial diverged")]
@@ -184,8 +188,8 @@ class TrialRecord:
             ``best_epoch``, ``validation`` (at the best epoch), ``train_loss``, ``steps``; for
             labels also ``confusion`` (test counts at the weights of ``value``,
             ``[true][predicted]``), ``recall`` of each class and ``classes``; with several test
-            sets or unequal lengths ``parts``, and ``padding`` in training; for a diverged trial
-            ``diverged_step``.
+            sets or unequal lengths ``parts``, with several test sets ``headline``, with padding in
+            training ``padding``; for a diverged trial ``diverged_step``.
         curve: one entry per epoch: ``epoch``, ``train_loss``, ``validation``,
             ``validation_loss``, ``seconds``, ``steps`` (the total so far).
         started: UTC time, ISO 8601. seconds: wall time, not corrected for other load.
@@ -199,6 +203,10 @@ class TrialRecord:
             values. None in runs that are older than this comparison.
         ahead_unknown: if the task is causal, why it could not be tested whether the trained model
             looks ahead; usually empty.
+        padding_changes: largest change of an answer when its sequence is padded in a batch with
+            longer ones, relative to the largest answer; 0 if none exceeds rounding, and if no batch
+            is padded.
+        padding_unknown: why it could not be tested whether answers change so; usually empty.
         kept_answers: to the whole test split (:mod:`seqbench.store.answers`). None if the suite
             keeps none, and in older runs.
         source: fingerprint of the model's source when it was trained (see :class:`Choice`).
@@ -226,6 +234,8 @@ class TrialRecord:
     weights_stamp: tuple[int, ...] = ()
     answers: Answers | None = None
     ahead_unknown: str = ""
+    padding_changes: Number = 0.0
+    padding_unknown: str = ""
     kept_answers: KeptAnswers | None = None
     log: str = ""
     lines: tuple[str, ...] = ()

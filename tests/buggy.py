@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqbench import DataContext, Splits, Task
 
@@ -256,9 +257,221 @@ class Gated(Correct):
         return hidden + self.gate * hidden.flip(1)
 
 
+class TakesLengths(Correct):
+    """Without a bug, and the base class of those that treat padding wrongly: adds the mean over all
+    true steps.
+    """
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        hidden, real = super().forward(x), self.real(x, lengths)
+        return hidden + (hidden * real).sum(1, keepdim=True) / real.sum(1, keepdim=True)
+
+    def real(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """1 at true steps, else 0: (batch, time, 1)"""
+        steps = torch.arange(x.shape[1], device=x.device)
+        ends = torch.full((len(x),), x.shape[1]) if lengths is None else lengths
+        return (steps < ends.to(x.device)[:, None])[..., None].float()
+
+
+class MeanOverPadding(TakesLengths):
+    def real(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        return torch.ones_like(x[..., :1])
+
+
+class DividesByTheWrongLength(TakesLengths):
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        hidden, real = Correct.forward(self, x), self.real(x, lengths)
+        return hidden + (hidden * real).mean(1, keepdim=True)
+
+
+class OneStepTooMany(TakesLengths):
+    def real(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        return super().real(x, None if lengths is None else lengths + 1)
+
+
+class OneStepTooFew(TakesLengths):
+    def real(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        return super().real(x, None if lengths is None else (lengths - 1).clamp(min=1))
+
+
+class OtherWithLengths(TakesLengths):
+    """Right for padding, but other answers without ``lengths``."""
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return super().forward(x, lengths) if lengths is not None else Correct.forward(self, x)
+
+
+class OtherIfAllAreFull(TakesLengths):
+    """It takes the mean only if something is padded."""
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if lengths is not None and bool((lengths == x.shape[1]).all()):
+            return Correct.forward(self, x)
+        return super().forward(x, lengths)
+
+
+class ChangesLengths(TakesLengths):
+    def real(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        real = super().real(x, lengths)
+        if lengths is not None:
+            lengths -= 1
+        return real
+
+
+class LastPaddedStep(Correct):
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        hidden = super().forward(x)
+        return hidden + hidden[:, -1:]
+
+
+class BackwardFromThePadding(BothWays):
+    bidirectional = True
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return super().forward(x)
+
+
+class PacksSorted(BothWays):
+    """Packs a batch as if its sequences were sorted by length."""
+
+    bidirectional = True
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if lengths is None:
+            return super().forward(x)
+        packed = pack_padded_sequence(x, lengths, batch_first=True)
+        return pad_packed_sequence(self.layer(packed)[0], True, total_length=x.shape[1])[0]
+
+
+class StaysSorted(BothWays):
+    """Sorts a batch by length and does not restore the order."""
+
+    bidirectional = True
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if lengths is None:
+            return super().forward(x)
+        order = torch.argsort(lengths, descending=True, stable=True)
+        packed = pack_padded_sequence(x[order], lengths[order], batch_first=True)
+        hidden, _ = pad_packed_sequence(self.layer(packed)[0], True, total_length=x.shape[1])
+        return self.restored(hidden, order)
+
+    def restored(self, hidden: Tensor, order: Tensor) -> Tensor:
+        return hidden
+
+
+class SortsTwice(StaysSorted):
+    """Right for two sequences, in whatever order."""
+
+    def restored(self, hidden: Tensor, order: Tensor) -> Tensor:
+        return hidden[order]
+
+
+class Restores(StaysSorted):
+    """Without a bug."""
+
+    def restored(self, hidden: Tensor, order: Tensor) -> Tensor:
+        return hidden[torch.argsort(order)]
+
+
+class Attends(Correct):
+    """Without a bug, except that it does not take ``lengths``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attended(x, None)
+
+    def attended(self, x: Tensor, allowed: Tensor | None) -> Tensor:
+        hidden = torch.tanh(self.inner(x))
+        scaled = functional.scaled_dot_product_attention(hidden, hidden, hidden, attn_mask=allowed)
+        return hidden + scaled
+
+
+class AttendsToPadding(Attends):
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.attended(x, None)
+
+
+class MasksTheQueries(Attends):
+    """The mask is transposed: padding does not attend, but is attended to."""
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if lengths is None:
+            return self.attended(x, None)
+        real = torch.arange(x.shape[1]) < lengths[:, None]
+        return self.attended(x, real.to(x.device)[:, :, None]).nan_to_num()
+
+
+class MasksTheKeys(Attends):
+    """Without a bug."""
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if lengths is None:
+            return self.attended(x, None)
+        real = torch.arange(x.shape[1]) < lengths[:, None]
+        return self.attended(x, real.to(x.device)[:, None, :])
+
+
+class FindsPaddingByItsZeros(Correct):
+    """Right for what seqbench pads with, as long as no true step is zero."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden, real = super().forward(x), (x != 0).any(-1, keepdim=True)
+        return hidden + (hidden * real).sum(1, keepdim=True) / real.sum(1, keepdim=True)
+
+
+class MasksInEvaluationOnly(TakesLengths):
+    def real(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        return super().real(x, None if self.training else lengths)
+
+
+class OpensToPadding(TakesLengths):
+    """A gate that is closed at first hides that the last padded step is added."""
+
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        self.gate = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        hidden = super().forward(x, lengths)
+        return hidden + self.gate * Correct.forward(self, x)[:, -1:]
+
+
+class NormalizesTheBatch(Correct):
+    """Without a bug, but in training, the means of batch normalization include padding."""
+
+    def __init__(self, input_size: int):
+        super().__init__(input_size)
+        self.norm = nn.BatchNorm1d(SIZE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normalized: Tensor = self.norm(self.inner(x).mT).mT
+        return super().forward(x) + normalized
+
+
 class LearnsNothing(Correct):
     def forward(self, x: Tensor) -> Tensor:
         return 0.0 * super().forward(x)
+
+
+class Pools(nn.Module):
+    """Whole models that treat padding rightly, unless there is a target at each step."""
+
+    def __init__(self, task: Task):
+        super().__init__()
+        self.task = task
+        tokens = task.input == "tokens"
+        self.embedding = nn.Embedding(task.input_size, SIZE) if tokens else None
+        self.inner = nn.Linear(SIZE if tokens else task.input_size, task.output_size)
+
+    def forward(self, x: Any, lengths: Tensor | None = None) -> Any:
+        hidden = self.inner(self.embedding(x) if self.embedding else x)
+        if self.task.per_step:
+            return hidden + hidden.mean(1, keepdim=True)
+        if lengths is None:
+            return hidden.mean(1)
+        real = torch.arange(x.shape[1]) < lengths[:, None]
+        kept: Tensor = hidden * real[..., None].to(x.device)
+        return kept.sum(1) / lengths[:, None].to(x.device)
 
 
 class Whole(nn.Module):

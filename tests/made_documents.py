@@ -44,12 +44,14 @@ def made(
     diverged: tuple[str, ...] = (),
     untrained: tuple[str, ...] = (),
     comparisons: Callable[[list[str]], list[Comparison]] = lambda ids: [],
+    of_trial: Callable[[str, int], dict[str, Any]] = lambda label, seed: {},
     **metrics: Any,
 ) -> Document:
     """The document of a run of that suite on one dataset, with these figures by label or model.
 
     Args:
         diverged: the models whose seed 0 diverged; untrained: those of which every seed did.
+        of_trial: further metrics of a trial, by label and seed; metrics: of all.
     """
     suite = parse_suite(textwrap.dedent(text), registry=REGISTRY)
     seeds = max((len(some) for some in figures.values()), default=0)
@@ -62,6 +64,7 @@ def made(
         value = own[trial.seed]
         status: Status = "diverged" if trial.case.label in diverged and trial.seed == 0 else "ok"
         found: Any = {"value": value, "last": value, "best": value, **metrics}
+        found |= of_trial(trial.case.label, trial.seed)
         metric = "mse" if dataset == "adding" else "accuracy"
         if trial.case.label in untrained:
             status, found, metric = "diverged", {}, ""

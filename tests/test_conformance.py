@@ -57,6 +57,22 @@ BUGS = {
     "BothWays": ("ahead", "8 of 16 features depend at the last step on that step only"),
     "BackwardFirst": ("ahead", "only features of the first half do"),
     "ClaimsBothWays": ("ahead", "no feature does"),
+    "MeanOverPadding": ("padding", "a sequence of 1 step, padded to 2 in a batch, differs by"),
+    "DividesByTheWrongLength": ("padding", "of 1 step, padded to 2 in a batch, differs by"),
+    "OneStepTooMany": ("padding", "of 1 step, padded to 2 in a batch, differs by"),
+    "OneStepTooFew": ("padding", "of 2 steps, the longest of a batch, differs by"),
+    "OtherWithLengths": ("padding", "of 2 steps, the longest of a batch, differs by"),
+    "OtherIfAllAreFull": ("padding", "it differs by"),
+    "ChangesLengths": ("padding", "they were changed in place"),
+    "LastPaddedStep": ("padding", "of 1 step, padded to 2 in a batch, differs by"),
+    "BackwardFromThePadding": ("padding", "of 1 step, padded to 2 in a batch, differs by"),
+    "PacksSorted": ("padding", "must be sorted in decreasing order"),
+    "StaysSorted": ("padding", "of 1 step, padded to 2 in a batch, differs by"),
+    "SortsTwice": ("padding", "padded to 6 in a batch, differs by"),
+    "AttendsToPadding": ("padding", "of 1 step, padded to 2 in a batch, differs by"),
+    "MasksTheQueries": ("padding", "of 1 step, padded to 2 in a batch, differs by"),
+    "MasksInEvaluationOnly": ("padding", "in training mode, with other padding than zeros"),
+    "OpensToPadding": ("padding", "answer (not with its initial weights)"),
     "LearnsNothing": ("learns", "it went from"),
 }  # fmt: skip
 DATASET_BUGS = {
@@ -127,7 +143,8 @@ def test_a_model_of_fixed_length_fails_once_or_declares_it(lengths: str) -> None
             True,
         )
     ran = {name for name, one in found.items() if one.result != "skipped"}
-    assert found.keys() - ran == {"dropout", "step"}  # the others use the length that it accepts
+    # The others use the length that it accepts.
+    assert found.keys() - ran == {"dropout", "step", "padding"}
 
 
 def test_a_package_tests_stop_at_the_cause_too(site: Path) -> None:
@@ -239,7 +256,7 @@ def test_check_reports_and_exits_1_where_something_failed(
     done = seqbench_cli("check", "eager")
     assert done.returncode == 1
     assert "a plugin declaration that does not import torch" in done.stdout
-    assert "1 failed, 15 passed, 2 skipped" in " ".join(done.stdout.split()), done.stdout
+    assert "1 failed, 16 passed, 2 skipped" in " ".join(done.stdout.split()), done.stdout
     correct = seqbench_cli("check", "parity")
     assert correct.returncode == 0, correct.stdout
     assert "6 passed" in correct.stdout
@@ -315,6 +332,55 @@ def test_layers_in_both_directions_that_hide_it_are_a_warning() -> None:
 def test_a_lie_about_the_direction_is_shown_with_the_smallest_input() -> None:
     (ahead,) = named(MODEL_CHECKS, "ahead")
     assert ahead(candidate("ClaimsBothWays")).example.startswith("an input of shape (2, 2, 3)")
+
+
+@pytest.mark.parametrize(
+    ("name", "takes"), [("Correct", "no"), ("TakesLengths", "yes"), ("Restores", "yes"),
+                        ("MasksTheKeys", "yes")],
+)  # fmt: skip
+def test_models_that_ignore_padding_pass(name: str, takes: str) -> None:
+    (padding,) = named(MODEL_CHECKS, "padding")
+    found = padding(candidate(name))
+    assert (found.result, found.note) == ("ok", f"takes `lengths`: {takes}")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Attends", "of 1 step, padded to 2 in a batch, differs by"),
+        ("BothWays", "of 1 step, padded to 2 in a batch, differs by"),
+        ("FindsPaddingByItsZeros", "with other padding than zeros, an answer differs by"),
+        ("NormalizesTheBatch", "the means of BatchNorm1d include padding"),
+    ],
+)
+def test_a_model_without_lengths_that_padding_changes_is_warned(name: str, message: str) -> None:
+    (padding,) = named(MODEL_CHECKS, "padding")
+    found = padding(candidate(name))
+    assert (found.result, message in found.note) == ("warning", True), found
+    assert "`train: {batches: one_length}`" in found.note
+
+
+def test_padding_that_changes_an_answer_is_shown_with_the_smallest_batch() -> None:
+    (padding,) = named(MODEL_CHECKS, "padding")
+    found = padding(candidate("AttendsToPadding"))
+    assert found.example.startswith(
+        "features/label, readout last, lengths [1, 2], an input of shape (2, 2, 3)"
+    )
+    tokens = replace(candidate("AttendsToPadding"), kinds=("tokens/label_per_step",))
+    shown = padding(tokens).example
+    assert shown.startswith("tokens/label_per_step, lengths [1, 2], an input of shape (2, 2): [[")
+
+
+def test_a_whole_model_is_checked_with_each_kind_of_task() -> None:
+    (padding,) = named(MODEL_CHECKS, "padding")
+    choice = Choice("whole", {}, "buggy:Pools", "seqbench", "0", kind="model")
+    for kinds, result in (
+        (("features/value", "tokens/label"), "ok"),
+        (("features/value", "tokens/label", "features/label_per_step"), "failed"),
+    ):
+        assert padding(Candidate(choice, kinds)).result == result
+    fixed = Candidate(replace(choice, lengths="fixed"))
+    assert padding(fixed).note == "it accepts sequences of one length only"
 
 
 def test_a_model_that_depends_on_values_does_not_fail() -> None:

@@ -22,8 +22,9 @@ from seqbench.plugins.scaffold.package import _words
 @pytest.mark.parametrize(
     ("kind", "name", "passed"),
     [
-        pytest.param("model", "leaky-One", "17 passed, 1 skipped", marks=pytest.mark.slow),
+        pytest.param("model", "leaky-One", "18 passed, 1 skipped", marks=pytest.mark.slow),
         pytest.param("dataset", "first.token", "7 passed", marks=pytest.mark.slow),
+        pytest.param("dataset --unequal", "ragged", "8 passed", marks=pytest.mark.slow),
         pytest.param("metric", "worst-Recall", "9 passed", marks=pytest.mark.slow),
         pytest.param("report", "best.cases", "7 passed", marks=pytest.mark.slow),
     ],
@@ -36,7 +37,8 @@ def test_a_new_package_passes_its_tests_and_runs(
     seqbench_cli: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
-    made = seqbench_cli("new", kind, name)
+    kind, *options = kind.split()
+    made = seqbench_cli("new", kind, *options, name)
     assert made.returncode == 0, made.stderr
     folder = tmp_path / _words(name)["distribution"]
     assert f"next: cd {folder.name}" in made.stdout

@@ -158,10 +158,12 @@ def made(
     shapes: Sequence[int] = (),
     cases: Callable[[Plan], list[CaseRecord]] = lambda plan: [],
     comparisons: Callable[[Plan], list[Comparison]] = lambda plan: [],
+    metrics: Callable[[int, float], dict[str, Any]] = lambda resample, value: {},
 ) -> Document:
     """The document of a run with these figures: by model, then by resample and seed.
 
     Args:
+        metrics: further ones, from the number of the resample and the figure.
         failed: model, resample and seed of a trial that failed.
         shapes: the length of the data of each resample.
     """
@@ -175,7 +177,8 @@ def made(
         value = some[trial.case.label][resample][trial.seed]
         bad = failed == (trial.case.label, resample, trial.seed)
         status: Status = "failed" if bad else "ok"
-        found: Any = {"value": value, "last": value, "best": value, "best_epoch": 1}
+        found: Any = {"value": value, "last": value, "best": value, "best_epoch": 1,
+                      **metrics(resample, value)}  # fmt: skip
         own = data
         if data and shapes:
             own = cast("Data", {**data, "length": shapes[resample]})

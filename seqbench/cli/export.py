@@ -35,7 +35,8 @@ STDOUT = Path("-")
     type=click.Choice(TABLES),
     default=TABLES[0],
     show_default=True,
-    help="For csv and parquet: one row per case, per trial, or per epoch of each trial.",
+    help="For csv and parquet: one row per case, per trial, per epoch of each trial, or per test "
+    "set or range of length of each trial.",
 )
 @OUT
 def export(*, run: str | None, form: str, output: Path | None, table: str, out: Path) -> None:

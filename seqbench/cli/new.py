@@ -36,10 +36,11 @@ def new_model(name: str, out: Path) -> None:
 
 @new.command("dataset")
 @click.argument("name")
+@click.option("--unequal", is_flag=True, help="With sequences of unequal length.")
 @OUT
-def new_dataset(name: str, out: Path) -> None:
+def new_dataset(name: str, unequal: bool, out: Path) -> None:
     """Write a package that offers the dataset NAME."""
-    _new("dataset", name, out)
+    _new("dataset", name, out, unequal=unequal)
 
 
 @new.command("metric")
@@ -72,7 +73,7 @@ def new_suite(name: str, out: Path) -> None:
     click.echo(f"  {path}\n\nnext: seqbench validate {path}\n      seqbench run {path}")
 
 
-def _new(kind: PackageKind, name: str, out: Path) -> None:
+def _new(kind: PackageKind, name: str, out: Path, *, unequal: bool = False) -> None:
     from seqbench.plugins.discovery import load_plugins
     from seqbench.plugins.scaffold.package import write_package
     from seqbench.quantities import QUANTITIES
@@ -84,7 +85,7 @@ def _new(kind: PackageKind, name: str, out: Path) -> None:
     for offer in load_plugins().all_of(kind):
         if offer.spec.name.lower() == name.lower():
             raise UsageError(f"a {kind} {offer.spec.name!r} is already offered by {offer.origin}")
-    folder, *files = write_package(kind, name, out)
+    folder, *files = write_package(kind, name, out, unequal=unequal)
     for path in files:
         click.echo(f"  {path}")
     click.echo(

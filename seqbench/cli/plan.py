@@ -144,10 +144,10 @@ def print_warnings(warnings: Sequence[str]) -> None:
 
 def skipped_cases(plan: Plan) -> dict[str, str]:
     """Why cases will be skipped, by id, as far as known before the run. Imports no torch."""
-    from seqbench.training.data import cache_dir, prepared_kind
+    from seqbench.training.data import cache_dir, read_prepared
 
     cache = cache_dir()
-    found = {case.id: case.misfit(prepared_kind(case.dataset, cache)) for case in plan.cases}
+    found = {case.id: case.misfit(read_prepared(case.dataset, cache)) for case in plan.cases}
     return {case: reason for case, reason in found.items() if reason}
 
 

@@ -60,7 +60,7 @@ def plot(
     accuracy     the metric: each seed, mean and interval
     curves       learning curves (--option x=steps, y=train_loss)
     latency      the distribution of calls; drift: latency over the rounds
-    length       latency, memory and MACs against the length
+    length       the metric, latency, memory and MACs against the length
     memory       what memory goes into (--option mode=training)
     pairs        every pair of cases; pair-seeds, pair-rounds: what one pair rests on
     confusion    the confusion matrix of a case (--option case=gru)

@@ -59,6 +59,9 @@ if TYPE_CHECKING:
     help="Rows by the metric, best first, or in the order of the suite.",
 )
 @click.option("--memory", is_flag=True, help="Show the memory breakdown instead.")
+@click.option(
+    "--lengths", is_flag=True, help="Show figures by test set and by length of sequences instead."
+)
 @click.option("--pairs", is_flag=True, help="Show all pairwise comparisons instead.")
 @click.option(
     "--confusion",
@@ -76,6 +79,7 @@ def show(
     every: bool,
     sort: Sort,
     memory: bool,
+    lengths: bool,
     pairs: bool,
     confusion: str | None,
     out: Path,
@@ -84,7 +88,8 @@ def show(
     from seqbench.report.run import Run
     from seqbench.store.find import find_run
 
-    views = {"--memory": memory, "--pairs": pairs, "--confusion": confusion is not None}
+    views = {"--memory": memory, "--lengths": lengths, "--pairs": pairs,
+             "--confusion": confusion is not None}  # fmt: skip
     chosen = [name for name, on in views.items() if on]
     if svg is not None:
         _check_svg(svg)
@@ -131,12 +136,14 @@ def _check_options(
 def _view(document: Document, option: str, model: str | None) -> View:
     """The view that an option names, as data. ``model``: that of ``--confusion``."""
     from seqbench.report.views.confusion import confusion_view
+    from seqbench.report.views.lengths import lengths_view
     from seqbench.report.views.memory import memory_view
     from seqbench.report.views.pairs import pairs_view
 
     if model is not None:
         return confusion_view(document, model)
-    return memory_view(document) if option == "--memory" else pairs_view(document)
+    views = {"--memory": memory_view, "--lengths": lengths_view, "--pairs": pairs_view}
+    return views[option](document)
 
 
 def _drawing(document: Document, option: str, model: str | None) -> Callable[[Console], None]:

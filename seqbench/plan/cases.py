@@ -80,6 +80,19 @@ class Resample:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """What is known of a dataset once it is prepared.
+
+    Args:
+        kind: its kind of task.
+        unequal: whether the lengths of its sequences differ.
+    """
+
+    kind: str
+    unequal: bool = False
+
+
+@dataclass(frozen=True)
 class Case:
     """One model with its parameters × one dataset × one training setting × one device.
 
@@ -104,19 +117,25 @@ class Case:
     metrics_left_out: tuple[str, ...] = ()
     resample: Resample | None = None
 
-    def misfit(self, kind: str = "") -> str:
+    def misfit(self, prepared: Prepared | None = None) -> str:
         """Why the model cannot be trained on the dataset, or ``""``.
 
         Args:
-            kind: the dataset's kind of task; by default the kinds that it declares.
+            prepared: the dataset; None if it is not prepared, so that only what it declares is
+                known.
         """
-        kinds = (kind,) if kind else self.declares
-        if not kinds or not set(kinds).isdisjoint(self.supports):
-            return ""
-        return (
-            f"model {self.model.name} supports {', '.join(self.supports)}, "
-            f"but dataset {self.dataset.name} is {' or '.join(kinds)}"
-        )
+        kinds = (prepared.kind,) if prepared else self.declares
+        if kinds and set(kinds).isdisjoint(self.supports):
+            return (
+                f"model {self.model.name} supports {', '.join(self.supports)}, "
+                f"but dataset {self.dataset.name} is {' or '.join(kinds)}"
+            )
+        if prepared and prepared.unequal and self.model.lengths == "fixed":
+            return (
+                f"model {self.model.name} accepts sequences of one length only (lengths: fixed), "
+                f"but those of dataset {self.dataset.name} differ in length"
+            )
+        return ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, as in ``plan.json``."""

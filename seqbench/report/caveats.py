@@ -52,6 +52,7 @@ def caveats(document: Document, *, resume: bool = True) -> list[str]:
         *_unchecked(document),
         *_random(document),
         *_ahead_unknown(document),
+        *_padding(document),
         *_answers_left_out(document),
         *_same_start(document),
         *_unlike_resamples(document),
@@ -163,8 +164,35 @@ def _ahead_unknown(document: Document) -> list[str]:
     ]
 
 
+def _padding(document: Document) -> list[str]:
+    """Models whose answers change with padding, or may do so."""
+    cases = {case["id"]: case for case in document["cases"]}
+    changes: dict[str, float] = {}
+    for trial in document.get("trials") or ():
+        change = trial.get("padding_changes", 0)
+        if change and trial["case"] in cases:
+            name = case_name(cases[trial["case"]], document)
+            changes[name] = max(changes.get(name, 0), change)
+    lines = [
+        f"Not known whether the answers of {some(names)} change with padding: {why}."
+        for why, names in _names_by(document, "padding_unknown").items()
+    ]
+    if changes:
+        named = [
+            f"{name} (by up to {change:.2g} times the largest answer)"
+            for name, change in changes.items()
+        ]
+        lines.insert(
+            0,
+            f"Answers change with padding: {some(named)}. These figures depend on which sequences "
+            "share a batch. Let the model's forward take lengths and ignore the padding, or train "
+            "it with `train: {batches: one_length}`.",
+        )
+    return lines
+
+
 def _names_by(
-    document: Document, key: Literal["unchecked", "ahead_unknown"]
+    document: Document, key: Literal["unchecked", "ahead_unknown", "padding_unknown"]
 ) -> dict[str, list[str]]:
     """The cases with trials that have a text under ``key``, by this text."""
     cases = {case["id"]: case for case in document["cases"]}

@@ -45,6 +45,15 @@ def unit_of(case: Case) -> str:
     return "resample" if case.get("resamples") else "seed"
 
 
+def averaged_over(cases: Sequence[Case]) -> str:
+    """What metrics are means over: ``over successful seeds``, or resamples, or either."""
+    pooled = [case for case in cases if case.get("resamples")]
+    over = "over resamples (of each the mean over its seeds)"
+    if len(pooled) < len(cases):
+        return f"over successful seeds{f', or {over}' if pooled else ''}"
+    return over
+
+
 def repeats_words(trials: int, resamples: int = 0) -> str:
     """``3 seeds``, or of resamples ``5 resamples × 3 seeds``."""
     if not resamples:

@@ -17,7 +17,15 @@ from seqbench.report.columns.speed import (
     setting_words,
 )
 from seqbench.report.columns.table import ResultTable
-from seqbench.report.names import case_name, dataset_label, seeds_words, some, status_words
+from seqbench.report.names import (
+    averaged_over,
+    case_name,
+    dataset_label,
+    resample_count,
+    seeds_words,
+    some,
+    status_words,
+)
 from seqbench.report.text import clean, counted, label, lines_of, settings, target_words
 from seqbench.stats.holm import MOST_CASES
 from seqbench.stats.timing import ENOUGH_FOR_P90, ENOUGH_FOR_P99
@@ -272,11 +280,8 @@ def _metric_line(document: Document) -> list[str]:
     named = ", ".join(dict.fromkeys(names))
     at = sorted({clean(metric["at"]) for metric in metrics if metric.get("at")})
     where = f" at the {' or '.join(at)}," if at else ""
-    pooled = [case for case in document["cases"] if case.get("resamples")]
     alone = "; one seed has none" if any(metric["n"] < 2 for metric in metrics) else ""
-    over = "over resamples (of each the mean over its seeds)"
-    if len(pooled) < len(document["cases"]):
-        over = f"over successful seeds{f', or {over}' if pooled else ''}"
+    over = averaged_over(document["cases"])
     return [f"test {named}: mean {over},{where} ± half-width of its 95 % t interval{alone}."]
 
 
@@ -314,10 +319,12 @@ def _mixture_line(document: Document) -> list[str]:
     if not found:
         return []
     each = "; ".join(f"{at}: {words}" for at, words in found.items())
+    pooled = any(map(resample_count, document["cases"]))
+    first = "; of pooled resamples, the sequences are those of the first" if pooled else ""
     return [
         "latency as data: mean over a cycle of calls with test sequences of their own lengths; "
         "batches are in the order of the data, padded to their longest; a percentile is n/a if "
-        f"less than one call of a cycle lies above it. {each}."
+        f"less than one call of a cycle lies above it. {each}{first}."
     ]
 
 

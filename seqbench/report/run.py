@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Loads a trained model. By its name, since reports do not depend on what builds and runs models.
 LOADER = "seqbench.measure.trained:load_trained"
 
+#: Keys of a trial in the document with the suite's metrics.
+SCORES = ("scores", "score_sets")
+
 
 @dataclass(frozen=True, repr=False)
 class Run:
@@ -179,7 +182,7 @@ class Run:
         rows = []
         for trial in self.document["trials"]:
             case = cases[trial["case"]]
-            row = {k: v for k, v in trial.items() if k not in ("metrics", "scores")}
+            row = {k: v for k, v in trial.items() if k not in ("metrics", *SCORES)}
             row |= {f"model.{name}": value for name, value in case["params"].items()}
             row |= {f"dataset.{name}": value for name, value in case["dataset_params"].items()}
             if "resamples" in case:  # the case has those of all its trials
@@ -188,6 +191,18 @@ class Run:
             row |= {f"score.{name}": value for name, value in trial["scores"].items()}
             rows.append({**row, **flat})
         return rows
+
+    def parts(self) -> list[dict[str, Any]]:
+        """One flat dictionary per successful trial, part of the test split and metric, ready for a
+        data frame.
+
+        Parts are the test sets of a dataset that has several, or ranges of length if its sequences
+        differ in length; without either there are none. The metrics of plugins are known for test
+        sets only. ``value`` is None, with a ``reason``, if a part has no figure.
+        """
+        from seqbench.report.exports.part_rows import part_rows
+
+        return part_rows(self.document)
 
     def __repr__(self) -> str:
         """One line: the suite, the status, how many trials succeeded, and the folder."""

@@ -205,7 +205,7 @@ def carry_out(run: RunContext) -> None:
     result, not an exception.
     """
     datasets = prepare_datasets(run)
-    with used(datasets.kinds, run.workspace.cache):
+    with used(datasets.prepared, run.workspace.cache):
         trained = train_trials(run, datasets)
         trained = restore_weights(run, trained, datasets)
         measure_cases(run, trained)

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from seqbench.quantities import QUANTITIES, Quantity, find
 from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, Target, TrialRecord, worst
-from seqbench.stats.intervals import mean_interval
-from seqbench.stats.resamples import resampled_interval
 from seqbench.store.stored_plan import StoredMetric, StoredPlan, metrics_of
 from seqbench.summary import lengths
 from seqbench.summary.margins import with_margins
 from seqbench.summary.metric_pairs import metric_comparisons
-from seqbench.summary.rows import Row, means, rows_of, scores_of
+from seqbench.summary.parts import parts_of, parts_reason, score_sets
+from seqbench.summary.rows import Row, interval_of, rows_of, scores_of
 from seqbench.summary.steps_to_target import towards
 
 if TYPE_CHECKING:
@@ -123,11 +122,14 @@ def _trial(record: TrialRecord, row: Row, metrics: Sequence[StoredMetric]) -> sc
             for metric in metrics
             if metric["id"] in record.scores
         },
+        "score_sets": score_sets(record, metrics),
         "version": record.version,
         "initial": record.initial,
         "unchecked": record.answers["reason"] if record.answers else "",
         "random": bool(record.answers and record.answers.get("random")),
         "ahead_unknown": record.ahead_unknown,
+        "padding_changes": record.padding_changes,
+        "padding_unknown": record.padding_unknown,
         "seconds": record.seconds,
         "answers_reason": kept["reason"] if kept else "",
         "log": record.log,
@@ -145,16 +147,21 @@ def _cases(
     """Every case of the plan; the resamples of a dataset as one."""
     target: Target | None = plan.get("target")
     deciding = {_dataset_of(row): one.metric for row in rows for one in row.trials if one.metric}
+    peers: dict[str, list[Row]] = {}
+    for row in rows:
+        peers.setdefault(_dataset_of(row), []).append(row)
     found = []
     for row in rows:
-        record = row.measured(measured)
+        record, same = row.measured(measured), peers[_dataset_of(row)]
         measurements = record.measurements if record else ()
-        entry = _case(row, measurements, metrics_of(plan, row.first))
+        metrics = metrics_of(plan, row.first)
+        entry = _case(row, measurements, metrics)
+        entry["parts"] = parts_of(row, metrics, same)
         if target and row.trials:
             name = deciding.get(_dataset_of(row), "")
             entry["target"] = towards(target, row, _step_time(measurements), name)
         if row.pooled is not None:
-            entry["resamples"] = _resamples(row, record)
+            entry["resamples"] = _resamples(row, record, same)
         found.append(entry)
     return found
 
@@ -165,7 +172,7 @@ def _dataset_of(row: Row) -> str:
     return json.dumps(dataset, sort_keys=True, default=str)
 
 
-def _resamples(row: Row, record: CaseRecord | None) -> dict[str, Any]:
+def _resamples(row: Row, record: CaseRecord | None, peers: Sequence[Row]) -> dict[str, Any]:
     """How the resamples of a row were pooled, and which of them was measured."""
     assert row.pooled is not None
     return {
@@ -176,6 +183,7 @@ def _resamples(row: Row, record: CaseRecord | None) -> dict[str, Any]:
         "overlap": row.overlap,
         "measured": record.case if record else None,
         "unlike": row.unlike,
+        "parts_reason": parts_reason(row, peers),
     }
 
 
@@ -218,6 +226,7 @@ def _case(
         "metric": metric,
         "accuracy": _only_accuracy(metric),
         "scores": _scores(row, metrics),
+        "parts": [],
         "target": None,
         **_measured(found),
     }
@@ -237,17 +246,10 @@ def _metric(row: Row) -> dict[str, Any] | None:
     return {
         "name": name,
         "higher_is_better": find(name).higher_is_better,
-        **_interval(row, {record.id: record.metrics["value"] for record in good}),
-        "last": _interval(row, {record.id: record.metrics["last"] for record in good}),
+        **interval_of(row, {record.id: record.metrics["value"] for record in good}),
+        "last": interval_of(row, {record.id: record.metrics["last"] for record in good}),
         "at": "last epoch" if good[0].metrics["best"] is None else "best epoch by validation",
     }
-
-
-def _interval(row: Row, figures: Mapping[str, float]) -> dict[str, Any]:
-    """Mean and interval of the figures of trials: over the seeds, or over the resamples."""
-    if row.pooled is None:
-        return mean_interval(list(figures.values()))
-    return resampled_interval(means(row.by_resample(figures)), row.overlap)
 
 
 def _scores(row: Row, metrics: Sequence[StoredMetric]) -> dict[str, dict[str, Any]]:
@@ -260,7 +262,7 @@ def _scores(row: Row, metrics: Sequence[StoredMetric]) -> dict[str, dict[str, An
         figures = scores_of(row, metric["id"])
         if figures:
             about = {name: metric[name] for name in ("higher_is_better", "share")}
-            found[metric["label"]] = {**about, **_interval(row, figures)}
+            found[metric["label"]] = {**about, **interval_of(row, figures)}
     return found
 
 

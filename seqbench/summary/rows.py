@@ -9,6 +9,8 @@ from statistics import fmean
 from typing import Any
 
 from seqbench.records import CaseRecord, TrialRecord
+from seqbench.stats.intervals import mean_interval
+from seqbench.stats.resamples import resampled_interval
 from seqbench.store.stored_plan import StoredCase, StoredPlan, StoredResample
 
 #: The figures of a row: of each resample, by its value, those of its seeds.
@@ -156,3 +158,14 @@ def scores_of(row: Row, metric: str) -> dict[str, float]:
 def means(resamples: Resamples) -> list[float]:
     """Of each resample the mean over its seeds."""
     return [fmean(figures) for figures in resamples.values()]
+
+
+def interval_of(row: Row, figures: Mapping[str, float]) -> dict[str, Any]:
+    """Mean and interval of the figures of trials: over the seeds, or over the resamples.
+
+    Args:
+        figures: by the id of the trial.
+    """
+    if row.pooled is None:
+        return mean_interval(list(figures.values()))
+    return resampled_interval(means(row.by_resample(figures)), row.overlap)

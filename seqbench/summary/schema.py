@@ -131,6 +131,10 @@ class Trial(Keys):
     scores: Annotated[
         dict[str, Number | None], About("value of each of the suite's metrics, by its label")
     ]
+    score_sets: Annotated[
+        NotRequired[dict[str, dict[str, Number]]],
+        About("of several test sets, each metric's value on each set, by label and name"),
+    ]
     version: Annotated[str, About("version of the model's package when it was trained")]
     initial: Annotated[str, About("hash of the initial weights")]
     random: Annotated[bool, About("whether its answers are random in evaluation mode")]
@@ -140,6 +144,16 @@ class Trial(Keys):
     ahead_unknown: Annotated[
         NotRequired[str],
         About("why it could not be tested whether the model looks ahead, if the task is causal"),
+    ]
+    padding_changes: Annotated[
+        NotRequired[Number],
+        About(
+            "how much an answer changes with padding, as a fraction of the largest answer; 0 if not"
+        ),
+    ]
+    padding_unknown: Annotated[
+        NotRequired[str],
+        About("why it could not be tested whether answers change with padding, if batches have it"),
     ]
     seconds: Annotated[Number | None, About("wall time; depends on the load of the machine")]
     answers_reason: Annotated[
@@ -176,6 +190,32 @@ class ScoreSummary(Interval):
 
     higher_is_better: Annotated[bool, About("the direction")]
     share: Annotated[bool, About("whether it is a fraction, shown in percent")]
+
+
+class PartFigure(Keys):
+    """A metric on a part of the test split over the successful seeds, or over pooled resamples."""
+
+    mean: Annotated[
+        Number | None,
+        About("mean over the successful seeds, or the resamples' means; null if one has none"),
+    ]
+    low: Annotated[Number | None, About("lower bound of the 95 % interval; null for one seed")]
+    high: Annotated[Number | None, About("upper bound of the 95 % interval; null for one seed")]
+    n: Annotated[int, About("number of successful seeds, or of resamples, with a figure")]
+    reason: Annotated[str, About("why there is no mean, if so")]
+
+
+class PartSummary(PartFigure):
+    """The task's own metric on one test set, or on the sequences of some lengths."""
+
+    name: Annotated[str, About("of the test set; empty for a range of lengths")]
+    shortest: Annotated[int, About("number of steps of its shortest sequence")]
+    longest: Annotated[int, About("number of steps of its longest sequence")]
+    sequences: Annotated[int, About("number of sequences; of all pooled resamples together")]
+    headline: Annotated[
+        bool | None, About("whether `metric` depends on it; null if that was not recorded")
+    ]
+    scores: Annotated[dict[str, PartFigure], About("the suite's metrics on the test set, by label")]
 
 
 class Unmeasured(Keys):
@@ -291,6 +331,7 @@ class ResamplesSummary(Keys):
     ]
     measured: Annotated[str | None, About("the case of which latency, memory and cost are")]
     unlike: Annotated[list[str], About("in which of length and sizes their data differ")]
+    parts_reason: Annotated[str, About("why `parts` is empty although trials have parts")]
 
 
 class Case(Keys):
@@ -318,6 +359,9 @@ class Case(Keys):
     metric: Annotated[MetricSummary | None, About("the task's own metric")]
     accuracy: Annotated[Interval | None, About("the same if the metric is accuracy, else null")]
     scores: Annotated[dict[str, ScoreSummary], About("the suite's metrics, by label")]
+    parts: Annotated[
+        list[PartSummary], About("one per test set, or range of lengths, if there are several")
+    ]
     resamples: Annotated[
         NotRequired[ResamplesSummary], About("if it pools the resamples of a dataset")
     ]

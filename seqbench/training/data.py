@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqbench.errors import DataError, NotPrepared, PluginError, UsageError
+from seqbench.plan.cases import Prepared
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.loading import check_call, load_object
 from seqbench.records import fingerprint
@@ -96,15 +97,23 @@ def is_prepared(choice: Choice, cache: Path) -> bool:
         return False
 
 
-def prepared_kind(choice: Choice, cache: Path) -> str:
-    """The kind of task of a prepared dataset, as ``features/label``; ``""`` if it is not prepared.
-
-    Imports no torch.
-    """
+def read_prepared(choice: Choice, cache: Path) -> Prepared | None:
+    """What is known of a dataset once it is prepared; None if it is not. Imports no torch."""
     try:
-        return _task_of(read_metadata(prepared_path(choice, cache))).kind
+        header = _header(prepared_path(choice, cache))[1]
+        task = _task_of(header["__metadata__"])
+        return Prepared(task.kind, _differ_in_length(header, task))
     except UNREADABLE:
-        return ""
+        return None
+
+
+def _differ_in_length(header: Mapping[str, Any], task: Task) -> bool:
+    """Whether not all stored sequences of a prepared file are as long as its task says."""
+    splits = [name.removesuffix("_x") for name in header if name.endswith("_x")]
+    return any(
+        f"{split}_offsets" in header or header[f"{split}_x"]["shape"][1] != task.length
+        for split in splits
+    )
 
 
 def answers_size(choice: Choice, cache: Path) -> int:

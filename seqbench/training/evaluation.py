@@ -119,6 +119,11 @@ class DecidingFigure:
         return answers.argmax(-1) == targets
 
     @property
+    def counts(self) -> bool:
+        """Whether any target counted so far."""
+        return self._count > 0
+
+    @property
     def value(self) -> float:
         """The metric over all answers so far; NaN if none counts."""
         return self._total / self._count if self._count else math.nan

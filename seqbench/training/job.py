@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from seqbench.training.evaluation import Meter
+    from seqbench.training.loop import Trained
+    from seqbench.training.padding import Padding
     from seqbench.training.prepared import PreparedSplits
+    from seqbench.training.split import Split
 
 #: Write errors not caused by the model: disk full, quota, read-only, no permission, folder removed.
 STORAGE_ERRORS = {
@@ -110,10 +113,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     """Train a model and write its weights and, if they are kept, its answers to the test split.
 
     Returns:
-        the fields of :class:`seqbench.records.TrialRecord` that training determines: ``metric``,
-        ``metrics``, ``curve``, ``initial``, ``weights_sha256``, ``weights_stamp``, ``answers``,
-        ``ahead_unknown``, ``data``, ``source``, ``version``; and ``answers_sha256``, empty if they
-        are not kept.
+        fields of :class:`.TrialRecord`; and ``answers_sha256``, empty if no answers are kept.
 
     Raises:
         PluginError: the weights file cannot hold the model's state dict, or a package changed.
@@ -123,13 +123,15 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     """
     from seqbench.training.answers import record_answers
     from seqbench.training.loop import train_model
+    from seqbench.training.padding import padded_sequences
     from seqbench.training.weights import initial_digest
 
     kind = device_for(payload.device)
     start_training_process(kind)
     splits = _open(payload, context)
     device = kind.torch_device(payload.device)
-    _check_untrained(payload, splits, device)
+    padded = padded_sequences(splits, batch_size=payload.train["batch_size"], seed=payload.seed)
+    at_first = _test_untrained(payload, splits, device, padded, context)
     source = source_of(payload.model.import_path, payload.model.distribution)
     version = version_of(payload.model.distribution)
     model = _fresh_model(payload, splits.task).to(device)
@@ -151,6 +153,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         "weights_stamp": stamp(weights),
         "answers": record_answers(model, splits, device),
         "ahead_unknown": _check_trained(model, splits, device, payload=payload, files=files),
+        **_padding_fields(at_first | _padding_of(model, padded, device, context), padded, trained),
         "answers_sha256": "" if kept is None else sha256_of(kept),
         "data": splits.sizes,
         "source": source,
@@ -173,21 +176,51 @@ def _open(payload: TrainPayload, context: JobContext) -> PreparedSplits:
     return splits
 
 
-def _check_untrained(payload: TrainPayload, splits: PreparedSplits, device: torch.device) -> None:
-    """If the task is causal, refuse a model that looks ahead before any time is spent on it.
+def _test_untrained(
+    payload: TrainPayload,
+    splits: PreparedSplits,
+    device: torch.device,
+    padded: Split | None,
+    context: JobContext,
+) -> Padding:
+    """Find out what would make figures wrong before any time is spent on the training: whether the
+    model looks ahead, and whether its answers change with padding.
 
     Tested is a model of its own, before the generators are seeded for the training, which is
     therefore the same bit for bit as without this test.
 
     Raises:
-        LooksAhead: it does.
+        LooksAhead: it does, although the task is causal.
     """
     from seqbench.training.causality import check_causal
+    from seqbench.training.padding import Padding
 
-    if not splits.task.causal:
-        return
+    if not splits.task.causal and padded is None:
+        return Padding()
     model = _fresh_model(payload, splits.task).to(device)
-    check_causal(model, splits, device, payload.model, when="with its initial weights")
+    if splits.task.causal:
+        check_causal(model, splits, device, payload.model, when="with its initial weights")
+    return _padding_of(model, padded, device, context)
+
+
+def _padding_of(
+    model: nn.Module, padded: Split | None, device: torch.device, context: JobContext
+) -> Padding:
+    """Whether the model's answers change with padding; the user is warned if they do."""
+    from seqbench.training.padding import Padding, padding_of
+
+    found = Padding() if padded is None else padding_of(model, padded, device)
+    if found.warning:
+        context.send({"warn": found.warning})
+    return found
+
+
+def _padding_fields(padding: Padding, padded: Split | None, trained: Trained) -> dict[str, Any]:
+    """What a trial records of padding."""
+    unknown = padding.unknown
+    if padded is None and trained.metrics.get("padding"):  # of later fresh sequences
+        unknown = "the first batches that are drawn need no padding, but later ones do"
+    return {"padding_changes": padding.changes, "padding_unknown": unknown}
 
 
 def _check_trained(

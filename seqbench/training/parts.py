@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import torch
@@ -14,6 +15,9 @@ from seqbench.training.split import Split
 #: Each length is a part of its own if there are at most this many; otherwise this many ranges with
 #: about equally many sequences.
 MOST_PARTS = 10
+
+#: Why a part has no figure.
+NOTHING_COUNTS, NOT_FINITE = "no target counts", "an answer of the model is NaN or infinite"
 
 
 class Parts:
@@ -37,6 +41,7 @@ class Parts:
             groups = [lengths[places == number] for number in range(len(self._starts))]
             names = [""] * len(groups)
         self._about = list(zip(names, groups, strict=True))
+        self._headline = [one.name for one in split.sets if split.headline in ("", one.name)]
         self._figures = [DecidingFigure(split.task) for _ in groups]
 
     def update(self, answered: Answered) -> None:
@@ -54,23 +59,27 @@ class Parts:
             self._figures[number].update(_chosen(answered, chosen))
 
     def result(self) -> dict[str, Any]:
-        """The parts as an entry of a trial's metrics, if there are any.
+        """The parts as entries of a trial's metrics, if there are any.
 
         Returns:
             ``parts``: for each its ``name`` (of the test set, or ``""``), ``shortest`` and
-            ``longest`` length, number of ``sequences``, and ``value``; None if nothing counts.
+            ``longest`` length, number of ``sequences``, and ``value``, or None and the ``reason``;
+            of several test sets also ``headline``: the names of those that the figure in tables is
+            the mean of.
         """
+        if not self._about:
+            return {}
         parts = [
             {
                 "name": name,
                 "shortest": int(lengths.min()),
                 "longest": int(lengths.max()),
                 "sequences": len(lengths),
-                "value": figure.value if figure.value == figure.value else None,
+                **_value(figure),
             }
             for (name, lengths), figure in zip(self._about, self._figures, strict=True)
         ]
-        return {"parts": parts} if parts else {}
+        return {"parts": parts, **({"headline": self._headline} if self._headline else {})}
 
     def _part_of(self, lengths: Tensor) -> Tensor:
         places: Tensor = torch.searchsorted(self._starts, lengths, right=True)
@@ -85,6 +94,13 @@ def starts_of(lengths: Tensor) -> Tensor:
         places = torch.arange(MOST_PARTS) * len(ordered) // MOST_PARTS
         starts = torch.unique(ordered[places])
     return starts
+
+
+def _value(figure: DecidingFigure) -> dict[str, Any]:
+    """The figure of a part, or why it has none."""
+    if math.isfinite(figure.value):
+        return {"value": figure.value}
+    return {"value": None, "reason": NOT_FINITE if figure.counts else NOTHING_COUNTS}
 
 
 def _chosen(answered: Answered, rows: Tensor) -> Answered:

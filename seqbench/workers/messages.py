@@ -1,8 +1,8 @@
 """The messages between runner and worker: plain data, one JSON object per message.
 
 A worker starts with an :class:`Assignment`. It may then report progress (``say``, ``bytes``,
-``step``, …), answer requests of the runner (``reply``), report results of checks (``found``), and
-finally reports how its job ended (``done``).
+``step``, …), warn the user (``warn``), answer requests of the runner (``reply``), report results of
+checks (``found``), and finally reports how its job ended (``done``).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from seqbench.workers.context import Workspace
 
 #: The keys of a worker's messages, and the keys that only occur together.
 PARTS: Mapping[str, type] = {
-    "say": str, "bytes": int, "total_bytes": int, "epoch": int, "epochs": int, "step": int,
-    "steps": int, "train_loss": float, "validation": float, "validation_loss": float,
+    "say": str, "warn": str, "bytes": int, "total_bytes": int, "epoch": int, "epochs": int,
+    "step": int, "steps": int, "train_loss": float, "validation": float, "validation_loss": float,
     "seconds": float, "reply": dict, "found": dict, "done": dict,
 }  # fmt: skip
 TOGETHER = ({"bytes", "total_bytes"}, {"epoch", "epochs", "train_loss"}, {"step", "steps"})

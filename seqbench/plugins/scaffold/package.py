@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from importlib.resources import files
 from importlib.util import find_spec
 from keyword import iskeyword
@@ -32,11 +31,14 @@ PLACES = {
 }
 
 
-def write_package(kind: PackageKind, name: str, where: Path) -> list[Path]:
+def write_package(
+    kind: PackageKind, name: str, where: Path, *, unequal: bool = False
+) -> list[Path]:
     """Write a complete package that offers a model, dataset, metric or report ``name``.
 
     Args:
         where: the folder to create the package's folder ``seqbench-<name>`` in.
+        unequal: of a dataset: whether its sequences are of unequal length.
 
     Returns:
         The package's folder and its files.
@@ -50,7 +52,9 @@ def write_package(kind: PackageKind, name: str, where: Path) -> list[Path]:
             f"a package {words['module']} is already installed: choose another name than {name!r}"
         )
     folder = where / words["distribution"]
-    texts = {PLACES[place].format(**words): text for place, text in _templates(kind)}
+    # What differs for unequal lengths replaces the templates of the kind.
+    templates = {**_templates(kind), **(_templates(f"{kind}_unequal") if unequal else {})}
+    texts = {PLACES[place].format(**words): text for place, text in templates.items()}
     try:
         folder.mkdir(parents=True)
         for place, text in texts.items():
@@ -66,10 +70,13 @@ def write_package(kind: PackageKind, name: str, where: Path) -> list[Path]:
     return [folder, *(folder / place for place in texts)]
 
 
-def _templates(kind: str) -> Iterator[tuple[str, str]]:
-    for template in files("seqbench.plugins.scaffold").joinpath(kind).iterdir():
-        if template.name.endswith(".txt"):
-            yield template.name.removesuffix(".txt"), template.read_text(encoding="utf-8")
+def _templates(folder: str) -> dict[str, str]:
+    """The text of each template in a folder beside this file, by its name."""
+    return {
+        template.name.removesuffix(".txt"): template.read_text(encoding="utf-8")
+        for template in files("seqbench.plugins.scaffold").joinpath(folder).iterdir()
+        if template.name.endswith(".txt")
+    }
 
 
 def _words(name: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from seqbench.records import AS_DATA
 from seqbench.report import numbers
 from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
 from seqbench.report.charts.marks import color, dash, shape, specification
+from seqbench.report.charts.parts import figures_on_parts, spec_of
 from seqbench.report.charts.sentences import growth_of, growth_of_latency
 from seqbench.report.charts.source import Group
 from seqbench.report.columns.speed import (
@@ -46,15 +47,24 @@ class Figure:
 
 
 def length(group: Group) -> Chart:
-    """Latency, memory and multiply-accumulates against the length, on logarithmic axes."""
+    """The metrics on each part of the test split, then latency, memory and multiply-accumulates
+    against the length, on logarithmic axes.
+    """
+    on_parts = list(figures_on_parts(group))
     found = [*_latencies(group), *_others(group)]
     several = [one for one in found if len({row["length"] for row in one.rows}) > 1]
-    if not several:
-        why = "everything was measured at one length (`measure.latency.seq_lens` in the suite)"
+    if not on_parts and not several:
+        why = (
+            "everything was measured at one length (`measure.latency.seq_lens` in the suite), and "
+            "there are no figures by length of the test sequences"
+        )
         return absent("length", "Length", why)
     rows: list[Row] = []
     options = []
-    for number, one in enumerate(several):
+    for number, figure in enumerate(on_parts):
+        options.append(Option(figure.name, figure.title, sentence=figure.sentence))
+        rows += [{**row, "of": number, "figure": figure.title} for row in figure.rows]
+    for number, one in enumerate(several, start=len(on_parts)):
         unit = numbers.common_unit([row["value"] for row in one.rows], one.scale)
         title = f"{one.title} ({unit.name})" if unit.name else one.title
         options.append(Option(one.name, title, sentence=one.sentence))
@@ -62,9 +72,25 @@ def length(group: Group) -> Chart:
             bounds = {end: row[end] / unit.factor for end in ("low", "high") if row.get(end)}
             value = row["value"] / unit.factor
             rows.append({**row, **bounds, "of": number, "figure": title, "value": value})
-    base, chosen = choice("y", "figure", options, lambda n: _spec(group, rows, n, options[n].label))
-    fields = {"case": "case", "figure": "figure", "length": "length", "value": "value"}
-    return Chart("length", "Length", options[0].sentence, base, fields, choices=(chosen,))
+
+    def draw(number: int) -> Spec:
+        if number < len(on_parts):
+            return spec_of(group, on_parts[number], rows, number)
+        return _spec(group, rows, number, options[number].label)
+
+    base, chosen = choice("y", "figure", options, draw)
+    named = {"part": "test set"} if any(figure.sets for figure in on_parts) else {}
+    fields = {"case": "case", "figure": "figure", **named, "length": "length", "value": "value"}
+    spans = [SPANS] if any(figure.apart for figure in on_parts) else []
+    hint = " ".join([*spans, HOLLOW]) if on_parts else ""
+    return Chart(
+        "length", "Length", options[0].sentence, base, fields, choices=(chosen,), hint=hint
+    )
+
+
+SPANS = "A horizontal line spans the lengths of the sequences that a metric is of."
+
+HOLLOW = "Hollow: a seed failed."
 
 
 def _latencies(group: Group) -> Iterator[Figure]:

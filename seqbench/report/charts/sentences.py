@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seqbench.quantities import Quantity
 from seqbench.report import numbers
 from seqbench.report.charts.source import MOST_ROWS, Found, Group, is_sound
 from seqbench.report.columns.column import Column
@@ -19,7 +20,8 @@ from seqbench.report.columns.speed import (
     setting_words,
 )
 from seqbench.report.names import resample_count
-from seqbench.report.text import counted
+from seqbench.report.parts import Part, PartMetric, lengths_of, part_names
+from seqbench.report.text import clean, counted
 from seqbench.report.verdict.statement import factor_interval, is_or_are, listed, times
 from seqbench.summary.metric_pairs import TOO_FEW
 
@@ -175,6 +177,39 @@ def _exponent(fit: Found) -> str:
         return f"{fit['exponent']:.2f}"
     interval = numbers.Estimate(fit["exponent"], fit["low"], fit["high"])
     return f"{fit['exponent']:.2f}, {factor_interval(interval)}"
+
+
+def metric_on_parts(group: Group, metric: PartMetric, parts: Sequence[Part], *, apart: bool) -> str:
+    """The figure of each case on the shortest and on the longest part, or of parts whose lengths
+    are not ``apart`` the smallest and the largest; and where there is none.
+    """
+    found, lacking = [], []
+    for case in group.cases:
+        name, known = group.names[case["id"]], [metric.estimate(case, part) for part in parts]
+        if any(one is None for one in known):
+            lacking.append(name)
+            continue
+        named = list(zip([one.value for one in known if one], part_names(parts), strict=True))
+        low, high = (named[0], named[-1]) if apart else (min(named), max(named))
+        texts = [_on_part(*end, metric.about, named=not apart) for end in (low, high)]
+        found.append(f"from {texts[0]} to {texts[1]} ({name})")
+    sentences = []
+    if found:
+        where = f"Over {len(parts)} test sets"
+        if apart:
+            where = f"From {lengths_of(parts[0])} to {lengths_of(parts[-1])} steps"
+        verb = "goes" if apart else "ranges"
+        sentences.append(f"{where}, {clean(metric.about.name)} {verb} {listed(found)}.")
+    lost = [group.names[case["id"]] for case in group.cases if not is_sound(case)]
+    sentences += [f"Not all seeds of {listed(lost)} succeeded."] if lost else []
+    sentences += [f"Not every part has a figure of {listed(lacking)}."] if lacking else []
+    return " ".join(sentences)
+
+
+def _on_part(value: float, part: str, about: Quantity, *, named: bool) -> str:
+    """``87.4 %``, or ``87.4 % on noisy``."""
+    text = f"{100 * value:.1f} %" if about.share else numbers.figure(value)
+    return f"{text} on {part}" if named else text
 
 
 def pairs_in_words(group: Group, found: Sequence[Found]) -> str:

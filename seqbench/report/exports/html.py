@@ -11,6 +11,7 @@ from seqbench.report.caveats import caveats
 from seqbench.report.columns.column import Column, Document
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.exports.shared import exact_figure, shown_columns, table_title
+from seqbench.report.parts import part_lines
 from seqbench.report.text import clean
 
 TEXT, FIGURE = "text-align: left", "text-align: right"
@@ -30,6 +31,7 @@ def to_html(document: Document, sentences: Sequence[str] = ()) -> str:
     for table in tables if document["trials"] else ():
         parts += [*_table(document, table), html_list(notes.failures(document, table))]
     parts += [html_list(notes.user_notes(document)), html_list(caveats(document), "<b>!</b> ")]
+    parts.append(html_list(part_lines(document, tables)))
     columns = [column for table in tables for column in shown_columns(document, table)[1]]
     explained = [*notes.legend(columns, "bold"), *notes.letters_line(columns)]
     explained += notes.explanations(document, columns)

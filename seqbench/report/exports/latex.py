@@ -21,6 +21,7 @@ from seqbench.report.exports.latex_table import (
 )
 from seqbench.report.exports.latex_text import latex
 from seqbench.report.exports.shared import not_shown, shown_columns, table_title
+from seqbench.report.parts import part_lines
 from seqbench.report.text import clean
 
 
@@ -65,6 +66,7 @@ def _result_table(document: Document, table: ResultTable, labels: Labels) -> Lat
     texts, columns = shown_columns(document, table)
     cells = [*(map(latex, some) for _, some in texts), *map(_figures, columns)]
     reading = [*notes.legend(columns, "bold"), *notes.letters_line(columns)]
+    reading += part_lines(document, [table])
     return LatexTable(
         caption=table_title(table),
         label=labels.new(document["suite"], table.dataset),

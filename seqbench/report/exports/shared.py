@@ -9,6 +9,7 @@ from seqbench.report.columns.column import Column, Document
 from seqbench.report.columns.speed import FEW, latency_settings
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.names import several_devices, status_lines
+from seqbench.report.parts import part_lines
 from seqbench.report.text import clean, label
 
 Escape = Callable[[str], str]
@@ -32,6 +33,7 @@ def export_notes(document: Document, tables: Iterable[ResultTable]) -> list[str]
     tables = list(tables)
     columns = [column for table in tables for column in shown_columns(document, table)[1]]
     lines = [*notes.legend(columns, "bold"), *notes.letters_line(columns)]
+    lines += part_lines(document, tables)
     return [*lines, *notes.explanations(document, columns), *not_shown(document, tables)]
 
 

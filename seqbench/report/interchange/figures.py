@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from seqbench.quantities import Better, find
 from seqbench.records import Measurement
 from seqbench.report.columns.column import Case
 from seqbench.report.interchange.source import Source, failed_trials, settings_words
 from seqbench.report.names import some, status_lines, unit_of
+from seqbench.report.parts import plain_names
 from seqbench.report.text import clean
 
 #: The names of sizes in the measurement ``cost``, with their units.
@@ -48,13 +50,14 @@ def figures_of(source: Source) -> tuple[list[Figure], list[str]]:
     than a figure. Cold start and steps to a target are no part of these formats.
     """
     found: list[Figure] = []
-    failed, bounded = [], []
+    failed, bounded, lacking = [], [], list[str]()
     for case in source.document["cases"]:
         name = source.names[case["id"]]
         if failed_trials(case):
             failed.append(f"{name} ({', '.join(status_lines(case))})")
         elif case["metric"] is not None:
-            found += _quality(case, name)
+            found += [*_quality(case, name), *_on_parts(case, name)]
+            lacking += _without(case, name)
         for one in source.measurements(case):
             if one.values.get("lower_bound"):
                 bounded.append(name)
@@ -67,6 +70,8 @@ def figures_of(source: Source) -> tuple[list[Figure], list[str]]:
     if bounded:
         names = some(list(dict.fromkeys(bounded)))
         notes.append(f"left out, memory that is only a lower bound: {names}")
+    if lacking:
+        notes.append(f"left out, parts of the test split without a figure: {some(lacking, '; ')}")
     return found, notes
 
 
@@ -84,13 +89,39 @@ def _unmeasured(source: Source) -> list[str]:
 def _quality(case: Case, name: str) -> Iterator[Figure]:
     own = {case["metric"]["name"]: case["metric"]}
     for metric, summary in {**own, **case["scores"]}.items():
-        about = find(metric, case["scores"])
-        yield Figure(
-            case=case, benchmark=name, measure=clean(metric, 64), unit=about.unit,
-            value=summary["mean"], low=summary["low"], high=summary["high"],
-            better=about.better, share=about.share,
-            basis=f"mean, {unit_of(case)}s: {summary['n']}",
-        )  # fmt: skip
+        yield _figure(case, name, metric, summary)
+
+
+def _figure(case: Case, benchmark: str, metric: str, summary: Mapping[str, Any]) -> Figure:
+    about = find(metric, case["scores"])
+    return Figure(
+        case=case, benchmark=benchmark, measure=clean(metric, 64), unit=about.unit,
+        value=summary["mean"], low=summary["low"], high=summary["high"],
+        better=about.better, share=about.share, basis=f"mean, {unit_of(case)}s: {summary['n']}",
+    )  # fmt: skip
+
+
+def _on_parts(case: Case, name: str) -> Iterator[Figure]:
+    """The metrics on each test set, or range of length."""
+    for part, at in _named_parts(case):
+        own = {case["metric"]["name"]: part}
+        for metric, summary in {**own, **part["scores"]}.items():
+            if summary["mean"] is not None:
+                yield _figure(case, f"{name} {at}", metric, summary)
+
+
+def _without(case: Case, name: str) -> list[str]:
+    """The parts without a figure, and why."""
+    why = case["resamples"]["parts_reason"] if "resamples" in case else ""
+    lacking = [(f"{name} {at}", part["reason"]) for part, at in _named_parts(case)]
+    return [f"{what} ({reason})" for what, reason in [(name, why), *lacking] if reason]
+
+
+def _named_parts(case: Case) -> list[tuple[Mapping[str, Any], str]]:
+    """Each part with its name: ``test_set=short``, or ``length=7-12``."""
+    parts = case["parts"]
+    names = zip(parts, plain_names(parts), strict=True)
+    return [(p, f"test_set={name}" if p["name"] else f"length={name}") for p, name in names]
 
 
 def _measured(case: Case, name: str, one: Measurement) -> Iterator[Figure]:

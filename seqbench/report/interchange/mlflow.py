@@ -25,6 +25,7 @@ from seqbench.report.interchange.source import (
     names_of_trials,
     parameters_of,
     require,
+    values_on_parts,
 )
 from seqbench.report.text import clean, counted
 
@@ -200,12 +201,13 @@ class _Store:
         """Write values in as few requests as MLflow allows."""
         from mlflow.entities import Metric, Param, RunTag
 
+        accepted = {name: key for key, name in _named({m.name: m.name for m in metrics}).items()}
         found = {
             "params": [Param(name, _text(value)) for name, value in _named(params).items()],
             "tags": [
                 RunTag(name, _text(value)) for name, value in _named(tags).items() if value != ""
             ],
-            "metrics": [Metric(_name(m.name), m.value, m.time, m.step) for m in metrics],
+            "metrics": [Metric(accepted[m.name], m.value, m.time, m.step) for m in metrics],
         }
         for kind, values in found.items():
             rest = iter(values)
@@ -254,7 +256,8 @@ def _final(record: TrialRecord) -> Iterator[_Metric]:
         }
     found |= {name: record.metrics.get(name) for name in ("best_epoch", "steps")}
     scores = {f"test_{name}": score["value"] for name, score in record.scores.items()}
-    for name, value in chain(found.items(), scores.items()):
+    parts = {f"test_{metric} {part}": value for metric, part, value in values_on_parts(record)}
+    for name, value in chain(found.items(), scores.items(), parts.items()):
         if value is not None:
             yield _Metric(name, float(value), time)
 
@@ -296,8 +299,10 @@ def _text(value: Any) -> str:
 
 
 def _name(text: str) -> str:
-    """A name with only the characters that MLflow accepts: ``=`` becomes ``_``."""
-    return re.sub(r"[^\w./ :-]", "_", " ".join(text.split()), flags=re.ASCII)[:250]
+    """A name with only the characters that MLflow accepts: ``=`` becomes ``_``. So does ``/``, with
+    which it refuses some.
+    """
+    return re.sub(r"[^\w. :-]", "_", " ".join(text.split()), flags=re.ASCII)[:250]
 
 
 def _named(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Literal
 Kind = Literal["text", "file", "folder"]
 
 #: Which rows a table has.
-TABLES = ("cases", "trials", "curves")
+TABLES = ("cases", "trials", "curves", "parts")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from seqbench.quantities import find
 from seqbench.records import CaseRecord, Measurement, TrialRecord
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.names import measured_id, some, status_lines, trial_words
+from seqbench.report.parts import plain_names
 from seqbench.report.run import Run
 from seqbench.report.text import clean, label
 from seqbench.summary.calls import SETTINGS, Calls, calls_of
@@ -199,6 +200,23 @@ def names_of_trials(source: Source) -> dict[str, str]:
         trial["id"]: f"{source.names[trial['case']]} {trial_words(trial)}"
         for trial in source.document["trials"]
     }
+
+
+def values_on_parts(record: TrialRecord) -> Iterator[tuple[str, str, float]]:
+    """The metric, the name of the part, and the figure of a trial on each part of the test split.
+
+    The names are unique; those of ranges are ``7-12 steps``.
+    """
+    parts = record.metrics.get("parts", ()) if record.status == "ok" else ()
+    names = plain_names(parts)
+    by_set = {part["name"]: name for part, name in zip(parts, names, strict=True)}
+    for part, name in zip(parts, names, strict=True):
+        if part["value"] is not None:
+            yield record.metric, name if part["name"] else f"{name} steps", part["value"]
+    for metric, score in record.scores.items():
+        for test_set, value in score.get("sets", {}).items():
+            if test_set in by_set:
+                yield metric, by_set[test_set], value
 
 
 def parameters_of(case: Case) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from seqbench.report.exports.part_rows import part_rows
 from seqbench.report.exports.rows import to_rows
 from seqbench.report.interchange.source import Source
 from seqbench.report.run import Run
@@ -16,7 +17,7 @@ def rows_of(source: Source, table: str) -> list[Row]:
     """The rows of a table, all with the same keys; None where a row has no value.
 
     Args:
-        table: ``cases``, ``trials`` or ``curves``.
+        table: ``cases``, ``trials``, ``curves`` or ``parts``.
     """
     rows = TABLES[table](source)
     names = dict.fromkeys(name for row in rows for name in row)
@@ -62,8 +63,15 @@ def _resample(trial: Mapping[str, Any]) -> Row:
     return {"resample": trial["resample"]} if "resample" in trial else {}
 
 
+def _parts(source: Source) -> list[Row]:
+    """One row for each part of the test split of each successful trial, and each metric."""
+    run = {"suite": source.document["suite"], "run": source.document["run"]}
+    return [{**run, **row} for row in part_rows(source.document)]
+
+
 TABLES: Mapping[str, Callable[[Source], list[Row]]] = {
     "cases": _cases,
     "trials": _trials,
     "curves": _curves,
+    "parts": _parts,
 }

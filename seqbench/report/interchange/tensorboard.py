@@ -15,6 +15,7 @@ from seqbench.report.interchange.source import (
     epoch_ends,
     parameters_of,
     require,
+    values_on_parts,
 )
 
 #: The end of the names of event files that were written here, by which those of an earlier export
@@ -70,7 +71,8 @@ def _write(record: TrialRecord, case: Case, folder: Path) -> None:
         if record.status == "ok":
             metrics = _final(record)
             epoch = record.metrics["best_epoch"] or len(record.curve)
-            for name, value in metrics.items():
+            parts = {f"{m}/test/{part}": value for m, part, value in values_on_parts(record)}
+            for name, value in {**metrics, **parts}.items():
                 writer.add_scalar(name, value, epoch, walltime=last)
             for summary in hparams(_parameters(case, record), metrics):
                 writer.file_writer.add_summary(summary)

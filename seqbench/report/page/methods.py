@@ -7,9 +7,16 @@ from typing import Any
 
 from seqbench.quantities import find
 from seqbench.records import AS_DATA
-from seqbench.report.columns.column import Document
-from seqbench.report.names import dataset_words, repeats_of, resample_count, unit_of
+from seqbench.report.columns.column import Case, Document
+from seqbench.report.names import (
+    dataset_label,
+    dataset_words,
+    repeats_of,
+    resample_count,
+    unit_of,
+)
 from seqbench.report.notes import training_by_dataset, training_words
+from seqbench.report.parts import headline_words
 from seqbench.report.text import clean, counted, label
 from seqbench.report.verdict.statement import listed
 from seqbench.stats.timing import INDIFFERENCE
@@ -107,6 +114,12 @@ def _quality(document: Document) -> Iterator[str]:
         yield from _overlap(document)
     else:
         yield f"Reported is the {figures}."
+    by_dataset: dict[str, list[Case]] = {}
+    for case in document["cases"]:
+        by_dataset.setdefault(clean(dataset_label(case)), []).append(case)
+    for dataset, cases in by_dataset.items():
+        if words := headline_words(cases):
+            yield f"For {dataset}, that is the {words}."
     tests = [e for e in document["comparisons"] if find(e["quantity"]).compared == "seeds"]
     every = [each for each in tests if each["p"] is not None]
     if any(each.get("over") for each in every):

@@ -12,6 +12,7 @@ from seqbench.report.charts.axes import Axis, budget_axes
 from seqbench.report.charts.source import Group
 from seqbench.report.columns.column import Column
 from seqbench.report.names import status_lines
+from seqbench.report.parts import part_lines
 from seqbench.report.text import clean
 
 
@@ -68,7 +69,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Table:
-    """The table of a dataset; ``legend`` says what its marks mean."""
+    """The table of a dataset; ``legend`` says what its marks and its metric mean."""
 
     heads: tuple[Head, ...]
     rows: tuple[Row, ...]
@@ -99,7 +100,8 @@ def table_of(group: Group) -> Table:
         Budget(name, f"median {axis.name}" if name == "latency" else axis.name, axis.unit)
         for name, axis in limits.items()
     )
-    return Table(tuple(heads), tuple(rows), budgets, _legend(columns, several=several))
+    legend = (*_legend(columns, several=several), *part_lines(group.data.document, [table]))
+    return Table(tuple(heads), tuple(rows), budgets, legend)
 
 
 def _head(column: Column) -> Head:

@@ -15,6 +15,7 @@ from seqbench.report.columns.column import EXPORT_ONLY, Column, Document
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.names import dataset_label, several_devices, status_lines
 from seqbench.report.numbers import MISSING
+from seqbench.report.parts import part_lines
 from seqbench.report.terminal.layout import (
     BEST,
     TIED,
@@ -103,7 +104,7 @@ def report_text(
     if not document["trials"]:
         yield Text("No trial has finished.")
         yield Text()
-        yield from _below(document, [], [], options, width)
+        yield from _below(document, [], [], options, width=width, tables=())
         return
     tables = result_tables(document)
     frames = [_frame(document, table) for table in tables]
@@ -122,7 +123,7 @@ def report_text(
             placed += [row for row in rows_of(table) if row not in placed]
         shown += placed
         left_out += [c for c in table.columns if c.rank < EXPORT_ONLY and c not in placed]
-    yield from _below(document, shown, left_out, options, width)
+    yield from _below(document, shown, left_out, options, width=width, tables=tables)
 
 
 def _below(
@@ -130,7 +131,9 @@ def _below(
     shown: Sequence[Column],
     left_out: Sequence[Column],
     options: Options,
+    *,
     width: int,
+    tables: Sequence[ResultTable],
 ) -> Iterator[RenderableType]:
     """Notes of the suite, warnings, the legend and, on request, explanations."""
     most = None if options.explain else MOST_NOTES
@@ -141,7 +144,8 @@ def _below(
     most = None if options.explain else MOST_WARNINGS
     warned = _first(caveats(document, resume=options.resume), most)
     parts: list[RenderableType] = [_hanging("! ", line, WARNING) for line in warned]
-    parts += [Text(line) for line in notes.legend(shown, BEST, TIED)]
+    below = [*notes.legend(shown, BEST, TIED), *part_lines(document, tables)]
+    parts += [Text(line) for line in below]
     if options.explain:
         lines = [*explain_verdict(document), *notes.explanations(document, shown)]
         lines += _left_out(left_out, width)

@@ -9,9 +9,9 @@ from typing import Any
 from seqbench.errors import UsageError
 from seqbench.quantities import find
 from seqbench.report.columns.column import Case, Document
-from seqbench.report.names import repeats_words
+from seqbench.report.names import repeats_words, some
 from seqbench.report.numbers import NOT_AVAILABLE
-from seqbench.report.text import clean, label, settings
+from seqbench.report.text import LONGEST_LABEL, clean, label, settings
 from seqbench.report.views.sheet import Sheet, View
 from seqbench.suggest import suggested
 
@@ -27,13 +27,14 @@ CELLS = "rows: true class; columns: predicted class; cells: % of the row"
 
 @dataclass(frozen=True)
 class Confusion:
-    """The confusion matrix of one case on the test split, summed over its seeds.
+    """The confusion matrix of one case, summed over its seeds.
 
     Args:
         title: the name of the case.
         classes: the names of the classes.
         counts: predictions, ``[true][predicted]``.
         seeds: the number of trained models: seeds, of each resample.
+        where: what was predicted: ``test split``, or the test sets that the metric is of.
         resamples: the number of resamples, if the case pools some.
         identity: names of the case, for records.
     """
@@ -42,6 +43,7 @@ class Confusion:
     classes: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
     seeds: int
+    where: str = "test split"
     identity: Mapping[str, Any] = field(default_factory=dict)
     resamples: int = 0
 
@@ -50,7 +52,7 @@ class Confusion:
         """``test split, 3 seeds, 6,000 predictions``."""
         total = sum(map(sum, self.counts))
         repeats = repeats_words(self.seeds, self.resamples)
-        return f"test split, {repeats}, {total:,} predictions"
+        return f"{self.where}, {repeats}, {total:,} predictions"
 
     @property
     def recall(self) -> list[float | None]:
@@ -152,10 +154,23 @@ def _confusion(case: Case, document: Document) -> Confusion:
         "dataset_params": settings(case["dataset_params"]),
         "device": case["device"],
     }
-    resamples = len({repr(trial["resample"]) for trial in good}) if case.get("resamples") else 0
     return Confusion(
-        _title(case), classes, counts, len(good), identity=identity, resamples=resamples
+        _title(case),
+        classes,
+        counts,
+        seeds=len(good),
+        where=_where(good[0]["metrics"].get("headline") or ()),
+        identity=identity,
+        resamples=len({repr(t["resample"]) for t in good}) if case.get("resamples") else 0,
     )
+
+
+def _where(headline: Sequence[str]) -> str:
+    """``test sets clean, noisy``, of several."""
+    if not headline:
+        return "test split"
+    names = some([clean(name, LONGEST_LABEL) for name in headline])
+    return f"test set{'s' if len(headline) > 1 else ''} {names}"
 
 
 def _sheets(confusion: Confusion) -> Iterator[Sheet]:

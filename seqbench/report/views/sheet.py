@@ -17,6 +17,8 @@ class Sheet:
         headers, texts: for people: rounded, with units.
         sides: for each column ``l`` (text) or ``r`` (figures), as in LaTeX.
         optional: columns to leave out where there is too little room, in this order.
+        lead: if the columns may be divided over several tables where there is too little room: how
+            many of the first ones, of text, are then repeated. 0: they may not.
         decimal: whether figures are aligned at their decimal points.
         weak: the rows of ``texts`` that matter less.
         records: for programs: the same figures in full precision and SI units; ``None`` where a
@@ -31,6 +33,7 @@ class Sheet:
     sides: str
     unit: str = ""
     optional: tuple[str, ...] = ()
+    lead: int = 0
     decimal: bool = False
     weak: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()

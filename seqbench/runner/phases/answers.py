@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from seqbench.plan.cases import Case, Trial
 from seqbench.runner.context import RunContext
-from seqbench.training.data import answers_size, prepared_kind
+from seqbench.training.data import answers_size, read_prepared
 
 
 @dataclass(frozen=True)
@@ -68,5 +68,5 @@ def _in_order(trials: Sequence[Trial]) -> list[Trial]:
 
 def _size(case: Case, run: RunContext) -> int:
     """Bytes of a trial's answers before compression; 0 if the model does not fit the dataset."""
-    misfit = case.misfit(prepared_kind(case.dataset, run.workspace.cache))
+    misfit = case.misfit(read_prepared(case.dataset, run.workspace.cache))
     return 0 if misfit else answers_size(case.dataset, run.workspace.cache)

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from seqbench.executors.base import Job, Outcome
-from seqbench.plan.cases import Case
+from seqbench.plan.cases import Case, Prepared
 from seqbench.plugins.choice import Choice
 from seqbench.runner.context import Progress, RunContext
-from seqbench.training.data import is_prepared, prepared_file, prepared_kind
+from seqbench.training.data import is_prepared, prepared_file, read_prepared
 from seqbench.training.job import PreparePayload
 
 #: Time limit in seconds; preparing a dataset may include a download.
@@ -25,30 +25,32 @@ class Datasets:
 
     Args:
         problems: why datasets could not be prepared.
-        kinds: the kind of task of the others.
+        prepared: what is known of the others.
     """
 
     problems: Mapping[str, str] = field(default_factory=dict)
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    prepared: Mapping[str, Prepared] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: RunContext, problems: Mapping[str, str] = MappingProxyType({})) -> Datasets:
         """The datasets of a run's plan that are prepared by now."""
         datasets = {prepared_file(case.dataset): case.dataset for case in run.plan.cases}
-        kinds = {file: prepared_kind(one, run.workspace.cache) for file, one in datasets.items()}
-        return cls(problems, kinds)
+        found = {file: read_prepared(one, run.workspace.cache) for file, one in datasets.items()}
+        return cls(problems, {file: one for file, one in found.items() if one})
 
     def misfit(self, case: Case) -> str:
         """Why the case's model cannot be trained on its dataset, or ``""``."""
-        return case.misfit(self.kinds.get(prepared_file(case.dataset), ""))
+        return case.misfit(self.prepared.get(prepared_file(case.dataset)))
 
     def wrong_declaration(self, case: Case) -> str:
         """How the case's dataset differs from what it declares, or ``""``."""
-        kind = self.kinds.get(prepared_file(case.dataset), "")
-        if not kind or not case.declares or kind in case.declares:
+        found = self.prepared.get(prepared_file(case.dataset))
+        if not found or not case.declares or found.kind in case.declares:
             return ""
         declared = ", ".join(case.declares)
-        return f"dataset {case.dataset.name!r}: it is {kind}, but its plugin declares {declared}"
+        return (
+            f"dataset {case.dataset.name!r}: it is {found.kind}, but its plugin declares {declared}"
+        )
 
     def problem(self, dataset: Choice) -> str:
         """Why a dataset is unavailable; "" if it is available."""

@@ -172,6 +172,8 @@ def _record(trial: Trial, outcome: Outcome, run: RunContext, limit: AnswerLimit)
         weights_stamp=tuple(result.get("weights_stamp", ())) if ok else (),
         answers=result.get("answers") if ok else None,
         ahead_unknown=result.get("ahead_unknown", "") if ok else "",
+        padding_changes=result.get("padding_changes", 0.0) if ok else 0.0,
+        padding_unknown=result.get("padding_unknown", "") if ok else "",
         kept_answers=_kept_answers(trial, outcome, limit) if ok else None,
         lines=outcome.lines,
         attempts=(*_attempts(run.earlier.replaced.get(trial.id)), *attempts),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from seqbench.testing.plugin_checks.answers import answer
-from seqbench.testing.plugin_checks.candidate import LENGTH, Candidate, example
+from seqbench.testing.plugin_checks.candidate import LENGTH, Candidate, example, nudged
 from seqbench.testing.plugin_checks.results import Skipped, Violation, Warned
 from seqbench.testing.plugin_checks.sizes import accepted_lengths
 from seqbench.training.causality import Ahead, Untestable, differing, find_ahead, other_steps
@@ -17,9 +16,6 @@ from seqbench.training.model import SequenceModel
 
 #: From the smallest on; the longest shows what depends only on steps far ahead.
 LENGTHS = (2, LENGTH, 3 * LENGTH, 64)
-
-#: Standard deviation of what is added to the weights, so that gates that are zero at first open.
-NUDGE = 0.1
 
 WHY = "the readout takes the second half of a bidirectional encoder's features at the first step"
 
@@ -88,7 +84,7 @@ def _found(model: nn.Module, inputs: list[Tensor], part: Part = lambda hidden: h
         Skipped: it cannot be tested.
     """
     depends = False
-    for weights, module in (("", model), (" (not with its initial weights)", _nudged(model))):
+    for weights, module in (("", model), (" (not with its initial weights)", nudged(model))):
         for x in inputs:
             try:
                 ahead: Ahead | None = find_ahead(lambda x, of=module: part(answer(of, x)), x)  # type: ignore[misc]
@@ -102,17 +98,6 @@ def _found(model: nn.Module, inputs: list[Tensor], part: Part = lambda hidden: h
     if not depends:
         raise Skipped("its answers do not depend on its inputs")
     return ""
-
-
-def _nudged(model: nn.Module) -> nn.Module:
-    """A copy with other weights: initial ones may hide that a model looks ahead."""
-    nudged, draw = copy.deepcopy(model), torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in nudged.parameters():
-            if parameter.requires_grad:
-                noise = torch.randn(parameter.shape, generator=draw)
-                parameter.add_(NUDGE * noise.to(parameter.device, parameter.dtype))
-    return nudged
 
 
 def _depends_on_input(model: nn.Module, x: Tensor) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +18,9 @@ from seqbench.training.model import build_model
 from seqbench.types import TASK_KINDS, Task
 
 FEATURES, VOCABULARY, CLASSES, LENGTH = 3, 7, 4, 6
+
+#: Standard deviation of what is added to the weights, so that gates that are zero at first open.
+NUDGE = 0.1
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,17 @@ def task_of(kind: str, length: int = LENGTH) -> Task:
     inputs, _, target = kind.partition("/")
     size = VOCABULARY if inputs == "tokens" else FEATURES
     return Task(inputs, size, target, CLASSES, length)  # type: ignore[arg-type]
+
+
+def nudged(model: nn.Module) -> nn.Module:
+    """A copy with other weights: initial ones may hide what an answer depends on."""
+    nudged, draw = copy.deepcopy(model), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in nudged.parameters():
+            if parameter.requires_grad:
+                noise = torch.randn(parameter.shape, generator=draw)
+                parameter.add_(NUDGE * noise.to(parameter.device, parameter.dtype))
+    return nudged
 
 
 def example(x: Tensor) -> str:

@@ -29,6 +29,7 @@ from seqbench.testing.plugin_checks.candidate import (
 )
 from seqbench.testing.plugin_checks.declaring import declares_lightly
 from seqbench.testing.plugin_checks.learning import learns
+from seqbench.testing.plugin_checks.padding import ignores_padding
 from seqbench.testing.plugin_checks.process_state import (
     GLOBALS_UNCHANGED,
     check_unchanged,
@@ -408,6 +409,10 @@ MODEL_CHECKS = (
     Check(
         "ahead", "`bidirectional` is true if an encoder reads backward, and only then", looks_ahead,
         after=("noise", "memory", "input"),
+    ),
+    Check(
+        "padding", "padding at the end of a sequence does not change its answer", ignores_padding,
+        after=("sizes", "noise", "memory", "rows", "input"),
     ),
     Check("learns", "the loss falls on a tiny task", learns, after=("input", "gradients")),
     Check("macs", "multiply-accumulates can be counted", _countable, after=("memory", "device")),

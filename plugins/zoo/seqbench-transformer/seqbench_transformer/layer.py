@@ -24,13 +24,16 @@ class Transformer(nn.Module):
             if parameter.dim() > 1:  # the layers are copies: give each its own weights
                 nn.init.xavier_uniform_(parameter)
 
-    def forward(self, x):  # (batch, time, input) → (batch, time, hidden)
+    def forward(self, x, lengths=None):  # (batch, time, input) → (batch, time, hidden)
         h = self.inward(x)
         h = h + positions(h.shape[1], h.shape[2], h)
-        if not self.causal:
-            return self.layers(h)
-        mask = nn.Transformer.generate_square_subsequent_mask(h.shape[1], h.device, h.dtype)
-        return self.layers(h, mask=mask, is_causal=True)
+        if self.causal:  # padding at the end is ahead of all steps
+            mask = nn.Transformer.generate_square_subsequent_mask(h.shape[1], h.device, h.dtype)
+            return self.layers(h, mask=mask, is_causal=True)
+        padding = None
+        if lengths is not None:
+            padding = torch.arange(h.shape[1], device=h.device) >= lengths.to(h.device)[:, None]
+        return self.layers(h, src_key_padding_mask=padding)
 
 
 def positions(length, size, like):
