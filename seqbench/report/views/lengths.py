@@ -8,7 +8,13 @@ from seqbench.report.columns.column import Document
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.names import averaged_over
 from seqbench.report.numbers import DOUBT, DOUBTFUL
-from seqbench.report.parts import are_sets, headline_words, padding_lines, parts_of
+from seqbench.report.parts import (
+    are_sets,
+    headline_words,
+    on_dataset,
+    padding_lines,
+    parts_of,
+)
 from seqbench.report.views.by_length import cost_sheets
 from seqbench.report.views.by_part import metric_sheets
 from seqbench.report.views.sheet import Sheet, View
@@ -19,7 +25,7 @@ def lengths_view(document: Document) -> View:
     tables = result_tables(document)
     sheets: list[Sheet] = []
     for table in tables:
-        on = f" on {table.dataset}" if len(tables) > 1 else ""
+        on = on_dataset(table, tables)
         sheets += [*metric_sheets(table, document, on), *cost_sheets(table, document, on)]
     notes = [*_notes(document, tables, sheets), *padding_lines(document, tables)]
     return View("lengths", document["run"], tuple(sheets), tuple(notes))
@@ -33,7 +39,7 @@ def _notes(
     for table in tables:
         words = headline_words(table.cases)
         if words:
-            yield f"headline{f' on {table.dataset}' if len(tables) > 1 else ''}: the {words}."
+            yield f"headline{on_dataset(table, tables)}: the {words}."
     if any(every):
         over = averaged_over(document["cases"])
         yield f"metrics: mean {over} ± half-width of its 95 % t interval."
@@ -48,7 +54,8 @@ def _notes(
         yield "memory: a lower bound; the exact peak is not available on this system."
     for table, parts in zip(tables, every, strict=True):
         if not parts:
-            yield f"No figures by test set or length on {table.dataset}: {_why(table)}."
+            on = on_dataset(table, tables) or f" on {table.dataset}"
+            yield f"No figures by test set or length{on}: {_why(table)}."
     yield from _one_length(document)
 
 
