@@ -32,6 +32,10 @@ TESTS: Mapping[Compared, str] = {
 }
 
 
+#: That of figures over the resamples of a dataset, instead of seeds.
+RESAMPLED_TEST = "paired t test over resamples"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
     """A quantity and its properties. Functions are given as ``"package.module:function"``.

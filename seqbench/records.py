@@ -128,6 +128,17 @@ class Answers(Keys):
     random: NotRequired[bool]
 
 
+class Data(Keys):
+    """The size and shape of the data that a model was trained on and for."""
+
+    train: Annotated[int, About("number of training sequences")]
+    validation: Annotated[int, About("number of validation sequences")]
+    test: Annotated[int, About("number of test sequences")]
+    length: Annotated[int, About("steps of the longest sequence")]
+    input_size: Annotated[int, About("numbers per step, or number of tokens")]
+    output_size: Annotated[int, About("number of classes, labels or values")]
+
+
 class KeptAnswers(Keys):
     """The file with a trained model's answers to the whole test split; ``file`` and ``sha256`` are
     empty if there is a ``reason`` why it was not written.
@@ -204,6 +215,7 @@ class TrialRecord:
             ``value`` and ``reason``.
         attempts: earlier attempts, which were lost or failed: ``status``, ``reason``,
             ``seconds``.
+        data: size and shape of its dataset. None if it did not train, and in older runs.
     """
 
     id: str
@@ -231,6 +243,7 @@ class TrialRecord:
     source: str = ""
     version: str = ""
     scores: Mapping[str, Score] = field(default_factory=dict)
+    data: Data | None = None
     format: int = FORMAT
 
 
@@ -369,7 +382,9 @@ class Measurement:
     method: str = ""
 
 
-Verdict = Literal["better", "worse", "equivalent", "no difference", "too few seeds"]
+Verdict = Literal[
+    "better", "worse", "equivalent", "no difference", "too few seeds", "too few resamples"
+]
 
 
 @dataclass(frozen=True)
@@ -383,7 +398,7 @@ class Comparison:
         effect, low, high: the estimate and its 95 % interval (None if unavailable).
         p: two-sided, of the test that the interval is from; None if the two were not tested.
         verdict: what ``a`` is, compared with ``b``.
-        n: number of independent figures of each (processes, seeds).
+        n: number of independent figures of each (processes, seeds), or of resamples that both had.
         p_corrected: ``p`` corrected for the number of pairs (Holm); the verdict is from it.
         df: degrees of freedom of the t test, on the logarithm of a ratio.
         beats: probability that ``a`` is better than ``b`` at a new seed, if known.
@@ -391,8 +406,9 @@ class Comparison:
             for half a point, 1.03 for a factor.
         p_equivalent: of the test for a difference within ``margin``, corrected for the number of
             pairs.
-        needed: number of seeds that would probably show a difference, if known.
+        needed: number of seeds or resamples that would probably show a difference, if known.
         met: the contest in which the two were timed, interleaved.
+        over: ``"resamples"`` if they were compared over those, in pairs.
     """
 
     quantity: str
@@ -413,6 +429,7 @@ class Comparison:
     p_equivalent: Number | None = None
     needed: int | None = None
     met: str = ""
+    over: Literal["", "resamples"] = ""
 
 
 @dataclass(frozen=True)

@@ -270,6 +270,9 @@ class DatasetSpec:
         tasks: the kinds of task that it can have, usually one, such as ``"features/label"`` (see
             :data:`TASK_KINDS`). With them, ``seqbench validate`` knows which models do not fit.
             Empty: known once it is prepared.
+        generated: whether its parameter ``seed`` generates all of its sequences, so that those of
+            two seeds are independent. Otherwise seeds are taken to split the same sequences, and
+            intervals over them (``repeats`` in a suite) are wider for that.
     """
 
     name: str
@@ -277,6 +280,7 @@ class DatasetSpec:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     tasks: Sequence[str] = ()
+    generated: bool = False
 
     def __post_init__(self) -> None:
         _require_valid("dataset", self.name, self.load)
@@ -284,6 +288,11 @@ class DatasetSpec:
         reserved = {"context": _passed_first("its DataContext")}
         own = _as_params("dataset", self.name, self.parameters, reserved)
         object.__setattr__(self, "parameters", own)
+        if self.generated and "seed" not in own:
+            raise ValueError(
+                f"dataset {self.name!r} is declared as generated, but has no parameter 'seed' that "
+                "its sequences are generated from"
+            )
 
 
 @dataclass(frozen=True)

@@ -209,6 +209,18 @@ def _measure_lines(plan: Plan) -> Iterator[str]:
         yield f"memory: batch {measure.memory.batch_size}"
 
 
+def _resample_lines(plan: Plan) -> Iterator[str]:
+    """Which datasets are pooled as one row for each model."""
+    datasets: dict[str, dict[str, None]] = {}
+    for case in plan.cases:
+        if case.resample is not None:
+            names = datasets.setdefault(case.resample.dataset_label, {})
+            names[str(case.dataset.params[case.resample.parameter])] = None
+    if datasets:
+        words = [f"{name} (seeds {', '.join(values)})" for name, values in datasets.items()]
+        yield f"pooled resamples: {'; '.join(words)}; latency, memory and cost of the first"
+
+
 def _other_lines(plan: Plan) -> Iterator[str]:
     from seqbench.report.numbers import duration
 
@@ -216,6 +228,7 @@ def _other_lines(plan: Plan) -> Iterator[str]:
         yield f"metrics: {', '.join(_metric_words(plan))}"
     if plan.reports:
         yield f"reports: {', '.join(report.file for report in plan.reports)}"
+    yield from _resample_lines(plan)
     if plan.suite.target:
         yield f"target: {plan.suite.target}"
     limits = plan.suite.limits

@@ -9,22 +9,40 @@ from seqbench.plan.expand import Plan
 from seqbench.plugins.choice import to_json
 from seqbench.records import fingerprint
 from seqbench.stats.holm import MOST_CASES
+from seqbench.stats.resamples import LEAST_RESAMPLES
 from seqbench.stats.welch import LEAST_SEEDS
+from seqbench.suite.keys import RESAMPLED
 
 
 def advice(plan: Plan) -> list[str]:
     """Why the run cannot say which of its cases is best, one line each; usually none."""
-    return [*_few_seeds(plan), *_many_cases(plan)]
+    return [*_few_seeds(plan), *_few_resamples(plan), *_many_cases(plan)]
 
 
 def _few_seeds(plan: Plan) -> Iterator[str]:
     seeds = len(plan.suite.seeds)
-    if seeds < LEAST_SEEDS and any(len(family) > 1 for family in _families(plan)):
+    families = [family for family in _families(plan) if len(family) > 1]
+    if seeds < LEAST_SEEDS and any(family[0].resample is None for family in families):
         number = "1 seed" if seeds == 1 else f"{seeds} seeds"
         yield (
             f"{number} cannot show which model is better: a verdict on a metric takes at least "
             f"{LEAST_SEEDS} (--seeds {LEAST_SEEDS}: {LEAST_SEEDS / seeds:g} times the training)"
         )
+
+
+def _few_resamples(plan: Plan) -> Iterator[str]:
+    datasets: dict[str, set[str]] = {}
+    for family in _families(plan):
+        case = family[0]
+        if len(family) > 1 and case.resample is not None:
+            datasets.setdefault(case.resample.dataset_label, set()).add(case.dataset_label)
+    for name, resamples in datasets.items():
+        if len(resamples) < LEAST_RESAMPLES:
+            yield (
+                f"{len(resamples)} resamples of {name} cannot show which model is better: a "
+                f"verdict on a metric takes at least {LEAST_RESAMPLES}; list more values of its "
+                f"{RESAMPLED}"
+            )
 
 
 def _many_cases(plan: Plan) -> Iterator[str]:

@@ -65,6 +65,21 @@ class Runtime:
 
 
 @dataclass(frozen=True)
+class Resample:
+    """That a case is one of several resamples of a dataset, which share a row of the table.
+
+    Args:
+        parameter: of the dataset: its values are the resamples.
+        dataset_label: that of the dataset in tables, without the parameter.
+        generated: whether the resamples are independent (:class:`seqbench.DatasetSpec`).
+    """
+
+    parameter: str
+    dataset_label: str
+    generated: bool
+
+
+@dataclass(frozen=True)
 class Prepared:
     """What is known of a dataset once it is prepared.
 
@@ -85,6 +100,7 @@ class Case:
         supports: the kinds of task that the model supports.
         declares: those that the dataset declares; empty if they are known only once it is prepared.
         metrics_left_out: ids of the plan's metrics that are only those of other datasets.
+        resample: if the suite pools the resamples of the dataset.
     """
 
     label: str
@@ -99,6 +115,7 @@ class Case:
     supports: tuple[str, ...] = TASK_KINDS
     declares: tuple[str, ...] = ()
     metrics_left_out: tuple[str, ...] = ()
+    resample: Resample | None = None
 
     def misfit(self, prepared: Prepared | None = None) -> str:
         """Why the model cannot be trained on the dataset, or ``""``.
@@ -123,8 +140,10 @@ class Case:
     def to_dict(self) -> dict[str, Any]:
         """As plain data, as in ``plan.json``."""
         found = {"id": self.id, **to_json(self)}
-        absent = (*DECLARED, *(() if self.metrics_left_out else ("metrics_left_out",)))
-        return {name: value for name, value in found.items() if name not in absent}
+        empty = [name for name in ("metrics_left_out", "resample") if not found[name]]
+        if self.resample is not None:
+            found["resample"] |= {"row": self.row}
+        return {name: value for name, value in found.items() if name not in (*DECLARED, *empty)}
 
     @property
     def name(self) -> str:
@@ -138,14 +157,35 @@ class Case:
         Labels, reference and note are not part of it, since they only change what is shown, nor
         are metrics, which are computed after training.
         """
-        identity = {
+        return f"{self.model.name}-{fingerprint(self._identity)}"
+
+    @cached_property
+    def row(self) -> str:
+        """The id of its row in the tables, which all resamples of a dataset share.
+
+        It does not depend on which resamples there are, so that some can be added.
+        """
+        if self.resample is None:
+            return self.id
+        dataset = to_json(self.dataset)
+        params = {
+            name: value
+            for name, value in self.dataset.params.items()
+            if name != self.resample.parameter
+        }
+        pooled = {"pooled": self.resample.parameter, "label": self.resample.dataset_label}
+        identity = {**self._identity, "dataset": {**dataset, "params": params}, **pooled}
+        return f"{self.model.name}-{fingerprint(identity)}"
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        return {
             "protocol": PROTOCOL,
             "model": to_json(self.model),
             "dataset": to_json(self.dataset),
             "train": self.train,
             "device": self.device,
         }
-        return f"{self.model.name}-{fingerprint(identity)}"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from seqbench.devices.registry import resolve_device
 from seqbench.errors import UsageError
-from seqbench.plan.cases import Case, Metric, Report, Runtime, Trial
+from seqbench.plan.cases import Case, Metric, Report, Resample, Runtime, Trial
 from seqbench.plan.labels import (
+    EntryLabel,
     as_text,
     dataset_labels,
     entry_labels,
@@ -23,7 +24,7 @@ from seqbench.plugins.registry import Offer, Registry
 from seqbench.records import FORMAT
 from seqbench.suggest import suggested
 from seqbench.suite import grids
-from seqbench.suite.keys import DatasetEntry, Entry, Keep, ModelEntry, Suite
+from seqbench.suite.keys import RESAMPLED, DatasetEntry, Entry, Keep, ModelEntry, Suite
 from seqbench.suite.runtimes import is_own, recorded_runtime
 
 Item = TypeVar("Item")
@@ -227,7 +228,7 @@ def _expanded(suite: Suite, kept: _Kept, registry: Registry) -> Iterator[tuple[M
         for number in kept.models
     ]
     models: dict[str, list[_Model]] = {}
-    for entry, dataset, label in _datasets(suite, kept, registry):
+    for entry, dataset, label, resample in _datasets(suite, kept, registry):
         own = shared | {metric.id for metric in _metrics(entry.metrics, registry)}
         left_out = tuple(metric for metric in every if metric not in own)
         # Datasets that are trained alike share their models.
@@ -248,6 +249,7 @@ def _expanded(suite: Suite, kept: _Kept, registry: Registry) -> Iterator[tuple[M
                     supports=tuple(registry.model(model.entry.name).spec.tasks),
                     declares=tuple(registry.dataset(entry.name).spec.tasks),
                     metrics_left_out=left_out,
+                    resample=resample,
                 )
                 yield model.entry, case
 
@@ -289,17 +291,50 @@ def _models(
 
 def _datasets(
     suite: Suite, kept: _Kept, registry: Registry
-) -> list[tuple[DatasetEntry, Choice, str]]:
-    """The datasets with all their parameters, each with its entry and its own label."""
+) -> Iterator[tuple[DatasetEntry, Choice, str, Resample | None]]:
+    """The datasets with all their parameters, each with its entry, its own label, and whether it is
+    a resample.
+    """
     labels = dataset_labels(suite, registry)
     found = [
-        (entry, choice, labels[number](choice.params))
+        (number, choice)
         for number in kept.datasets
         for entry in [suite.datasets[number]]
         for choice in _choices(entry, registry.dataset(entry.name))
     ]
-    unique = numbered([label for _, _, label in found])
-    return [(*one[:2], label) for one, label in zip(found, unique, strict=True)]
+    unique = numbered([labels[number](choice.params) for number, choice in found])
+    resamples = _resamples(found, labels, suite, registry)
+    for (number, choice), label, resample in zip(found, unique, resamples, strict=True):
+        yield suite.datasets[number], choice, label, resample
+
+
+def _resamples(
+    found: Sequence[tuple[int, Choice]],
+    labels: Sequence[EntryLabel],
+    suite: Suite,
+    registry: Registry,
+) -> list[Resample | None]:
+    """For each dataset whether it is a resample; those of one dataset share its label.
+
+    Args:
+        found: each with the position of its entry in the suite.
+    """
+    rows = [
+        grids.key([number, {k: v for k, v in choice.params.items() if k != RESAMPLED}])
+        for number, choice in found
+    ]
+    shared = {
+        row: labels[number].without(RESAMPLED)(choice.params)
+        for row, (number, choice) in zip(rows, found, strict=True)
+    }
+    unique = dict(zip(shared, numbered(list(shared.values())), strict=True))
+    specs = [registry.dataset(suite.datasets[number].name).spec for number, _ in found]
+    return [
+        Resample(RESAMPLED, unique[row], spec.generated)
+        if suite.repeats is not None and RESAMPLED in choice.params
+        else None
+        for row, spec, (_, choice) in zip(rows, specs, found, strict=True)
+    ]
 
 
 def _refuse_equal(cases: Iterable[Case]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from seqbench.plugins.registry import Registry
@@ -28,6 +28,10 @@ class EntryLabel:
     base: str
     varying: Sequence[str]
     training: str
+
+    def without(self, parameter: str) -> EntryLabel:
+        """The same without a parameter."""
+        return replace(self, varying=[name for name in self.varying if name != parameter])
 
     def __call__(self, params: Mapping[str, Any]) -> str:
         """The label of the case with these parameters."""

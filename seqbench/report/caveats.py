@@ -13,8 +13,9 @@ from seqbench.report.columns.speed import (
     named_settings,
     setting_words,
 )
-from seqbench.report.names import case_name, some
+from seqbench.report.names import case_name, resample_words, some, trial_words
 from seqbench.report.text import clean, command_line, counted
+from seqbench.report.verdict.statement import listed
 from seqbench.stats.rounding import percent_beside
 from seqbench.stats.timing import UNSTABLE_SPREAD
 
@@ -54,6 +55,7 @@ def caveats(document: Document, *, resume: bool = True) -> list[str]:
         *_padding(document),
         *_answers_left_out(document),
         *_same_start(document),
+        *_unlike_resamples(document),
         *_unstable(document),
         *_imprecise(document),
         *_too_many_threads(document),
@@ -223,7 +225,7 @@ def _answers_left_out(document: Document) -> list[str]:
     found: dict[str, list[str]] = {}
     for trial in document.get("trials") or ():
         if trial.get("answers_reason") and trial["case"] in cases:
-            name = f"{case_name(cases[trial['case']], document)} seed {trial['seed']}"
+            name = f"{case_name(cases[trial['case']], document)} {trial_words(trial)}"
             found.setdefault(clean(trial["answers_reason"]), []).append(name)
     return [f"Test answers not kept, since {why}: {some(names)}." for why, names in found.items()]
 
@@ -231,20 +233,36 @@ def _answers_left_out(document: Document) -> list[str]:
 def _same_start(document: Document) -> list[str]:
     """Models whose initial weights do not depend on the seed."""
     cases = {case["id"]: case for case in document["cases"]}
-    starts: dict[str, list[str]] = {}
+    starts: dict[tuple[str, str], list[str]] = {}
     for trial in document.get("trials") or ():
         if trial.get("initial") and trial["case"] in cases:
-            starts.setdefault(trial["case"], []).append(trial["initial"])
-    names = [
-        case_name(cases[case], document)
-        for case, found in starts.items()
-        if len(set(found)) < len(found)
-    ]
+            # Equal seeds on two resamples start from the same weights.
+            alike = trial["case"], resample_words(trial)
+            starts.setdefault(alike, []).append(trial["initial"])
+    same = [case for (case, _), found in starts.items() if len(set(found)) < len(found)]
+    names = [case_name(cases[case], document) for case in dict.fromkeys(same)]
     if not names:
         return []
     return [
         f"Seeds started from the same weights: {some(names)}. The model does not draw its weights "
         "from torch's generator, so its seeds are not independent: its interval may be too narrow."
+    ]
+
+
+def _unlike_resamples(document: Document) -> list[str]:
+    """Datasets whose resamples differ in their shape, so that so do latency, memory and cost."""
+    found: dict[str, list[str]] = {}
+    for case in document["cases"]:
+        resamples = case.get("resamples")
+        if resamples and resamples["unlike"] and (case["latency"] or case["parameters"]):
+            words = listed([name.replace("_", " ") for name in resamples["unlike"]])
+            names = found.setdefault(words, [])
+            if _dataset_of(case) not in names:
+                names.append(_dataset_of(case))
+    return [
+        f"The resamples of {some([clean(name) for name in names])} differ in {words}: latency, "
+        "memory and cost are those of the first resample only."
+        for words, names in found.items()
     ]
 
 

@@ -17,7 +17,15 @@ from seqbench.report.columns.speed import (
     setting_words,
 )
 from seqbench.report.columns.table import ResultTable
-from seqbench.report.names import case_name, dataset_label, some, status_words
+from seqbench.report.names import (
+    averaged_over,
+    case_name,
+    dataset_label,
+    resample_count,
+    seeds_words,
+    some,
+    status_words,
+)
 from seqbench.report.text import clean, counted, label, lines_of, settings, target_words
 from seqbench.stats.holm import MOST_CASES
 from seqbench.stats.timing import ENOUGH_FOR_P90, ENOUGH_FOR_P99
@@ -76,24 +84,19 @@ def _unmeasured(case: Case) -> list[str]:
 
 def _failed_trials(trials: Iterable[Mapping[str, Any]]) -> list[str]:
     """Seeds with the same failure share a line, followed by the last lines that one printed."""
-    seeds: dict[str, list[str]] = {}
+    same: dict[str, list[Mapping[str, Any]]] = {}
     printed: dict[str, list[str]] = {}
     for trial in trials:
         reason = clean(trial["reason"])
         what = status_words(trial["status"]) + (f": {reason}" if reason else "")
         if trial.get("attempts"):
             what += f" (attempt {len(trial['attempts']) + 1})"
-        seeds.setdefault(what, []).append(str(trial["seed"]))
+        same.setdefault(what, []).append(trial)
         if trial["status"] in UNEXPLAINED:
             printed[what] = [f"  | {clean(line)}" for line in trial.get("lines", ())[-MOST_LINES:]]
     return [
-        "\n".join(
-            [
-                f"{'seeds' if len(numbers) > 1 else 'seed'} {', '.join(numbers)}: {what}",
-                *printed.get(what, ()),
-            ]
-        )
-        for what, numbers in seeds.items()
+        "\n".join([f"{seeds_words(some)}: {what}", *printed.get(what, ())])
+        for what, some in same.items()
     ]
 
 
@@ -164,7 +167,9 @@ def _tests_line(columns: Iterable[Column]) -> list[str]:
         return []
     names: dict[str, list[str]] = {}
     for name in compared:
-        names.setdefault(find(name).test, []).append(clean(name))
+        own = (c.test for c in columns if c.compared and c.letters and c.compared[0] == name)
+        for test in dict.fromkeys(own):
+            names.setdefault(test or find(name).test, []).append(clean(name))
     tests = "; ".join(f"{', '.join(quantities)}: {test}" for test, quantities in names.items())
     lines = [
         f"distinguishable: {tests}; p below 0.05 after correction for all pairs of a column, "
@@ -190,7 +195,42 @@ def letters_line(columns: Iterable[Column]) -> list[str]:
 
 def quality_notes(document: Document, columns: Sequence[Column]) -> list[str]:
     """What the metric is, where cases were too many to compare, and the steps to the target."""
-    return [*_metric_line(document), *_too_many_lines(document), *_target_lines(document)]
+    return [
+        *_metric_line(document),
+        *_resample_lines(document),
+        *_too_many_lines(document),
+        *_target_lines(document),
+    ]
+
+
+def _resample_lines(document: Document) -> list[str]:
+    """For what other data intervals over resamples hold, and which resample was measured."""
+    found: dict[str, list[str]] = {}
+    for case in document["cases"]:
+        resamples = case.get("resamples")
+        if resamples:
+            why = _overlap_words(resamples)
+            dataset = clean(dataset_label(case))
+            if dataset not in found.setdefault(why, []):
+                found[why].append(dataset)
+    lines = [f"resamples of {some(datasets)}: {why}." for why, datasets in found.items()]
+    if any(c.get("resamples") and (c["latency"] or c["memory"]) for c in document["cases"]):
+        lines.append("latency, memory and cost of pooled resamples: models of the first resample.")
+    return lines
+
+
+def _overlap_words(resamples: Mapping[str, Any]) -> str:
+    if resamples["generated"]:
+        return "generated anew, so they are independent"
+    if resamples["overlap"] is None:
+        return (
+            "they split the same sequences, in numbers that are unknown for trials of an older "
+            "version: no interval or test holds for them"
+        )
+    return (
+        "they split the same sequences, so intervals and tests are corrected for the overlap "
+        f"(Nadeau and Bengio; {resamples['overlap']:.3g} test sequences for each other one)"
+    )
 
 
 def _too_many_lines(document: Document) -> list[str]:
@@ -241,10 +281,8 @@ def _metric_line(document: Document) -> list[str]:
     at = sorted({clean(metric["at"]) for metric in metrics if metric.get("at")})
     where = f" at the {' or '.join(at)}," if at else ""
     alone = "; one seed has none" if any(metric["n"] < 2 for metric in metrics) else ""
-    return [
-        f"test {named}: mean over successful seeds,{where} ± half-width of its 95 % t interval"
-        f"{alone}."
-    ]
+    over = averaged_over(document["cases"])
+    return [f"test {named}: mean {over},{where} ± half-width of its 95 % t interval{alone}."]
 
 
 def latency_notes(document: Document, columns: Sequence[Column]) -> list[str]:
@@ -281,10 +319,12 @@ def _mixture_line(document: Document) -> list[str]:
     if not found:
         return []
     each = "; ".join(f"{at}: {words}" for at, words in found.items())
+    pooled = any(map(resample_count, document["cases"]))
+    first = "; of pooled resamples, the sequences are those of the first" if pooled else ""
     return [
         "latency as data: mean over a cycle of calls with test sequences of their own lengths; "
         "batches are in the order of the data, padded to their longest; a percentile is n/a if "
-        f"less than one call of a cycle lies above it. {each}."
+        f"less than one call of a cycle lies above it. {each}{first}."
     ]
 
 

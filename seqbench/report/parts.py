@@ -11,7 +11,7 @@ from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.quality import metric_of
 from seqbench.report.columns.shared import interval
 from seqbench.report.columns.table import ResultTable
-from seqbench.report.names import some
+from seqbench.report.names import dataset_label, some
 from seqbench.report.numbers import Estimate
 from seqbench.report.text import LONGEST_LABEL, clean
 
@@ -151,7 +151,9 @@ def part_lines(document: Document, tables: Sequence[ResultTable]) -> list[str]:
     for table in tables:
         words = headline_words(table.cases)
         if words:
-            lines.append(f"test {_metrics(table)}{_on(table, tables)}: {words}; all: {COMMAND}.")
+            lines.append(
+                f"test {_metrics(table)}{on_dataset(table, tables)}: {words}; all: {COMMAND}."
+            )
     every = [parts_of(table.cases) for table in tables]
     if any(parts and not are_sets(parts) for parts in every):
         lines.append(f"figures by length: {COMMAND}.")
@@ -166,7 +168,7 @@ def padding_lines(document: Document, tables: Sequence[ResultTable]) -> list[str
         trials = [trial for trial in document["trials"] if trial["case"] in ids]
         shares = [t["metrics"]["padding"] for t in trials if "padding" in t["metrics"]]
         if shares:
-            parts.append(f"{_percents(shares)}{_on(table, tables)}")
+            parts.append(f"{_percents(shares)}{on_dataset(table, tables)}")
     return [f"padding, of all steps in training: {'; '.join(parts)}."] if parts else []
 
 
@@ -176,9 +178,14 @@ def _metrics(table: ResultTable) -> str:
     return ", ".join(map(clean, (table.metric, *scores)))
 
 
-def _on(table: ResultTable, tables: Sequence[ResultTable]) -> str:
-    """`` on adding``, if there are several datasets."""
-    return f" on {table.dataset}" if len(tables) > 1 else ""
+def on_dataset(table: ResultTable, tables: Sequence[ResultTable]) -> str:
+    """`` on adding``, if there are several datasets; ``on adding length=50`` if its name is that of
+    another one, too.
+    """
+    if len(tables) < 2:
+        return ""
+    alone = [each.dataset for each in tables].count(table.dataset) == 1
+    return f" on {table.dataset if alone else clean(dataset_label(table.cases[0]))}"
 
 
 def _percents(shares: Sequence[float]) -> str:

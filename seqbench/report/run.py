@@ -185,6 +185,8 @@ class Run:
             row = {k: v for k, v in trial.items() if k not in ("metrics", *SCORES)}
             row |= {f"model.{name}": value for name, value in case["params"].items()}
             row |= {f"dataset.{name}": value for name, value in case["dataset_params"].items()}
+            if "resamples" in case:  # the case has those of all its trials
+                row[f"dataset.{case['resamples']['parameter']}"] = trial["resample"]
             flat = {k: v for k, v in trial["metrics"].items() if not isinstance(v, list)}
             row |= {f"score.{name}": value for name, value in trial["scores"].items()}
             rows.append({**row, **flat})

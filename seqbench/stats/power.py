@@ -1,4 +1,4 @@
-"""Power: how many seeds would be enough to distinguish two cases.
+"""Power: how many seeds or resamples would be enough to distinguish two cases.
 
 In plain Python, like :mod:`.distributions`, because it is needed whenever a run is shown.
 """
@@ -6,11 +6,14 @@ In plain Python, like :mod:`.distributions`, because it is needed whenever a run
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from statistics import NormalDist
 
 from seqbench.stats.distributions import t_quantile
 from seqbench.stats.holm import ALPHA
-from seqbench.stats.welch import LEAST_SEEDS, Sample, difference_at
+from seqbench.stats.resamples import LEAST_RESAMPLES, paired_difference
+from seqbench.stats.welch import LEAST_SEEDS, Difference, Sample, difference_at
 
 #: Probability with which :func:`seeds_needed` requires an existing difference to be found.
 POWER = 0.8
@@ -36,21 +39,54 @@ def seeds_needed(a: Sample, b: Sample, alpha: float = ALPHA) -> int | None:
     if a.variance + b.variance == 0:
         return LEAST_SEEDS
     effect = abs(a.mean - b.mean) / math.sqrt(a.variance + b.variance)
+    return _least(partial(difference_at, a, b), effect, alpha)
+
+
+def resamples_needed(found: Difference, n: int, overlap: float, alpha: float = ALPHA) -> int | None:
+    """Estimate how many resamples would be enough, if further differences are like these.
+
+    Like :func:`seeds_needed`, for the paired t test of :mod:`.resamples`. If resamples overlap,
+    there may be no such number: more of them say less and less about other data.
+
+    Args:
+        found: the difference over ``n`` resamples, with that ``overlap``.
+    """
+    if n < LEAST_RESAMPLES or found.effect == 0:
+        return None
+    if found.spread == 0:
+        return LEAST_RESAMPLES
+    mean, variance = found.effect, found.spread**2
+    effect = abs(mean) / found.spread
+    at = partial(paired_difference, mean, variance, overlap=overlap)
+    return _least(at, effect, alpha, overlap)
+
+
+def _least(
+    at: Callable[[int], Difference], effect: float, alpha: float, overlap: float = 0.0
+) -> int | None:
+    """The smallest number of figures with enough power, from three on.
+
+    Args:
+        at: the difference for a number of figures.
+        effect: standardized, to guess a start, like ``overlap``.
+    """
+
+    def found(n: int) -> bool:
+        expected = at(n)
+        return t_test_power(expected.effect / expected.error, expected.df, alpha) >= POWER
+
     # The normal approximation (Guenther 1981) is a close start for the search.
     critical, power = NormalDist().inv_cdf(1 - alpha / 2), NormalDist().inv_cdf(POWER)
-    guess = ((critical + power) / effect) ** 2 + critical**2 / 4
+    share = (effect / (critical + power)) ** 2 - overlap  # of the variance: 1 / n
+    guess = 1 / share + critical**2 / 4 if share > 0 else MOST_SEEDS
     n = round(min(max(guess, LEAST_SEEDS), MOST_SEEDS))
-    while n > LEAST_SEEDS and _found(a, b, n - 1, alpha):
+    if not found(MOST_SEEDS):
+        return None
+    while n > LEAST_SEEDS and found(n - 1):
         n -= 1
-    while n <= MOST_SEEDS and not _found(a, b, n, alpha):
+    while not found(n):
         n += 1
-    return n if n <= MOST_SEEDS else None
-
-
-def _found(a: Sample, b: Sample, n: int, alpha: float) -> bool:
-    """Whether the power with ``n`` seeds is enough."""
-    expected = difference_at(a, b, n)
-    return t_test_power(expected.effect / expected.error, expected.df, alpha) >= POWER
+    return n
 
 
 def t_test_power(shift: float, df: float, alpha: float = ALPHA) -> float:

@@ -29,6 +29,15 @@ class StoredTraining(Keys):
     batch_size: int
 
 
+class StoredResample(Keys):
+    """That a case is one of several resamples of a dataset, which share a row of the table."""
+
+    parameter: str
+    dataset_label: str
+    generated: bool
+    row: str
+
+
 class StoredCase(Keys):
     """One case of the plan."""
 
@@ -42,6 +51,7 @@ class StoredCase(Keys):
     note: NotRequired[str]
     reference: NotRequired[dict[str, Number | None]]
     metrics_left_out: NotRequired[list[str]]
+    resample: NotRequired[StoredResample]
 
 
 class StoredTrial(Keys):

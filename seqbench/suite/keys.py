@@ -47,6 +47,8 @@ from seqbench.suite.values import (
 MAX_ENTRIES = 1_000
 
 MOST_STEPS = 1_000_000_000
+#: The parameter of datasets whose values `repeats` pools; datasets call the seed of their data so.
+RESAMPLED = "seed"
 
 
 class Keys(BaseModel):
@@ -396,6 +398,9 @@ class Suite(Keys):
         default_factory=Training, description="training settings of every model"
     )
     seeds: Seeds = Field(default=(0, 1, 2), description="a number of seeds, or a list of seeds")
+    repeats: Literal["dataset.seed"] | None = Field(
+        default=None, description="pool the values of a dataset's own seed as repetitions"
+    )
     devices: Devices = Field(default=("auto",), description="devices to run trials on")
     target: TargetField = Field(
         default=None, description="metric value to reach on validation, as in accuracy >= 0.85"

@@ -18,6 +18,7 @@ from seqbench.suite import grids, optimizers
 from seqbench.suite.files import ALTERNATIVES, SuiteFile, read_suite, suite_from_text
 from seqbench.suite.keys import (
     MAX_ENTRIES,
+    RESAMPLED,
     DatasetEntry,
     DatasetKeys,
     Entry,
@@ -108,6 +109,8 @@ class _Validator:
         base = suite.train if suite else Training()
         self.methods_fit(base, ("train",))
         self.entries_fit(base)
+        if suite and suite.repeats is not None:
+            self.repeats_fit()
         if self.problems or suite is None:
             raise self.problems.error()
         return suite
@@ -388,6 +391,29 @@ class _Validator:
         if entry.train.model_fields_set & {*ALTERNATIVES, "groups"}:
             for base in bases:
                 self.methods_fit(entry.train.over(base), (*path[:-1], "train"))
+
+    def repeats_fit(self) -> None:
+        """Check that there are resamples of each dataset that has a seed of its own."""
+        entries = [each for each in self.placed if isinstance(each[1], DatasetEntry)]
+        resampled = False
+        for path, entry in entries:
+            if RESAMPLED not in self.registry.look_up(entry.kind, entry.name).spec.parameters:
+                continue
+            resampled = True
+            given = entry.params.get(RESAMPLED)
+            if not isinstance(given, list) or len(given) < 2:
+                self.problem(
+                    (*path, RESAMPLED) if RESAMPLED in entry.params else path,
+                    "repeats: dataset.seed pools at least two values of this dataset's seed",
+                    f"as in {entry.name}: {{{RESAMPLED}: [0, 1, 2]}}",
+                )
+        if entries and not resampled:
+            names = list(dict.fromkeys(entry.name for _, entry in entries))
+            self.problem(
+                ("repeats",),
+                f"no dataset has a parameter {RESAMPLED!r} of its own: {', '.join(names)}",
+                "seeds of the training: the key seeds",
+            )
 
     def entries_fit(self, base: Training) -> None:
         """Check what depends on the whole suite: overrides of ``train``, and duplicate entries."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from seqbench.quantities import QUANTITIES, Quantity, find
 from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, Target, TrialRecord, worst
-from seqbench.stats.intervals import mean_interval
-from seqbench.store.stored_plan import StoredCase, StoredMetric, StoredPlan, metrics_of
+from seqbench.store.stored_plan import StoredMetric, StoredPlan, metrics_of
 from seqbench.summary import lengths
 from seqbench.summary.margins import with_margins
 from seqbench.summary.metric_pairs import metric_comparisons
-from seqbench.summary.parts import parts_of, score_sets
+from seqbench.summary.parts import parts_of, parts_reason, score_sets
+from seqbench.summary.rows import Row, interval_of, rows_of, scores_of
 from seqbench.summary.steps_to_target import towards
 
 if TYPE_CHECKING:
@@ -37,14 +38,15 @@ def build_document(
         state, plan, environment: contents of ``run.json``, ``plan.json``, ``environment.json``.
         trials, cases, comparisons: the records available so far.
     """
-    planned = {case["id"]: case for case in plan["cases"]}
     found_trials = list(trials)
     ended = _in_plan_order(found_trials, plan)
+    rows = rows_of(plan, ended)
+    home = {case["id"]: row for row in rows for case in row.cases}
     measured = {record.case: record for record in cases}
     metrics = plan.get("metrics", ())
-    found = _cases(plan, ended, measured)
-    timed = [each for each in comparisons if _current(each, planned, measured)]
-    compared = [*metric_comparisons(found, ended, metrics), *timed]
+    found = _cases(plan, rows, measured)
+    timed = _timed(comparisons, home, measured)
+    compared = [*metric_comparisons(found, rows, metrics), *timed]
     return {
         "format": FORMAT,
         "suite": state["suite"],
@@ -60,7 +62,7 @@ def build_document(
         "unplanned": len(found_trials) - len(ended),
         "missing": len(plan["trials"]) - len(ended),
         "trials": [
-            _trial(record, planned[record.case], metrics_of(plan, planned[record.case]))
+            _trial(record, home[record.case], metrics_of(plan, home[record.case].first))
             for record in ended
         ],
         "cases": cast("list[schema.Case]", found),
@@ -71,24 +73,28 @@ def build_document(
     }
 
 
-def _current(
-    comparison: Comparison, planned: Mapping[str, Any], measured: Mapping[str, CaseRecord]
-) -> bool:
-    """Whether both cases are in the plan and their figures are still those that were compared."""
-    if comparison.a not in planned or comparison.b not in planned:
-        return False
-    if not comparison.met:
-        return True
-    pair = [measured.get(case, CaseRecord(case)) for case in (comparison.a, comparison.b)]
-    return all(comparison.met in [job.get("met") for job in case.jobs] for case in pair)
+def _timed(
+    comparisons: Iterable[Comparison], home: Mapping[str, Row], measured: Mapping[str, CaseRecord]
+) -> list[Comparison]:
+    """The comparisons of timings that are still those of the figures of both rows.
 
-
-def _by_case(records: Iterable[TrialRecord]) -> dict[str, list[TrialRecord]]:
-    """Group trials by their case."""
-    grouped: dict[str, list[TrialRecord]] = {}
-    for record in records:
-        grouped.setdefault(record.case, []).append(record)
-    return grouped
+    Args:
+        home: the row of each case of the plan.
+    """
+    found = []
+    for each in comparisons:
+        rows = [home[case] for case in (each.a, each.b) if case in home]
+        records = [row.measured(measured) for row in rows]
+        shown = [record.case for record in records if record is not None]
+        if len(rows) < 2 or not all(
+            row.pooled is None or case in shown
+            for row, case in zip(rows, (each.a, each.b), strict=True)
+        ):
+            continue
+        met = [[job.get("met") for job in record.jobs] for record in records if record is not None]
+        if not each.met or (len(met) == 2 and all(each.met in some for some in met)):
+            found.append(replace(each, a=rows[0].id, b=rows[1].id))
+    return found
 
 
 def _in_plan_order(records: Iterable[TrialRecord], plan: StoredPlan) -> list[TrialRecord]:
@@ -96,15 +102,15 @@ def _in_plan_order(records: Iterable[TrialRecord], plan: StoredPlan) -> list[Tri
     return sorted((r for r in records if r.id in order), key=lambda record: order[record.id])
 
 
-def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric]) -> schema.Trial:
-    kept = record.kept_answers
-    return {
+def _trial(record: TrialRecord, row: Row, metrics: Sequence[StoredMetric]) -> schema.Trial:
+    kept, case = record.kept_answers, row.first
+    found: schema.Trial = {
         "id": record.id,
-        "case": record.case,
+        "case": row.id,
         "label": case["label"],
         "model": case["model"]["name"],
         "dataset": case["dataset"]["name"],
-        "dataset_label": case.get("dataset_label") or case["dataset"]["name"],
+        "dataset_label": row.dataset_label,
         "device": case["device"],
         "seed": record.seed,
         "status": record.status,
@@ -130,40 +136,62 @@ def _trial(record: TrialRecord, case: StoredCase, metrics: Sequence[StoredMetric
         "lines": list(record.lines),
         "attempts": [attempt.copy() for attempt in record.attempts],
     }
+    if row.pooled is not None:
+        found["resample"] = row.value_of(record)
+    return found
 
 
 def _cases(
-    plan: StoredPlan, ended: Sequence[TrialRecord], measured: Mapping[str, CaseRecord]
+    plan: StoredPlan, rows: Sequence[Row], measured: Mapping[str, CaseRecord]
 ) -> list[dict[str, Any]]:
-    """Every case of the plan."""
-    own = _by_case(ended)
+    """Every case of the plan; the resamples of a dataset as one."""
     target: Target | None = plan.get("target")
-    planned = {case["id"]: case for case in plan["cases"]}
-    deciding = {_dataset_of(planned[one.case]): one.metric for one in ended if one.metric}
+    deciding = {_dataset_of(row): one.metric for row in rows for one in row.trials if one.metric}
+    peers: dict[str, list[Row]] = {}
+    for row in rows:
+        peers.setdefault(_dataset_of(row), []).append(row)
     found = []
-    for case in plan["cases"]:
-        trials, record = own.get(case["id"], []), measured.get(case["id"])
+    for row in rows:
+        record, same = row.measured(measured), peers[_dataset_of(row)]
         measurements = record.measurements if record else ()
-        entry = _case(case, trials, measurements, metrics_of(plan, case))
-        if target and trials:
-            name = deciding.get(_dataset_of(case), "")
-            entry["target"] = towards(target, trials, _step_time(measurements), name)
+        metrics = metrics_of(plan, row.first)
+        entry = _case(row, measurements, metrics)
+        entry["parts"] = parts_of(row, metrics, same)
+        if target and row.trials:
+            name = deciding.get(_dataset_of(row), "")
+            entry["target"] = towards(target, row, _step_time(measurements), name)
+        if row.pooled is not None:
+            entry["resamples"] = _resamples(row, record, same)
         found.append(entry)
     return found
 
 
-def _dataset_of(case: StoredCase) -> str:
+def _dataset_of(row: Row) -> str:
     """Tells datasets with their parameters apart."""
-    return json.dumps(case["dataset"], sort_keys=True, default=str)
+    dataset = {**row.first["dataset"], "params": row.dataset_params}
+    return json.dumps(dataset, sort_keys=True, default=str)
+
+
+def _resamples(row: Row, record: CaseRecord | None, peers: Sequence[Row]) -> dict[str, Any]:
+    """How the resamples of a row were pooled, and which of them was measured."""
+    assert row.pooled is not None
+    return {
+        "parameter": row.pooled["parameter"],
+        "values": row.values,
+        "cases": [case["id"] for case in row.cases],
+        "generated": row.pooled["generated"],
+        "overlap": row.overlap,
+        "measured": record.case if record else None,
+        "unlike": row.unlike,
+        "parts_reason": parts_reason(row, peers),
+    }
 
 
 def _case(
-    case: StoredCase,
-    trials: Sequence[TrialRecord],
-    found: Sequence[Measurement],
-    metrics: Sequence[StoredMetric],
+    row: Row, found: Sequence[Measurement], metrics: Sequence[StoredMetric]
 ) -> dict[str, Any]:
-    metric = _metric(trials)
+    case, trials = row.first, row.trials
+    metric = _metric(row)
     bad = [record for record in trials if record.status != "ok"]
     unmeasured = [
         {"quantity": m.quantity, "status": m.status, "reason": m.reason, **m.settings}
@@ -171,12 +199,12 @@ def _case(
         if m.status != "ok"
     ]
     unmeasured += _without_score(trials, metrics)
-    reasons = [f"seed {record.seed}: {record.reason}" for record in bad]
+    reasons = [f"{row.words(record)}: {record.reason}" for record in bad]
     reasons += [f"{m['quantity']}: {m['reason']}" for m in unmeasured]
     statuses = [record.status for record in trials]
     statuses += [one["status"] for one in unmeasured if one["status"] != "skipped"]
     return {
-        "id": case["id"],
+        "id": row.id,
         "label": case["label"],
         "model": case["model"]["name"],
         "params": dict(case["model"]["params"]),
@@ -185,8 +213,8 @@ def _case(
         "source": case["model"].get("source", ""),
         "edited": _edited(case["model"].get("source", ""), trials),
         "dataset": case["dataset"]["name"],
-        "dataset_params": dict(case["dataset"]["params"]),
-        "dataset_label": case.get("dataset_label") or case["dataset"]["name"],
+        "dataset_params": row.dataset_params,
+        "dataset_label": row.dataset_label,
         "train": dict(case["train"]),
         "device": case["device"],
         "note": case.get("note", ""),
@@ -197,8 +225,8 @@ def _case(
         "seeds": _count(record.status for record in trials),
         "metric": metric,
         "accuracy": _only_accuracy(metric),
-        "scores": _scores(trials, metrics),
-        "parts": parts_of(trials, metrics),
+        "scores": _scores(row, metrics),
+        "parts": [],
         "target": None,
         **_measured(found),
     }
@@ -209,36 +237,32 @@ def _edited(source: str, trials: Sequence[TrialRecord]) -> list[int]:
     return [record.seed for record in trials if record.source and record.source != source]
 
 
-def _metric(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
+def _metric(row: Row) -> dict[str, Any] | None:
     """The task's metric over the successful seeds, at the reported and at the last weights."""
-    good = [record for record in trials if record.status == "ok"]
+    good = row.good
     if not good:
         return None
     name = good[0].metric
     return {
         "name": name,
         "higher_is_better": find(name).higher_is_better,
-        **mean_interval([record.metrics["value"] for record in good]),
-        "last": mean_interval([record.metrics["last"] for record in good]),
+        **interval_of(row, {record.id: record.metrics["value"] for record in good}),
+        "last": interval_of(row, {record.id: record.metrics["last"] for record in good}),
         "at": "last epoch" if good[0].metrics["best"] is None else "best epoch by validation",
     }
 
 
-def _scores(
-    trials: Sequence[TrialRecord], metrics: Sequence[StoredMetric]
-) -> dict[str, dict[str, Any]]:
+def _scores(row: Row, metrics: Sequence[StoredMetric]) -> dict[str, dict[str, Any]]:
     """The metrics of plugins over the successful seeds.
 
     A metric that one of these seeds lacks is omitted: the mean of the others would be biased.
     """
     found = {}
     for metric in metrics:
-        good = [record for record in trials if record.status == "ok"]
-        scores: list[Mapping[str, Any]] = [one.scores.get(metric["id"], {}) for one in good]
-        values = [score["value"] for score in scores if score.get("status") == "ok"]
-        if values and len(values) == len(scores):
+        figures = scores_of(row, metric["id"])
+        if figures:
             about = {name: metric[name] for name in ("higher_is_better", "share")}
-            found[metric["label"]] = {**about, **mean_interval(values)}
+            found[metric["label"]] = {**about, **interval_of(row, figures)}
     return found
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 from typing import Any, Literal
 
 from seqbench.quantities import Quantity, find
-from seqbench.records import Comparison, TrialRecord, Verdict
+from seqbench.records import Comparison, Verdict
 from seqbench.stats.holm import ALPHA, MOST_CASES, holm_steps
-from seqbench.stats.power import seeds_needed
+from seqbench.stats.power import resamples_needed, seeds_needed
+from seqbench.stats.resamples import LEAST_RESAMPLES, paired_differences
 from seqbench.stats.welch import LEAST_SEEDS, Difference, Sample, difference, samples_of
+from seqbench.summary.rows import Resamples, Row, scores_of
 
 Case = Mapping[str, Any]
 
@@ -22,6 +24,9 @@ Figures = Mapping[str, Sequence[float]]
 
 #: The logarithm of about the largest number.
 LARGEST_LOG = 700.0
+
+#: The verdicts without a test.
+TOO_FEW: tuple[Verdict, ...] = ("too few seeds", "too few resamples")
 
 Scale = Literal["ratio", "difference"]
 
@@ -36,9 +41,7 @@ def families(cases: Sequence[Case]) -> list[list[Case]]:
 
 
 def metric_comparisons(
-    cases: Sequence[Case],
-    trials: Sequence[TrialRecord],
-    metrics: Sequence[Mapping[str, Any]] = (),
+    cases: Sequence[Case], rows: Sequence[Row], metrics: Sequence[Mapping[str, Any]] = ()
 ) -> list[Comparison]:
     """Compare all pairs of cases in the metric of their dataset and in the metrics of plugins.
 
@@ -46,44 +49,40 @@ def metric_comparisons(
 
     Args:
         cases: as in the document.
-        trials: the trials that have ended.
+        rows: the same cases with their trials.
         metrics: the metrics of plugins, as in the plan.
     """
-    ended: dict[str, list[TrialRecord]] = {}
-    for trial in trials:
-        if trial.status == "ok":
-            ended.setdefault(trial.case, []).append(trial)
+    own = {row.id: row for row in rows}
     found: list[Comparison] = []
     for family in families(cases):
         compared = [case for case in family if case["metric"] and set(case["seeds"]) <= {"ok"}]
         if len(family) > MOST_CASES or not compared:
             continue
-        figures = {
-            case["id"]: [trial.metrics["value"] for trial in ended[case["id"]]] for case in compared
-        }
-        found += compare_over_seeds(figures, find(compared[0]["metric"]["name"]))
-        found += _score_comparisons(compared, ended, metrics)
+        some = [own[case["id"]] for case in compared]
+        values = [{one.id: one.metrics["value"] for one in row.good} for row in some]
+        found += _compared(some, values, find(compared[0]["metric"]["name"]))
+        for metric in metrics:
+            # A case that lacks one for a seed is not compared in it.
+            scores = [scores_of(row, metric["id"]) for row in some]
+            found += _compared(some, scores, find(metric["label"], {metric["label"]: metric}))
     return found
 
 
-def _score_comparisons(
-    cases: Sequence[Case],
-    ended: Mapping[str, Sequence[TrialRecord]],
-    metrics: Sequence[Mapping[str, Any]],
+def _compared(
+    rows: Sequence[Row], values: Sequence[Mapping[str, float]], quantity: Quantity
 ) -> list[Comparison]:
-    """Compare in the metrics of plugins; a case that lacks one for a seed is not compared in it."""
-    found: list[Comparison] = []
-    for metric in metrics:
-        figures: dict[str, Sequence[float]] = {}
-        for case in cases:
-            if metric["label"] not in case["scores"]:
-                continue
-            scores = [trial.scores.get(metric["id"]) for trial in ended[case["id"]]]
-            values = [score["value"] for score in scores if score]
-            if len(values) == len(scores) and None not in values:
-                figures[case["id"]] = [value for value in values if value is not None]
-        found += compare_over_seeds(figures, find(metric["label"], {metric["label"]: metric}))
-    return found
+    """Compare the rows of a family over their seeds, or over their resamples.
+
+    Args:
+        values: of each row those of its trials; empty if it is not compared.
+    """
+    known = [(row, some) for row, some in zip(rows, values, strict=True) if some]
+    if rows[0].pooled is None:
+        return compare_over_seeds({row.id: list(some.values()) for row, some in known}, quantity)
+    overlaps = [row.overlap for row, _ in known]
+    overlap = None if None in overlaps else max((o for o in overlaps if o is not None), default=0.0)
+    figures = {row.id: row.by_resample(some) for row, some in known}
+    return compare_over_resamples(figures, quantity, overlap)
 
 
 def compare_over_seeds(figures: Figures, quantity: Quantity) -> list[Comparison]:
@@ -129,6 +128,53 @@ def compare_over_seeds(figures: Figures, quantity: Quantity) -> list[Comparison]
     ]
 
 
+def compare_over_resamples(
+    figures: Mapping[str, Resamples], quantity: Quantity, overlap: float | None
+) -> list[Comparison]:
+    """Compare all pairs of cases by the paired t test of :mod:`seqbench.stats.resamples`, on the
+    scales of :func:`compare_over_seeds`.
+
+    A pair is compared on the resamples that both have. If they are fewer than three, the verdict is
+    ``too few resamples``.
+
+    Args:
+        figures: of each case and resample its figure at each seed.
+        quantity: what the figures are.
+        overlap: see :func:`.paired_differences`. If it is unknown, nothing is compared.
+    """
+    if overlap is None:
+        return []
+    flat = {
+        case: [one for some in found.values() for one in some] for case, found in figures.items()
+    }
+    scale = _scale(flat, quantity)
+    taken = math.log if scale == "ratio" else float
+    differences: dict[tuple[str, str], list[float]] = {}
+    for a, b in combinations(figures, 2):
+        differences[a, b] = [
+            fmean(map(taken, figures[a][resample])) - fmean(map(taken, figures[b][resample]))
+            for resample in figures[a]
+            if resample in figures[b]
+        ]
+    enough = {pair: some for pair, some in differences.items() if len(some) >= LEAST_RESAMPLES}
+    tested = dict(zip(enough, paired_differences(list(enough.values()), overlap), strict=True))
+    corrected = dict(zip(tested, holm_steps([each.p for each in tested.values()]), strict=True))
+    found = []
+    for (a, b), some in differences.items():
+        if (a, b) not in tested:
+            found.append(_too_few(a, b, some, quantity, scale))
+            continue
+        each, (p_corrected, factor) = tested[a, b], corrected[a, b]
+        both = [one for one in figures[a] if one in figures[b]]
+        apart = fmean(fmean(figures[a][one]) - fmean(figures[b][one]) for one in both)
+        one = _decided(each, quantity, (a, b), apart=apart, scale=scale, p_corrected=p_corrected)
+        needed = None
+        if p_corrected >= ALPHA:
+            needed = resamples_needed(each, len(some), overlap, ALPHA / factor)
+        found.append(replace(one, n=len(some), needed=needed, over="resamples"))
+    return found
+
+
 def _scale(figures: Figures, quantity: Quantity) -> Scale:
     positive = all(value > 0 for values in figures.values() for value in values)
     is_error = not quantity.higher_is_better and not quantity.share
@@ -156,21 +202,38 @@ def _tested(
 ) -> Comparison:
     """The comparison of a pair. ``factor``: by what its p was multiplied to correct it."""
     a, b = pair.a, pair.b
-    better = (found.effect > 0) == quantity.higher_is_better
     apart = fmean(pair.figures[a]) - fmean(pair.figures[b])
-    verdict: Verdict = "no difference"
     needed = None
     if p_corrected >= ALPHA:
         needed = seeds_needed(pair.samples[a], pair.samples[b], ALPHA / factor)
-    elif apart * found.effect >= 0:
+    one = _decided(found, quantity, (a, b), apart=apart, scale=scale, p_corrected=p_corrected)
+    return replace(one, n=min(pair.samples[a].n, pair.samples[b].n), needed=needed)
+
+
+def _decided(
+    found: Difference,
+    quantity: Quantity,
+    pair: tuple[str, str],
+    *,
+    apart: float,
+    scale: Scale,
+    p_corrected: float,
+) -> Comparison:
+    """The comparison of a pair, without the number of its figures.
+
+    Args:
+        apart: the difference of the means that tables show.
+    """
+    verdict: Verdict = "no difference"
+    if p_corrected < ALPHA and apart * found.effect >= 0:
+        better = (found.effect > 0) == quantity.higher_is_better
         verdict = "better" if better else "worse"
     shown = _factor if scale == "ratio" else float
     low, high = found.interval
     above = found.above
     return Comparison(
         quantity.name,
-        a,
-        b,
+        *pair,
         scale=scale,
         effect=shown(found.effect),
         low=shown(low),
@@ -179,9 +242,8 @@ def _tested(
         p_corrected=p_corrected,
         df=found.df,
         verdict=verdict,
-        n=min(pair.samples[a].n, pair.samples[b].n),
+        n=0,
         beats=above if quantity.higher_is_better else 1 - above,
-        needed=needed,
     )
 
 
@@ -215,4 +277,25 @@ def _untested(
         verdict="too few seeds",
         n=min(len(figures[a]), len(figures[b])),
         needed=LEAST_SEEDS,
+    )
+
+
+def _too_few(
+    a: str, b: str, differences: Sequence[float], quantity: Quantity, scale: Scale
+) -> Comparison:
+    """A pair that has fewer than three resamples in common."""
+    middle = fmean(differences) if differences else 0.0
+    return Comparison(
+        quantity.name,
+        a,
+        b,
+        scale=scale,
+        effect=_factor(middle) if scale == "ratio" else middle,
+        low=None,
+        high=None,
+        p=None,
+        verdict="too few resamples",
+        n=len(differences),
+        needed=LEAST_RESAMPLES,
+        over="resamples",
     )

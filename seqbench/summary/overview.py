@@ -15,7 +15,8 @@ from typing import Any
 from seqbench.quantities import find
 from seqbench.records import CaseRecord, TrialRecord
 from seqbench.store.run_folder import RunFolder
-from seqbench.store.stored_plan import StoredCase, StoredChoice, StoredPlan
+from seqbench.store.stored_plan import StoredChoice, StoredPlan
+from seqbench.summary.rows import Row, means, row_id, rows_of
 
 #: Statuses of trials and measurements that are not failures.
 NOT_FAILED = ("ok", "skipped")
@@ -80,31 +81,32 @@ def leader_of(plan: StoredPlan, trials: Iterable[TrialRecord]) -> Leader:
     """The case with the best mean of its metric on the first dataset of a plan. A case with a
     failed or missing trial cannot lead: the mean of the others would be biased.
     """
-    cases = {c["id"]: c for c in plan["cases"] if _dataset(c) == _dataset(plan["cases"][0])}
-    planned = Counter(trial["case"] for trial in plan["trials"])
-    found: dict[str, list[TrialRecord]] = {}
-    for record in trials:
-        if record.case in cases:
-            found.setdefault(record.case, []).append(record)
-    good = {
-        case: [record.metrics["value"] for record in records]
-        for case, records in found.items()
-        if all(record.status == "ok" for record in records) and len(records) == planned[case]
-    }
+    home = {case["id"]: row_id(case) for case in plan["cases"]}
+    planned = Counter(home[trial["case"]] for trial in plan["trials"])
+    every = rows_of(plan, [record for record in trials if record.case in home])
+    rows = [row for row in every if _dataset(row) == _dataset(every[0])]
+    found = {row.id: row.trials for row in rows if row.trials}
+    good = [
+        row
+        for row in rows  # in the order of the plan: the first of equals
+        if row.trials and len(row.good) == len(row.trials) == planned[row.id]
+    ]
     if not good:
-        return Leader(why=_why_no_leader(found, planned.keys() & cases.keys(), planned))
-    metric = next(iter(found[next(iter(good))])).metric
+        return Leader(why=_why_no_leader(found, [row.id for row in rows], planned))
+    metric = good[0].good[0].metric
     better = max if find(metric).higher_is_better else min
-    best = better(
-        (case for case in cases if case in good),  # in the order of the plan: the first of equals
-        key=lambda case: fmean(good[case]),
-    )
-    return Leader(cases[best]["label"], metric, fmean(good[best]))
+    best = better(good, key=_mean)
+    return Leader(best.first["label"], metric, _mean(best))
 
 
-def _dataset(case: StoredCase) -> tuple[str, StoredChoice]:
+def _mean(row: Row) -> float:
+    values = {record.id: record.metrics["value"] for record in row.good}
+    return fmean(values.values() if row.pooled is None else means(row.by_resample(values)))
+
+
+def _dataset(row: Row) -> tuple[str, StoredChoice]:
     """Tells entries of a suite's datasets apart, which may differ in their training alone."""
-    return case.get("dataset_label", ""), case["dataset"]
+    return row.dataset_label, {**row.first["dataset"], "params": row.dataset_params}
 
 
 def _why_no_leader(

@@ -123,6 +123,7 @@ class Trial(Keys):
     dataset_label: Annotated[str, About("label of the dataset in tables")]
     device: Annotated[str, About("where it was trained")]
     seed: Annotated[int, About("the seed")]
+    resample: Annotated[NotRequired[Any], About("the dataset's seed, in a case of resamples")]
     status: Annotated[Status, About("how it ended")]
     reason: Annotated[str, About("why, if not ok")]
     metric: Annotated[str, About("accuracy (a fraction) or mse; empty if training failed")]
@@ -167,12 +168,12 @@ class Trial(Keys):
 
 
 class Interval(Keys):
-    """A mean over seeds with its 95 % interval."""
+    """A mean over seeds, or over pooled resamples, with its 95 % interval."""
 
-    mean: Annotated[Number, About("mean over the successful seeds")]
+    mean: Annotated[Number, About("mean over the successful seeds, or over the resamples' means")]
     low: Annotated[Number | None, About("lower bound of the 95 % interval; null for one seed")]
     high: Annotated[Number | None, About("upper bound of the 95 % interval; null for one seed")]
-    n: Annotated[int, About("number of successful seeds")]
+    n: Annotated[int, About("number of successful seeds, or of resamples")]
 
 
 class MetricSummary(Interval):
@@ -192,12 +193,15 @@ class ScoreSummary(Interval):
 
 
 class PartFigure(Keys):
-    """A metric on a part of the test split over the successful seeds."""
+    """A metric on a part of the test split over the successful seeds, or over pooled resamples."""
 
-    mean: Annotated[Number | None, About("mean over the successful seeds; null if one has none")]
+    mean: Annotated[
+        Number | None,
+        About("mean over the successful seeds, or the resamples' means; null if one has none"),
+    ]
     low: Annotated[Number | None, About("lower bound of the 95 % interval; null for one seed")]
     high: Annotated[Number | None, About("upper bound of the 95 % interval; null for one seed")]
-    n: Annotated[int, About("number of successful seeds with a figure")]
+    n: Annotated[int, About("number of successful seeds, or of resamples, with a figure")]
     reason: Annotated[str, About("why there is no mean, if so")]
 
 
@@ -207,7 +211,7 @@ class PartSummary(PartFigure):
     name: Annotated[str, About("of the test set; empty for a range of lengths")]
     shortest: Annotated[int, About("number of steps of its shortest sequence")]
     longest: Annotated[int, About("number of steps of its longest sequence")]
-    sequences: Annotated[int, About("number of sequences")]
+    sequences: Annotated[int, About("number of sequences; of all pooled resamples together")]
     headline: Annotated[
         bool | None, About("whether `metric` depends on it; null if that was not recorded")
     ]
@@ -231,6 +235,7 @@ class SeedSteps(Keys):
     """How fast one seed reached the target."""
 
     seed: Annotated[int, About("the seed")]
+    resample: Annotated[NotRequired[Any], About("the dataset's seed, in a case of resamples")]
     steps: Annotated[int | None, About("steps to the target; null if missed")]
 
 
@@ -313,6 +318,22 @@ class Exponents(Keys):
     memory_training: Annotated[Number | None, About("of the working memory in training")]
 
 
+class ResamplesSummary(Keys):
+    """How the resamples of a dataset were pooled as one case."""
+
+    parameter: Annotated[str, About("parameter of the dataset that tells them apart")]
+    values: Annotated[list[Any], About("its values")]
+    cases: Annotated[list[str], About("id of the trials' case for each value")]
+    generated: Annotated[bool, About("whether the resamples are independent")]
+    overlap: Annotated[
+        Number | None,
+        About("test sequences ÷ others, by which intervals are wider; 0 if independent"),
+    ]
+    measured: Annotated[str | None, About("the case of which latency, memory and cost are")]
+    unlike: Annotated[list[str], About("in which of length and sizes their data differ")]
+    parts_reason: Annotated[str, About("why `parts` is empty although trials have parts")]
+
+
 class Case(Keys):
     """One model on one dataset with one training setting on one device."""
 
@@ -340,6 +361,9 @@ class Case(Keys):
     scores: Annotated[dict[str, ScoreSummary], About("the suite's metrics, by label")]
     parts: Annotated[
         list[PartSummary], About("one per test set, or range of lengths, if there are several")
+    ]
+    resamples: Annotated[
+        NotRequired[ResamplesSummary], About("if it pools the resamples of a dataset")
     ]
     target: Annotated[TargetSummary | None, About("steps to the suite's target")]
     length: Annotated[int | None, About("steps of the dataset's own sequences")]
@@ -373,13 +397,18 @@ class Comparison(Keys):
     p_corrected: Annotated[Number | None, About("p corrected for all pairs (Holm)")]
     df: Annotated[Number | None, About("degrees of freedom, on the logarithm of a ratio")]
     verdict: Annotated[Verdict, About("a compared with b")]
-    n: Annotated[int, About("number of independent figures of each: seeds or processes")]
+    n: Annotated[int, About("number of independent figures of each: seeds, resamples, processes")]
     beats: Annotated[Number | None, About("probability that a is better than b at a new seed")]
     margin: Annotated[Number | None, About("differences up to this are irrelevant, on the scale")]
     p_equivalent: Annotated[
         Number | None, About("of the test for a difference within the margin, corrected (Holm)")
     ]
-    needed: Annotated[int | None, About("estimated number of seeds to show a difference")]
+    needed: Annotated[
+        int | None, About("estimated number of seeds or resamples to show a difference")
+    ]
+    over: Annotated[
+        NotRequired[str], About("resamples if compared over those, in pairs; otherwise empty")
+    ]
     met: Annotated[str, About("the contest in which latencies were compared")]
 
 

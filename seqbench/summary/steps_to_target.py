@@ -9,6 +9,7 @@ from typing import Any
 
 from seqbench.quantities import find
 from seqbench.records import TrialRecord
+from seqbench.summary.rows import Row
 
 NO_VALIDATION = "there is no validation split, and the test split is not used for this"
 
@@ -16,13 +17,13 @@ NO_STEP_TIME = "no step time was measured with nothing else running"
 
 
 def towards(
-    target: Mapping[str, Any], trials: Sequence[TrialRecord], step_s: float | None, metric: str
+    target: Mapping[str, Any], row: Row, step_s: float | None, metric: str
 ) -> dict[str, Any]:
     """Steps and time that a case needed to reach ``target`` on validation, checked every epoch.
 
     Args:
         target: ``metric`` and ``value``.
-        trials: the trials of the case that have ended.
+        row: with the trials of the case that have ended.
         step_s: seconds per training step with nothing else running.
         metric: that of the dataset; empty if it is unknown, because no trial succeeded.
 
@@ -32,18 +33,21 @@ def towards(
         ``reason``, ``seconds_reason``: why they are unavailable. ``steps`` of None without a reason
         means infinite.
     """
+    trials = row.trials
     reason = _unknown(target, trials, metric)
     if reason:
         return {"seeds": [], "reached": 0, "of": 0, "steps": None, "step_s": step_s,
                 "seconds": None, "reason": reason, "seconds_reason": reason}  # fmt: skip
     # Whether a killed process would have reached the target is unknown.
     known = [trial for trial in trials if trial.status in ("ok", "diverged", "timeout")]
-    found = {trial.seed: _steps(target, trial) for trial in known}
-    middle = median(math.inf if steps is None else steps for steps in found.values())
+    found = [_steps(target, trial) for trial in known]
+    middle = median(math.inf if steps is None else steps for steps in found)
     steps = middle if math.isfinite(middle) else None
     return {
-        "seeds": [{"seed": seed, "steps": steps} for seed, steps in found.items()],
-        "reached": sum(steps is not None for steps in found.values()),
+        "seeds": [
+            {**_seed(trial, row), "steps": steps} for trial, steps in zip(known, found, strict=True)
+        ],
+        "reached": sum(steps is not None for steps in found),
         "of": len(found),
         "steps": steps,
         "step_s": step_s,
@@ -51,6 +55,11 @@ def towards(
         "reason": "",
         "seconds_reason": NO_STEP_TIME if step_s is None else "",
     }
+
+
+def _seed(trial: TrialRecord, row: Row) -> dict[str, Any]:
+    resample = {} if row.pooled is None else {"resample": row.value_of(trial)}
+    return {"seed": trial.seed, **resample}
 
 
 def _unknown(target: Mapping[str, Any], trials: Sequence[TrialRecord], metric: str) -> str:

@@ -150,8 +150,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
             model, splits, payload.train, device=device, seed=payload.seed,
             notify=context.send, meters=meters, checkpoints=_checkpoints(payload, context),
         )  # fmt: skip
-    weights = context.workspace.run / payload.weights
-    files = [weights, *([kept] if kept else [])]
+    files = [weights := context.workspace.run / payload.weights, *([kept] if kept else [])]
     digest = _save(model, weights)  # first: an answer may change a buffer
     return {
         "metric": splits.task.metric,
@@ -164,6 +163,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         "ahead_unknown": _check_trained(model, splits, device, payload=payload, files=files),
         **_padding_fields(at_first | _padding_of(model, padded, device, context), padded, trained),
         "answers_sha256": "" if kept is None else sha256_of(kept),
+        "data": splits.sizes,
         "source": source,
         "version": version,
     }

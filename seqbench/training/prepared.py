@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from seqbench.plugins.choice import Choice, to_json
+from seqbench.records import Data
 from seqbench.store.validation import adapter
 from seqbench.training.fresh import FreshSplit, is_own
 from seqbench.training.split import Split, TestSet
@@ -40,6 +41,18 @@ class PreparedSplits:
     def unequal(self) -> bool:
         """Whether the sequences of a stored split differ in length."""
         return any(split.offsets is not None for split in self.stored.values())
+
+    @property
+    def sizes(self) -> Data:
+        """Size and shape, as trials record them."""
+        return Data(
+            train=len(self.train),
+            validation=len(self.validation) if self.validation is not None else 0,
+            test=len(self.test),
+            length=self.task.length,
+            input_size=self.task.input_size,
+            output_size=self.task.output_size,
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """What its file contains."""

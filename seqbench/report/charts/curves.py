@@ -11,6 +11,7 @@ from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
 from seqbench.report.charts.marks import color, dash, specification, tooltip_title
 from seqbench.report.charts.sentences import chosen_epochs
 from seqbench.report.charts.source import Group
+from seqbench.report.names import repetition
 
 #: What the curves can run over. Quiet: steps × the time of a step with nothing else running.
 OVER = {
@@ -70,7 +71,8 @@ def _rows(group: Group, case: Mapping[str, Any], share: bool) -> list[dict[str, 
             validation = entry.get("validation")
             chosen = entry["epoch"] == (curve[-1]["epoch"] if best is None else best)
             rows.append({
-                "case": name, "seed": trial["seed"], "line": trial["id"], "epoch": entry["epoch"],
+                "case": name, "seed": repetition(trial), "line": trial["id"],
+                "epoch": entry["epoch"],
                 "steps": steps, "seconds": elapsed,
                 "quiet": steps * step if steps is not None and step is not None else None,
                 "train_loss": entry["train_loss"],

@@ -11,8 +11,9 @@ from seqbench.errors import UsageError
 from seqbench.report.charts.chart import Chart, Choice, Spec, changed
 from seqbench.report.charts.source import Group
 from seqbench.report.charts.theme import PAPER
+from seqbench.report.names import repeats_of
 from seqbench.report.notes import training_words
-from seqbench.report.text import clean, counted
+from seqbench.report.text import clean
 from seqbench.suggest import suggested
 
 Width = Literal["single", "double"]
@@ -111,10 +112,10 @@ def _domain(spec: Spec, channel: str) -> list[Any]:
 def _settings(group: Group) -> str:
     """Training, seeds and machine, as far as all cases share them."""
     words = {training_words(case["train"]) for case in group.cases}
-    seeds = {sum(case["seeds"].values()) for case in group.cases}
+    seeds = set(map(repeats_of, group.cases))
     parts = [words.pop() if len(words) == 1 else "training settings differ"]
     if len(seeds) == 1:
-        parts.append(counted(seeds.pop(), "seed"))
+        parts.append(seeds.pop())
     devices = group.data.document["environment"].get("devices") or {}
     parts += list(dict.fromkeys(clean(name) for name in devices.values()))
     return "; ".join(parts)

@@ -14,14 +14,16 @@ from seqbench.report.charts.sentences import pairs_in_words
 from seqbench.report.charts.source import MOST_ROWS, Found, Group
 from seqbench.report.charts.theme import BETTER, COLORS, EQUIVALENT, UNDECIDED, WORSE
 from seqbench.report.columns.speed import latency_settings, named_settings, setting_words
+from seqbench.report.names import repetition, resample_count
 from seqbench.report.views.pairs import effect_text, in_words, share_of
+from seqbench.summary.metric_pairs import TOO_FEW
 
 VERDICTS = {
     "better": ("row is better", BETTER, "▲"),
     "worse": ("row is worse", WORSE, "▼"),
     "equivalent": ("equivalent", EQUIVALENT, "="),
     "no difference": ("not distinguishable", UNDECIDED, "·"),
-    "too few seeds": ("too few seeds", UNDECIDED, "?"),
+    **{verdict: (verdict, UNDECIDED, "?") for verdict in TOO_FEW},
 }
 
 #: A matrix of more rows needs the whole width of a page, with smaller cells.
@@ -146,7 +148,7 @@ def pair_of_seeds(group: Group) -> Chart:
     found = group.pairs(columns[0]) if columns else []
     share = group.share
     rows = [
-        {"id": case["id"], "case": group.names[case["id"]], "seed": trial["seed"],
+        {"id": case["id"], "case": group.names[case["id"]], "seed": repetition(trial),
          "value": trial["metrics"]["value"] * (100 if share else 1)}
         for case in group.cases[:MOST_ROWS]
         for trial in group.trials(case)
@@ -162,7 +164,8 @@ def pair_of_seeds(group: Group) -> Chart:
 
     base, chosen = choice("pair", "pair", _pair_options(group, found), draw)
     fields = {"case": "case", "seed": "seed", "value": group.table.metric}
-    hint = "Each line joins the figures of one seed."
+    pooled = any(map(resample_count, group.cases))
+    hint = f"Each line joins the figures of one {'resample and ' if pooled else ''}seed."
     return Chart("pair-seeds", "Seeds of a pair", "", base, fields, choices=(chosen,), hint=hint)
 
 

@@ -18,6 +18,7 @@ from seqbench.report.charts.marks import (
 )
 from seqbench.report.charts.sentences import spread_of_seeds
 from seqbench.report.charts.source import Group
+from seqbench.report.names import trial_words
 
 FIELDS = {"case": "case", "kind": "of", "text": "figure"}
 
@@ -66,6 +67,6 @@ def _rows(group: Group, case: Any, metric: Axis, *, log: bool) -> list[dict[str,
     for trial in group.trials(case):
         if trial["status"] == "ok":
             value = trial["metrics"]["value"] / metric.factor
-            seed = f"seed {trial['seed']}"
-            rows.append({"case": name, "kind": seed, "value": value, "text": f"{value:.4g}"})
+            text, kind = f"{value:.4g}", trial_words(trial)
+            rows.append({"case": name, "kind": kind, "value": value, "text": text})
     return rows

@@ -19,9 +19,11 @@ from seqbench.report.columns.speed import (
     named_settings,
     setting_words,
 )
+from seqbench.report.names import resample_count
 from seqbench.report.parts import Part, PartMetric, lengths_of, part_names
 from seqbench.report.text import clean, counted
 from seqbench.report.verdict.statement import factor_interval, is_or_are, listed, times
+from seqbench.summary.metric_pairs import TOO_FEW
 
 
 def trade_offs(group: Group) -> str:
@@ -68,15 +70,16 @@ def spread_of_seeds(group: Group) -> str:
             ranges[group.names[case["id"]]] = max(values) - min(values)
     if not ranges:
         return "One seed each: nothing is known about how much seeds matter."
+    what = "trials" if any(map(resample_count, group.cases)) else "seeds"
     most, least = max(ranges, key=ranges.__getitem__), min(ranges, key=ranges.__getitem__)
     if not ranges[most]:
-        return "All seeds of a case have the same figure."
+        return f"All {what} of a case have the same figure."
     unit = " points" if group.share else ""
-    sentence = f"The seeds of {most} span {_span(ranges[most], group)}{unit}"
+    sentence = f"The {what} of {most} span {_span(ranges[most], group)}{unit}"
     if most != least:
         sentence += f", those of {least} {_span(ranges[least], group)}"
     lost = [group.names[case["id"]] for case in group.cases if not is_sound(case)]
-    failed = f" Not all seeds of {listed(lost)} succeeded." if lost else ""
+    failed = f" Not all {what} of {listed(lost)} succeeded." if lost else ""
     return f"{sentence}.{failed}"
 
 
@@ -216,11 +219,11 @@ def pairs_in_words(group: Group, found: Sequence[Found]) -> str:
     """How many pairs differ for certain."""
     differ = sum(each["verdict"] in ("better", "worse") for each in found)
     equal = sum(each["verdict"] == "equivalent" for each in found)
-    few = sum(each["verdict"] == "too few seeds" for each in found)
+    few = sum(each["verdict"] in TOO_FEW for each in found)
     cut = len(group.ranked) > MOST_ROWS
     of = f" Shown are the {MOST_ROWS} best cases." if cut else ""
     if few == len(found):
-        return f"Too few seeds to compare any pair.{of}"
+        return f"{found[0]['verdict'].capitalize()} to compare any pair.{of}"
     parts = [f"{differ} of {counted(len(found), 'pair')} {'differs' if differ == 1 else 'differ'}"]
     if equal:
         parts.append(f"{equal} {'is' if equal == 1 else 'are'} equivalent within the margin")

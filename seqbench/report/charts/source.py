@@ -13,6 +13,7 @@ from seqbench.report.columns.letters import at_settings
 from seqbench.report.columns.quality import metric_of
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.exports.shared import table_title
+from seqbench.report.names import measured_id
 from seqbench.report.numbers import Estimate
 from seqbench.report.text import clean, label
 from seqbench.store.run_folder import SUITE_FILE, RunFolder
@@ -60,11 +61,13 @@ def read_run(document: Document) -> RunData:
         return RunData(document, no_calls={case["id"]: str(error) for case in document["cases"]})
     calls: dict[str, Sequence[Calls]] = {}
     no_calls: dict[str, str] = {}
+    shown = {measured_id(case): case["id"] for case in document["cases"]}
     for record in folder.cases():
+        case = shown.get(record.case, record.case)
         try:
-            calls[record.case] = calls_of(path, record)
+            calls[case] = calls_of(path, record)
         except StoreError as error:
-            no_calls[record.case] = str(error)
+            no_calls[case] = str(error)
     text = path / SUITE_FILE
     protocol = folder.plan_or_empty().get("protocol")
     return RunData(
@@ -117,9 +120,10 @@ class Group:
         return metric_of(self.table.cases, self.data.document).share
 
     def trials(self, case: Case) -> list[Mapping[str, Any]]:
-        """The trials of a case, by seed."""
+        """The trials of a case by seed, those of each resample together."""
         found = [t for t in self.data.document["trials"] if t["case"] == case["id"]]
-        return sorted(found, key=lambda trial: trial["seed"])
+        order = case["resamples"]["values"] if case.get("resamples") else [None]
+        return sorted(found, key=lambda trial: (order.index(trial.get("resample")), trial["seed"]))
 
     def row(self, case: Case) -> int:
         """The row of the table."""

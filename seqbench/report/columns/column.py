@@ -44,6 +44,7 @@ class Column:
             Empty: all cases are compared.
         at: the settings of a latency, or of a fit over several lengths (``length`` is None).
         compared: quantity and settings of the pairwise comparisons behind ``letters``.
+        test: the test behind ``letters``, if it is not the usual one of the quantity.
         letters: for each case its letters, ``""`` for none; None if the cases were not compared
             in pairs.
         rank: 0 is always shown; others only if there is room, the lowest first.
@@ -67,6 +68,7 @@ class Column:
     rivals: tuple[str, ...] = ()
     at: Mapping[str, Any] | None = None
     compared: tuple[str, Mapping[str, Any]] | None = None
+    test: str = ""
     letters: tuple[str, ...] | None = None
 
     @property

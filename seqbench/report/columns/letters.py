@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqbench.stats.letters import letter_display
+from seqbench.summary.metric_pairs import TOO_FEW
 
 Found = Mapping[str, Any]
 
@@ -51,7 +52,7 @@ def grouping(
     if not found:
         return None
     names = [""] * len(cases)
-    if all(each["verdict"] == "too few seeds" for each in found):
+    if all(each["verdict"] in TOO_FEW for each in found):
         return Grouping(tuple(names), tuple(names))
     letters, rivals = list(names), list(names)
     for component in _components([(rows[each["a"]], rows[each["b"]]) for each in found]):

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from seqbench.quantities import Quantity, find
+from seqbench.quantities import RESAMPLED_TEST, Quantity, find
 from seqbench.report import numbers
 from seqbench.report.columns.column import EXPORT_ONLY, Case, Column, Document
 from seqbench.report.columns.shared import exact, interval, quantity, whole
+from seqbench.report.names import resample_count
 from seqbench.report.numbers import INFINITE, MISSING, Estimate
 from seqbench.report.text import clean, target_words
 
@@ -51,10 +52,32 @@ def _metric(cases: Sequence[Case], about: Quantity) -> Iterable[Column]:
         group="quality", estimates=tuple(last), texts=texts(last), interval=True,
         more=about.higher_is_better, rank=8 if last != measured else EXPORT_ONLY,
     )  # fmt: skip
+    yield from _repeats(cases)
+
+
+def _repeats(cases: Sequence[Case]) -> Iterable[Column]:
+    """The number of successful seeds; of pooled resamples also theirs."""
     seeds = [exact(case["seeds"].get("ok", 0)) for case in cases]
+    counts = [resample_count(case) for case in cases]
+    if not any(counts):
+        yield Column(
+            field="seeds_ok", si="", header=("seeds", "", ""), group="quality",
+            estimates=tuple(seeds), texts=whole(seeds),
+        )  # fmt: skip
+        return
+    good = [case["seeds"].get("ok", 0) for case in cases]
+    texts = [
+        f"{count} × {n // count}" if count and n % count == 0 else f"{n} trials"
+        for n, count in zip(good, counts, strict=True)
+    ]
     yield Column(
-        field="seeds_ok", si="", header=("seeds", "", ""), group="quality",
-        estimates=tuple(seeds), texts=whole(seeds),
+        field="seeds_ok", si="", header=("resamples", "× seeds", ""), group="quality",
+        estimates=tuple(seeds), texts=tuple(texts),
+    )  # fmt: skip
+    resamples = [exact((case["metric"] or {}).get("n")) for case in cases]
+    yield Column(
+        field="resamples_ok", si="", header=("resamples", "", ""), group="quality",
+        estimates=tuple(resamples), texts=whole(resamples), rank=EXPORT_ONLY,
     )  # fmt: skip
 
 
@@ -72,6 +95,7 @@ def _over_seeds(
     return Column(
         field=field, si="", header=header, group="quality", estimates=tuple(measured), texts=texts,
         better=about.better, interval=True, rivals=rivals, compared=(about.name, {}),
+        test=RESAMPLED_TEST if any(map(resample_count, cases)) else "",
     )  # fmt: skip
 
 

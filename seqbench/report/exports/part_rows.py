@@ -8,8 +8,8 @@ from typing import Any
 from seqbench.records import Part
 from seqbench.report.columns.column import Document
 
-#: The keys of a trial that its rows have.
-TRIAL = ("case", "label", "model", "dataset", "dataset_label", "device", "seed")
+#: The keys of a trial that its rows have; the last one only in a case of pooled resamples.
+TRIAL = ("case", "label", "model", "dataset", "dataset_label", "device", "seed", "resample")
 
 Row = dict[str, Any]
 
@@ -22,7 +22,7 @@ def part_rows(document: Document) -> list[Row]:
 def _rows(trial: Mapping[str, Any]) -> Iterator[Row]:
     if trial["status"] != "ok":
         return
-    own = {"trial": trial["id"], **{name: trial[name] for name in TRIAL}}
+    own = {"trial": trial["id"], **{name: trial[name] for name in TRIAL if name in trial}}
     scores: Mapping[str, Mapping[str, float]] = trial.get("score_sets") or {}
     for part in trial["metrics"].get("parts", ()):
         about = _about(part, trial["metrics"].get("headline"))

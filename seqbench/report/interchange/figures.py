@@ -9,12 +9,8 @@ from typing import Any
 from seqbench.quantities import Better, find
 from seqbench.records import Measurement
 from seqbench.report.columns.column import Case
-from seqbench.report.interchange.source import (
-    Source,
-    failed_trials,
-    settings_words,
-)
-from seqbench.report.names import some, status_lines
+from seqbench.report.interchange.source import Source, failed_trials, settings_words
+from seqbench.report.names import some, status_lines, unit_of
 from seqbench.report.parts import plain_names
 from seqbench.report.text import clean
 
@@ -101,7 +97,7 @@ def _figure(case: Case, benchmark: str, metric: str, summary: Mapping[str, Any])
     return Figure(
         case=case, benchmark=benchmark, measure=clean(metric, 64), unit=about.unit,
         value=summary["mean"], low=summary["low"], high=summary["high"],
-        better=about.better, share=about.share, basis=f"mean, seeds: {summary['n']}",
+        better=about.better, share=about.share, basis=f"mean, {unit_of(case)}s: {summary['n']}",
     )  # fmt: skip
 
 
@@ -116,7 +112,9 @@ def _on_parts(case: Case, name: str) -> Iterator[Figure]:
 
 def _without(case: Case, name: str) -> list[str]:
     """The parts without a figure, and why."""
-    return [f"{name} {at} ({part['reason']})" for part, at in _named_parts(case) if part["reason"]]
+    why = case["resamples"]["parts_reason"] if "resamples" in case else ""
+    lacking = [(f"{name} {at}", part["reason"]) for part, at in _named_parts(case)]
+    return [f"{what} ({reason})" for what, reason in [(name, why), *lacking] if reason]
 
 
 def _named_parts(case: Case) -> list[tuple[Mapping[str, Any], str]]:

@@ -19,8 +19,10 @@ from seqbench.report.columns.column import Case
 from seqbench.report.interchange.figures import Figure, figures_of
 from seqbench.report.interchange.source import (
     Source,
+    cases_of,
     epoch_ends,
     moment,
+    names_of_trials,
     parameters_of,
     require,
     values_on_parts,
@@ -134,9 +136,9 @@ class _Store:
             for case in (case for case in document["cases"] if case["seeds"]):
                 own = [figure for figure in figures if figure.case["id"] == case["id"]]
                 self._case(case, own, parent, begun)
-            cases = {case["id"]: case for case in document["cases"]}
+            cases, names = cases_of(self.source), names_of_trials(self.source)
             for record in self.source.trials:
-                self._trial(record, cases[record.case], parent)
+                self._trial(record, cases[record.id], names[record.id], parent)
         except BaseException:
             self.client.set_terminated(parent, "KILLED")
             raise
@@ -163,10 +165,9 @@ class _Store:
         ended = "FINISHED" if case["status"] == "ok" else "FAILED"
         self.client.set_terminated(run, ended, begun)
 
-    def _trial(self, record: TrialRecord, case: Case, parent: str) -> None:
+    def _trial(self, record: TrialRecord, case: Case, name: str, parent: str) -> None:
         begun = _milliseconds(record.started)
         tags = {"seqbench.kind": "trial", **_parent(parent), **_tags_of_case(case)}
-        name = f"{self.source.names[case['id']]} seed {record.seed}"
         run = self._create(name, begun, {**tags, "seqbench.trial": record.id})
         self._log(
             run,

@@ -13,7 +13,7 @@ from seqbench.errors import StoreError
 from seqbench.quantities import find
 from seqbench.records import CaseRecord, Measurement, TrialRecord
 from seqbench.report.columns.column import Case, Document
-from seqbench.report.names import some, status_lines
+from seqbench.report.names import measured_id, some, status_lines, trial_words
 from seqbench.report.parts import plain_names
 from seqbench.report.run import Run
 from seqbench.report.text import clean, label
@@ -75,7 +75,7 @@ class Source:
             run.path,
             run.document,
             [found[name] for name in planned if name in found],
-            {record.case: record for record in run.cases},
+            _measurements(run),
             _names(run.document["cases"]),
         )
 
@@ -127,6 +127,13 @@ class Source:
         return [f"the run is {status}: {missing} of {total} trials are missing"]
 
 
+def _measurements(run: Run) -> dict[str, CaseRecord]:
+    """The measurements of each case of the document, by its id."""
+    found = {record.case: record for record in run.cases}
+    of_cases = {case["id"]: found.get(measured_id(case)) for case in run.document["cases"]}
+    return {name: record for name, record in of_cases.items() if record is not None}
+
+
 def _names(cases: Iterable[Case]) -> dict[str, str]:
     names = {case["id"]: _name(case) for case in cases}
     count = Counter(names.values())
@@ -170,6 +177,29 @@ def epoch_ends(record: TrialRecord) -> list[float | None]:
         clock = clock and clock + timedelta(seconds=epoch["seconds"])
         ends.append(clock.timestamp() if clock else None)
     return ends
+
+
+def cases_of(source: Source) -> dict[str, Case]:
+    """The case of each trial, by the trial's id; of pooled resamples, with that of the trial."""
+    cases = {case["id"]: case for case in source.document["cases"]}
+    return {
+        trial["id"]: _of_trial(trial, cases[trial["case"]]) for trial in source.document["trials"]
+    }
+
+
+def _of_trial(trial: Mapping[str, Any], case: Case) -> Case:
+    if "resample" not in trial:
+        return case
+    name = case["resamples"]["parameter"]
+    return {**case, "dataset_params": {**case["dataset_params"], name: trial["resample"]}}
+
+
+def names_of_trials(source: Source) -> dict[str, str]:
+    """A unique name of each trial, by its id: ``parity/lstm/cpu seed 0``."""
+    return {
+        trial["id"]: f"{source.names[trial['case']]} {trial_words(trial)}"
+        for trial in source.document["trials"]
+    }
 
 
 def values_on_parts(record: TrialRecord) -> Iterator[tuple[str, str, float]]:

@@ -44,19 +44,23 @@ def _trials(source: Source) -> list[Row]:
 def _curves(source: Source) -> list[Row]:
     """One row for each epoch of each trial."""
     trials = {trial["id"]: trial for trial in source.document["trials"]}
-    names = ("label", "model", "dataset", "device", "seed", "status", "metric")
+    names = ("case", "label", "model", "dataset", "device", "seed", "status", "metric")
     return [
         {
             "suite": source.document["suite"],
             "run": source.document["run"],
             "trial": record.id,
-            "case": record.case,
             **{name: trials[record.id][name] for name in names},  # type: ignore[literal-required]
+            **_resample(trials[record.id]),
             **epoch,
         }
         for record in source.trials
         for epoch in record.curve
     ]
+
+
+def _resample(trial: Mapping[str, Any]) -> Row:
+    return {"resample": trial["resample"]} if "resample" in trial else {}
 
 
 def _parts(source: Source) -> list[Row]:

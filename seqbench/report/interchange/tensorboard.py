@@ -11,6 +11,7 @@ from seqbench.records import TrialRecord
 from seqbench.report.columns.column import Case
 from seqbench.report.interchange.source import (
     Source,
+    cases_of,
     epoch_ends,
     parameters_of,
     require,
@@ -39,11 +40,11 @@ def export(source: Source, path: Path) -> list[str]:
         StoreError: no trial has ended. OSError: the files cannot be written.
     """
     require(source.trials, "trials", source)
-    cases = {case["id"]: case for case in source.document["cases"]}
+    cases = cases_of(source)
     folder = path / source.path.name
     earlier = [file for file in folder.glob(f"*/*{SUFFIX}") if file.is_file()]
     for record in source.trials:
-        _write(record, cases[record.case], folder / record.id)
+        _write(record, cases[record.id], folder / record.id)
     for file in earlier:
         file.unlink()
     replaced = f"replaced the earlier export of {source.run_name}"

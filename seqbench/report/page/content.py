@@ -13,7 +13,7 @@ from seqbench.report.charts.chart import Chart
 from seqbench.report.charts.kinds import KINDS, draw
 from seqbench.report.charts.source import Group, RunData, groups
 from seqbench.report.columns.column import Document
-from seqbench.report.names import status_words
+from seqbench.report.names import status_words, trial_words
 from seqbench.report.page.merge import differing, merged, run_names
 from seqbench.report.page.methods import citation, methods
 from seqbench.report.page.table import Table, table_of
@@ -201,7 +201,7 @@ def _failures(document: Document, run: str) -> Iterator[Failure]:
         if trial["status"] != "ok":
             yield Failure(
                 f"{label(trial)} on {clean(trial['dataset_label'])}{at}",
-                f"seed {trial['seed']}",
+                trial_words(trial),
                 status_words(trial["status"]),
                 clean(trial["reason"]),
                 log=clean(trial["log"]),

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any, cast
 
 from seqbench.report.charts.source import RunData
+from seqbench.report.names import resample_count
 from seqbench.report.notes import training_words
 from seqbench.report.text import clean, target_words
 from seqbench.report.verdict.statement import listed
@@ -133,7 +134,10 @@ def _training(run: RunData) -> str:
 
 
 def _seeds(run: RunData) -> str:
-    return ", ".join(map(str, sorted({trial["seed"] for trial in run.document["trials"]})))
+    """Those of training, and how many resamples were pooled."""
+    seeds = ", ".join(map(str, sorted({trial["seed"] for trial in run.document["trials"]})))
+    pooled = sorted({resample_count(case) for case in run.document["cases"]} - {0})
+    return seeds + (f" on {listed(list(map(str, pooled)))} resamples" if pooled else "")
 
 
 def _known(key: str, value: object) -> object:

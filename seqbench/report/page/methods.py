@@ -8,7 +8,13 @@ from typing import Any
 from seqbench.quantities import find
 from seqbench.records import AS_DATA
 from seqbench.report.columns.column import Case, Document
-from seqbench.report.names import dataset_label, dataset_words
+from seqbench.report.names import (
+    dataset_label,
+    dataset_words,
+    repeats_of,
+    resample_count,
+    unit_of,
+)
 from seqbench.report.notes import training_by_dataset, training_words
 from seqbench.report.parts import headline_words
 from seqbench.report.text import clean, counted, label
@@ -66,7 +72,15 @@ def _what(document: Document) -> str:
 def _training(document: Document) -> Iterator[str]:
     cases, trials = document["cases"], document["trials"]
     counts = sorted({sum(case["seeds"].values()) for case in cases})
-    if len(counts) == 1 and counts[0]:
+    repeats = {dataset_words(case)[0]: repeats_of(case) for case in cases}
+    if any(map(resample_count, cases)) and counts[-1]:
+        each = [f"{words} on {dataset}" for dataset, words in repeats.items()]
+        yield (
+            f"Each was trained with {repeats_of(cases[0])}."
+            if len(set(repeats.values())) == 1
+            else f"Each was trained with {listed(each)}."
+        )
+    elif len(counts) == 1 and counts[0]:
         yield f"Each was trained with {counted(counts[0], 'seed')}."
     elif counts and counts[-1]:
         yield f"Each was trained with {counts[0]} to {counts[-1]} seeds."
@@ -95,7 +109,9 @@ def _quality(document: Document) -> Iterator[str]:
         return
     figures = f"{listed(names)} on the test split"
     if any(metric["n"] > 1 for metric in found):
-        yield f"Reported is the mean {figures} with its 95 % interval over seeds (Student's t)."
+        over = listed(list(dict.fromkeys(f"{unit_of(case)}s" for case in document["cases"])))
+        yield f"Reported is the mean {figures} with its 95 % interval over {over} (Student's t)."
+        yield from _overlap(document)
     else:
         yield f"Reported is the {figures}."
     by_dataset: dict[str, list[Case]] = {}
@@ -105,13 +121,31 @@ def _quality(document: Document) -> Iterator[str]:
         if words := headline_words(cases):
             yield f"For {dataset}, that is the {words}."
     tests = [e for e in document["comparisons"] if find(e["quantity"]).compared == "seeds"]
-    tests = [each for each in tests if each["p"] is not None]
+    every = [each for each in tests if each["p"] is not None]
+    if any(each.get("over") for each in every):
+        yield (
+            "Pairs of models were compared by a paired t test of their means on the same "
+            f"resamples{_LOGS if any(e['scale'] == 'ratio' for e in every) else ''}, in which a "
+            "variance counts as at least the two-thirds quantile of the variances of all pairs, "
+            "with Holm's correction for all pairs at a level of 5 %."
+        )
+    tests = [each for each in every if not each.get("over")]
     if tests:
         logs = any(each["scale"] == "ratio" for each in tests)
         yield (
             f"Pairs of models were compared by Welch's t test over seeds{_LOGS if logs else ''}, "
             "in which a variance counts as at least the two-thirds quantile of all variances, "
             "with Holm's correction for all pairs at a level of 5 %."
+        )
+
+
+def _overlap(document: Document) -> Iterator[str]:
+    """That intervals and tests over resamples are corrected, if they are."""
+    found = [case["resamples"] for case in document["cases"] if "resamples" in case]
+    if any(each["overlap"] for each in found):
+        yield (
+            "Resamples split the same sequences; their variance is corrected after Nadeau and "
+            "Bengio (2003)."
         )
 
 

@@ -28,7 +28,7 @@ def explain_verdict(document: Document) -> Iterator[str]:
             "influences less than the means in the table."
         )
         yield (
-            f"with N seeds: the test would find a difference like the observed one in "
+            f"with N seeds or resamples: the test would find a difference like the observed one in "
             f"{100 * POWER:.0f} % of cases; estimated from few seeds, it was enough in half."
         )
     yield "how each figure is measured: docs/measuring.md"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqbench.report.columns.column import Case, Document
-from seqbench.report.names import status_words
+from seqbench.report.names import seeds_words, status_words
 from seqbench.report.text import clean, counted, label
 from seqbench.report.verdict.statement import Statement, listed
 from seqbench.summary.overview import NOT_FAILED
@@ -39,21 +39,15 @@ def failure_statements(cases: Sequence[Case], document: Document) -> list[Statem
 
 def _trials(failed: Sequence[Mapping[str, Any]], names: Mapping[str, str], *, of: int) -> Statement:
     """Trials that failed for the same reason."""
-    seeds: dict[str, list[str]] = {}
+    same: dict[str, list[Mapping[str, Any]]] = {}
     for trial in failed:
-        seeds.setdefault(names[trial["case"]], []).append(str(trial["seed"]))
-    places = listed([f"{name} ({_seeds(some)})" for name, some in seeds.items()])
+        same.setdefault(names[trial["case"]], []).append(trial)
+    places = listed([f"{name} ({seeds_words(some, MOST_SEEDS)})" for name, some in same.items()])
     reason = clean(failed[0]["reason"])
     status = status_words(failed[0]["status"])
     what = status if status in ("diverged", "failed", "crashed") else f"ended: {status}"
     text = f" {what}: {places}" + (f"; {reason}" if reason else "")
     return Statement("Failed", f"{len(failed)} of {counted(of, 'trial')}", _ended(text), "failed")
-
-
-def _seeds(numbers: Sequence[str]) -> str:
-    """``seed 0``, ``seeds 0, 2``."""
-    more = ", …" if len(numbers) > MOST_SEEDS else ""
-    return f"seed{'s' if len(numbers) > 1 else ''} {', '.join(numbers[:MOST_SEEDS])}{more}"
 
 
 def _unmeasured(case: Case) -> list[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from seqbench.report.columns.letters import at_settings
 from seqbench.report.columns.quality import metric_of
 from seqbench.report.columns.speed import named_settings, setting_words
 from seqbench.report.columns.table import ResultTable, result_tables
-from seqbench.report.names import several_devices
+from seqbench.report.names import repeats_of, resample_count, several_devices, unit_of
 from seqbench.report.numbers import Estimate
 from seqbench.report.text import clean, counted, label
 from seqbench.report.verdict.failures import failure_statements
@@ -79,9 +79,7 @@ def _part(table: ResultTable, rows: list[int], document: Document, *, complete: 
 
 def _about(table: ResultTable, cases: Sequence[Case], document: Document) -> str:
     """``view=rows · 4 cases × 3 seeds on cpu · all 12 trials succeeded``."""
-    seeds = sorted({sum(case["seeds"].values()) for case in cases})
-    number = str(seeds[0]) if seeds[0] == seeds[-1] else f"{seeds[0]} to {seeds[-1]}"
-    words = f"{number} seed{'' if number == '1' else 's'}"
+    words = _repeats(cases)
     on = f" on {clean(cases[0]['device'])}" if several_devices(document) else ""
     size = f"{counted(len(cases), 'case')} × {words}{on}"
     total = sum(sum(case["seeds"].values()) for case in cases)
@@ -89,6 +87,15 @@ def _about(table: ResultTable, cases: Sequence[Case], document: Document) -> str
     done = document["status"] == "finished" and not document.get("missing")
     all_good = f"all {total} trials succeeded" if done and good == total > 1 else ""
     return " · ".join(filter(None, [table.about, size, all_good]))
+
+
+def _repeats(cases: Sequence[Case]) -> str:
+    """``3 seeds``, ``2 to 3 seeds``, or ``5 resamples × 3 seeds``."""
+    alike = set(map(repeats_of, cases))
+    if len(alike) == 1:
+        return alike.pop()
+    seeds = sorted({sum(case["seeds"].values()) for case in cases})
+    return f"{seeds[0]} to {seeds[-1]} {'trials' if resample_count(cases[0]) else 'seeds'}"
 
 
 def _quality(
@@ -109,13 +116,17 @@ def _quality(
     found = standing(sound, figures, of_metric, higher_is_better=about.higher_is_better)
     if found is None:
         return None, None
-    seeds, proposal = min(case["metric"]["n"] for case in sound), proposal_for(found)
+    few, proposal = min(case["metric"]["n"] for case in sound), proposal_for(found)
     if document["status"] != "finished" or document.get("missing"):
         proposal = Proposal()  # first, the run has to be resumed
     elif any(case.get("train") != sound[0].get("train") for case in sound):
         proposal = Proposal("Training settings differ, so this is not about the models alone.")
     statement = quality_statement(
-        found, about, seeds=seeds, excluded=excluded, settle=proposal.text
+        found,
+        about,
+        few=counted(few, unit_of(sound[0])),
+        excluded=excluded,
+        settle=proposal.text,
     )
     return statement, proposal.seeds
 

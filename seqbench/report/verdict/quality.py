@@ -8,7 +8,7 @@ from seqbench.quantities import Quantity
 from seqbench.report import numbers
 from seqbench.report.names import MOST_NAMED
 from seqbench.report.numbers import Estimate
-from seqbench.report.text import clean, counted, label
+from seqbench.report.text import clean, label
 from seqbench.report.verdict.standing import Rival, Standing
 from seqbench.report.verdict.statement import Statement, is_or_are, listed, named, times
 from seqbench.stats.holm import ALPHA, MOST_CASES
@@ -16,12 +16,12 @@ from seqbench.stats.welch import LEAST_SEEDS
 
 
 def quality_statement(
-    found: Standing, about: Quantity, *, seeds: int, excluded: Sequence[str], settle: str
+    found: Standing, about: Quantity, *, few: str, excluded: Sequence[str], settle: str
 ) -> Statement:
     """Who leads in the metric, by how much, and whether that is certain.
 
     Args:
-        seeds: the fewest successful seeds of a case.
+        few: the fewest successful seeds, or resamples, of a case, as text.
         excluded: labels of cases that are left out, because a seed failed.
         settle: what would show more, as a sentence; may be empty.
     """
@@ -38,8 +38,8 @@ def quality_statement(
             rest = rest.replace("highest", "lowest", 1)
         return Statement(topic, leader, _joined(rest, left_out), "uncertain")
     if len(found.those("too few")) == len(found.rivals):
-        few = f": {counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few to compare "
-        rest = f"{few}{_all_figures(found, about)}."
+        verb = "is" if few.startswith("1 ") else "are"
+        rest = f": {few} {verb} too few to compare {_all_figures(found, about)}."
         return Statement(topic, "no winner", _joined(rest, left_out, settle), "uncertain")
     if not found.those("worse", "equivalent", "contradictory", "too few", "untested"):
         rest = f": {_nothing_certain(found, about)}"
@@ -107,7 +107,7 @@ def _groups(found: Standing, about: Quantity) -> list[str]:
     few = found.those("too few")
     if few:
         verb = "has" if len(few) == 1 else "have"
-        sentences.append(f"{named(few)} {verb} fewer than {LEAST_SEEDS} seeds.")
+        sentences.append(f"{named(few)} {verb} fewer than {LEAST_SEEDS} {found.unit}s.")
     untested = found.those("untested")
     if untested:
         sentences.append(f"{named(untested)} {is_or_are(untested)} not compared.")

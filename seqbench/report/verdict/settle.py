@@ -16,6 +16,9 @@ from seqbench.stats.welch import LEAST_SEEDS
 #: More seeds than this are not proposed: such a difference rarely matters.
 MOST_SEEDS = 30
 
+#: How resamples are added: the command would have to name the dataset's place in the suite.
+ADD = "To add some, list more values of the dataset's seed in the suite and resume."
+
 #: Seconds until torch is loaded and the first trial starts.
 START = 5.0
 
@@ -29,7 +32,7 @@ class Proposal:
 
     Args:
         text: a sentence; may be empty.
-        seeds: the number of seeds to run; None if none is proposed.
+        seeds: the number of seeds to run; None if none is proposed, or resamples are.
     """
 
     text: str = ""
@@ -37,12 +40,14 @@ class Proposal:
 
 
 def proposal_for(found: Standing) -> Proposal:
-    """How many seeds may distinguish more cases from the leader.
+    """How many seeds, or resamples, may distinguish more cases from the leader.
 
     Of the cases that at most ``MOST_SEEDS`` seeds would distinguish, the number for the last one.
     """
+    unit, pooled = f"{found.unit}s", found.unit != "seed"
     if found.those("too few"):
-        return Proposal(f"A comparison takes at least {LEAST_SEEDS} seeds.", LEAST_SEEDS)
+        text = f"A comparison takes at least {LEAST_SEEDS} {unit}."
+        return Proposal(f"{text} {ADD}") if pooled else Proposal(text, LEAST_SEEDS)
     undecided = [r for r in found.those("undecided") if r.figure.value != found.figure.value]
     if not undecided:
         return Proposal()
@@ -51,7 +56,10 @@ def proposal_for(found: Standing) -> Proposal:
     if not within:
         rival = undecided[0]
         number = f"about {rival.needed:,}" if rival.needed else "more than 1,000"
-        return Proposal(f"To tell {leader} from {label(rival.case)} may take {number} seeds.")
+        told = f"{leader} from {label(rival.case)}"
+        if pooled and not rival.needed and rival.case["resamples"]["overlap"]:
+            return Proposal(f"As the resamples overlap, more of them may not tell {told}.")
+        return Proposal(f"To tell {told} may take {number} {unit}.")
     seeds = max(r.needed for r in within if r.needed is not None)
     if len(within) == 1:
         told = f"{leader} from {label(within[0].case)}"
@@ -59,7 +67,8 @@ def proposal_for(found: Standing) -> Proposal:
         told = f"{leader} from these"
     else:
         told = f"{leader} from {len(within)} of these"
-    return Proposal(f"With {seeds} seeds it may be possible to tell {told}.", seeds)
+    text = f"With {seeds} {unit} it may be possible to tell {told}."
+    return Proposal(f"{text} {ADD}") if pooled else Proposal(text, seeds)
 
 
 def seconds_for(seeds: int, document: Document) -> float | None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from seqbench.report.columns.column import Case
+from seqbench.report.names import unit_of
 from seqbench.report.numbers import Estimate
 from seqbench.stats.holm import ALPHA
+from seqbench.summary.metric_pairs import TOO_FEW
 
 Found = Mapping[str, Any]
 
@@ -23,7 +25,7 @@ RELATIONS: Mapping[str, Relation] = {
     "worse": "worse",
     "equivalent": "equivalent",
     "no difference": "undecided",
-    "too few seeds": "too few",
+    **dict.fromkeys(TOO_FEW, "too few"),
 }
 
 
@@ -56,6 +58,11 @@ class Standing:
     figure: Estimate
     rivals: tuple[Rival, ...]
     scale: Literal["ratio", "difference"]
+
+    @property
+    def unit(self) -> str:
+        """What the independent figures of a metric are: ``seed``, or ``resample``."""
+        return unit_of(self.leader)
 
     def those(self, *relations: Relation) -> list[Rival]:
         """The rivals with one of these relations."""

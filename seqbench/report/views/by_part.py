@@ -8,6 +8,7 @@ from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.shared import interval
 from seqbench.report.columns.table import ResultTable
+from seqbench.report.names import resample_count
 from seqbench.report.numbers import NOT_AVAILABLE, Estimate
 from seqbench.report.parts import (
     Part,
@@ -34,7 +35,7 @@ def metric_sheets(table: ResultTable, document: Document, on: str) -> Iterator[S
     for metric in metrics_on_parts(table.cases, document) if parts else ():
         yield from sheets_of(_across(table, document, metric, parts, on=on))
     if parts:
-        yield _parts(parts, on)
+        yield _parts(parts, on, pooled=any(map(resample_count, table.cases)))
 
 
 def _across(
@@ -68,7 +69,11 @@ def _seeds(cases: Sequence[Case]) -> list[str]:
     """How many seeds the figures are of; empty if every seed of every case succeeded."""
     if all(set(case["seeds"]) <= {"ok"} for case in cases):
         return []
-    return [f"{case['seeds'].get('ok', 0)} of {sum(case['seeds'].values())}" for case in cases]
+    return [
+        f"{case['seeds'].get('ok', 0)} of {sum(case['seeds'].values())}"
+        + (" trials" if resample_count(case) else "")
+        for case in cases
+    ]
 
 
 def _whole(case: Case, metric: PartMetric) -> Cell:
@@ -103,13 +108,18 @@ def _why(case: Case) -> str:
     return "not recorded for every successful seed"
 
 
-def _parts(parts: Sequence[Part], on: str) -> Sheet:
-    """How many sequences each part has, of which lengths."""
+def _parts(parts: Sequence[Part], on: str, *, pooled: bool) -> Sheet:
+    """How many sequences each part has, of which lengths.
+
+    Args:
+        pooled: whether they are the sequences of all resamples of a dataset.
+    """
+    head = "sequences of all resamples" if pooled else "sequences"
     counts = [f"{part['sequences']:,}" for part in parts]
     if not are_sets(parts):
         return Sheet(
             title=f"sequences{on} by length",
-            headers=("steps", "sequences"),
+            headers=("steps", head),
             texts=tuple(zip(part_names(parts), counts, strict=True)),
             records=(),
             sides="lr",
@@ -119,7 +129,7 @@ def _parts(parts: Sequence[Part], on: str) -> Sheet:
     lengths = [lengths_of(part) for part in parts]
     return Sheet(
         title=f"test sets{on}",
-        headers=("test set", "sequences", "steps", "headline"),
+        headers=("test set", head, "steps", "headline"),
         texts=tuple(zip(part_names(parts), counts, lengths, counted, strict=True)),
         records=(),
         sides="lrrl",

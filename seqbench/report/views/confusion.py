@@ -9,9 +9,9 @@ from typing import Any
 from seqbench.errors import UsageError
 from seqbench.quantities import find
 from seqbench.report.columns.column import Case, Document
-from seqbench.report.names import some
+from seqbench.report.names import repeats_words, some
 from seqbench.report.numbers import NOT_AVAILABLE
-from seqbench.report.text import LONGEST_LABEL, clean, counted, label, settings
+from seqbench.report.text import LONGEST_LABEL, clean, label, settings
 from seqbench.report.views.sheet import Sheet, View
 from seqbench.suggest import suggested
 
@@ -33,8 +33,9 @@ class Confusion:
         title: the name of the case.
         classes: the names of the classes.
         counts: predictions, ``[true][predicted]``.
-        seeds: the number of seeds.
+        seeds: the number of trained models: seeds, of each resample.
         where: what was predicted: ``test split``, or the test sets that the metric is of.
+        resamples: the number of resamples, if the case pools some.
         identity: names of the case, for records.
     """
 
@@ -44,12 +45,14 @@ class Confusion:
     seeds: int
     where: str = "test split"
     identity: Mapping[str, Any] = field(default_factory=dict)
+    resamples: int = 0
 
     @property
     def basis(self) -> str:
         """``test split, 3 seeds, 6,000 predictions``."""
         total = sum(map(sum, self.counts))
-        return f"{self.where}, {counted(self.seeds, 'seed')}, {total:,} predictions"
+        repeats = repeats_words(self.seeds, self.resamples)
+        return f"{self.where}, {repeats}, {total:,} predictions"
 
     @property
     def recall(self) -> list[float | None]:
@@ -132,6 +135,8 @@ def _reason(case: Case, document: Document) -> str:
         return f"no confusion matrix was recorded: {metrics['confusion_reason']}"
     if any("confusion" not in trial["metrics"] for trial in good):
         return "this run predates confusion matrices; run its suite again"
+    if any(trial["metrics"]["classes"] != metrics["classes"] for trial in good):
+        return "its resamples have different classes"
     return ""
 
 
@@ -156,6 +161,7 @@ def _confusion(case: Case, document: Document) -> Confusion:
         seeds=len(good),
         where=_where(good[0]["metrics"].get("headline") or ()),
         identity=identity,
+        resamples=len({repr(t["resample"]) for t in good}) if case.get("resamples") else 0,
     )
 
 

@@ -46,7 +46,8 @@ class Across:
         rows: the names of the cases.
         columns: the header of each, and the cells of the cases.
         texts: formats a column.
-        seeds: for each case ``2 of 3`` if only so many seeds succeeded; empty if all did.
+        seeds: for each case ``2 of 3`` if only so many seeds succeeded, or of pooled resamples
+            ``8 of 9 trials``; empty if all did.
     """
 
     title: str

@@ -7,8 +7,15 @@ from collections.abc import Iterator, Sequence
 from seqbench.records import AS_DATA
 from seqbench.report.columns.column import Document
 from seqbench.report.columns.table import ResultTable, result_tables
+from seqbench.report.names import averaged_over
 from seqbench.report.numbers import DOUBT, DOUBTFUL
-from seqbench.report.parts import are_sets, headline_words, padding_lines, parts_of
+from seqbench.report.parts import (
+    are_sets,
+    headline_words,
+    on_dataset,
+    padding_lines,
+    parts_of,
+)
 from seqbench.report.views.by_length import cost_sheets
 from seqbench.report.views.by_part import metric_sheets
 from seqbench.report.views.sheet import Sheet, View
@@ -19,7 +26,7 @@ def lengths_view(document: Document) -> View:
     tables = result_tables(document)
     sheets: list[Sheet] = []
     for table in tables:
-        on = f" on {table.dataset}" if len(tables) > 1 else ""
+        on = on_dataset(table, tables)
         sheets += [*metric_sheets(table, document, on), *cost_sheets(table, document, on)]
     notes = [*_notes(document, tables, sheets), *padding_lines(document, tables)]
     return View("lengths", document["run"], tuple(sheets), tuple(notes))
@@ -33,9 +40,10 @@ def _notes(
     for table in tables:
         words = headline_words(table.cases)
         if words:
-            yield f"headline{f' on {table.dataset}' if len(tables) > 1 else ''}: the {words}."
+            yield f"headline{on_dataset(table, tables)}: the {words}."
     if any(every):
-        yield "metrics: mean over successful seeds ± half-width of its 95 % t interval."
+        over = averaged_over(document["cases"])
+        yield f"metrics: mean {over} ± half-width of its 95 % t interval."
     if any(parts and not are_sets(parts) for parts in every):
         yield (
             "by length: numbers of steps; with many lengths, ranges with about equally many "
@@ -49,7 +57,8 @@ def _notes(
         yield "memory: a lower bound; the exact peak is not available on this system."
     for table, parts in zip(tables, every, strict=True):
         if not parts:
-            yield f"No figures by test set or length on {table.dataset}: {_why(table)}."
+            on = on_dataset(table, tables) or f" on {table.dataset}"
+            yield f"No figures by test set or length{on}: {_why(table)}."
     yield from _one_length(document)
 
 
@@ -58,6 +67,9 @@ def _why(table: ResultTable) -> str:
         return "no trial has run yet"
     if not any(case["seeds"].get("ok") for case in table.cases):
         return "no seed succeeded"
+    for case in table.cases:
+        if reason := (case.get("resamples") or {}).get("parts_reason"):
+            return str(reason)
     return (
         "its test split is a single set of sequences of one length, or was evaluated by an older "
         "version of seqbench"

@@ -12,6 +12,7 @@ from seqbench.report.numbers import figure, signed
 from seqbench.report.text import clean, label, settings
 from seqbench.report.views.sheet import Sheet, View
 from seqbench.stats.timing import INDIFFERENCE, UNSTABLE_SPREAD
+from seqbench.summary.metric_pairs import TOO_FEW
 
 Found = Mapping[str, Any]
 
@@ -55,11 +56,18 @@ def _legend(document: Document) -> list[str]:
             f"timings: ratio in the same rounds; null hypothesis: they differ by at most "
             f"{100 * INDIFFERENCE:g} %, so p is below 0.05 where the interval is beyond that."
         )
-    if "seeds" in tests:
+    over = {each.get("over", "") for each in found if find(each["quantity"]).compared == "seeds"}
+    if "" in over:
         lines.append(
             "metrics: Welch's t test over seeds, of logarithms for errors; a variance below the "
             "two-thirds quantile of those of all cases counts as that. beats: probability that a "
             "is better than b at a new seed. (N seeds?): the number that may be enough."
+        )
+    if "resamples" in over:
+        lines.append(
+            "metrics over resamples: paired t test of the means over the seeds of each resample, "
+            "of logarithms for errors; a variance below the two-thirds quantile of those of all "
+            "pairs counts as that. beats: probability that a is better than b on a new resample."
         )
     if any(each.get("margin") for each in found):
         lines.append(
@@ -104,7 +112,8 @@ def in_words(found: Found, a: str, b: str, *, share: bool) -> str:
         if corrected is not None:
             parts.append(f"corrected for all pairs {p_text(corrected)}")
     if found.get("beats") is not None:
-        parts.append(f"{a} is better at a new seed with a probability of {_chance(found['beats'])}")
+        new = "on a new resample" if found.get("over") else "at a new seed"
+        parts.append(f"{a} is better {new} with a probability of {_chance(found['beats'])}")
     return f"{', '.join(parts)}. {_verdict_in_words(found, a)}."
 
 
@@ -114,7 +123,8 @@ def _verdict_in_words(found: Found, a: str) -> str:
     if words.startswith("a is "):
         return f"{a}{words[1:]}"
     if found["verdict"] == "no difference":
-        return "Not distinguishable" + (f"; {needed} seeds may be enough" if needed else "")
+        unit = _unit(found)
+        return "Not distinguishable" + (f"; {needed} {unit} may be enough" if needed else "")
     return words.capitalize()
 
 
@@ -209,14 +219,18 @@ def _chance(share: float | None) -> str:
     return ">99 %" if share > 0.995 else "<1 %" if share < 0.005 else f"{100 * share:.0f} %"
 
 
+def _unit(found: Found) -> str:
+    return found.get("over") or "seeds"
+
+
 def verdict_words(found: Found) -> str:
     """``a is faster``, ``cannot tell (9 seeds?)``, ``too few seeds (3 needed)``."""
     verdict = found["verdict"]
     needed = found.get("needed")
     if verdict == "no difference":
-        return f"cannot tell ({needed} seeds?)" if needed else "cannot tell"
-    if verdict == "too few seeds":
-        return f"too few seeds ({needed} needed)" if needed else verdict
+        return f"cannot tell ({needed} {_unit(found)}?)" if needed else "cannot tell"
+    if verdict in TOO_FEW:
+        return f"{verdict} ({needed} needed)" if needed else str(verdict)
     if verdict == "equivalent":
         return "equivalent"
     return f"a is {find(found['quantity']).verdict(verdict)}"

@@ -100,19 +100,26 @@ def measure_cases(run: RunContext, trained: Sequence[TrialRecord]) -> None:
 
 
 def _trained_cases(run: RunContext, trained: Sequence[TrialRecord]) -> list[TrainedCase]:
-    """The cases with successful trials, with the weights of each seed."""
+    """The cases with successful trials, with the weights of each seed.
+
+    Of all resamples of a dataset only the first that has some: the models of the others are the
+    same but for their weights.
+    """
     by_case: dict[str, list[TrialRecord]] = {}
     for record in sorted(trained, key=lambda record: record.seed):
         by_case.setdefault(record.case, []).append(record)
+    first: dict[str, Case] = {}
+    for case in run.plan.cases:
+        if case.id in by_case:
+            first.setdefault(case.row, case)
     return [
         TrainedCase(
             case,
             tuple(_subject(case, record) for record in records),
             tuple(record.weights_sha256 for record in records),
         )
-        for case in run.plan.cases
-        for records in [by_case.get(case.id, [])]
-        if records
+        for case in first.values()
+        for records in [by_case[case.id]]
     ]
 
 

@@ -189,6 +189,7 @@ def _record(trial: Trial, outcome: Outcome, run: RunContext, limit: AnswerLimit)
         log=log_file(trial.id),
         source=result.get("source", "") if ok else "",
         version=result.get("version", "") if ok else "",
+        data=result.get("data") if ok else None,
     )
 
 

@@ -22,6 +22,7 @@ def seqbench_datasets() -> list[DatasetSpec]:
             parameters={"length": Param(50, minimum=2, help="steps per sequence"), **SIZES},
             description="Adding problem: the sum of the two marked numbers (regression)",
             tasks=["features/value"],
+            generated=True,
         ),
         DatasetSpec(
             "parity",
@@ -29,5 +30,6 @@ def seqbench_datasets() -> list[DatasetSpec]:
             parameters={"length": Param(8, minimum=1, help="steps per sequence"), **SIZES},
             description="Parity: whether a sequence of zeros and ones has an odd number of ones",
             tasks=["tokens/label"],
+            generated=True,
         ),
     ]

@@ -16,6 +16,9 @@ def seqbench_datasets():
             load="seqbench_aeon.series:load",
             parameters={
                 "name": seqbench.Param("JapaneseVowels", choices=NAMES),
+                "seed": seqbench.Param(
+                    None, minimum=0, help="deals out all sequences again; null: as in the files"
+                ),
                 "validation": seqbench.Param(
                     0, minimum=0, help="training sequences set aside, the same for every seed"
                 ),

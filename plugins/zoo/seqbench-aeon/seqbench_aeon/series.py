@@ -3,21 +3,25 @@ from pathlib import Path
 
 import numpy
 from aeon import datasets
+from aeon.benchmarking.resampling import resample_data, stratified_resample_data
 
 import seqbench
 from seqbench.errors import DataError
 
 
-def load(context, *, name, validation, normalise):
-    """A set from the files of the installed aeon, with their training and test split.
+def load(context, *, name, seed, validation, normalise):
+    """A set from the files of the installed aeon: their training and test split, or a resample.
 
     Raises:
         DataError: aeon lacks the set, values are missing, or nothing is left for training.
     """
     (x, y), (test_x, test_y) = read(name, "TRAIN"), read(name, "TEST")
+    values = y.dtype.kind == "f"  # aeon reads classes as text
+    if seed is not None:
+        deal = resample_data if values else stratified_resample_data
+        x, y, test_x, test_y = deal(x, y, test_x, test_y, random_state=seed)
     kept, held_out = set_aside(y, validation, name)
     center, scale = statistics([x[i] for i in kept]) if normalise == "z" else (0, 1)
-    values = y.dtype.kind == "f"  # aeon reads classes as text
     classes = () if values else tuple(numpy.unique([*y, *test_y]).tolist())
     lengths = {len(one) for one in x + test_x}
 
