@@ -147,7 +147,7 @@ PLUGIN = """
     @seqbench.hookimpl
     def seqbench_datasets():
         return [seqbench.DatasetSpec("sums", load="resums:load", parameters={"seed": 0}),
-                seqbench.DatasetSpec("ragged", load="resums:ragged", parameters={"seed": 0})]
+                seqbench.DatasetSpec("uneven", load="resums:uneven", parameters={"seed": 0})]
 
     TASK = seqbench.Task(input="features", input_size=2, target="label", output_size=2, length=20)
 
@@ -161,13 +161,13 @@ PLUGIN = """
         tests = {"near": drawn(random, 60, 3, 9), "far": drawn(random, 40, 10, 20)}
         return seqbench.Splits(TASK, drawn(random, 100, 3, 9), tests=tests)
 
-    def ragged(context, seed):
+    def uneven(context, seed):
         random = np.random.RandomState(seed)
         return seqbench.Splits(TASK, drawn(random, 100, 3, 20), drawn(random, 60, 3, 20))
     """
 
 SUITE = """
-    datasets: [sums: {seed: [0, 1, 2]}, ragged: {seed: [0, 1, 2]}]
+    datasets: [sums: {seed: [0, 1, 2]}, uneven: {seed: [0, 1, 2]}]
     models: [{gru: {hidden_size: 4}}]
     repeats: dataset.seed
     train: {epochs: 1, batch_size: 20}
@@ -193,8 +193,8 @@ def test_a_real_run_and_its_exports(
     assert found == pytest.approx(wanted.to_dict())
     assert mean(found.values()) == pytest.approx(cases["sums"]["metric"]["mean"])
     assert [one["scores"]["cross_entropy"]["n"] for one in cases["sums"]["parts"]] == [3, 3]
-    assert cases["ragged"]["parts"] == []
-    assert len(parts[parts["dataset"] == "ragged"]) == 3 * 2 * 10
+    assert cases["uneven"]["parts"] == []
+    assert len(parts[parts["dataset"] == "uneven"]) == 3 * 2 * 10
     exported = seqbench_cli("export", "--format", "csv", "--table", "parts")
     rows = pandas.read_csv(io.StringIO(exported.stdout))
     assert sorted(rows["resample"].unique()) == [0, 1, 2]
@@ -204,5 +204,5 @@ def test_a_real_run_and_its_exports(
     assert near == pytest.approx(found["near"])
     assert "ranges of length" in " ".join(bencher.stderr.split())
     text = " ".join(seqbench_cli("show", "--lengths").stdout.split())
-    assert "No figures by test set or length on ragged: its resamples have" in text
+    assert "No figures by test set or length on uneven: its resamples have" in text
     assert "test accuracy on sums by test set" in text
