@@ -26,7 +26,7 @@ from seqbench.training.model import SequenceModel, build_model, forward_of
 from seqbench.training.parts import Parts
 from seqbench.training.prepared import PreparedSplits
 from seqbench.training.split import Batch, Split
-from seqbench.training.split_checks import checked_split
+from seqbench.training.split_checks import Flaw, checked_split
 from seqbench.types import TARGETS, Splits, Task
 
 DATA = Choice("toy", {}, "toy:load", "toy", "1")
@@ -593,3 +593,43 @@ def test_evenly_spaced_sequences_of_a_split() -> None:
     assert some.lengths.tolist() == [lengths[row] for row in (0, 10, 20, 30, 40)]
     assert set(some.batch(torch.tensor([3])).inputs.flatten().tolist()) == {30}
     assert set(some.batch(torch.tensor([4])).targets.flatten().tolist()) == {40}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"headline": None}, "headline is None, not the name of a test set"),
+        ({"headline": "z"}, "headline is 'z', not one of `tests`: a, b"),
+        ({"tests": {" a": 0}}, "' a' of a test set is not a printable text without spaces"),
+        ({"tests": {}}, "there is no test split"),
+    ],
+)
+def test_flaws_of_test_sets(change: dict[str, Any], words: str) -> None:
+    task = task_of("label")
+    one = sequences(task, [9, 2])
+    given = {"tests": {"a": one, "b": one}, "headline": "a", **change}
+    if " a" in given["tests"]:
+        given["tests"] = {" a": one}
+    if not given["tests"]:
+        given["headline"] = ""
+    with pytest.raises(Flaw, match=words):
+        checked_splits(Splits(task, one, **given), DATA)
+
+
+def test_weights_are_limited_so_that_sums_stay_exact() -> None:
+    task = task_of("label")
+    x, y = sequences(task, [9, 2])
+    for weight in (1e-30, 1e30):
+        with pytest.raises(Flaw, match="weights contains"):
+            checked_split((x, y, np.array([1, weight])), task, "test")
+
+
+def test_the_mean_of_true_steps_is_as_exact_in_bf16_as_without_padding() -> None:
+    task = Task("features", 1, "label", 2, 64)
+    model = SequenceModel(task, Sees(), 64, "mean")
+    hidden = torch.rand(2, 64, 64)
+    expected = hidden[0, :40].mean(0)
+    padded = model._summary(hidden.bfloat16(), torch.tensor([40, 64]))[0]
+    alone = hidden[:1, :40].bfloat16().mean(1)[0]
+    apart = [(found.float() - expected).abs().max().item() for found in (padded, alone)]
+    assert apart[0] <= 1.01 * apart[1]

@@ -108,8 +108,12 @@ def check_answers(
 
 
 def _few(splits: PreparedSplits) -> Batch:
-    """The first test sequences."""
-    return splits.test.batch(torch.arange(min(SEQUENCES, len(splits.test))))
+    """The first test sequences, or, if nothing may be padded, the first of one length."""
+    test = splits.test
+    rows = torch.arange(len(test))
+    if test.one_length:
+        rows = rows[test.lengths == test.lengths[0]]
+    return test.batch(rows[:SEQUENCES])
 
 
 def _answers(model: nn.Module, inputs: Batch, device: torch.device, seed: int = 0) -> Tensor:

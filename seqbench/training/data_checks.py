@@ -55,6 +55,8 @@ def _test_of(loaded: Splits) -> Split:
     """The test split; of several test sets, one split with all their sequences."""
     if not isinstance(loaded.tests, Mapping):
         raise Flaw(f"tests is {type(loaded.tests).__name__}, not a dictionary of test sets")
+    if not isinstance(loaded.headline, str):
+        raise Flaw(f"headline is {loaded.headline!r}, not the name of a test set")
     if not loaded.tests:
         if loaded.headline:
             raise Flaw(f"headline is {loaded.headline!r}, but there are no `tests`")
@@ -65,8 +67,10 @@ def _test_of(loaded: Splits) -> Split:
         raise Flaw("both `test` and `tests` are given: put that test set into `tests`, too")
     names = list(loaded.tests)
     for name in names:
-        if not isinstance(name, str) or not name or not name.isprintable():
-            raise Flaw(f"the name {name!r} of a test set is not a printable text")
+        if not isinstance(name, str) or not name.isprintable() or name.strip() != name or not name:
+            raise Flaw(
+                f"the name {name!r} of a test set is not a printable text without spaces around it"
+            )
     if loaded.headline and loaded.headline not in names:
         raise Flaw(f"headline is {loaded.headline!r}, not one of `tests`: {', '.join(names)}")
     parts = [checked_split(loaded.tests[name], loaded.task, f"tests[{name!r}]") for name in names]
@@ -91,8 +95,8 @@ def _checked_fresh(fresh: Fresh, task: Task, choice: Choice) -> FreshSplit:
     split = FreshSplit(
         task, choice, fresh.draw, parameters=parameters, size=fresh.size, seed=fresh.seed
     )
-    one, again = (split.draw(0, 1, DRAWN) for _ in range(2))
-    if not torch.equal(one.inputs, again.inputs) or not torch.equal(one.targets, again.targets):
+    one, again = (split.drawn(0, 1, DRAWN).tensors() for _ in range(2))
+    if one.keys() != again.keys() or any(not torch.equal(one[key], again[key]) for key in one):
         raise Flaw("train draws other sequences for the same seed: it must be a pure function")
     return split
 

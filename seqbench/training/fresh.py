@@ -61,7 +61,9 @@ class FreshSplit:
         check_call(choice, function, *arguments, **self.parameters)
         what = f"{self.draw_path} for step {step} of seed {seed}"
         try:
-            split = checked_split(function(*arguments, **self.parameters), self.task, what)
+            split = checked_split(
+                function(*arguments, **self.parameters), self.task, what, may_be_empty=True
+            )
             if len(split) != count:
                 raise Flaw(f"{what} returned {len(split):,} sequences, not {count:,}")
             if (longest := int(split.lengths.max())) > self.task.length:

@@ -129,7 +129,10 @@ class SequenceModel(nn.Module):
         padding = (torch.arange(hidden.shape[1], device=hidden.device) >= lengths)[..., None]
         if self.readout == "max":
             return hidden.masked_fill(padding, -torch.inf).amax(dim=1)
-        return hidden.masked_fill(padding, 0).sum(dim=1) / lengths
+        # In float32 at least until it is divided, as torch's own mean.
+        exact = torch.promote_types(hidden.dtype, torch.float32)
+        total = hidden.masked_fill(padding, 0).sum(dim=1, dtype=exact)
+        return (total / lengths).to(hidden.dtype)
 
     def _last(self, hidden: Tensor, lengths: Tensor | None) -> Tensor:
         """The last true step; of a backward direction the first, where it ends."""

@@ -14,12 +14,10 @@ from seqbench.plugins.choice import Choice, to_json
 from seqbench.records import Data
 from seqbench.store.validation import adapter
 from seqbench.training.fresh import FreshSplit, is_own
-from seqbench.training.split import Split, TestSet
+from seqbench.training.split import PARTS, Split, TestSet
 from seqbench.types import Task
 
-#: Splits in a file, and the parts of each: inputs, targets, weights, offsets. The last two are left
-#: out where they say nothing.
-SPLITS, PARTS = ("train", "test", "validation"), ("x", "y", "weights", "offsets")
+SPLITS = ("train", "test", "validation")
 
 
 @dataclass(frozen=True)
@@ -56,15 +54,11 @@ class PreparedSplits:
 
     def tensors(self) -> dict[str, Tensor]:
         """What its file contains."""
-        found: dict[str, Tensor] = {}
-        for name, split in self.stored.items():
-            parts = (split.inputs, split.targets, split.weights, split.offsets)
-            found |= {
-                f"{name}_{part}": tensor
-                for part, tensor in zip(PARTS, parts, strict=True)
-                if tensor is not None
-            }
-        return found
+        return {
+            f"{name}_{part}": tensor
+            for name, split in self.stored.items()
+            for part, tensor in split.tensors().items()
+        }
 
     def metadata(self) -> dict[str, Any]:
         """What its file says besides the tensors, as plain data. Keys for new properties are left

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from seqbench.types import Task
 
+#: Inputs, targets, weights and offsets of a split, by their names in a prepared file.
+PARTS = ("x", "y", "weights", "offsets")
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -97,6 +100,14 @@ class Split:
         if self.offsets is None:
             return torch.full((len(self.inputs),), self.inputs.shape[1])
         return self.offsets.diff()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Inputs, targets and, where they say something, weights and offsets, by their names in a
+        prepared file.
+        """
+        parts = (self.inputs, self.targets, self.weights, self.offsets)
+        named = zip(PARTS, parts, strict=True)
+        return {name: tensor for name, tensor in named if tensor is not None}
 
     def to(self, device: torch.device) -> Split:
         """The same with its values on a device; ``offsets`` stay on the CPU."""

@@ -13,6 +13,9 @@ from torch import Tensor
 from seqbench.training.split import Split
 from seqbench.types import IGNORED, Task
 
+#: The smallest and largest weight besides 0, so that sums of them are exact enough.
+LIMITS = (1e-9, 1e9)
+
 WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -66,12 +69,13 @@ class _Form:
         return f"accepted: one dense tensor or NumPy array of {numbers}, {self.dense}{each}"
 
 
-def checked_split(value: Any, task: Task, what: str) -> Split:
+def checked_split(value: Any, task: Task, what: str, *, may_be_empty: bool = False) -> Split:
     """Validate a split and return it as it is stored.
 
     Args:
         value: (inputs, targets) or (inputs, targets, weights): see :class:`seqbench.Splits`.
         what: its name in messages.
+        may_be_empty: whether all targets may have weight 0.
 
     Raises:
         Flaw: it does not match the task; the text says what is accepted.
@@ -88,7 +92,9 @@ def checked_split(value: Any, task: Task, what: str) -> Split:
     weights = None
     if len(value) == 3 and value[2] is not None:
         weights = _checked_weights(value[2], task, f"{what} weights", x)
-    y, weights = _without_ignored(y, weights, task, f"{what} y")
+    y, weights = _without_ignored(y, weights, task)
+    if weights is not None and not may_be_empty and not bool(weights.any()):
+        raise Flaw(f"{what} y: no target counts, since all have weight 0")
     return Split(task, x.values, y, weights, _offsets(x.lengths) if x.lengths else None)
 
 
@@ -160,8 +166,10 @@ def _checked_weights(value: Any, task: Task, what: str, x: _Part) -> Tensor:
     part = _checked_part(value, form, what)
     _check_matches(part, x, form, what, f"target {task.target!r}")
     weights = part.values
-    if float(weights.min()) < 0:
-        raise Flaw(f"{what} contains {float(weights.min()):g}; accepted: numbers of at least 0")
+    low, high = LIMITS
+    beyond = weights[(weights != 0) & ((weights < low) | (weights > high))]
+    if len(beyond):
+        raise Flaw(f"{what} contains {float(beyond[0]):g}; accepted: 0, and {low:g} to {high:g}")
     if task.per_step and not form.steps:
         if x.lengths is None:
             return weights[:, None].repeat(1, x.values.shape[1])
@@ -180,9 +188,7 @@ def _as_floats(value: Any) -> Any:
     return value
 
 
-def _without_ignored(
-    y: Tensor, weights: Tensor | None, task: Task, what: str
-) -> tuple[Tensor, Tensor | None]:
+def _without_ignored(y: Tensor, weights: Tensor | None, task: Task) -> tuple[Tensor, Tensor | None]:
     """Labels of -100 as class 0 of weight 0; and weights, None if all are 1."""
     if task.target_type == "label" and bool((y == IGNORED).any()):
         counted = (y != IGNORED).float()
@@ -190,8 +196,6 @@ def _without_ignored(
         y = y * (y != IGNORED)
     if weights is None or bool((weights == 1).all()):
         return y, None
-    if not bool(weights.any()):
-        raise Flaw(f"{what}: no target counts, since all have weight 0")
     return y, weights
 
 
@@ -277,6 +281,8 @@ def _as_tensor(value: Any, form: _Form, what: str, accepted: str) -> Tensor:
     if isinstance(value, numpy.ndarray):
         if numpy.ma.is_masked(value):
             raise Flaw(f"{what} is an array with masked values; {accepted}, without a mask")
+        if value.dtype == numpy.uint64 and bool((value > numpy.iinfo(numpy.int64).max).any()):
+            raise Flaw(f"{what} contains {value.max()}, which is too large for {dtype}")
         try:
             value = torch.from_numpy(numpy.require(value, requirements=["C", "W"]))
         except (TypeError, ValueError) as error:

@@ -82,7 +82,13 @@ def _loads(candidate: DatasetCandidate) -> str:
     sizes = [f"{name} {len(split):,}" for name, split in splits.stored.items()]
     if isinstance(splits.train, FreshSplit):
         sizes.insert(0, f"train {len(splits.train):,}, fresh")
-    sizes += [f"test set {one.name!r} {one.count:,}" for one in splits.test.sets]
+    if splits.test.sets:
+        sets = ", ".join(f"{one.name} {one.count:,}" for one in splits.test.sets)
+        sizes = [f"{size} ({sets})" if size.startswith("test ") else size for size in sizes]
+    for name, split in splits.stored.items():
+        if split.weights is not None:
+            counted = float((split.weights > 0).double().mean())
+            sizes.append(f"{counted:.1%} of the {name} targets count")
     causal = ", causal" if task.causal else ""
     shortest = min(int(split.lengths.min()) for split in splits.stored.values())
     lengths = f"length {task.length}"

@@ -19,7 +19,7 @@ def seqbench_metrics() -> list[seqbench.MetricSpec]:
             description="Fraction with the correct class among the k highest scores",
         ),
         seqbench.MetricSpec(
-            "mae", f"{METERS}:MeanAbsoluteError", targets=("value",), higher_is_better=False,
-            description="Mean absolute error",
+            "mae", f"{METERS}:MeanAbsoluteError", targets=("value", "value_per_step"),
+            higher_is_better=False, description="Mean absolute error",
         ),
     ]  # fmt: skip

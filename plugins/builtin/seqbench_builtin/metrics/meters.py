@@ -9,15 +9,16 @@ from seqbench import Task
 
 
 class Mean:
-    """The mean of :meth:`of` over all rows, in double precision."""
+    """The weighted mean of :meth:`of` over all rows, in double precision."""
 
     def __init__(self, task: Task) -> None:
-        self.total, self.count = 0.0, 0
+        self.total, self.count = 0.0, 0.0
 
-    def update(self, answers: Tensor, targets: Tensor) -> None:
-        figures = self.of(answers, targets)
-        self.total += figures.double().sum().item()
-        self.count += figures.numel()
+    def update(self, answers: Tensor, targets: Tensor, weights: Tensor) -> None:
+        figures = self.of(answers, targets).double()  # (rows,) or (rows, outputs)
+        rows = weights.double().reshape(-1, *[1] * (figures.dim() - 1)).expand_as(figures)
+        self.total += (figures * rows).sum().item()
+        self.count += rows.sum().item()
 
     def compute(self) -> float:
         return self.total / self.count
