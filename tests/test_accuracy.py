@@ -28,7 +28,7 @@ from seqbench.report.views.confusion import confusions
 from seqbench.report.views.pairs import verdict_words
 from seqbench.summary.metric_pairs import families
 from seqbench.summary.schema import Document
-from seqbench.training import loop
+from seqbench.training import best, loop
 from seqbench.training.confusion import Confusion
 from seqbench.training.evaluation import evaluate
 from seqbench.training.loop import train_model
@@ -311,7 +311,8 @@ def test_no_figure_is_the_best_on_test(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(("test" if split is parts.test else "validation", figure))
         return figure
 
-    monkeypatch.setattr(loop, "evaluate", watched)
+    for module in (loop, best):
+        monkeypatch.setattr(module, "evaluate", watched)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(8, 2))
     settings = {"epochs": 8, "batch_size": 5, "optimizer": {"name": "sgd", "params": {"lr": 2.0}},

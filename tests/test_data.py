@@ -387,7 +387,7 @@ WEIGHT_FLAWS: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: splits(train=(*WEIGHTED, ONES - 1.5)),
-        "train weights contains -0.5; accepted: 0, and 1e-09 to 1e\+09",
+        r"train weights contains -0.5; accepted: 0, and 1e-09 to 1e\+09",
     ),
     (lambda: splits(train=(*WEIGHTED, ONES * torch.inf)), "train weights contains NaN or infinity"),
     (

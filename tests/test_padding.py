@@ -20,7 +20,7 @@ from torch.nn import functional
 from seqbench.plugins.choice import Choice
 from seqbench.store.validation import adapter
 from seqbench.training.causality import Untestable
-from seqbench.training.data import cache_dir, open_splits
+from seqbench.training.data import cache_dir, open_splits, prepared_path
 from seqbench.training.fresh import FreshSplit
 from seqbench.training.job import _seed_all as seed_all
 from seqbench.training.loop import train_model
@@ -396,8 +396,8 @@ def _trained_as_without_the_test(folder: Path, trial: str) -> None:
 
     plan = json.loads((folder / "plan.json").read_text())
     (case,) = [one for one in plan["cases"] if trial.startswith(one["id"])]
-    (file,) = (cache_dir() / "prepared").glob("ragged-*.safetensors")
-    splits = open_splits(file)
+    dataset = adapter(Choice).validate_python(case["dataset"])
+    splits = open_splits(prepared_path(dataset, cache_dir()))
     seed_all(0)
     model = build_model(adapter(Choice).validate_python(case["model"]), splits.task)
     train_model(model, splits, case["train"], device=torch.device("cpu"), seed=0)

@@ -106,6 +106,13 @@ class Device(ABC):
     def make_deterministic(self) -> None:  # noqa: B027 - most kinds need nothing
         """Make torch use deterministic kernels where they exist. Called before training."""
 
+    def random_state(self, device: torch.device) -> torch.Tensor | None:
+        """The state of the device's own random generator; None if it uses that of the CPU."""
+        return None
+
+    def set_random_state(self, state: torch.Tensor, device: torch.device) -> None:  # noqa: B027
+        """Restore what :meth:`random_state` returned, unless it was None."""
+
     def settle_allocator(self) -> None:  # noqa: B027 - most kinds need nothing
         """Prepare this process for :meth:`memory_passes`. Called before a model is loaded."""
 

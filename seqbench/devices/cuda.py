@@ -63,6 +63,18 @@ class Cuda(Device):
 
         torch.use_deterministic_algorithms(True, warn_only=True)
 
+    def random_state(self, device: torch.device) -> torch.Tensor:
+        """The state of the generator of this GPU."""
+        import torch
+
+        return torch.cuda.get_rng_state(device)
+
+    def set_random_state(self, state: torch.Tensor, device: torch.device) -> None:
+        """Restore it."""
+        import torch
+
+        torch.cuda.set_rng_state(state.cpu(), device)
+
     def memory_passes(self, workload: Workload, device: torch.device) -> PeakMemory:
         """Measure the peak of torch's allocator. ``workload`` runs once before, so that one-time
         initialization (kernels, workspaces) does not count.

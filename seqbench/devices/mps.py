@@ -27,6 +27,18 @@ class Mps(Device):
 
         torch.mps.synchronize()
 
+    def random_state(self, device: torch.device) -> torch.Tensor:
+        """The state of the GPU's generator."""
+        import torch
+
+        return torch.mps.get_rng_state()
+
+    def set_random_state(self, state: torch.Tensor, device: torch.device) -> None:
+        """Restore it."""
+        import torch
+
+        torch.mps.set_rng_state(state.cpu())
+
     def memory_passes(self, workload: Workload, device: torch.device) -> PeakMemory:
         raise DeviceError(
             "torch does not report peak memory on mps, only the size of its pool in whole heaps"

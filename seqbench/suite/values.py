@@ -19,7 +19,7 @@ from seqbench.devices.registry import AUTO, is_device_name, names_pattern, unkno
 from seqbench.errors import UnknownName
 from seqbench.plugins.registry import Registry
 from seqbench.records import AS_DATA
-from seqbench.suggest import nearest
+from seqbench.suggest import did_you_mean, nearest
 from seqbench.suite.messages import unknown_name
 from seqbench.suite.optimizers import Method
 from seqbench.suite.runtimes import name_in_records, recorded_runtime
@@ -271,7 +271,7 @@ def _length(value: Any) -> int | str:
         return AS_DATA
     if not isinstance(value, int) or isinstance(value, bool):
         near = isinstance(value, str) and nearest(value, [AS_DATA])
-        hint = f"did you mean {AS_DATA}?" if near else ""
+        hint = did_you_mean(AS_DATA) if near else ""
         refuse(f"must be a whole number or {AS_DATA}, not {described(value)}", hint)
     if not 1 <= value <= MAX_SIZE:
         limit = "at least 1" if value < 1 else f"at most {MAX_SIZE:,}"

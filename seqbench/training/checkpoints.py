@@ -16,6 +16,7 @@ from typing import Any
 import numpy
 import torch
 
+from seqbench.devices.registry import device_for
 from seqbench.store.files import replace_file
 
 
@@ -68,9 +69,8 @@ def random_state(device: torch.device) -> dict[str, Any]:
         "numpy": [name, torch.from_numpy(keys.astype("int64")), *rest],
         "python": random.getstate(),
     }
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
+    own = device_for(str(device)).random_state(device)
+    return state if own is None else {**state, "device": own}
 
 
 def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
@@ -80,5 +80,5 @@ def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
     numpy.random.set_state((name, keys.cpu().numpy().astype("uint32"), *rest))
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state["cuda"].cpu(), device)
+    if "device" in state:
+        device_for(str(device)).set_random_state(state["device"], device)
