@@ -267,7 +267,7 @@ def test_resamples_that_overlap_have_wider_intervals() -> None:
     )
     assert "Nadeau and Bengio; 0.25 test sequences" in " ".join(quality_notes(split, []))
     assert "Nadeau and Bengio (2003)" in methods(split)
-    assert "generated anew" in " ".join(quality_notes(independent, []))
+    assert "generated again" in " ".join(quality_notes(independent, []))
 
 
 def test_no_interval_if_the_overlap_is_unknown() -> None:

@@ -221,7 +221,7 @@ def _resample_lines(document: Document) -> list[str]:
 
 def _overlap_words(resamples: Mapping[str, Any]) -> str:
     if resamples["generated"]:
-        return "generated anew, so they are independent"
+        return "generated again, so they are independent"
     if resamples["overlap"] is None:
         return (
             "they split the same sequences, in numbers that are unknown for trials of an older "

@@ -118,7 +118,7 @@ class Training(Keys):
     def _says_one_length_of_training(self) -> Training:
         given = self.model_fields_set
         if self.steps is not None and "epochs" in given:
-            refuse("has epochs and steps: give the one that determines when training ends")
+            refuse("has epochs and steps: only one of them can determine when training ends")
         if self.evaluate_every is not None and "epochs" in given:
             refuse("evaluate_every needs steps: with epochs, a model is evaluated after each")
         return self

@@ -87,8 +87,8 @@ def batches_of(
 
 
 def typical_batch(batches: Batches) -> Batch:
-    """Of the first batches of an epoch the one that has, with its padding, about the mean number of
-    steps; of several the first. A whole one, if there is one.
+    """The first batch of an epoch's first ones whose number of steps, padding included, is nearest to
+    their mean. Incomplete batches are left out.
     """
     some = list(itertools.islice(batches.epoch(), POOL))
     size = max(map(len, some))

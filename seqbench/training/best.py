@@ -62,7 +62,7 @@ class Best:
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue as the one that ``state`` is from."""
+        """Load what :meth:`state_dict` returned."""
         self.epoch, self.improved = state["epoch"], state["improved"]
         self.validation, self.loss, self.state = state["validation"], state["loss"], state["state"]
 

@@ -35,7 +35,7 @@ class Schedule:
         return [None if one is None else one.state_dict() for one in (self.by_step, self.plateau)]
 
     def load_state_dict(self, state: list[dict[str, Any] | None]) -> None:
-        """Continue as the one that ``state`` is from."""
+        """Load what :meth:`state_dict` returned."""
         for one, own in zip((self.by_step, self.plateau), state, strict=True):
             if one is not None:
                 one.load_state_dict(own)  # type: ignore[arg-type]

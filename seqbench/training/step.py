@@ -75,7 +75,7 @@ class Step:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue as the one that ``state`` is from."""
+        """Load what :meth:`state_dict` returned."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.count = state["count"]
