@@ -87,7 +87,7 @@ def batches_of(
 
 
 def typical_batch(batches: Batches) -> Batch:
-    """The first batch of an epoch's first ones whose number of steps, padding included, is nearest to
+    """Of an epoch's first batches the one whose number of steps, padding included, is nearest to
     their mean. Incomplete batches are left out.
     """
     some = list(itertools.islice(batches.epoch(), POOL))
