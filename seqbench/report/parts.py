@@ -161,15 +161,29 @@ def part_lines(document: Document, tables: Sequence[ResultTable]) -> list[str]:
 
 
 def padding_lines(document: Document, tables: Sequence[ResultTable]) -> list[str]:
-    """``padding, of all steps in training: 3.1 %.``; a range if it differs between trials."""
-    parts = []
+    """``padding, of all steps in training: 3.1 %.``, a range if it differs between trials; and at
+    which length everything but quality was measured.
+    """
+    parts, lengths = [], []
     for table in tables:
         ids = {case["id"] for case in table.cases}
         trials = [trial for trial in document["trials"] if trial["case"] in ids]
         shares = [t["metrics"]["padding"] for t in trials if "padding" in t["metrics"]]
         if shares:
-            parts.append(f"{_percents(shares)}{on_dataset(table, tables)}")
-    return [f"padding, of all steps in training: {'; '.join(parts)}."] if parts else []
+            on = on_dataset(table, tables)
+            parts.append(f"{_percents(shares)}{on}")
+            longest = max(case["length"] or 0 for case in table.cases)
+            if longest:
+                lengths.append(f"{longest:,} steps{on}")
+    if not parts:
+        return []
+    lines = [f"padding, of all steps in training: {'; '.join(parts)}."]
+    if lengths:
+        lines.append(
+            f"latency, memory and MACs, where measured: at {'; '.join(lengths)}, the length of the "
+            "longest sequence."
+        )
+    return lines
 
 
 def _metrics(table: ResultTable) -> str:
