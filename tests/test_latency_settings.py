@@ -56,7 +56,7 @@ def test_settings_of_latency(given: str, key: str, found: Any) -> None:
         ("seq_lens: {only: [5], also: [6]}", "a list of lengths, or a mapping with the key only"),
         ("seq_lens: [2000000]", "seq_lens.0: must be at most 1,000,000"),
         ("seq_lens: long", "must be a whole number or as_data, not text 'long'"),
-        ("seq_lens: [as_datta]", "as_data, not text 'as_datta' (did you mean as_data?)"),
+        ("seq_lens: [as_datta]", "as_data, not text 'as_datta' (did you mean 'as_data'?)"),
         ("seq_lens: [1.5]", "must be a whole number or as_data"),
         ("seq_lens: [as_data, 5, as_data]", "duplicate value 'as_data'"),
         ("batch_sizes: []", "must not be empty"),

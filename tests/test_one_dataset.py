@@ -300,7 +300,7 @@ def test_a_run_of_datasets_that_are_trained_unlike(
     suite = write_suite(SUITE)
     valid = seqbench_cli("validate", suite).stdout
     assert valid.count("is skipped") == 2
-    assert "metric mae is skipped on few: it supports value, not label" in valid
+    assert "metric mae is skipped on few: it supports value, value_per_step, not label" in valid
     done = seqbench_cli("run", suite)
     assert (done.returncode, "settings differ" in done.stdout) == (0, False)
     assert "few  parity, length=3, train_size=120" in done.stdout
