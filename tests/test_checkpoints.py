@@ -229,3 +229,11 @@ def test_twenty_kills_lose_no_bit(tmp_path: Path, seqbench_cli: Callable[..., An
     weights = [next(run.path.glob("weights/*")).read_bytes() for run in (whole, parts)]
     assert weights[0] == weights[1]
     assert not (parts.path / "checkpoints").exists()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_said_in_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = Checkpoints(tmp_path / "gone" / "deeper" / "trial.pt", 0.0, "me")
+    gone.save({"steps": 3})
+    assert "no checkpoint: cannot write" in capsys.readouterr().err

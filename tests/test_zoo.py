@@ -130,7 +130,7 @@ def test_a_package_installs_with_pip_and_passes_its_tests(
 
 @pytest.mark.slow
 def test_the_suites_of_the_zoo_are_valid(site: Path, write_suite: Callable[[str], Path]) -> None:
-    """The one that ships with seqbench, and those in a README."""
+    """The suite of the zoo that ships with seqbench, and those in a README."""
     pip_install(site, *INSTALLABLE)
     registry = load_plugins()
     suite = load_suite(ROOT / "suites" / "zoo.yaml", registry=registry)

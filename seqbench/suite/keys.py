@@ -47,6 +47,7 @@ from seqbench.suite.values import (
 MAX_ENTRIES = 1_000
 
 MOST_STEPS = 1_000_000_000
+
 #: The parameter of datasets whose values `repeats` pools; datasets call the seed of their data so.
 RESAMPLED = "seed"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import random
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,14 @@ class Checkpoints:
         return time.monotonic() - self._last >= self._every
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint. One that cannot be written is left out: the training goes on."""
-        with contextlib.suppress(OSError), replace_file(self._path) as partial:
-            torch.save({"identity": self._identity, "state": state}, partial)
+        """Replace the checkpoint. One that cannot be written is left out, with a line in the log of
+        the trial: the training itself does not need it.
+        """
+        try:
+            with replace_file(self._path) as partial:
+                torch.save({"identity": self._identity, "state": state}, partial)
+        except (OSError, RuntimeError) as error:  # torch raises the latter if a disk is full
+            print(f"no checkpoint: cannot write {self._path}: {error}", file=sys.stderr)
         self._last = time.monotonic()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:

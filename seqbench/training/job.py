@@ -282,7 +282,9 @@ def _checkpoints(payload: TrainPayload, context: JobContext) -> Checkpoints | No
     if not payload.checkpoint:
         return None
     trial = dataclasses.replace(payload, checkpoint_every=0.0, answers="")
-    identity = fingerprint([PROTOCOL, torch.__version__, to_json(trial)])
+    # A CPU with other instructions rounds differently.
+    system = [torch.__version__, torch.backends.cpu.get_cpu_capability()]
+    identity = fingerprint([PROTOCOL, *system, to_json(trial)])
     path = context.workspace.run / payload.checkpoint
     return Checkpoints(path, payload.checkpoint_every, identity)
 

@@ -182,7 +182,7 @@ class _Timer:
     def block(self, calls: int) -> list[int]:
         """Time ``calls`` calls, including synchronization with the device; returns nanoseconds.
 
-        The calls that count begin with the first of the cycle; those before belong to its end.
+        Calls are counted from the first of a cycle on; earlier ones are the end of the cycle before.
         """
         self._prepare()
         self._pin()
