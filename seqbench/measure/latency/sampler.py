@@ -182,7 +182,7 @@ class _Timer:
     def block(self, calls: int) -> list[int]:
         """Time ``calls`` calls, including synchronization with the device; returns nanoseconds.
 
-        Calls are counted from the first of a cycle on; earlier ones are the end of the cycle before.
+        Calls are counted from the start of a cycle; earlier ones are the end of the one before.
         """
         self._prepare()
         self._pin()
