@@ -264,8 +264,8 @@ def _target_lines(document: Document) -> list[str]:
                 )
     if any(not (case.get("target") or {"reason": "-"})["reason"] for case in document["cases"]):
         lines.append(
-            f"steps to target: optimizer steps until validation {words}, checked at each evaluation; "
-            "median over seeds, a miss counts as ∞."
+            f"steps to target: optimizer steps until validation {words}, checked at each "
+            "evaluation; median over seeds, a miss counts as ∞."
         )
     return lines + [f"{why} ({some(names)})." for why, names in missing.items()]
 
