@@ -336,7 +336,8 @@ PACKAGE = f"""
 
     def load(context):
         lengths = [40, 10, 25, 5, 60]
-        x = [torch.randn(t, 1) for t in lengths]
+        generator = torch.Generator().manual_seed(0)
+        x = [torch.randn(t, 1, generator=generator) for t in lengths]
         y = torch.tensor([0, 1, 0, 1, 0])
         task = seqbench.Task("features", 1, "label", 2, 60)
         return seqbench.Splits(task, train=(x, y), test=(x, y))

@@ -130,6 +130,22 @@ def test_a_loss_that_explodes_is_a_divergence_too() -> None:
         train_model(Explodes(), splits(), SETTINGS, device=CPU, seed=0)
 
 
+def test_a_loss_that_was_small_by_chance_at_first_is_no_divergence() -> None:
+    class Lucky(Flat):
+        calls = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            answers = super().forward(x)
+            if self.calls > 1:
+                return answers * 0.0
+            labels = (x.sum(dim=(1, 2)) > 0).long()
+            return answers * 0.0 + 20.0 * torch.nn.functional.one_hot(labels, 2)
+
+    result = train_model(Lucky(), splits(), SETTINGS, device=CPU, seed=0)
+    assert result.curve[-1]["train_loss"] == pytest.approx(math.log(2), rel=1e-6)
+
+
 def test_huge_losses_that_are_finite_do_not_overflow_their_mean() -> None:
     class Huge(Flat):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

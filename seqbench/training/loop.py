@@ -25,7 +25,8 @@ from seqbench.training.split import Batch, Split
 from seqbench.training.step import Step
 from seqbench.training.weights import load_state
 
-#: A training has diverged if the mean loss of an epoch exceeds this multiple of the initial loss.
+#: A training has diverged if the mean loss of an epoch exceeds this multiple of the initial loss,
+#: or of that of a model that answers 0, which an untrained one may be below by chance.
 EXPLOSION = 100.0
 
 #: How often losses are checked; not at every step, since each check waits for the device.
@@ -84,7 +85,7 @@ def train_model(
         mean = loop.run_period()
         started = time.perf_counter() - loop.period.spent
         entry: dict[str, Any] = {"epoch": loop.period.number, "train_loss": mean}
-        _raise_if_exploded(mean, loop.first_loss, loop.step.count)
+        loop.raise_if_exploded(mean)
         if splits.validation is not None:
             entry |= _validated(loop, splits.validation)
         entry["seconds"] = time.perf_counter() - started
@@ -186,6 +187,7 @@ class _Loop:
         equal = isinstance(train, Split) and train.offsets is train.weights is None
         self._over_steps = equal and self.step.loss.class_weights is None
         self._checkpoints: Checkpoints | None = None
+        self._last: Sequence[Batch] = []  # the batches of the last step
 
     def _new_period(self) -> _Period | None:
         """The period after those of the curve."""
@@ -237,9 +239,19 @@ class _Loop:
                 self._notify(period.number, period.losses[period.done - 1].item())
             if period.done < count:
                 self._save_if_due()
+            self._last = group
         if not math.isfinite(self.first_loss):
             self.first_loss = period.first
         return period.mean(self._over_steps)
+
+    def raise_if_exploded(self, mean: float) -> None:
+        """Raise Diverged if the mean loss of a period is far above the initial one."""
+        first = self.first_loss
+        if mean <= EXPLOSION * max(first, 1e-3):
+            return
+        of_zeros = max(self.step.loss.of_zeros(batch) for batch in self._last)
+        if mean > EXPLOSION * of_zeros:
+            raise Diverged(self.step.count, f"{mean:.3g} (initially {first:.3g})", "the mean loss")
 
     def resume(self, checkpoints: Checkpoints | None) -> None:
         """Continue from the last checkpoint, if there is one, and save others from now on."""
@@ -310,12 +322,6 @@ def _raise_if_not_finite(losses: Tensor, first_step: int) -> None:
     if len(bad):
         position = int(bad[0])
         raise Diverged(first_step + position, f"{losses[position].item()}")
-
-
-def _raise_if_exploded(loss: float, first: float, steps: int) -> None:
-    """``first`` is the loss of the untrained model."""
-    if loss > EXPLOSION * max(first, 1e-3):
-        raise Diverged(steps, f"{loss:.3g} (initially {first:.3g})", what="the mean loss")
 
 
 def _raise_if_nan(figure: float, steps: int) -> None:

@@ -59,6 +59,13 @@ class Loss:
         total = self.rows(targets, weights).sum()
         return (losses * weights).sum() / torch.where(total > 0, total, 1)
 
+    def of_zeros(self, batch: Batch) -> float:
+        """The loss of a model that answers 0, which is that of chance for classes."""
+        targets, size = batch.targets, self.task.output_size
+        shape = (*targets.shape, size) if self.task.target_type == "label" else targets.shape
+        zeros = torch.zeros(shape, device=targets.device)
+        return self(zeros, targets, batch.weights).item()
+
     def total(self, batch: Batch) -> Tensor | int:
         """How much a batch counts in the mean over several."""
         if self.class_weights is None:
