@@ -187,17 +187,31 @@ def find(name: str, scores: Mapping[str, Mapping[str, Any]] | None = None) -> Qu
     """Look up a quantity by name; any name not in :data:`QUANTITIES` is a plugin's metric.
 
     Args:
-        scores: the metrics of plugins by label, with ``higher_is_better`` and ``share`` as in
-            their :class:`.types.MetricSpec` (``cases[].scores`` of the document).
+        scores: the metrics of plugins by label, with ``higher_is_better``, ``share`` and ``unit``
+            as in their :class:`.types.MetricSpec` (``cases[].scores`` of the document).
     """
     known = QUANTITIES.get(name)
     if known is not None:
         return known
-    about = (scores or {}).get(name, {})
-    higher, share = about.get("higher_is_better", True), about.get("share", False)
+    return _metric(name, (scores or {}).get(name, {}))
+
+
+def _metric(name: str, about: Mapping[str, Any]) -> Quantity:
     return Quantity(
-        name=name, better="higher" if higher else "lower", share=share, compared="seeds"
-    )
+        name=name, unit=about.get("unit") or "1", share=about.get("share", False),
+        better="higher" if about.get("higher_is_better", True) else "lower", compared="seeds",
+    )  # fmt: skip
+
+
+def find_in(case: Mapping[str, Any], name: str) -> Quantity:
+    """Look up a quantity of a case of the document, whose metrics may be those of plugins."""
+    primary = case.get("metric") or {}
+    return find(name, {**(case.get("scores") or {}), primary.get("name", ""): primary})
+
+
+def find_metric(record: Any) -> Quantity:
+    """The primary metric of a record of a trial."""
+    return find(record.metric, {record.metric: record.metric_about or {}})
 
 
 def deciding() -> dict[str, Quantity]:

@@ -76,6 +76,14 @@ class Part(Keys):
     reason: Annotated[NotRequired[str], About("why it has no figure, if so")]
 
 
+class MetricAbout(Keys):
+    """What must be known of a plugin's metric to show its figures."""
+
+    higher_is_better: Annotated[bool, About("whether higher is better")]
+    share: Annotated[bool, About("whether it is a fraction, shown in percent")]
+    unit: Annotated[str, About("its unit; empty for a plain number")]
+
+
 class Metrics(Keys, total=False):
     """The quality of a trained model; ``value``, ``last`` and ``best`` exist if it trained."""
 
@@ -94,6 +102,8 @@ class Metrics(Keys, total=False):
     headline: Annotated[
         list[str], About("of several test sets those that the figure in tables is the mean of")
     ]
+    accuracy: Annotated[Number, About("at the weights of value, if another metric is primary")]
+    mse: Annotated[Number, About("at the weights of value, if another metric is primary")]
     padding: Annotated[Number, About("fraction of the steps in training that were padding")]
     confusion_reason: Annotated[str, About("why there is no confusion matrix")]
     diverged_step: Annotated[int, About("the step at which the trial diverged")]
@@ -103,8 +113,9 @@ class Metrics(Keys, total=False):
 class Target(Keys):
     """The metric value that trainings should reach."""
 
-    metric: Annotated[str, About("accuracy or mse")]
+    metric: Annotated[str, About("name of the primary metric, such as accuracy or mse")]
     value: Annotated[Number, About("the value to reach")]
+    sign: Annotated[NotRequired[str], About(">= or <=, if it is the metric of a plugin")]
 
 
 class Epoch(Keys):
@@ -182,14 +193,16 @@ class TrialRecord:
     Args:
         id, case, seed: the trial, the id of its case, its seed.
         status, reason: how it ended, and why in one line if not ``ok``.
-        metric: ``accuracy`` (a fraction) or ``mse``, as given by the dataset's task.
+        metric: ``accuracy`` (a fraction) or ``mse``, as given by the dataset's task; or the label
+            of the suite's primary metric. metric_about: of the latter, how to show it.
         metrics: ``value`` (the figure in tables: at the best epoch by validation, or at the last
             without a validation split), ``last`` and ``best`` (test figures at those weights),
             ``best_epoch``, ``validation`` (at the best epoch), ``train_loss``, ``steps``; for
             labels also ``confusion`` (test counts at the weights of ``value``,
             ``[true][predicted]``), ``recall`` of each class and ``classes``; with several test
             sets or unequal lengths ``parts``, with several test sets ``headline``, with padding in
-            training ``padding``; for a diverged trial ``diverged_step``.
+            training ``padding``; with another primary metric the task's own, ``accuracy`` or
+            ``mse``; for a diverged trial ``diverged_step``.
         curve: one entry per epoch: ``epoch``, ``train_loss``, ``validation``,
             ``validation_loss``, ``seconds``, ``steps`` (the total so far).
         started: UTC time, ISO 8601. seconds: wall time, not corrected for other load.
@@ -244,6 +257,7 @@ class TrialRecord:
     version: str = ""
     scores: Mapping[str, Score] = field(default_factory=dict)
     data: Data | None = None
+    metric_about: MetricAbout | None = None
     format: int = FORMAT
 
 

@@ -300,7 +300,8 @@ class MetricSpec:
     """Declares a metric without importing it.
 
     It is computed for each trained model on the test split, in addition to accuracy or mean
-    squared error, which select the best epoch. With several test sets it is computed on each.
+    squared error, which select the best epoch; or it selects the best epoch itself, as the
+    ``primary_metric`` of a suite. With several test sets it is computed on each.
 
     Args:
         name: its name in suites.
@@ -312,12 +313,18 @@ class MetricSpec:
             (n, output_size) int64 for several labels, or (n, output_size) float32 for values. With
             targets at each step, each step is a row. Rows of weight 0 are left out. An ``update``
             that takes ``weights`` is given those of the rows, (n,) float32; without it, the metric
-            is skipped for data with other weights than 0 and 1.
+            is skipped for data with other weights than 0 and 1. One that takes ``sequences`` is
+            given the number of each row's sequence, (n,) int64, from 0 in each call; no sequence
+            is divided between calls. A ``build`` that takes ``train_targets`` is given those of
+            the training split, in its order and shaped as :class:`Task` says, with NaN or -100
+            where they do not count; with targets at each step of sequences of unequal length, a
+            list of those of each sequence.
         parameters: each parameter with its default, or a :class:`Param`.
         targets: the kinds of target that it supports (:class:`Task`).
         higher_is_better: whether higher is better.
         share: whether it is a fraction, shown in percent.
         description: one line.
+        unit: of its number, such as ``"bits"``; empty for a plain number.
     """
 
     name: str
@@ -327,6 +334,7 @@ class MetricSpec:
     higher_is_better: bool = True
     share: bool = False
     description: str = ""
+    unit: str = ""
 
     def __post_init__(self) -> None:
         _require_valid("metric", self.name, self.build)
@@ -337,7 +345,10 @@ class MetricSpec:
             raise ValueError(
                 f"metric {self.name!r}: {_unknown('target', unknown)}; {available(TARGETS)}"
             )
-        reserved = {"task": _passed_first("the task")}
+        reserved = {
+            "task": _passed_first("the task"),
+            "train_targets": "seqbench passes the targets of the training split as it",
+        }
         own = _as_params("metric", self.name, self.parameters, reserved)
         object.__setattr__(self, "parameters", own)
 

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from seqbench import Task
 from seqbench.errors import NotApplicable, PluginError
-from seqbench.measure.metrics import PluginMeter
 from seqbench.plugins.choice import Choice
+from seqbench.training.plugin_metric import PluginMeter
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -246,7 +246,7 @@ def test_perplexity_is_that_of_all_steps() -> None:
 
 
 def test_a_subclass_with_its_own_update_gets_the_logits(tmp_path: Path) -> None:
-    from seqbench.measure.metric_inputs import inputs_for
+    from seqbench.training.metric_inputs import inputs_for
 
     auroc: Any = importlib.import_module(CLASSIFICATION).BinaryAUROC
 

@@ -86,7 +86,7 @@ def test_a_model_of_the_zoo_is_named_with_its_package(
         )
     empty = Registry()
     with pytest.raises(UnknownName, match="in the package seqbench-torchmetrics; install it with"):
-        empty.look_up("metric", "macro_f1")
+        empty.look_up("metric", "torchmetrics.F1Score")
     with pytest.raises(UnknownName, match="in the package seqbench-aeon; install it with"):
         empty.look_up("dataset", "aeon")
     with pytest.raises(UnknownName, match="unknown model 'transfomer'; did you mean 'transformer'"):

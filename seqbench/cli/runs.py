@@ -193,13 +193,13 @@ def _devices(runs: Sequence[Listed]) -> set[str]:
 
 def _best(leader: Leader) -> str:
     """``88.3 % gru``, ``mse 0.021 lstm``, or why it is unknown."""
-    from seqbench.quantities import find
     from seqbench.report.numbers import NOT_AVAILABLE
 
     if leader.why:
         return f"{NOT_AVAILABLE}: {leader.why}"
-    if find(leader.metric).share:
-        return f"{100 * leader.value:.1f} % {leader.label}"
+    if leader.share:
+        name = "" if leader.metric == "accuracy" else f"{leader.metric} "
+        return f"{name}{100 * leader.value:.1f} % {leader.label}"
     return f"{leader.metric} {leader.value:.3g} {leader.label}"
 
 

@@ -305,5 +305,7 @@ def _result(outcome: Outcome) -> str:
     if "metric" not in outcome.result:
         return took
     name, value = outcome.result["metric"], outcome.result["metrics"]["value"]
-    figure = f"{100 * value:.2f} %" if find(name).share else f"{value:.4g}"
+    about = find(name, {name: outcome.result.get("metric_about") or {}})
+    unit = "" if about.unit == "1" else f" {about.unit}"
+    figure = f"{100 * value:.2f} %" if about.share else f"{value:.4g}{unit}"
     return f"{name} {figure} ({took})"

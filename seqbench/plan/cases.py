@@ -27,7 +27,7 @@ class Metric:
 
     Args:
         label: its name in tables.
-        targets, higher_is_better, share: as declared (:class:`seqbench.MetricSpec`).
+        targets, higher_is_better, share, unit: as declared (:class:`seqbench.MetricSpec`).
     """
 
     label: str
@@ -35,6 +35,32 @@ class Metric:
     targets: tuple[str, ...]
     higher_is_better: bool
     share: bool
+    unit: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, as in ``plan.json``."""
+        found = {"id": self.id, **to_json(self)}
+        return {name: value for name, value in found.items() if name != "unit" or value}
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What must be known of it to show its figures."""
+        return {
+            "higher_is_better": self.higher_is_better, "share": self.share, "unit": self.unit
+        }  # fmt: skip
+
+    def misfit(self, *targets: str) -> str:
+        """Why it cannot be the primary metric of a dataset, or ``""``.
+
+        Args:
+            targets: the kinds of target that the dataset may have.
+        """
+        if not set(targets).isdisjoint(self.targets):
+            return ""
+        name = self.choice.name
+        return (
+            f"primary_metric: {name} supports {', '.join(self.targets)}, not {' or '.join(targets)}"
+        )
 
     @cached_property
     def id(self) -> str:
@@ -99,7 +125,8 @@ class Case:
     Args:
         supports: the kinds of task that the model supports.
         declares: those that the dataset declares; empty if they are known only once it is prepared.
-        metrics_left_out: ids of the plan's metrics that are only those of other datasets.
+        metrics_left_out: ids of the plan's metrics that are not computed on it in addition.
+        primary_metric: decides on the best epoch; None for the task's own.
         resample: if the suite pools the resamples of the dataset.
     """
 
@@ -115,6 +142,7 @@ class Case:
     supports: tuple[str, ...] = TASK_KINDS
     declares: tuple[str, ...] = ()
     metrics_left_out: tuple[str, ...] = ()
+    primary_metric: Metric | None = None
     resample: Resample | None = None
 
     def misfit(self, prepared: Prepared | None = None) -> str:
@@ -135,14 +163,20 @@ class Case:
                 f"model {self.model.name} accepts sequences of one length only (lengths: fixed), "
                 f"but those of dataset {self.dataset.name} differ in length"
             )
+        if kinds and self.primary_metric is not None:
+            targets = dict.fromkeys(kind.partition("/")[2] for kind in kinds)
+            return self.primary_metric.misfit(*targets)
         return ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, as in ``plan.json``."""
         found = {"id": self.id, **to_json(self)}
-        empty = [name for name in ("metrics_left_out", "resample") if not found[name]]
+        optional = ("metrics_left_out", "primary_metric", "resample")
+        empty = [name for name in optional if not found[name]]
         if self.resample is not None:
             found["resample"] |= {"row": self.row}
+        if self.primary_metric is not None:
+            found["primary_metric"] = self.primary_metric.to_dict()
         return {name: value for name, value in found.items() if name not in (*DECLARED, *empty)}
 
     @property
@@ -155,7 +189,7 @@ class Case:
         """The model's name and a hash of everything that can change a figure.
 
         Labels, reference and note are not part of it, since they only change what is shown, nor
-        are metrics, which are computed after training.
+        are metrics that are computed after training.
         """
         return f"{self.model.name}-{fingerprint(self._identity)}"
 
@@ -179,12 +213,14 @@ class Case:
 
     @property
     def _identity(self) -> dict[str, Any]:
+        primary = self.primary_metric
         return {
             "protocol": PROTOCOL,
             "model": to_json(self.model),
             "dataset": to_json(self.dataset),
             "train": self.train,
             "device": self.device,
+            **({"primary_metric": to_json(primary.choice)} if primary else {}),
         }
 
 

@@ -26,6 +26,7 @@ from seqbench.suggest import suggested
 from seqbench.suite import grids
 from seqbench.suite.keys import RESAMPLED, DatasetEntry, Entry, Keep, ModelEntry, Suite
 from seqbench.suite.runtimes import is_own, recorded_runtime
+from seqbench.suite.target import SIGNS
 
 Item = TypeVar("Item")
 
@@ -83,8 +84,8 @@ class Plan:
             "suite": suite.name,
             "notes": suite.notes,
             "measure": suite.measure.model_dump(mode="json"),
-            "target": dataclasses.asdict(suite.target) if suite.target else None,
-            "metrics": [{"id": m.id, **to_json(m)} for m in self.metrics],
+            "target": suite.target.to_dict() if suite.target else None,
+            "metrics": [metric.to_dict() for metric in self.metrics],
             "reports": [to_json(report) for report in self.reports],
             **({"runtimes": runtimes} if runtimes else {}),
             **({"margin": margin} if margin else {}),
@@ -185,10 +186,17 @@ def _metrics(entries: Iterable[Entry], registry: Registry) -> tuple[Metric, ...]
     return tuple(
         Metric(
             " ".join([name, *(f"{key}={as_text(value)}" for key, value in choice.params.items())]),
-            choice, tuple(spec.targets), spec.higher_is_better, spec.share,
+            choice, tuple(spec.targets), spec.higher_is_better, spec.share, spec.unit,
         )
         for name, choice, spec in _choices_of(entries, registry)
     )  # fmt: skip
+
+
+def _primary(entry: Entry | None, registry: Registry) -> Metric | None:
+    """The metric that decides on the best epoch; None for the task's own."""
+    if entry is None or entry.name in SIGNS:
+        return None
+    return _metrics([entry], registry)[0]
 
 
 def _reports(suite: Suite, registry: Registry) -> tuple[Report, ...]:
@@ -230,7 +238,9 @@ def _expanded(suite: Suite, kept: _Kept, registry: Registry) -> Iterator[tuple[M
     models: dict[str, list[_Model]] = {}
     for entry, dataset, label, resample in _datasets(suite, kept, registry):
         own = shared | {metric.id for metric in _metrics(entry.metrics, registry)}
-        left_out = tuple(metric for metric in every if metric not in own)
+        primary = _primary(entry.primary_metric or suite.primary_metric, registry)
+        computed = own - {primary.id} if primary else own
+        left_out = tuple(metric for metric in every if metric not in computed)
         # Datasets that are trained alike share their models.
         alike = grids.key(entry.train.over(suite.train).resolved())
         if alike not in models:
@@ -249,6 +259,7 @@ def _expanded(suite: Suite, kept: _Kept, registry: Registry) -> Iterator[tuple[M
                     supports=tuple(registry.model(model.entry.name).spec.tasks),
                     declares=tuple(registry.dataset(entry.name).spec.tasks),
                     metrics_left_out=left_out,
+                    primary_metric=primary,
                     resample=resample,
                 )
                 yield model.entry, case

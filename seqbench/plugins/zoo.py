@@ -18,7 +18,38 @@ PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "seqbench-ncps": {"model": ("cfc", "ltc")},
     "seqbench-s5": {"model": ("s5",)},
     "seqbench-tcn": {"model": ("tcn",)},
-    "seqbench-torchmetrics": {"metric": ("macro_f1",)},
+    "seqbench-torchmetrics": {
+        "metric": tuple(
+            f"torchmetrics.{name}"
+            for name in (
+                "AUROC",
+                "Accuracy",
+                "AveragePrecision",
+                "CalibrationError",
+                "CohenKappa",
+                "ConcordanceCorrCoef",
+                "ExplainedVariance",
+                "F1Score",
+                "HammingDistance",
+                "HingeLoss",
+                "JaccardIndex",
+                "KendallRankCorrCoef",
+                "LogCoshError",
+                "MatthewsCorrCoef",
+                "MeanAbsolutePercentageError",
+                "MeanSquaredLogError",
+                "PearsonCorrCoef",
+                "Precision",
+                "R2Score",
+                "Recall",
+                "RelativeSquaredError",
+                "SpearmanCorrCoef",
+                "Specificity",
+                "SymmetricMeanAbsolutePercentageError",
+                "WeightedMeanAbsolutePercentageError",
+            )
+        )
+    },
     "seqbench-transformer": {"model": ("transformer",)},
     "seqbench-xlstm": {"model": ("xlstm",)},
 }

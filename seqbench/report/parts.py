@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seqbench.quantities import Quantity, find
+from seqbench.quantities import Quantity, find_in
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.quality import metric_of
 from seqbench.report.columns.shared import interval
@@ -57,7 +57,7 @@ def metrics_on_parts(cases: Sequence[Case], document: Document) -> Iterator[Part
 
 
 def _plugin_metric(name: str, cases: Sequence[Case]) -> PartMetric:
-    about = find(name, next((c["scores"] for c in cases if name in c["scores"]), None))
+    about = find_in(next((c for c in cases if name in c["scores"]), {}), name)
     return PartMetric(
         about,
         f"score_{name}",

@@ -84,5 +84,6 @@ def counted(n: int, word: str) -> str:
 
 def target_words(target: Mapping[str, Any]) -> str:
     """``accuracy ≥ 0.85``."""
-    sign = "≥" if find(target["metric"]).higher_is_better else "≤"
+    higher = find(target["metric"]).higher_is_better
+    sign = "≥" if target.get("sign", ">=" if higher else "<=") == ">=" else "≤"
     return f"{target['metric']} {sign} {target['value']:g}"

@@ -38,6 +38,16 @@ class StoredResample(Keys):
     row: str
 
 
+class StoredMetric(Keys):
+    """One metric that a plugin provides."""
+
+    id: str
+    label: str
+    higher_is_better: bool
+    share: bool
+    unit: NotRequired[str]
+
+
 class StoredCase(Keys):
     """One case of the plan."""
 
@@ -51,6 +61,7 @@ class StoredCase(Keys):
     note: NotRequired[str]
     reference: NotRequired[dict[str, Number | None]]
     metrics_left_out: NotRequired[list[str]]
+    primary_metric: NotRequired[StoredMetric]
     resample: NotRequired[StoredResample]
 
 
@@ -60,15 +71,6 @@ class StoredTrial(Keys):
     id: str
     case: str
     seed: int
-
-
-class StoredMetric(Keys):
-    """One metric that a plugin provides."""
-
-    id: str
-    label: str
-    higher_is_better: bool
-    share: bool
 
 
 class StoredPlan(Keys):

@@ -12,6 +12,7 @@ from seqbench.suite import keys as keys_of_suites
 from seqbench.suite.keys import DatasetKeys, ModelKeys, Suite
 from seqbench.suite.optimizers import LOSSES, OPTIMIZERS, SCHEDULES, Kind
 from seqbench.suite.runtimes import OWN, runtime_names
+from seqbench.suite.target import SIGNS
 from seqbench.types import NAME, Param
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -45,6 +46,8 @@ def json_schema(registry: Registry) -> Schema:
         if f"{kind}s" in keys
     }
     beside["dataset"]["metrics"] |= _entries(offered["metric"], {})
+    for one in (keys, beside["dataset"]):
+        one["primary_metric"] |= _primary_metric(offered["metric"])
     for kind, plugins in offered.items():
         keys[f"{kind}s"] |= _entries(plugins, beside.get(kind, {}))
     keys["name"]["pattern"] = f"^{NAME.pattern}$"
@@ -95,6 +98,15 @@ def _entries(plugins: Schema, beside: Mapping[str, Any]) -> Schema:
         {"type": "array", "items": _any_of(names, entry), "minItems": 1},
         {**together, "minProperties": 1},
     )
+
+
+def _primary_metric(metrics: Schema) -> Schema:
+    """A name, or one name with parameters."""
+    one = {"type": "object", "properties": metrics, "additionalProperties": False}
+    return _any_of(
+        {"enum": [*SIGNS, *metrics]}, {**one, "minProperties": 1, "maxProperties": 1},
+        {"type": "null"},
+    )  # fmt: skip
 
 
 def _parameters(spec: Any) -> Schema:

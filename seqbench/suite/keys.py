@@ -316,6 +316,10 @@ class Keep(Keys):
 class Reference(Keys):
     """Published figures, shown beside the measured ones."""
 
+    model_config = ConfigDict(extra="allow")
+
+    __pydantic_extra__: dict[str, Number] = Field(init=False)
+
     accuracy: Number | None = Field(default=None, ge=0, le=1, description="fraction, from 0 to 1")
     accuracy_last: Number | None = Field(default=None, ge=0, le=1, description="at the last epoch")
     mse: Number | None = Field(default=None, ge=0, description="mean squared error")
@@ -351,18 +355,22 @@ class DatasetKeys(Keys):
     metrics: Annotated[tuple[InstanceOf[Entry], ...], WithJsonSchema({})] = Field(
         default=(), description="metrics to compute on it in addition to the suite's"
     )
+    primary_metric: Annotated[InstanceOf[Entry] | None, WithJsonSchema({})] = Field(
+        default=None, description="overrides the suite's primary_metric"
+    )
 
 
 @dataclass(frozen=True)
 class DatasetEntry(Entry):
     """A dataset in a suite; ``train`` holds its overrides of the training settings, ``metrics``
-    those that are computed on it alone.
+    those that are computed on it alone, ``primary_metric`` its own.
     """
 
     kind: str = "dataset"
     train: Training = field(default_factory=Training)
     label: str = ""
     metrics: tuple[Entry, ...] = ()
+    primary_metric: Entry | None = None
 
 
 @dataclass(frozen=True)
@@ -392,6 +400,10 @@ class Suite(Keys):
     metrics: Annotated[tuple[InstanceOf[Entry], ...], WithJsonSchema({})] = Field(
         default=(), description="metrics to compute in addition to accuracy or mse"
     )
+    primary_metric: Annotated[InstanceOf[Entry] | None, WithJsonSchema({})] = Field(
+        default=None,
+        description="metric that decides on the best epoch; default: accuracy, or mse for numbers",
+    )
     reports: Annotated[tuple[InstanceOf[Entry], ...], WithJsonSchema({})] = Field(
         default=(), description="reports to write into the run's folder at its end"
     )
@@ -404,7 +416,8 @@ class Suite(Keys):
     )
     devices: Devices = Field(default=("auto",), description="devices to run trials on")
     target: TargetField = Field(
-        default=None, description="metric value to reach on validation, as in accuracy >= 0.85"
+        default=None,
+        description="value of the primary metric to reach on validation, as in accuracy >= 0.85",
     )
     measure: Measure = Field(default_factory=lambda: Measure(latency=Latency(), memory=Memory()))
     margin: Margin = Field(default_factory=Margin)

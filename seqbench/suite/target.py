@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
-from seqbench.quantities import deciding, find
-from seqbench.suggest import suggested
+from seqbench.quantities import Quantity, deciding, find
 from seqbench.suite.strict_yaml import described, shown
 
 BLANKS = r"\s*"
@@ -18,21 +18,37 @@ WORDS = re.compile(r"([^\s<>=!≤≥]+)\s*([<>=!≤≥]+)\s*(.+)")
 
 SIGNS = {metric.name: ">=" if metric.higher_is_better else "<=" for metric in deciding().values()}
 
+#: Of the metrics of plugins, whose direction is known to the plugin.
+OTHER = rf"(?!(?:{'|'.join(SIGNS)})\b)[A-Za-z0-9][A-Za-z0-9_.:-]*\s*[<>]="
+
 #: The same for JSON Schema.
-PATTERN = rf"^\s*({'|'.join(name + BLANKS + sign for name, sign in SIGNS.items())})\s*{NUMBER}\s*$"
+PATTERN = (
+    rf"^\s*({'|'.join([*(name + BLANKS + sign for name, sign in SIGNS.items()), OTHER])})"
+    rf"\s*{NUMBER}\s*$"
+)
 
 FORM = "as in accuracy >= 0.85 or mse <= 0.01"
 
 
 @dataclass(frozen=True)
 class Target:
-    """The bound of a metric that a training should reach."""
+    """The bound of a metric that a training should reach.
+
+    Args:
+        sign: ``>=`` or ``<=``.
+    """
 
     metric: str
     value: float
+    sign: str
 
     def __str__(self) -> str:
-        return f"{self.metric} {SIGNS[self.metric]} {self.value:g}"
+        return f"{self.metric} {self.sign} {self.value:g}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in ``plan.json``, which has no sign where every version knows it."""
+        sign = {} if self.metric in SIGNS else {"sign": self.sign}
+        return {"metric": self.metric, "value": self.value, **sign}
 
     @classmethod
     def parse(cls, given: object) -> Target:
@@ -45,25 +61,26 @@ class Target:
         if words is None:
             raise ValueError(f"must be a metric and a bound, not {described(given)}", FORM)
         metric, sign, number = words.groups()
-        if metric not in SIGNS:
-            raise ValueError(suggested(f"unknown metric {shown(metric)}", metric, SIGNS), "")
         if not re.fullmatch(NUMBER, number):
             raise ValueError(f"the bound must be a number, not {shown(number)}", FORM)
-        if sign != SIGNS[metric]:
-            better = "higher" if find(metric).higher_is_better else "lower"
+        found = cls(metric, float(number), sign)
+        if metric in SIGNS:
+            found.check(find(metric))
+        return found
+
+    def check(self, metric: Quantity) -> None:
+        """Raise ValueError, with message and hint, if the bound does not fit its metric."""
+        sign = ">=" if metric.higher_is_better else "<="
+        if self.sign != sign:
+            better = "higher" if metric.higher_is_better else "lower"
             raise ValueError(
-                f"{metric} needs {SIGNS[metric]}, not {shown(sign)}: {better} is better",
-                f"write {metric} {SIGNS[metric]} {number}",
+                f"{self.metric} needs {sign}, not {shown(self.sign)}: {better} is better",
+                f"write {self.metric} {sign} {self.value:g}",
             )
-        return cls(metric, _checked(metric, float(number)))
-
-
-def _checked(metric: str, value: float) -> float:
-    if not math.isfinite(value) or value <= 0:
-        raise ValueError(f"the bound of {metric} must be a number above 0", FORM)
-    if find(metric).share and value > 1:
-        raise ValueError(
-            f"the bound of {metric} must be at most 1, not {value:g}",
-            "a fraction: 0.85 means 85 %",
-        )
-    return value
+        if not math.isfinite(self.value) or self.value <= 0:
+            raise ValueError(f"the bound of {self.metric} must be a number above 0", FORM)
+        if metric.share and self.value > 1:
+            raise ValueError(
+                f"the bound of {self.metric} must be at most 1, not {self.value:g}",
+                "a fraction: 0.85 means 85 %",
+            )

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from seqbench.errors import UnknownName
 from seqbench.plugins import parameters
 from seqbench.plugins.registry import Offer, Registry
+from seqbench.quantities import find
 from seqbench.suggest import suggested
 from seqbench.suite import grids, optimizers
 from seqbench.suite.files import ALTERNATIVES, SuiteFile, read_suite, suite_from_text
@@ -24,6 +25,7 @@ from seqbench.suite.keys import (
     Entry,
     ModelEntry,
     ModelKeys,
+    Reference,
     Suite,
     Training,
 )
@@ -31,7 +33,11 @@ from seqbench.suite.messages import in_words, unknown_key, unknown_name
 from seqbench.suite.optimizers import METHODS, SCHEDULES, Kind, Method
 from seqbench.suite.overrides import Override
 from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
+from seqbench.suite.target import SIGNS, Target
 from seqbench.types import Param
+
+#: Stands for an invalid primary metric.
+NO_METRIC = Entry("")
 
 #: Kinds of entries that are only a name with parameters.
 PLAIN = ("metric", "report")
@@ -99,6 +105,8 @@ class _Validator:
             found = [self.entry(kind, *entry) for entry in self.entries((f"{kind}s",))]
             if f"{kind}s" in raw:
                 raw[f"{kind}s"] = tuple(e for e in found if e) or (Entry("", kind=kind),)
+        if raw.get("primary_metric") is not None:
+            raw["primary_metric"] = self.primary_metric(("primary_metric",)) or NO_METRIC
         datasets = [self.dataset(*entry) for entry in self.entries(("datasets",))]
         if "datasets" in raw:
             raw["datasets"] = tuple(e for e in datasets if e) or (DatasetEntry(""),)
@@ -109,6 +117,8 @@ class _Validator:
         base = suite.train if suite else Training()
         self.methods_fit(base, ("train",))
         self.entries_fit(base)
+        if suite:
+            self.primary_fits(suite)
         if suite and suite.repeats is not None:
             self.repeats_fit()
         if self.problems or suite is None:
@@ -173,17 +183,78 @@ class _Validator:
         self.placed.append((at, entry))
         return entry
 
+    def primary_metric(self, path: KeyPath) -> Entry | None:
+        """The metric that decides on the best epoch: a name, or one name with parameters."""
+        node = self.root.chain(path)[-1]
+        if isinstance(node.value, str) and node.value in SIGNS:
+            return Entry(node.value)
+        if not isinstance(node.value, (str, dict)):
+            self.not_an_entry(path, node, "metric")
+            return None
+        entry = self.entry("metric", path, node)
+        if entry is None:
+            return None
+        self.placed.pop()  # it may also be in `metrics`
+        declared = self.registry.look_up("metric", entry.name).spec.parameters
+        if grids.size(grids.axes(entry.params, declared)) > 1:
+            self.problem(path, "must be one metric: a list of values makes several")
+            return None
+        return entry
+
+    def primary_fits(self, suite: Suite) -> None:
+        """Check what names the primary metrics: the target, and published figures."""
+        datasets = [entry for _, entry in self.placed if isinstance(entry, DatasetEntry)]
+        chosen = [suite.primary_metric, *(entry.primary_metric for entry in datasets)]
+        found = {one.name: one for one in chosen if one is not None and one.name not in SIGNS}
+        if suite.target is not None and suite.target.metric not in SIGNS:
+            self.target_fits(suite.target, list(found))
+        known = [name for one in found for name in (one, f"{one}_last")]
+        for path, entry in self.placed:
+            if not isinstance(entry, ModelEntry):
+                continue
+            for name in entry.reference:
+                if name not in Reference.model_fields and name not in known:
+                    names = [*Reference.model_fields, *known]
+                    message = suggested(f"unknown key {shown(name)}", name, names)
+                    self.problem((*path[:-1], "reference", name), message, at_key=True)
+
+    def target_fits(self, target: Target, primary: Sequence[str]) -> None:
+        """Check a target on the metric of a plugin.
+
+        Args:
+            primary: the names of the primary metrics.
+        """
+        name = target.metric
+        if name in primary:
+            spec = self.registry.look_up("metric", name).spec
+            about = {"higher_is_better": spec.higher_is_better, "share": spec.share}
+            try:
+                target.check(find(name, {name: about}))
+            except ValueError as error:
+                self.problem(("target",), *error.args)
+        elif self.knows("metric", name):
+            message = f"{name} is not the primary metric"
+            self.problem(("target",), message, f"write primary_metric: {name}")
+        else:
+            message = suggested(f"unknown metric {shown(name)}", name, [*SIGNS, *primary])
+            self.problem(("target",), message)
+
     def dataset(self, path: KeyPath, node: Node) -> DatasetEntry | None:
         """A dataset: a name, or one name with parameters and :class:`DatasetKeys` beside it."""
         metrics = (*path, "metrics")
         own = isinstance(node.value, dict) and "metrics" in node.value
         listed = [self.entry("metric", *each) for each in self.entries(metrics)] if own else []
-        given = {"metrics": tuple(filter(None, listed))} if own else {}
+        given: dict[str, Any] = {"metrics": tuple(filter(None, listed))} if own else {}
+        if isinstance(node.value, dict) and "primary_metric" in node.value:
+            given["primary_metric"] = self.primary_metric((*path, "primary_metric"))
         found = self.with_keys("dataset", DatasetKeys, path, node, given)
         if found is None:
             return None
         at, name, params, keys = found
-        entry = DatasetEntry(name, params, train=keys.train, label=keys.label, metrics=keys.metrics)
+        entry = DatasetEntry(
+            name, params, train=keys.train, label=keys.label, metrics=keys.metrics,
+            primary_metric=keys.primary_metric,
+        )  # fmt: skip
         self.placed.append((at, entry))
         return entry
 

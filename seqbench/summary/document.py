@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from seqbench.quantities import QUANTITIES, Quantity, find
+from seqbench.quantities import QUANTITIES, Quantity, find_metric
 from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, Target, TrialRecord, worst
 from seqbench.store.stored_plan import StoredMetric, StoredPlan, metrics_of
 from seqbench.summary import lengths
 from seqbench.summary.margins import with_margins
 from seqbench.summary.metric_pairs import metric_comparisons
 from seqbench.summary.parts import parts_of, parts_reason, score_sets
-from seqbench.summary.rows import Row, interval_of, rows_of, scores_of
+from seqbench.summary.rows import Row, beside_of, interval_of, rows_of, scores_of, usual_name
 from seqbench.summary.steps_to_target import towards
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def _trial(record: TrialRecord, row: Row, metrics: Sequence[StoredMetric]) -> sc
         "status": record.status,
         "reason": record.reason,
         "metric": record.metric,
+        "metric_about": record.metric_about,
         "metrics": record.metrics.copy(),
         "scores": {
             metric["label"]: record.scores[metric["id"]].get("value")
@@ -224,7 +225,8 @@ def _case(
         "unmeasured": unmeasured,
         "seeds": _count(record.status for record in trials),
         "metric": metric,
-        "accuracy": _only_accuracy(metric),
+        "accuracy": _only_accuracy(metric) or _only_accuracy(_usual(row)),
+        "usual": _usual(row),
         "scores": _scores(row, metrics),
         "parts": [],
         "target": None,
@@ -242,14 +244,22 @@ def _metric(row: Row) -> dict[str, Any] | None:
     good = row.good
     if not good:
         return None
-    name = good[0].metric
+    about = find_metric(good[0])
     return {
-        "name": name,
-        "higher_is_better": find(name).higher_is_better,
+        "name": about.name,
+        "higher_is_better": about.higher_is_better,
+        "share": about.share,
+        "unit": "" if about.unit == "1" else about.unit,
         **interval_of(row, {record.id: record.metrics["value"] for record in good}),
         "last": interval_of(row, {record.id: record.metrics["last"] for record in good}),
         "at": "last epoch" if good[0].metrics["best"] is None else "best epoch by validation",
     }
+
+
+def _usual(row: Row) -> dict[str, Any] | None:
+    """The task's own metric, if another one is primary."""
+    figures = beside_of(row)
+    return {"name": usual_name(row), **interval_of(row, figures)} if figures else None
 
 
 def _scores(row: Row, metrics: Sequence[StoredMetric]) -> dict[str, dict[str, Any]]:
@@ -261,7 +271,10 @@ def _scores(row: Row, metrics: Sequence[StoredMetric]) -> dict[str, dict[str, An
     for metric in metrics:
         figures = scores_of(row, metric["id"])
         if figures:
-            about = {name: metric[name] for name in ("higher_is_better", "share")}
+            about = {
+                "higher_is_better": metric["higher_is_better"], "share": metric["share"],
+                "unit": metric.get("unit", ""),
+            }  # fmt: skip
             found[metric["label"]] = {**about, **interval_of(row, figures)}
     return found
 

@@ -10,13 +10,13 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any, Literal
 
-from seqbench.quantities import Quantity, find
+from seqbench.quantities import Quantity, find, find_in
 from seqbench.records import Comparison, Verdict
 from seqbench.stats.holm import ALPHA, MOST_CASES, holm_steps
 from seqbench.stats.power import resamples_needed, seeds_needed
 from seqbench.stats.resamples import LEAST_RESAMPLES, paired_differences
 from seqbench.stats.welch import LEAST_SEEDS, Difference, Sample, difference, samples_of
-from seqbench.summary.rows import Resamples, Row, scores_of
+from seqbench.summary.rows import Resamples, Row, beside_of, scores_of, usual_name
 
 Case = Mapping[str, Any]
 
@@ -60,11 +60,14 @@ def metric_comparisons(
             continue
         some = [own[case["id"]] for case in compared]
         values = [{one.id: one.metrics["value"] for one in row.good} for row in some]
-        found += _compared(some, values, find(compared[0]["metric"]["name"]))
+        found += _compared(some, values, find_in(compared[0], compared[0]["metric"]["name"]))
         for metric in metrics:
             # A case that lacks one for a seed is not compared in it.
             scores = [scores_of(row, metric["id"]) for row in some]
             found += _compared(some, scores, find(metric["label"], {metric["label"]: metric}))
+        beside = [beside_of(row) for row in some]
+        if any(beside):
+            found += _compared(some, beside, find(usual_name(some[0])))
     return found
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from statistics import fmean
 from typing import Any
 
-from seqbench.quantities import find
+from seqbench.quantities import find_metric
 from seqbench.records import CaseRecord, TrialRecord
 from seqbench.store.run_folder import RunFolder
 from seqbench.store.stored_plan import StoredChoice, StoredPlan
@@ -29,12 +29,14 @@ class Leader:
     Args:
         value: mean of the metric over the seeds.
         why: why it is unknown; "" if it is known.
+        share: whether the metric is a fraction, shown in percent.
     """
 
     label: str = ""
     metric: str = ""
     value: float = 0.0
     why: str = ""
+    share: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,10 @@ def leader_of(plan: StoredPlan, trials: Iterable[TrialRecord]) -> Leader:
     ]
     if not good:
         return Leader(why=_why_no_leader(found, [row.id for row in rows], planned))
-    metric = good[0].good[0].metric
-    better = max if find(metric).higher_is_better else min
+    metric = find_metric(good[0].good[0])
+    better = max if metric.higher_is_better else min
     best = better(good, key=_mean)
-    return Leader(best.first["label"], metric, _mean(best))
+    return Leader(best.first["label"], metric.name, _mean(best), share=metric.share)
 
 
 def _mean(row: Row) -> float:

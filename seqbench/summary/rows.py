@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from seqbench.quantities import deciding
 from seqbench.records import CaseRecord, TrialRecord
 from seqbench.stats.intervals import mean_interval
 from seqbench.stats.resamples import resampled_interval
@@ -153,6 +154,21 @@ def scores_of(row: Row, metric: str) -> dict[str, float]:
         if score is not None and score["status"] == "ok" and score["value"] is not None
     }
     return found if len(found) == len(row.good) else {}
+
+
+#: The tasks' own metrics, which are recorded beside another primary metric.
+USUAL = tuple(dict.fromkeys(metric.name for metric in deciding().values()))
+
+
+def usual_name(row: Row) -> str:
+    """The task's own metric, if another one is primary; else ``""``."""
+    return next((name for name in USUAL for trial in row.good if name in trial.metrics), "")
+
+
+def beside_of(row: Row) -> dict[str, float]:
+    """The task's own metric by trial, if another one is primary; else empty."""
+    name = usual_name(row)
+    return {trial.id: trial.metrics[name] for trial in row.good} if name else {}  # type: ignore[literal-required]
 
 
 def means(resamples: Resamples) -> list[float]:

@@ -24,6 +24,7 @@ from seqbench.records import (
     Keys,
     Length,
     Memory,
+    MetricAbout,
     Metrics,
     Number,
     Operator,
@@ -126,7 +127,12 @@ class Trial(Keys):
     resample: Annotated[NotRequired[Any], About("the dataset's seed, in a case of resamples")]
     status: Annotated[Status, About("how it ended")]
     reason: Annotated[str, About("why, if not ok")]
-    metric: Annotated[str, About("accuracy (a fraction) or mse; empty if training failed")]
+    metric: Annotated[
+        str, About("the primary metric, such as accuracy or mse; empty if training failed")
+    ]
+    metric_about: Annotated[
+        NotRequired[MetricAbout | None], About("if it is the metric of a plugin: how to show it")
+    ]
     metrics: Annotated[Metrics, About("quality of the trained model")]
     scores: Annotated[
         dict[str, Number | None], About("value of each of the suite's metrics, by its label")
@@ -177,12 +183,20 @@ class Interval(Keys):
 
 
 class MetricSummary(Interval):
-    """The task's own metric over the successful seeds."""
+    """The primary metric over the successful seeds."""
 
-    name: Annotated[str, About("accuracy (a fraction) or mse")]
+    name: Annotated[str, About("accuracy (a fraction), mse, or the label of a plugin's metric")]
     higher_is_better: Annotated[bool, About("the direction")]
+    share: Annotated[NotRequired[bool], About("whether it is a fraction, shown in percent")]
+    unit: Annotated[NotRequired[str], About("its unit; empty for a plain number")]
     last: Annotated[Interval, About("the same metric at the last epoch")]
     at: Annotated[str, About("the epoch whose weights count")]
+
+
+class UsualSummary(Interval):
+    """The task's own metric over the successful seeds, beside another primary metric."""
+
+    name: Annotated[str, About("accuracy (a fraction) or mse")]
 
 
 class ScoreSummary(Interval):
@@ -190,6 +204,7 @@ class ScoreSummary(Interval):
 
     higher_is_better: Annotated[bool, About("the direction")]
     share: Annotated[bool, About("whether it is a fraction, shown in percent")]
+    unit: Annotated[NotRequired[str], About("its unit; empty for a plain number")]
 
 
 class PartFigure(Keys):
@@ -206,7 +221,7 @@ class PartFigure(Keys):
 
 
 class PartSummary(PartFigure):
-    """The task's own metric on one test set, or on the sequences of some lengths."""
+    """The primary metric on one test set, or on the sequences of some lengths."""
 
     name: Annotated[str, About("of the test set; empty for a range of lengths")]
     shortest: Annotated[int, About("number of steps of its shortest sequence")]
@@ -356,8 +371,11 @@ class Case(Keys):
     reason: Annotated[str, About("why, if not ok")]
     unmeasured: Annotated[list[Unmeasured], About("measurements that failed")]
     seeds: Annotated[dict[str, int], About("number of trials, by status")]
-    metric: Annotated[MetricSummary | None, About("the task's own metric")]
-    accuracy: Annotated[Interval | None, About("the same if the metric is accuracy, else null")]
+    metric: Annotated[MetricSummary | None, About("the primary metric")]
+    accuracy: Annotated[Interval | None, About("the accuracy; null if targets are numbers")]
+    usual: Annotated[
+        NotRequired[UsualSummary | None], About("the task's own metric, if another one is primary")
+    ]
     scores: Annotated[dict[str, ScoreSummary], About("the suite's metrics, by label")]
     parts: Annotated[
         list[PartSummary], About("one per test set, or range of lengths, if there are several")

@@ -67,7 +67,7 @@ def _unknown(target: Mapping[str, Any], trials: Sequence[TrialRecord], metric: s
     good = [trial for trial in trials if trial.status == "ok"]
     if not good and not any(trial.status in ("diverged", "timeout") for trial in trials):
         return "no seed succeeded"
-    if metric and metric != target["metric"]:
+    if metric and target["metric"] not in (metric, metric.partition(" ")[0]):
         return f"the metric of this dataset is {metric}"
     for trial in good:
         if any(entry.get("validation") is None for entry in trial.curve) or not trial.curve:
@@ -77,9 +77,15 @@ def _unknown(target: Mapping[str, Any], trials: Sequence[TrialRecord], metric: s
     return ""
 
 
+def is_at_least(target: Mapping[str, Any]) -> bool:
+    """Whether the metric must reach the bound from below."""
+    sign = target.get("sign")
+    return sign == ">=" if sign else find(target["metric"]).higher_is_better
+
+
 def _steps(target: Mapping[str, Any], trial: TrialRecord) -> int | None:
     """Steps at the first epoch whose validation figure meets the target; None for a miss."""
-    sign = 1 if find(target["metric"]).higher_is_better else -1
+    sign = 1 if is_at_least(target) else -1
     for entry in trial.curve if trial.status == "ok" else ():
         if sign * (entry["validation"] - target["value"]) >= 0:
             return int(entry["steps"])

@@ -11,24 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.errors import PluginError
-from seqbench.quantities import find
 from seqbench.training.evaluation import MeanLoss, evaluate
 from seqbench.training.losses import Loss
 from seqbench.training.prepared import PreparedSplits
+from seqbench.training.primary import Primary
 from seqbench.training.split import Split
 from seqbench.training.weights import load_state, what_is_missing
-from seqbench.types import Task
 
 #: Relative difference up to which two losses of the same weights and data are equal.
 SAME_LOSS = 1e-4
 
 
 def validate(
-    model: nn.Module, split: Split, loss: Loss, device: torch.device
+    model: nn.Module, split: Split, loss: Loss, device: torch.device, primary: Primary
 ) -> tuple[float, float]:
-    """The task's metric and the mean loss on a split."""
+    """The primary metric and the mean loss on a split."""
     meter = MeanLoss(loss)
-    figure = evaluate(model, split, device=device, meters=[meter])
+    figure = evaluate(model, split, device=device, make=primary.make, meters=[meter])
     return figure, meter.value
 
 
@@ -37,9 +36,9 @@ class Best:
     loss; of those the latest.
     """
 
-    def __init__(self, task: Task, loss: Loss):
-        self.measure = loss
-        self.sign = 1 if find(task.metric).higher_is_better else -1
+    def __init__(self, primary: Primary, loss: Loss):
+        self.primary, self.measure = primary, loss
+        self.sign = 1 if primary.higher_is_better else -1
         self.epoch: int | None = None
         self.improved = 0  # the evaluation that was better than all before, not equal
         self.validation = self.loss = 0.0
@@ -81,10 +80,10 @@ class Best:
         """
         load_state(model, self.state)
         assert splits.validation is not None
-        loss = validate(model, splits.validation, self.measure, device)[1]
+        loss = validate(model, splits.validation, self.measure, device, self.primary)[1]
         if math.isclose(loss, self.loss, rel_tol=SAME_LOSS):
             return
-        again = validate(model, splits.validation, self.measure, device)[1]
+        again = validate(model, splits.validation, self.measure, device, self.primary)[1]
         if math.isclose(again, loss, rel_tol=SAME_LOSS):  # else it is random in evaluation mode
             raise PluginError(
                 f"epoch {self.epoch} is the best on validation, but its weights give another "

@@ -86,6 +86,11 @@ class Figure(Meter, Protocol):
         """The figure over all answers so far."""
         ...
 
+    @property
+    def counts(self) -> bool:
+        """Whether any target counted so far."""
+        ...
+
 
 AnyFigure = TypeVar("AnyFigure", bound=Figure)
 
@@ -160,6 +165,11 @@ class MeanLoss:
             self._count += count
 
     @property
+    def counts(self) -> bool:
+        """Whether any target counted so far."""
+        return bool(self._count)
+
+    @property
     def value(self) -> float:
         """The mean loss over all answers so far; NaN if none counts."""
         return self._total / self._count if self._count else math.nan
@@ -180,26 +190,37 @@ class BySet(Generic[AnyFigure]):
         self.figures[answered.test_set].update(answered)
 
     @property
+    def counts(self) -> bool:
+        """Whether any target counted so far."""
+        return any(figure.counts for figure in self.figures)
+
+    @property
     def value(self) -> float:
         """That of the test set that is the headline, or the mean over all."""
         return math.fsum(self.figures[n].value for n in self._chosen) / len(self._chosen)
 
 
 def evaluate(
-    model: nn.Module, split: Split, *, device: torch.device, meters: Sequence[Meter] = ()
+    model: nn.Module,
+    split: Split,
+    *,
+    device: torch.device,
+    make: Callable[[], Figure] | None = None,
+    meters: Sequence[Meter] = (),
 ) -> float:
-    """Evaluate a model on a split in evaluation mode and return the task's own metric.
+    """Evaluate a model on a split in evaluation mode and return one figure.
 
     Args:
         model: on ``device``; its mode is restored.
         split: on any device.
+        make: makes the figure; by default the task's own metric.
         meters: further figures to compute in the same pass.
 
     Raises:
         PluginError: the model's answer has the wrong shape, or it changes its input.
     """
     version = split.inputs._version
-    figure = BySet(split, lambda: DecidingFigure(split.task))
+    figure = BySet(split, make or (lambda: DecidingFigure(split.task)))
     training = model.training
     model.eval()
     for number, start, end, headline in _sets(split):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from seqbench.devices.base import Device
 from seqbench.devices.registry import device_for, use_full_precision
 from seqbench.errors import LooksAhead, StoreError
-from seqbench.plan.cases import PROTOCOL
+from seqbench.plan.cases import PROTOCOL, Metric
 from seqbench.plugins.choice import Choice, to_json
 from seqbench.plugins.provenance import check_unchanged, source_of, version_of
 from seqbench.records import fingerprint
@@ -89,6 +89,7 @@ class TrainPayload:
             none.
         checkpoint: the file for its checkpoint, relative to the run's folder; "" for none.
         checkpoint_every: seconds between two checkpoints.
+        primary_metric: decides on the best epoch; None for the task's own.
     """
 
     model: Choice
@@ -100,6 +101,7 @@ class TrainPayload:
     answers: str = ""
     checkpoint: str = ""
     checkpoint_every: float = 0.0
+    primary_metric: Metric | None = None
 
 
 def prepare(payload: PreparePayload, context: JobContext) -> dict[str, Any]:
@@ -132,11 +134,13 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     from seqbench.training.answers import record_answers
     from seqbench.training.loop import train_model
     from seqbench.training.padding import padded_sequences
+    from seqbench.training.primary import primary_of
     from seqbench.training.weights import initial_digest
 
     kind = device_for(payload.device)
     start_training_process(kind)
     splits = open_splits(context.workspace.cache / payload.data, payload.train)
+    primary = primary_of(splits, payload.primary_metric)
     device = kind.torch_device(payload.device)
     padded = padded_sequences(splits, batch_size=payload.train["batch_size"], seed=payload.seed)
     at_first = _test_untrained(payload, splits, device, padded, context)
@@ -147,13 +151,14 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     kept = context.workspace.run / payload.answers if payload.answers else None
     with _keeping(kept, splits) as meters:
         trained = train_model(
-            model, splits, payload.train, device=device, seed=payload.seed,
+            model, splits, payload.train, device=device, seed=payload.seed, primary=primary,
             notify=context.send, meters=meters, checkpoints=_checkpoints(payload, context),
         )  # fmt: skip
     files = [weights := context.workspace.run / payload.weights, *([kept] if kept else [])]
     digest = _save(model, weights)  # first: an answer may change a buffer
     return {
-        "metric": splits.task.metric,
+        "metric": primary.name,
+        "metric_about": payload.primary_metric.about if payload.primary_metric else None,
         "metrics": trained.metrics,
         "curve": trained.curve,
         "initial": initial,

@@ -17,10 +17,11 @@ from seqbench.training.batches import Batches, batches_of
 from seqbench.training.best import Best, validate
 from seqbench.training.checkpoints import Checkpoints, random_state, restore_random_state
 from seqbench.training.confusion import Confusion
-from seqbench.training.evaluation import Meter, evaluate
+from seqbench.training.evaluation import BySet, Meter, evaluate
 from seqbench.training.parts import Parts
 from seqbench.training.periods import Periods
 from seqbench.training.prepared import PreparedSplits
+from seqbench.training.primary import Primary, usual
 from seqbench.training.split import Batch, Split
 from seqbench.training.step import Step
 from seqbench.training.weights import load_state
@@ -52,6 +53,7 @@ def train_model(
     *,
     device: torch.device,
     seed: int,
+    primary: Primary | None = None,
     notify: Notify = lambda message: None,
     meters: Sequence[Meter] = (),
     checkpoints: Checkpoints | None = None,
@@ -66,6 +68,7 @@ def train_model(
         settings: ``epochs``, ``batch_size``, ``optimizer``, ``schedule``, ``clip_norm``; and the
             keys that :meth:`seqbench.suite.keys.Training.resolved` leaves out at their default.
         seed: of the data order (and, set by the caller, of the initial weights).
+        primary: decides on the best epoch; by default the task's own metric.
         notify: called with progress messages, as plain data.
         meters: of the pass over the test split that ``metrics["value"]`` is from.
         checkpoints: where the state is saved now and then, and loaded if there is one.
@@ -79,7 +82,10 @@ def train_model(
     """
     _check_validation(splits, settings)
     batches = batches_of(splits, settings, device=device, seed=seed)
-    loop = _Loop(model, splits, batches, settings, device=device, notify=notify)
+    loop = _Loop(
+        model, splits, batches, settings,
+        primary=primary or usual(splits.task), device=device, notify=notify,
+    )  # fmt: skip
     loop.resume(checkpoints)
     while loop.period is not None:
         mean = loop.run_period()
@@ -97,7 +103,7 @@ def train_model(
 def _validated(loop: _Loop, split: Split) -> dict[str, Any]:
     """Evaluate on validation; returns the figures of the learning curve."""
     assert loop.period is not None
-    figure, loss = validate(loop.step.model, split, loop.step.loss, loop.device)
+    figure, loss = validate(loop.step.model, split, loop.step.loss, loop.device, loop.best.primary)
     _raise_if_nan(figure, loop.step.count)
     loop.best.update(loop.period.number, figure, loss, loop.step.model)
     loop.step.schedule.evaluated(loss)
@@ -170,6 +176,7 @@ class _Loop:
         batches: Batches,
         settings: Mapping[str, Any],
         *,
+        primary: Primary,
         device: torch.device,
         notify: Notify,
     ):
@@ -178,7 +185,7 @@ class _Loop:
         per_epoch = math.ceil(batches.per_epoch / settings.get("accumulate", 1))
         self.step = Step(model, splits, settings, per_epoch)
         self.periods = Periods.of(settings, per_epoch)
-        self.best = Best(splits.task, self.step.loss)
+        self.best = Best(primary, self.step.loss)
         self.curve = list[dict[str, Any]]()
         self.first_loss = math.inf
         self.period: _Period | None = self._new_period()
@@ -334,17 +341,19 @@ def _finish(loop: _Loop, splits: PreparedSplits, meters: Sequence[Meter]) -> Tra
     those. The confusion matrix, and ``meters``, belong to the weights that are kept.
     """
     best, curve = loop.best, loop.curve
-    confusion, parts = Confusion(splits.task), Parts(splits.test)
+    primary, own = best.primary, usual(splits.task)
+    confusion, parts = Confusion(splits.task), Parts(splits.test, primary.make)
+    beside = BySet(splits.test, own.make)
     model, steps, device = loop.step.model, loop.step.count, loop.device
     keeps_last = best.epoch is None or best.epoch == curve[-1]["epoch"]
-    kept: Sequence[Meter] = [confusion, parts, *meters]
+    kept: Sequence[Meter] = [confusion, parts, *([] if primary.usual else [beside]), *meters]
     at_last = kept if keeps_last else ()
-    last = evaluate(model, splits.test, device=device, meters=at_last)
+    last = evaluate(model, splits.test, device=device, make=primary.make, meters=at_last)
     _raise_if_nan(last, steps)
     value = last
     if not keeps_last:
         best.restore(model, splits, device)
-        value = evaluate(model, splits.test, device=device, meters=kept)
+        value = evaluate(model, splits.test, device=device, make=primary.make, meters=kept)
         _raise_if_nan(value, steps)
     metrics: dict[str, Any] = {
         "value": value,
@@ -357,6 +366,8 @@ def _finish(loop: _Loop, splits: PreparedSplits, meters: Sequence[Meter]) -> Tra
         **confusion.result(),
         **parts.result(),
     }
+    if not primary.usual:
+        metrics[own.name] = beside.value
     if loop.batches.padding is not None:
         metrics["padding"] = loop.batches.padding
     return Trained(metrics, curve)

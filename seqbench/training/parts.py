@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqbench.training.evaluation import Answered, DecidingFigure
+from seqbench.errors import reason_of
+from seqbench.training.evaluation import Answered, DecidingFigure, Figure
 from seqbench.training.split import Split
 
 #: Each length is a part of its own if there are at most this many; otherwise this many ranges with
@@ -21,13 +23,16 @@ NOTHING_COUNTS, NOT_FINITE = "no target counts", "an answer of the model is NaN 
 
 
 class Parts:
-    """The task's own metric for each part; a :class:`seqbench.training.evaluation.Meter`.
+    """The primary metric for each part; a :class:`seqbench.training.evaluation.Meter`.
 
     The parts depend on the data only, so those of two models can be compared. There are none
     without test sets and with one length.
+
+    Args:
+        make: makes a figure of the metric; by default the task's own.
     """
 
-    def __init__(self, split: Split):
+    def __init__(self, split: Split, make: Callable[[], Figure] | None = None):
         self._per_step = split.task.per_step
         self._starts = torch.empty(0)
         names, lengths = [one.name for one in split.sets], split.lengths
@@ -42,7 +47,8 @@ class Parts:
             names = [""] * len(groups)
         self._about = list(zip(names, groups, strict=True))
         self._headline = [one.name for one in split.sets if split.headline in ("", one.name)]
-        self._figures = [DecidingFigure(split.task) for _ in groups]
+        create = make or (lambda: DecidingFigure(split.task))
+        self._figures = [create() for _ in groups]
 
     def update(self, answered: Answered) -> None:
         """See :class:`seqbench.training.evaluation.Meter`."""
@@ -56,7 +62,8 @@ class Parts:
             parts = parts.repeat_interleave(answered.lengths)
         for number in torch.unique(parts).tolist():
             chosen = (parts == number).to(answered.answers.device)
-            self._figures[number].update(_chosen(answered, chosen))
+            lengths = answered.lengths[self._part_of(answered.lengths) == number]
+            self._figures[number].update(_chosen(answered, chosen, lengths))
 
     def result(self) -> dict[str, Any]:
         """The parts as entries of a trial's metrics, if there are any.
@@ -96,15 +103,20 @@ def starts_of(lengths: Tensor) -> Tensor:
     return starts
 
 
-def _value(figure: DecidingFigure) -> dict[str, Any]:
-    """The figure of a part, or why it has none."""
-    if math.isfinite(figure.value):
-        return {"value": figure.value}
-    return {"value": None, "reason": NOT_FINITE if figure.counts else NOTHING_COUNTS}
+def _value(figure: Figure) -> dict[str, Any]:
+    """The figure of a part, or why it has none: some metrics are not defined for some targets."""
+    if not figure.counts:
+        return {"value": None, "reason": NOTHING_COUNTS}
+    try:
+        value = figure.value
+    except Exception as error:
+        return {"value": None, "reason": reason_of(error)}
+    return {"value": value} if math.isfinite(value) else {"value": None, "reason": NOT_FINITE}
 
 
-def _chosen(answered: Answered, rows: Tensor) -> Answered:
+def _chosen(answered: Answered, rows: Tensor, lengths: Tensor) -> Answered:
     weights = None if answered.weights is None else answered.weights[rows]
     return dataclasses.replace(
-        answered, answers=answered.answers[rows], targets=answered.targets[rows], weights=weights
-    )
+        answered, answers=answered.answers[rows], targets=answered.targets[rows],
+        weights=weights, lengths=lengths,
+    )  # fmt: skip

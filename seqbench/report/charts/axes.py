@@ -157,7 +157,7 @@ def axes(group: Group) -> list[Axis]:
     """Every column that can be an axis: the metric first, then latency, memory, and the others."""
     found = [column for column in group.table.columns if _suits(column)]
     named = [Axis(c, f"f{n}") for n, c in enumerate(found)]
-    return sorted(named, key=lambda axis: _order(axis.column, group.table.metric))
+    return sorted(named, key=lambda axis: _order(axis.column, group.table.metric_field))
 
 
 def _suits(column: Column) -> bool:

@@ -40,7 +40,7 @@ PADDING = 12
 def pareto(group: Group) -> Chart:
     """The metric against latency by default; both axes can be any figure of the table."""
     found = axes(group)
-    metric = find_axis(found, group.table.metric)
+    metric = find_axis(found, group.table.metric_field)
     if metric is None or len(found) < 2:
         why = "the run holds no second figure beside the metric (`measure` in the suite)"
         return absent("pareto", "Trade-offs", why if metric else _NO_METRIC)

@@ -163,7 +163,7 @@ def groups(data: RunData) -> list[Group]:
 
 
 def _ranked(table: ResultTable) -> list[int]:
-    metric = next((c for c in table.columns if c.field == table.metric), None)
+    metric = next((c for c in table.columns if c.field == table.metric_field), None)
     sign = -1 if metric is not None and metric.higher_is_better else 1
 
     def rank(row: int) -> tuple[bool, float]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from seqbench.quantities import RESAMPLED_TEST, Quantity, find
+from seqbench.quantities import QUANTITIES, RESAMPLED_TEST, Quantity, find, find_in
 from seqbench.report import numbers
 from seqbench.report.columns.column import EXPORT_ONLY, Case, Column, Document
 from seqbench.report.columns.shared import exact, interval, quantity, whole
@@ -18,15 +18,25 @@ from seqbench.report.text import clean, target_words
 
 def metric_of(cases: Sequence[Case], document: Document) -> Quantity:
     """The metric of a dataset, known even if no trial succeeded."""
-    named = [case["metric"]["name"] for case in cases if case["metric"]]
+    for case in cases:
+        if case["metric"]:
+            return find_in(case, case["metric"]["name"])
     ids = {case["id"] for case in cases}
-    named += [t["metric"] for t in document["trials"] if t["case"] in ids and t.get("metric")]
-    return find((named or ["metric"])[0])
+    for trial in document["trials"]:
+        if trial["case"] in ids and trial.get("metric"):
+            return find(trial["metric"], {trial["metric"]: trial.get("metric_about") or {}})
+    return find("metric")
+
+
+def field_of(metric: Quantity) -> str:
+    """The field of the column of a metric; those of plugins cannot be mistaken for others."""
+    return metric.name if metric.name in QUANTITIES else f"score_{metric.name}"
 
 
 def quality_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
     """The metric of the dataset, the metrics of plugins, and the steps to the target."""
     yield from _metric(cases, metric_of(cases, document))
+    yield from _usual(cases)
     yield from _scores(cases)
     yield from _target(cases, document.get("target"))
 
@@ -42,17 +52,41 @@ def _metric(cases: Sequence[Case], about: Quantity) -> Iterable[Column]:
             return tuple(numbers.percentages(estimates, decimals))
         return tuple(numbers.figures_with_interval(estimates))
 
-    header = (f"test {about.name}", "", _unit(about))
-    column = _over_seeds(cases, about, header, measured, texts=texts(measured), field=about.name)
+    header = _header(about)
+    field = field_of(about)
+    column = _over_seeds(cases, about, header, measured, texts=texts(measured), field=field)
     yield replace(column, importance=0)
     yield from _reference(cases, about, "", measured, texts=texts)
     yield from _reference(cases, about, "last epoch", last, texts=texts)
     yield Column(
-        field=f"{about.name}_last", si="", header=(header[0], "last epoch", header[2]),
+        field=f"{field}_last", si="", header=(header[0], "last epoch", header[2]),
         group="quality", estimates=tuple(last), texts=texts(last), interval=True,
         more=about.higher_is_better, rank=8 if last != measured else EXPORT_ONLY,
     )  # fmt: skip
     yield from _repeats(cases)
+
+
+def _usual(cases: Sequence[Case]) -> Iterable[Column]:
+    """The task's own metric, if another one is primary."""
+    found = [case.get("usual") for case in cases]
+    name = next((one["name"] for one in found if one), "")
+    if not name:
+        return
+    about, measured = find(name), [interval(one, "mean") for one in found]
+    header, texts = _header(about), _texts(measured, about)
+    yield _over_seeds(cases, about, header, measured, texts=texts, field=name)
+
+
+def _header(metric: Quantity) -> tuple[str, str, str]:
+    """The name of a metric, its parameters, and its unit."""
+    head, _, params = clean(metric.name).partition(" ")
+    return f"test {head}", params, _unit(metric)
+
+
+def _texts(measured: Sequence[Estimate | None], metric: Quantity) -> tuple[str, ...]:
+    if metric.share:
+        return tuple(numbers.percentages(measured, numbers.percent_decimals(measured)))
+    return tuple(numbers.figures_with_interval(measured))
 
 
 def _repeats(cases: Sequence[Case]) -> Iterable[Column]:
@@ -100,7 +134,8 @@ def _over_seeds(
 
 
 def _unit(about: Quantity) -> str:
-    return "% (± 95 % CI)" if about.share else "(± 95 % CI)"
+    unit = "% " if about.share else "" if about.unit == "1" else f"{clean(about.unit)} "
+    return f"{unit}(± 95 % CI)"
 
 
 def _scores(cases: Sequence[Case]) -> Iterable[Column]:
@@ -109,14 +144,8 @@ def _scores(cases: Sequence[Case]) -> Iterable[Column]:
     for name in dict.fromkeys(name for scores in every for name in scores):
         about = find(name, next(scores for scores in every if name in scores))
         measured = [interval(scores.get(name), "mean") for scores in every]
-        if about.share:
-            texts = numbers.percentages(measured, numbers.percent_decimals(measured))
-        else:
-            texts = numbers.figures_with_interval(measured)
-        head, _, params = clean(name).partition(" ")
-        header = (f"test {head}", params, _unit(about))
-        field = f"score_{name}"
-        yield _over_seeds(cases, about, header, measured, texts=tuple(texts), field=field)
+        header, texts = _header(about), _texts(measured, about)
+        yield _over_seeds(cases, about, header, measured, texts=texts, field=field_of(about))
 
 
 def _target(cases: Sequence[Case], target: Mapping[str, Any] | None) -> Iterable[Column]:
@@ -174,7 +203,8 @@ def _reference(
     Args:
         at: the epoch of the measurement, in words; ``""`` for the main figure.
     """
-    name = f"{about.name}_last" if at else about.name
+    known = about.name.partition(" ")[0]  # without its parameters
+    name = f"{known}_last" if at else known
     given = tuple(exact(case["reference"].get(name)) for case in cases)
     apart = tuple(
         Estimate(m.value - g.value) if m and g else None

@@ -11,7 +11,7 @@ from seqbench.plugins.loading import import_object
 from seqbench.quantities import functions
 from seqbench.report.columns.column import Builder, Case, Column, Document
 from seqbench.report.columns.letters import grouping
-from seqbench.report.columns.quality import metric_of
+from seqbench.report.columns.quality import field_of, metric_of
 from seqbench.report.names import dataset_words
 
 
@@ -22,11 +22,13 @@ class ResultTable:
     Args:
         dataset: as headings name it.
         about: all its parameters, after its name if ``dataset`` does not say that.
+        metric: the primary metric. metric_field: the field of its column.
     """
 
     dataset: str
     about: str
     metric: str
+    metric_field: str
     cases: tuple[Case, ...]
     columns: tuple[Column, ...]
 
@@ -50,16 +52,17 @@ def _table(
     cases: Sequence[Case], document: Document, comparisons: Sequence[Mapping[str, Any]]
 ) -> ResultTable:
     """A table with the columns of each quantity; columns without any figure are omitted."""
-    metric = metric_of(cases, document).name
+    metric = metric_of(cases, document)
+    field = field_of(metric)
     names = [*functions("columns"), *functions("growth")]
     builders: list[Builder] = [import_object(name) for name in names]
     filled = tuple(
         _lettered(column, cases, comparisons)
         for build in builders
         for column in build(cases, document)
-        if column.field == metric or any(column.estimates)
+        if column.field == field or any(column.estimates)
     )
-    return ResultTable(*dataset_words(cases[0]), metric, tuple(cases), filled)
+    return ResultTable(*dataset_words(cases[0]), metric.name, field, tuple(cases), filled)
 
 
 def _lettered(

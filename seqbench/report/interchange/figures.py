@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seqbench.quantities import Better, find
+from seqbench.quantities import Better, find, find_in
 from seqbench.records import Measurement
 from seqbench.report.columns.column import Case
 from seqbench.report.interchange.source import Source, failed_trials, settings_words
@@ -93,7 +93,7 @@ def _quality(case: Case, name: str) -> Iterator[Figure]:
 
 
 def _figure(case: Case, benchmark: str, metric: str, summary: Mapping[str, Any]) -> Figure:
-    about = find(metric, case["scores"])
+    about = find_in(case, metric)
     return Figure(
         case=case, benchmark=benchmark, measure=clean(metric, 64), unit=about.unit,
         value=summary["mean"], low=summary["low"], high=summary["high"],

@@ -249,7 +249,7 @@ def _rich_table(
     if frame.devices:
         _add_texts(result, lines, "device", [frame.devices[row] for row in rows.order])
     for column in columns:
-        _add_figures(result, lines, column, rows, deciding=column.field == table.metric)
+        _add_figures(result, lines, column, rows, deciding=column.field == table.metric_field)
     if first and frame.statuses:
         _add_texts(result, lines, "status", [frame.statuses[row] for row in rows.order])
     _level_headers(result)

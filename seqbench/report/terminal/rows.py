@@ -34,7 +34,7 @@ def rows_of_table(table: ResultTable, sort: Sort, *, every: bool) -> Rows:
         every: show all rows, however many.
     """
     order = list(range(len(table.cases)))
-    metric = next((c for c in table.columns if c.field == table.metric), None)
+    metric = next((c for c in table.columns if c.field == table.metric_field), None)
     if sort == "metric" and metric is not None:
         sign = -1 if metric.better == "higher" else 1
         figures = [e.value if e else None for e in metric.estimates]

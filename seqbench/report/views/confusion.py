@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seqbench.errors import UsageError
-from seqbench.quantities import find
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.names import repeats_words, some
 from seqbench.report.numbers import NOT_AVAILABLE
@@ -128,9 +127,9 @@ def _reason(case: Case, document: Document) -> str:
         return "no trial has run yet"
     if not good:
         return "no seed succeeded, so there is no confusion matrix"
-    if "label" not in find(good[0]["metric"]).targets:
-        return f"its targets are numbers ({good[0]['metric']}), so there are no classes to confuse"
     metrics = good[0]["metrics"]
+    if "mse" in (good[0]["metric"], *metrics):
+        return f"its targets are numbers ({good[0]['metric']}), so there are no classes to confuse"
     if "confusion_reason" in metrics:
         return f"no confusion matrix was recorded: {metrics['confusion_reason']}"
     if any("confusion" not in trial["metrics"] for trial in good):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from seqbench.quantities import find
+from seqbench.quantities import find, find_in
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.table import result_tables
 from seqbench.report.numbers import figure, signed
@@ -92,8 +92,8 @@ def _title(found: Found, case: Case) -> str:
 
 def share_of(found: Found, cases: Sequence[Case]) -> bool:
     """Whether the quantity is a fraction, shown in percentage points."""
-    scores = next((case.get("scores") for case in cases if case["id"] == found["a"]), None)
-    return find(found["quantity"], scores).share
+    case = next((case for case in cases if case["id"] == found["a"]), {})
+    return find_in(case, found["quantity"]).share
 
 
 def in_words(found: Found, a: str, b: str, *, share: bool) -> str:
@@ -134,7 +134,7 @@ def effect_text(found: Found, share: bool) -> str:
 
 
 def _sheet(title: str, some: Sequence[Found], cases: Mapping[str, Case]) -> Sheet:
-    share = find(some[0]["quantity"], cases[some[0]["a"]].get("scores")).share
+    share = find_in(cases[some[0]["a"]], some[0]["quantity"]).share
     beats = ("beats",) if any(found.get("beats") is not None for found in some) else ()
     scale = "a ÷ b" if some[0]["scale"] == "ratio" else "a - b, points" if share else "a - b"
     return Sheet(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from seqbench.quantities import find
+from seqbench.quantities import find_metric
 from seqbench.records import TrialRecord
 from seqbench.runner.context import RunContext
 from seqbench.runner.phases.answers import AnswerLimit, answers_file
@@ -57,6 +57,6 @@ def _weights(trials: Sequence[TrialRecord], keep: Keep) -> Iterator[str]:
 
 def best_of(records: Sequence[TrialRecord]) -> TrialRecord:
     """The trial with the best figure of its metric; of equal ones, that of the lowest seed."""
-    better = max if find(records[0].metric).higher_is_better else min
+    better = max if find_metric(records[0]).higher_is_better else min
     by_seed = sorted(records, key=lambda record: record.seed)
     return better(by_seed, key=lambda record: record.metrics["value"])

@@ -125,6 +125,7 @@ def training_job(trial: Trial, run: RunContext, answers: str = "") -> Job:
         answers=answers,
         checkpoint="" if every is None else checkpoint_file(trial.id),
         checkpoint_every=every or 0.0,
+        primary_metric=case.primary_metric,
     )
     return Job(
         trial.id,
@@ -171,6 +172,7 @@ def _record(trial: Trial, outcome: Outcome, run: RunContext, limit: AnswerLimit)
         outcome.status,
         outcome.reason,
         metric=result.get("metric", ""),
+        metric_about=result.get("metric_about"),
         metrics=cast("Metrics", _metrics(outcome)),
         curve=tuple(result.get("curve", ())),
         started=outcome.started,

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from seqbench.errors import PluginError, reason_of
-from seqbench.measure.metrics import PluginMeter
 from seqbench.plugins.choice import Choice
 from seqbench.testing.plugin_checks.candidate import FEATURES, LENGTH
 from seqbench.testing.plugin_checks.declaring import declares_lightly
@@ -23,6 +22,8 @@ from seqbench.testing.plugin_checks.process_state import (
 )
 from seqbench.testing.plugin_checks.results import Check, Violation, Warned
 from seqbench.training.evaluation import Answered
+from seqbench.training.plugin_metric import PluginMeter
+from seqbench.training.split import Split
 from seqbench.types import Task
 
 #: The output sizes to try; a metric needs to support one of them, for example two classes.
@@ -90,7 +91,9 @@ class MetricCandidate:
             batches: the first row of each batch after the first.
         """
         _ = self.before
-        meter = PluginMeter(self.choice, task)
+        trained_on = sample(task, seed=2)[1]
+        train = Split(task, torch.zeros(ROWS, LENGTH, FEATURES), trained_on)
+        meter = PluginMeter(self.choice, task, train)
         parts = [torch.tensor_split(tensor, list(batches)) for tensor in answers]
         for logits, targets in zip(*parts, strict=True):
             rows = targets.flatten(0, 1) if task.per_step else targets

@@ -1,0 +1,85 @@
+"""The primary metric: it decides on the best epoch, and its figure stands first in tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from seqbench.errors import DataError
+from seqbench.plan.cases import Metric
+from seqbench.plugins.provenance import check_unchanged
+from seqbench.quantities import deciding
+from seqbench.training.evaluation import Answered, DecidingFigure, Figure
+from seqbench.training.plugin_metric import PluginMeter
+from seqbench.training.prepared import PreparedSplits
+from seqbench.types import Task
+
+
+@dataclass(frozen=True)
+class Primary:
+    """The primary metric of a training.
+
+    Args:
+        name: as in records.
+        make: a new figure, for a split or a part of it.
+        usual: whether it is the task's own: accuracy, or mean squared error.
+    """
+
+    name: str
+    higher_is_better: bool
+    make: Callable[[], Figure]
+    usual: bool = False
+
+
+def usual(task: Task) -> Primary:
+    """The task's own metric."""
+    about = deciding()[task.target]
+    return Primary(about.name, about.higher_is_better, lambda: DecidingFigure(task), usual=True)
+
+
+def primary_of(splits: PreparedSplits, metric: Metric | None) -> Primary:
+    """The primary metric of a case.
+
+    Args:
+        metric: that of the suite; None for the task's own.
+
+    Raises:
+        DataError: it does not support the task's targets.
+        PluginError: its package has changed since the run was planned.
+    """
+    task = splits.task
+    if metric is None:
+        return usual(task)
+    if task.target not in metric.targets:
+        raise DataError(metric.misfit(task.target))
+    check_unchanged(metric.choice)
+
+    def make() -> Figure:
+        return _Finite(PluginMeter(metric.choice, task, splits.train))
+
+    return Primary(metric.label, metric.higher_is_better, make)
+
+
+class _Finite:
+    """A plugin's metric that is NaN, without being computed, if any answer is not finite."""
+
+    def __init__(self, meter: PluginMeter):
+        self._meter = meter
+        self._finite = True
+
+    def update(self, answered: Answered) -> None:
+        """See :class:`seqbench.training.evaluation.Meter`."""
+        self._finite = self._finite and bool(torch.isfinite(answered.counted().answers).all())
+        if self._finite:
+            self._meter.update(answered)
+
+    @property
+    def counts(self) -> bool:
+        return self._meter.counts or not self._finite
+
+    @property
+    def value(self) -> float:
+        return self._meter.value if self._finite else math.nan
