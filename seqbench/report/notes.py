@@ -431,6 +431,9 @@ def training_words(train: Mapping[str, Any]) -> str:
                 train["batches"]
             ]
         )
+    for key, what in (("init_seed", "initial weights"), ("data_seed", "order of the data")):
+        if key in train:
+            parts.append(f"the same {what} for all seeds ({key} {train[key]})")
     return ", ".join(parts)
 
 

@@ -32,6 +32,7 @@ from seqbench.suite.values import (
     Points,
     Positive,
     Runtimes,
+    Seed,
     Seeds,
     Share,
     Size,
@@ -124,6 +125,19 @@ class Training(Keys):
             refuse("evaluate_every needs steps: with epochs, a model is evaluated after each")
         return self
 
+    init_seed: Seed | None = Field(
+        default=None, description="seed of the initial weights of all trials; default: the trial's"
+    )
+    data_seed: Seed | None = Field(
+        default=None, description="seed of the order of the data in all trials; default: the same"
+    )
+
+    @model_validator(mode="after")
+    def _leaves_a_seed(self) -> Training:
+        if self.init_seed is not None and self.data_seed is not None:
+            refuse("has init_seed and data_seed: then all seeds would give the same trial")
+        return self
+
     @model_validator(mode="after")
     def _leaves_no_length_out(self) -> Training:
         if self.drop_last and self.batches == "one_length":
@@ -138,6 +152,9 @@ class Training(Keys):
         explicit = {key: getattr(self, key) for key in self.model_fields_set}
         if "epochs" in explicit:
             explicit |= {"steps": None, "evaluate_every": None}
+        for held, other in (("init_seed", "data_seed"), ("data_seed", "init_seed")):
+            if explicit.get(held) is not None:
+                explicit.setdefault(other, None)
         for key in ("optimizer", "schedule", "loss"):
             if explicit.get(key) is not None:
                 explicit[key] = explicit[key].over(getattr(base, key))
@@ -169,6 +186,8 @@ class Training(Keys):
             **({"drop_last": True} if self.drop_last else {}),
             **({"batches": self.batches} if self.batches != "bucketed" else {}),
             **({} if self.shuffle else {"shuffle": False}),
+            **({} if self.init_seed is None else {"init_seed": self.init_seed}),
+            **({} if self.data_seed is None else {"data_seed": self.data_seed}),
         }
 
 
@@ -410,7 +429,10 @@ class Suite(Keys):
     train: Training = Field(
         default_factory=Training, description="training settings of every model"
     )
-    seeds: Seeds = Field(default=(0, 1, 2), description="a number of seeds, or a list of seeds")
+    seeds: Seeds = Field(
+        default=(0, 1, 2),
+        description="a number of seeds, or a list; {init: 5, data: [0]}: one kind at a time",
+    )
     repeats: Literal["dataset.seed"] | None = Field(
         default=None, description="pool the values of a dataset's own seed as repetitions"
     )

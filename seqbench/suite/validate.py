@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from seqbench.errors import UnknownName
 from seqbench.plugins import parameters
@@ -34,7 +34,11 @@ from seqbench.suite.optimizers import METHODS, SCHEDULES, Kind, Method
 from seqbench.suite.overrides import Override
 from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
 from seqbench.suite.target import SIGNS, Target
+from seqbench.suite.values import Seeds
 from seqbench.types import Param
+
+#: The kinds of seed that can be varied apart.
+SEEDED = ("init", "data")
 
 #: Stands for an invalid primary metric.
 NO_METRIC = Entry("")
@@ -100,6 +104,8 @@ class _Validator:
         raw.setdefault("name", _as_name(stem))
         if "train" in raw:
             raw["train"] = self.training(("train",))
+        if isinstance(raw.get("seeds"), dict):
+            self.hold_seed(raw)
         # Placeholders replace invalid entries, so that the other keys are validated too.
         for kind in PLAIN:
             found = [self.entry(kind, *entry) for entry in self.entries((f"{kind}s",))]
@@ -124,6 +130,41 @@ class _Validator:
         if self.problems or suite is None:
             raise self.problems.error()
         return suite
+
+    def hold_seed(self, raw: dict[str, Any]) -> None:
+        """Replace ``seeds: {init: …, data: …}`` by the seeds that vary; the other kind of seed is a
+        setting of the training.
+        """
+        given, path = raw.pop("seeds"), ("seeds",)
+        for name in given:
+            if name not in SEEDED:
+                message = suggested(f"unknown key {shown(name)}", name, SEEDED)
+                self.problem((*path, name), message, at_key=True)
+        if set(given) != set(SEEDED):
+            self.problem(path, "needs the keys init and data", "as in {init: 5, data: [0]}")
+            return
+        found = {}
+        for name in SEEDED:
+            try:
+                found[name] = TypeAdapter(Seeds).validate_python(given[name])
+            except ValidationError as error:
+                details = error.errors(include_url=False)[0]
+                self.problem((*path, name, *details["loc"]), *in_words(details, Suite))
+                return
+        varied, held = sorted(SEEDED, key=lambda name: -len(found[name]))
+        if len(found[held]) > 1:
+            self.problem(
+                path,
+                "init and data both have several seeds: only one kind can vary in a run, since "
+                "trials that share a seed are not independent",
+                "as in {init: 5, data: [0]}",
+            )
+            return
+        train, key = raw.get("train", {}), f"{held}_seed"
+        if isinstance(train, dict):
+            if train.get(key) is not None:
+                self.problem(("train", key), f"seeds.{held} is also given: leave one out")
+            raw |= {"train": {**train, key: found[held][0]}, "seeds": found[varied]}
 
     def problem(self, path: KeyPath, message: str, hint: str = "", at_key: bool = False) -> None:
         """Add a problem at ``path``, unless one was already reported there."""

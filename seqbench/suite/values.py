@@ -343,20 +343,31 @@ Points = Annotated[
 
 Line = Annotated[str, AfterValidator(_one_line)]
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+_SEEDS: tuple[dict[str, Any], ...] = (
+    {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
+    {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
+        "minItems": 1,
+        "uniqueItems": True,
+    },
+)
+
+_BOTH_SEEDS = {
+    "type": "object",
+    "properties": {name: {"anyOf": list(_SEEDS)} for name in ("init", "data")},
+    "required": ["init", "data"],
+    "additionalProperties": False,
+}
+
 Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
+    tuple[Seed, ...],
     BeforeValidator(_seeds),
     AfterValidator(distinct),
     Field(min_length=1),
-    _any_of(
-        {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
-        {
-            "type": "array",
-            "items": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
-            "minItems": 1,
-            "uniqueItems": True,
-        },
-    ),
+    _any_of(*_SEEDS, _BOTH_SEEDS),
 ]
 
 _DEVICE = {"type": "string", "pattern": f"^({names_pattern()})$"}

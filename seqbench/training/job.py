@@ -87,6 +87,7 @@ class TrainPayload:
         weights: the file for the trained weights, relative to the run's folder.
         answers: the file for the answers to the test split, relative to the run's folder; "" for
             none.
+        seed: of the trial, for what has no seed of its own in the settings.
         checkpoint: the file for its checkpoint, relative to the run's folder; "" for none.
         checkpoint_every: seconds between two checkpoints.
         primary_metric: decides on the best epoch; None for the task's own.
@@ -102,6 +103,18 @@ class TrainPayload:
     checkpoint: str = ""
     checkpoint_every: float = 0.0
     primary_metric: Metric | None = None
+
+    @property
+    def init_seed(self) -> int:
+        """Of the initial weights, and of whatever else is random, such as dropout."""
+        found: int = self.train.get("init_seed", self.seed)
+        return found
+
+    @property
+    def data_seed(self) -> int:
+        """Of the order of the data, or of new sequences."""
+        found: int = self.train.get("data_seed", self.seed)
+        return found
 
 
 def prepare(payload: PreparePayload, context: JobContext) -> dict[str, Any]:
@@ -142,7 +155,9 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     splits = open_splits(context.workspace.cache / payload.data, payload.train)
     primary = primary_of(splits, payload.primary_metric)
     device = kind.torch_device(payload.device)
-    padded = padded_sequences(splits, batch_size=payload.train["batch_size"], seed=payload.seed)
+    padded = padded_sequences(
+        splits, batch_size=payload.train["batch_size"], seed=payload.data_seed
+    )
     at_first = _test_untrained(payload, splits, device, padded, context)
     source = source_of(payload.model.import_path, payload.model.distribution)
     version = version_of(payload.model.distribution)
@@ -151,7 +166,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     kept = context.workspace.run / payload.answers if payload.answers else None
     with _keeping(kept, splits) as meters:
         trained = train_model(
-            model, splits, payload.train, device=device, seed=payload.seed, primary=primary,
+            model, splits, payload.train, device=device, seed=payload.data_seed, primary=primary,
             notify=context.send, meters=meters, checkpoints=_checkpoints(payload, context),
         )  # fmt: skip
     files = [weights := context.workspace.run / payload.weights, *([kept] if kept else [])]
@@ -259,7 +274,7 @@ def _fresh_model(payload: TrainPayload, task: Task) -> nn.Module:
     from seqbench.training.model import build_model
     from seqbench.training.weights import check_savable
 
-    _seed_all(payload.seed)
+    _seed_all(payload.init_seed)
     model = build_model(payload.model, task)
     use_full_precision()
     check_savable(model, payload.model)

@@ -1,0 +1,80 @@
+"""``seeds: {init: …, data: …}``: first weights and order of the data, varied apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from suite_registry import REGISTRY
+from test_suite import TINY, parse
+
+from seqbench.errors import SuiteError
+from seqbench.plan.expand import make_plan
+
+
+def planned(text: str) -> Any:
+    return make_plan(parse(f"{TINY}{text}\n"), REGISTRY)
+
+
+def test_one_kind_of_seed_varies_and_the_other_is_a_setting() -> None:
+    found = planned("seeds: {init: 3, data: [7]}")
+    assert [trial.seed for trial in found.trials] == [0, 1, 2]
+    assert found.cases[0].train["data_seed"] == 7
+    assert "init_seed" not in found.cases[0].train
+    other = planned("seeds: {init: [5], data: [1, 2]}")
+    assert [trial.seed for trial in other.trials] == [1, 2]
+    assert other.cases[0].train["init_seed"] == 5
+    usual = planned("seeds: 3")
+    assert not {"init_seed", "data_seed"} & set(usual.cases[0].train)
+    assert len({one.cases[0].id for one in (found, other, usual)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seeds: {init: 2, data: 2}", "seeds: init and data both have several seeds: only one"),
+        ("seeds: {init: 2}", "seeds: needs the keys init and data (as in {init: 5, data: [0]})"),
+        ("seeds: {init: 2, data: [0], order: 1}", "seeds.order: unknown key 'order'"),
+        ("seeds: {init: x, data: [0]}", "seeds.init: must be a whole number or a list of whole"),
+        ("seeds: {init: 2, data: [-1]}", "seeds.data.0: must be at least 0, not -1"),
+        ("train: {data_seed: 1}\nseeds: {init: 2, data: [0]}", "seeds.data is also given: leave"),
+        ("train: {data_seed: 1, init_seed: 1}", "then all seeds would give the same trial"),
+    ],
+)
+def test_what_is_wrong_is_reported(text: str, words: str) -> None:
+    with pytest.raises(SuiteError) as caught:
+        parse(f"{TINY}{text}\n")
+    assert words in str(caught.value)
+
+
+def test_a_run_of_each_kind(
+    seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path]
+) -> None:
+    def run(seeds: str) -> dict[int, Any]:
+        text = f"""
+            name: apart
+            datasets: [{{parity: {{length: 3, train_size: 200, test_size: 60}}}}]
+            models: [gru: {{hidden_size: 4}}]
+            train: {{epochs: 1, batch_size: 50}}
+            seeds: {seeds}
+            measure: [accuracy]
+            """
+        done = seqbench_cli("run", write_suite(text))
+        assert done.returncode == 0, done.stderr
+        document = json.loads(seqbench_cli("show", "--format", "json").stdout)
+        return {
+            trial["seed"]: (trial["initial"], trial["metrics"]["train_loss"])
+            for trial in document["trials"]
+        }
+
+    both, init = run("[0, 1]"), run("{init: [0, 1], data: [0]}")
+    data = run("{init: [0], data: [0, 1]}")
+    assert both[0] == init[0] == data[0]
+    initial = {name: [one[seed][0] for seed in (0, 1)]
+               for name, one in (("both", both), ("init", init), ("data", data))}  # fmt: skip
+    assert initial["both"] == initial["init"]
+    assert initial["data"] == [both[0][0]] * 2
+    assert len({found[1][1] for found in (both, init, data)}) == 3
