@@ -186,7 +186,7 @@ def _metrics(entries: Iterable[Entry], registry: Registry) -> tuple[Metric, ...]
     return tuple(
         Metric(
             " ".join([name, *(f"{key}={as_text(value)}" for key, value in choice.params.items())]),
-            choice, tuple(spec.targets), spec.higher_is_better, spec.share, spec.unit,
+            choice, tuple(spec.targets), spec.higher_is_better, spec.share, unit=spec.unit,
         )
         for name, choice, spec in _choices_of(entries, registry)
     )  # fmt: skip

@@ -423,6 +423,8 @@ def training_words(train: Mapping[str, Any]) -> str:
         parts.append(clean(train["precision"]))
     if train.get("drop_last"):
         parts.append("incomplete last batches left out")
+    if train.get("carry_state"):
+        parts.append("contiguous batches, state carried over")
     if not train.get("shuffle", True):
         parts.append("in the order of the dataset")
     if train.get("batches"):

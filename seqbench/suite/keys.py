@@ -125,6 +125,10 @@ class Training(Keys):
             refuse("evaluate_every needs steps: with epochs, a model is evaluated after each")
         return self
 
+    carry_state: bool = Field(
+        default=False,
+        description="train on contiguous sequences, each with the state at the end of the last one",
+    )
     init_seed: Seed | None = Field(
         default=None, description="seed of the initial weights of all trials; default: the trial's"
     )
@@ -136,6 +140,13 @@ class Training(Keys):
     def _leaves_a_seed(self) -> Training:
         if self.init_seed is not None and self.data_seed is not None:
             refuse("has init_seed and data_seed: then all seeds would give the same trial")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_the_order(self) -> Training:
+        others = {"batches", "drop_last", "shuffle"} & self.model_fields_set
+        if self.carry_state and others:
+            refuse(f"carry_state decides which sequences make a batch: leave out {min(others)}")
         return self
 
     @model_validator(mode="after")
@@ -186,6 +197,7 @@ class Training(Keys):
             **({"drop_last": True} if self.drop_last else {}),
             **({"batches": self.batches} if self.batches != "bucketed" else {}),
             **({} if self.shuffle else {"shuffle": False}),
+            **({"carry_state": True} if self.carry_state else {}),
             **({} if self.init_seed is None else {"init_seed": self.init_seed}),
             **({} if self.data_seed is None else {"data_seed": self.data_seed}),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -55,8 +56,8 @@ def batches_of(
     """The batches of a training.
 
     Args:
-        settings: ``batch_size`` and, by default false, ``bucketed`` and true, ``drop_last``,
-            ``batches`` and ``shuffle``.
+        settings: ``batch_size`` and, by default false, ``bucketed``, true and false, ``drop_last``,
+            ``batches``, ``shuffle`` and ``carry_state``.
         seed: of the trial. The same seed gives the same batches, also for another model.
 
     Raises:
@@ -76,6 +77,8 @@ def batches_of(
                     "leave it out; the dataset decides which sequences make a batch"
                 )
         return _FreshBatches(splits.train, size, drop_last, device, seed)
+    if settings.get("carry_state"):
+        return _ContiguousBatches(splits.train.to(device), size)
     return _StoredBatches(
         splits.train.to(device),
         size,
@@ -192,6 +195,48 @@ class _StoredBatches:
         if not self.drop_last:
             return batches
         return [batch for batch in batches if len(batch) == self.size]
+
+
+class _ContiguousBatches:
+    """The split as ``size`` streams side by side: each batch continues the one before.
+
+    Every stream has equally many consecutive sequences of the split; fewer sequences than there are
+    streams are left over at its end, and are not trained on.
+    """
+
+    def __init__(self, split: Split, size: int):
+        self.split, self.size = split, size
+        self.per_epoch = len(split) // size
+        if not self.per_epoch:
+            raise DataError(
+                f"train.carry_state: the training split has {len(split)} sequences, fewer than "
+                f"train.batch_size {size}; reduce train.batch_size"
+            )
+        self.done = self.real = self.padded = 0
+
+    def epoch(self) -> Iterator[Batch]:
+        self.done %= self.per_epoch
+        starts = torch.arange(self.size) * self.per_epoch
+        while self.done < self.per_epoch:
+            rows = starts + self.done
+            lengths = self.split.lengths[rows]
+            self.real += int(lengths.sum())
+            self.padded += int(lengths.max()) * len(rows)
+            on_device = rows.to(self.split.inputs.device)
+            batch = self.split.batch(rows if self.split.offsets is not None else on_device)
+            self.done += 1
+            yield dataclasses.replace(batch, continues=self.done > 1)
+
+    @property
+    def padding(self) -> float | None:
+        return 1 - self.real / self.padded if self.real < self.padded else None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("done", "real", "padded")}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
 
 @dataclass

@@ -195,7 +195,8 @@ def open_splits(path: Path, train: Mapping[str, Any] | None = None) -> PreparedS
     """Map the splits of a prepared file into memory; pages are read on first use and shared.
 
     Args:
-        train: the training settings, of which ``batches`` also determines how a model is evaluated.
+        train: the training settings, of which ``batches`` and ``carry_state`` also determine how a
+            model is evaluated.
 
     Raises:
         PluginError: the package that generates its fresh sequences has changed.
@@ -210,7 +211,8 @@ def open_splits(path: Path, train: Mapping[str, Any] | None = None) -> PreparedS
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
             one_length = (train or {}).get("batches") == "one_length"
-            splits = PreparedSplits.of(tensors, file.metadata() or {}, one_length=one_length)
+            how = {"one_length": one_length, "carried": "carry_state" in (train or {})}
+            splits = PreparedSplits.of(tensors, file.metadata() or {}, **how)
             _check_fresh(splits, path)
             return splits
     except FileNotFoundError:

@@ -6,12 +6,14 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from seqbench.errors import PluginError
+from seqbench.training.carried import call_with_state
 from seqbench.training.losses import Loss, check_shape
 from seqbench.training.model import forward_of
 from seqbench.training.split import Split
@@ -219,16 +221,18 @@ def evaluate(
     Raises:
         PluginError: the model's answer has the wrong shape, or it changes its input.
     """
+    cold = partial(_answers, model, split, device)
     version = split.inputs._version
     figure = BySet(split, make or (lambda: DecidingFigure(split.task)))
     training = model.training
     model.eval()
     for number, start, end, headline in _sets(split):
+        answer = _carried(model, split, device) if split.carried else cold
         for first in range(start, end, EVALUATION_BATCH):
             last = min(first + EVALUATION_BATCH, end)
             rows = split.part(first, last)
             with torch.inference_mode():
-                answers = _answers(model, split, first, last, device)
+                answers = answer(first, last)
                 weights = None if rows.weights is None else rows.weights.to(device)
                 answered = Answered(
                     answers, rows.targets.to(device), weights, rows.lengths,
@@ -256,7 +260,26 @@ def _sets(split: Split) -> Iterator[tuple[int, int, int, bool]]:
         start += one.count
 
 
-def _answers(model: nn.Module, split: Split, first: int, last: int, device: torch.device) -> Tensor:
+def _carried(model: nn.Module, split: Split, device: torch.device) -> Callable[[int, int], Tensor]:
+    """Like :func:`_answers`, for calls in the order of the split: each sequence begins with the
+    state at the end of the one before.
+    """
+    call, state = call_with_state(model), None
+
+    def answers(first: int, last: int) -> Tensor:
+        nonlocal state
+        found = []
+        for row in range(first, last):
+            batch = split.batch(torch.tensor([row])).to(device)
+            answer, state = call(batch.inputs, state)
+            check_shape(answer, batch.targets, split.task)
+            found.append(answer[0])
+        return torch.cat(found)
+
+    return answers
+
+
+def _answers(model: nn.Module, split: Split, device: torch.device, first: int, last: int) -> Tensor:
     """The answers to consecutive sequences, as :class:`Answered` has them."""
     task = split.task
     if split.offsets is None:

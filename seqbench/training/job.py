@@ -155,9 +155,8 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     splits = open_splits(context.workspace.cache / payload.data, payload.train)
     primary = primary_of(splits, payload.primary_metric)
     device = kind.torch_device(payload.device)
-    padded = padded_sequences(
-        splits, batch_size=payload.train["batch_size"], seed=payload.data_seed
-    )
+    size, seed = payload.train["batch_size"], payload.data_seed
+    padded = padded_sequences(splits, batch_size=size, seed=seed)
     at_first = _test_untrained(payload, splits, device, padded, context)
     source = source_of(payload.model.import_path, payload.model.distribution)
     version = version_of(payload.model.distribution)
@@ -166,14 +165,13 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     kept = context.workspace.run / payload.answers if payload.answers else None
     with _keeping(kept, splits) as meters:
         trained = train_model(
-            model, splits, payload.train, device=device, seed=payload.data_seed, primary=primary,
+            model, splits, payload.train, device=device, seed=seed, primary=primary,
             notify=context.send, meters=meters, checkpoints=_checkpoints(payload, context),
         )  # fmt: skip
     files = [weights := context.workspace.run / payload.weights, *([kept] if kept else [])]
     digest = _save(model, weights)  # first: an answer may change a buffer
     return {
-        "metric": primary.name,
-        "metric_about": payload.primary_metric.about if payload.primary_metric else None,
+        **primary.fields,
         "metrics": trained.metrics,
         "curve": trained.curve,
         "initial": initial,
@@ -197,20 +195,26 @@ def _test_untrained(
     context: JobContext,
 ) -> Padding:
     """Find out what would make figures wrong before any time is spent on the training: whether the
-    model looks ahead, and whether its answers change with padding.
+    model looks ahead, whether its answers change with padding, and whether it can carry its state
+    over, if it has to.
 
     Tested is a model of its own, before the generators are seeded for the training, which is
     therefore the same bit for bit as without this test.
 
     Raises:
         LooksAhead: it does, although the task is causal.
+        PluginError, UsageError, DataError: it cannot carry its state over.
     """
+    from seqbench.training.carried import check_carried
     from seqbench.training.causality import check_causal
     from seqbench.training.padding import Padding
 
-    if not splits.task.causal and padded is None:
+    carries = "carry_state" in payload.train
+    if not splits.task.causal and padded is None and not carries:
         return Padding()
     model = _fresh_model(payload, splits.task).to(device)
+    if carries:
+        check_carried(model, splits, device, payload.model)
     if splits.task.causal:
         check_causal(model, splits, device, payload.model, when="with its initial weights")
     return _padding_of(model, padded, device, context)

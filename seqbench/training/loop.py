@@ -88,16 +88,22 @@ def train_model(
     )  # fmt: skip
     loop.resume(checkpoints)
     while loop.period is not None:
-        mean = loop.run_period()
-        started = time.perf_counter() - loop.period.spent
-        entry: dict[str, Any] = {"epoch": loop.period.number, "train_loss": mean}
-        loop.raise_if_exploded(mean)
-        if splits.validation is not None:
-            entry |= _validated(loop, splits.validation)
-        entry["seconds"] = time.perf_counter() - started
+        entry = _period(loop, splits.validation)
         notify({"epoch": entry["epoch"], "epochs": len(loop.periods), **entry})
         loop.end_period({**entry, "steps": loop.step.count})
     return _finish(loop, splits, meters)
+
+
+def _period(loop: _Loop, validation: Split | None) -> dict[str, Any]:
+    """Run a period and evaluate; returns its entry of the learning curve."""
+    assert loop.period is not None
+    mean = loop.run_period()
+    started = time.perf_counter() - loop.period.spent
+    entry: dict[str, Any] = {"epoch": loop.period.number, "train_loss": mean}
+    loop.raise_if_exploded(mean)
+    if validation is not None:
+        entry |= _validated(loop, validation)
+    return {**entry, "seconds": time.perf_counter() - started}
 
 
 def _validated(loop: _Loop, split: Split) -> dict[str, Any]:

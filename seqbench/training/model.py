@@ -97,6 +97,21 @@ class SequenceModel(nn.Module):
         answer: Tensor = self.head(hidden)  # (batch, [time,] output_size)
         return answer
 
+    def forward_with_state(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The answers to a batch that continues an earlier one, and the state at its end.
+
+        Requires a target at each step, and that the encoder has ``forward_with_state(x, state)``,
+        which takes (batch, time, width) and returns (batch, time, hidden) and its new state.
+
+        Args:
+            x: (batch, time, features), or (batch, time) for tokens.
+            state: that at the end of the earlier batch; None at the beginning.
+        """
+        if self.embedding is not None:
+            x = self.embedding(x)
+        hidden, state = self.encoder.forward_with_state(x, state)  # type: ignore[operator]
+        return self.head(hidden), state
+
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The answer after one more step, and the new state.
 

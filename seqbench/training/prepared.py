@@ -81,12 +81,17 @@ class PreparedSplits:
 
     @classmethod
     def of(
-        cls, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, one_length: bool
+        cls,
+        tensors: Mapping[str, Tensor],
+        metadata: Mapping[str, str],
+        *,
+        one_length: bool,
+        carried: bool = False,
     ) -> PreparedSplits:
         """From the content of a file.
 
         Args:
-            one_length: see :class:`seqbench.training.split.Split`.
+            one_length, carried: see :class:`seqbench.training.split.Split`.
 
         Raises:
             LookupError, ValueError, TypeError: it is no prepared dataset.
@@ -98,7 +103,7 @@ class PreparedSplits:
         def split(name: str) -> Split:
             x, y = tensors[f"{name}_x"], tensors[f"{name}_y"]
             weights, offsets = (tensors.get(f"{name}_{part}") for part in PARTS[2:])
-            stored = Split(task, x, y, weights, offsets, one_length=one_length)
+            stored = Split(task, x, y, weights, offsets, one_length=one_length, carried=carried)
             if name != "test":
                 return stored
             return dataclasses.replace(stored, sets=sets, headline=tests["headline"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -25,19 +26,29 @@ class Primary:
     Args:
         name: as in records.
         make: a new figure, for a split or a part of it.
-        usual: whether it is the task's own: accuracy, or mean squared error.
+        about: how to show it; None for the task's own.
     """
 
     name: str
     higher_is_better: bool
     make: Callable[[], Figure]
-    usual: bool = False
+    about: Mapping[str, Any] | None = None
+
+    @property
+    def usual(self) -> bool:
+        """Whether it is the task's own: accuracy, or mean squared error."""
+        return self.about is None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What a trial records of it."""
+        return {"metric": self.name, "metric_about": self.about}
 
 
 def usual(task: Task) -> Primary:
     """The task's own metric."""
     about = deciding()[task.target]
-    return Primary(about.name, about.higher_is_better, lambda: DecidingFigure(task), usual=True)
+    return Primary(about.name, about.higher_is_better, lambda: DecidingFigure(task))
 
 
 def primary_of(splits: PreparedSplits, metric: Metric | None) -> Primary:
@@ -60,7 +71,7 @@ def primary_of(splits: PreparedSplits, metric: Metric | None) -> Primary:
     def make() -> Figure:
         return _Finite(PluginMeter(metric.choice, task, splits.train))
 
-    return Primary(metric.label, metric.higher_is_better, make)
+    return Primary(metric.label, metric.higher_is_better, make, metric.about)
 
 
 class _Finite:

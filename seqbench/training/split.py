@@ -26,12 +26,14 @@ class Batch:
             is padded.
         weights: of each target, (batch,), or (batch, time) with targets at each step; 0 for
             padding. None if all have weight 1.
+        continues: whether each sequence continues that of the batch before, at the same place.
     """
 
     inputs: Tensor
     targets: Tensor
     lengths: Tensor | None = None
     weights: Tensor | None = None
+    continues: bool = False
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -45,7 +47,9 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The same on a device; ``lengths`` stay on the CPU."""
         weights = None if self.weights is None else self.weights.to(device)
-        return Batch(self.inputs.to(device), self.targets.to(device), self.lengths, weights)
+        return Batch(
+            self.inputs.to(device), self.targets.to(device), self.lengths, weights, self.continues
+        )
 
     def first(self, count: int) -> Batch:
         """The first ``count`` sequences, padded as before."""
@@ -78,6 +82,8 @@ class Split:
         offsets: of unequal length: where each sequence begins, and the end, (n + 1,) int64, on the
             CPU; None for one length.
         one_length: whether batches for evaluation are of one length each, without padding.
+        carried: whether, in evaluation, a model carries its state over from each sequence to the
+            next.
         sets: the parts of a test split that has several; else empty.
         headline: which of ``sets`` gives the figure in tables; ``""`` for the mean over all.
     """
@@ -88,6 +94,7 @@ class Split:
     weights: Tensor | None = None
     offsets: Tensor | None = None
     one_length: bool = False
+    carried: bool = False
     sets: tuple[TestSet, ...] = ()
     headline: str = ""
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.errors import UsageError
+from seqbench.training.carried import Carrying
 from seqbench.training.losses import loss_of
 from seqbench.training.model import forward_of
 from seqbench.training.periods import Periods
@@ -38,7 +39,8 @@ class Step:
     ):
         self.model = model
         self.loss = loss_of(splits, settings.get("loss"))
-        self.forward = forward_of(model)
+        self.carrying = Carrying(model) if settings.get("carry_state") else None
+        self.forward = self.carrying or forward_of(model)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(model, settings["optimizer"], settings.get("groups", {}))
         self.clip_norm = settings["clip_norm"]
@@ -71,6 +73,7 @@ class Step:
         return {
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "carried": None if self.carrying is None else self.carrying.state,
             "count": self.count,
         }
 
@@ -78,6 +81,8 @@ class Step:
         """Load what :meth:`state_dict` returned."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        if self.carrying is not None:
+            self.carrying.state = state["carried"]
         self.count = state["count"]
 
     def _backward(self, batches: Sequence[Batch]) -> Tensor:

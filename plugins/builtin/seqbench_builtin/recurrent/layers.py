@@ -41,6 +41,13 @@ class Recurrent(nn.Module):
         )
         return hidden
 
+    def forward_with_state(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """(batch, time, features) → (batch, time, hidden), and the state at the end, from the state
+        at the end of earlier steps.
+        """
+        hidden, state = self.network(x, state)
+        return hidden, state
+
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One step: (batch, features) → (batch, hidden), and the next state."""
         hidden, state = self.network(x.unsqueeze(1), state)
