@@ -101,7 +101,7 @@ def test_training_is_a_loop_that_passes_the_detached_state_on() -> None:
     losses = []
     for _ in range(15):
         state = None
-        for x, y in zip(*(part.split(LENGTH, dim=1) for part in streams), strict=True):
+        for x, y in zip(*(torch.split(part, LENGTH, dim=1) for part in streams), strict=True):
             hidden, state = model.encoder.network(model.embedding(x), state)
             loss = nn.functional.cross_entropy(model.head(hidden).flatten(0, 1), y.flatten())
             optimizer.zero_grad()
