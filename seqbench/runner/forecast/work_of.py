@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from seqbench.devices.registry import device_for
 from seqbench.executors.base import Job
 from seqbench.measure.latency.contest import Contest
-from seqbench.measure.latency.protocol import BLOCK_SECONDS, MIN_ROUNDS, WINDOW_FRACTION
+from seqbench.measure.latency.protocol import BLOCK_SECONDS, MIN_ROUNDS
 from seqbench.plan.cases import Trial
 from seqbench.records import TrialRecord
 from seqbench.runner.context import RunContext
@@ -102,7 +102,7 @@ def _contest(contest: Contest, speeds: Mapping[str, CaseSpeed], cores: int) -> P
     own = [speeds.get(case.id) for case in contest.cases]
     known = [speed for speed in own if speed is not None]
     load = sum(speed.load for speed in known) if len(known) == cases else None
-    used = [speed.processes for speed in known if speed.processes is not None]
+    used = [speed.processes[contest.kind] for speed in known if contest.kind in speed.processes]
     at_once = 1
     if device_for(contest.device).shares_cores:
         at_once = max(1, cores // max(settings.threads))
@@ -126,5 +126,5 @@ def _timed(contest: Contest) -> float:
     lengths = settings.own_length + len(settings.seq_lens) + settings.as_data
     axes = (settings.batch_sizes, settings.threads, settings.runtimes)
     cells = 1 if settings.training_step else math.prod([lengths, *map(len, axes)])
-    rounds = max((1 - WINDOW_FRACTION) * seconds, MIN_ROUNDS * cells * BLOCK_SECONDS)
-    return rounds + (0.0 if settings.training_step else WINDOW_FRACTION * seconds)
+    windows = settings.window_fraction * seconds
+    return windows + max(seconds - windows, MIN_ROUNDS * cells * BLOCK_SECONDS)
