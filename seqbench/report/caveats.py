@@ -270,10 +270,11 @@ def _unlike_resamples(document: Document) -> list[str]:
 def _unstable(document: Document) -> list[str]:
     """Timings whose calls vary widely, and those without a steady state before them."""
     lines = []
+    what = "latency" if (document.get("measure") or {}).get("latency") else "timings"
     unstable = _timed_with(document, lambda entry: bool(entry.get("unstable")))
     if unstable:
         lines.append(
-            f"Unstable latency: {some(unstable)}: the interquartile range of the calls exceeds "
+            f"Unstable {what}: {some(unstable)}: the interquartile range of the calls exceeds "
             f"{100 * UNSTABLE_SPREAD:g} % of their median. Close other programs, or raise "
             f"{_keys_of_timing(document, 'budget')}, and run again."
         )

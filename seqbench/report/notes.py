@@ -322,9 +322,9 @@ def training_notes(document: Document, columns: Sequence[Column]) -> list[str]:
     for case in document["cases"]:
         entry = case.get("training_step")
         if entry and "mixture" in entry:
-            on = clean(dataset_label(case)) if several else ""
-            found[on] = _mixture_words(entry["mixture"])
-    cycles = "; ".join(": ".join(filter(None, pair)) for pair in found.items())
+            on = f"{clean(dataset_label(case))}, " if several else ""
+            found[f"{on}batch {entry['batch_size']}"] = _mixture_words(entry["mixture"])
+    cycles = "; ".join(f"{at}: {words}" for at, words in found.items())
     mean = f"; with unequal lengths the mean over a cycle of steps ({cycles})" if cycles else ""
     return [
         "train step: forming the batch, forward and backward pass, optimizer; median of the "

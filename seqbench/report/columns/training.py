@@ -25,7 +25,7 @@ def training_columns(cases: Sequence[Case], document: Document) -> Iterable[Colu
         return
     about = find("training_step")
     entries: list[Entry] = [case.get("training_step") or {} for case in cases]
-    at = training_words(cases)
+    at = training_words(cases) or "own batch"
     medians = [median_of(entry) for entry in entries]
     unit = numbers.common_unit([e.value for e in medians if e], numbers.TIME)
     times = partial(quantity, si=about.unit, group="speed", unit=unit)
