@@ -21,10 +21,13 @@ from seqbench.measure.latency.cells import Cell
 from seqbench.measure.latency.protocol import MAX_TRAINING_CYCLE
 from seqbench.measure.latency.training_cell import training_cell
 from seqbench.measure.payloads import TimingSettings
+from seqbench.plugins.choice import Choice
 from seqbench.records import AS_DATA
+from seqbench.report.page.methods import methods
 from seqbench.report.views.pairs import pairs_view
 from seqbench.suite.keys import TrainingTime
 from seqbench.summary.calls import read_calls
+from seqbench.training.fresh import FreshSplit
 from seqbench.training.prepared import PreparedSplits
 from seqbench.training.split import Split
 from seqbench.types import Task
@@ -131,6 +134,23 @@ def test_with_batches_of_one_length_incomplete_ones_count() -> None:
     assert sorted(shapes_of(cell, subject)) == [[(1, 60)], [(2, 50)], [(4, 10)], [(4, 10)]]
     assert cell.prepare()[1]["sequences"] == 11 / 4
     assert cell.settings["batch_size"] == 3
+
+
+def draw(seed: int, count: int) -> Any:
+    """Fresh sequences, of which some have one step and the others two."""
+    del seed
+    x = [torch.zeros(1 + row % 2, 1) for row in range(count)]
+    return x, torch.zeros(count, dtype=torch.int64)
+
+
+def test_fresh_sequences_are_drawn_in_each_step() -> None:
+    subject = Trained(7, 7)
+    choice = Choice("d", {}, "test_training_time:load", "d", "1")
+    fresh = FreshSplit(TASK, choice, "test_training_time:draw", {}, 100, 0)
+    subject.splits = PreparedSplits(TASK, fresh, subject.splits.test)
+    cell = cell_of(subject)
+    assert shapes_of(cell, subject) == [[(4, 2)]] * MAX_TRAINING_CYCLE
+    assert cell.prepare()[1]["mixture"]["padding"] == 0.25
 
 
 def test_after_a_loss_that_is_not_finite_training_starts_again() -> None:
@@ -252,6 +272,7 @@ def test_a_run_with_the_time_of_training_steps(
     cases = {case["label"]: case for case in document["cases"]}
     _check_figures(cases, tmp_path / document["run"])
     _check_pairs(document, {case["id"]: case["label"] for case in document["cases"]})
+    assert "Training steps of 1 and 2 sequences, with forming their batches" in methods(document)
     _check_tables(seqbench_cli)
     _check_resume(seqbench_cli)
 
@@ -312,8 +333,7 @@ def _check_tables(seqbench_cli: Callable[..., Any]) -> None:
     assert float(of["one"]["training_throughput_per_s"]) > 0
     assert of["once"]["training_step_s"] == ""
     for command in (
-        ("show", "--all"), ("show", "--pairs"), ("show", "--format", "latex"),
-        ("export", "--format", "csv"), ("export", "--format", "pytest-benchmark"), ("report",),
+        ("show", "--all"), ("export", "--format", "csv"), ("export", "--format", "pytest-benchmark"),
     ):  # fmt: skip
         done = seqbench_cli(*command)
         assert done.returncode == 0, (command, done.stderr)

@@ -270,7 +270,8 @@ def _unlike_resamples(document: Document) -> list[str]:
 def _unstable(document: Document) -> list[str]:
     """Timings whose calls vary widely, and those without a steady state before them."""
     lines = []
-    what = "latency" if (document.get("measure") or {}).get("latency") else "timings"
+    measured = document.get("measure") or {}
+    what = "timings" if measured.get("training") else "latency"
     unstable = _timed_with(document, lambda entry: bool(entry.get("unstable")))
     if unstable:
         lines.append(

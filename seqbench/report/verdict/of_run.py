@@ -155,8 +155,10 @@ def _training(
 ) -> Statement | None:
     """The time of a training step, if it has a column and all cases have the same batch size."""
     column = next((c for c in table.columns if c.field == "training_step"), None)
+    if column is None:
+        return None
     setting = training_words([table.cases[row] for row in rows])
-    if column is None or not setting:
+    if not setting:
         return None
     found = _standing(table, column, rows, compared)
     without = _without(table, column, rows)

@@ -110,7 +110,7 @@ def _speed(
 ) -> CaseSpeed | None:
     """The speed of a case in a run; None if none of its trials that are read succeeded."""
     trials = (trial["id"] for trial in plan["trials"] if trial["case"] == case["id"])
-    outside, epochs = [], []
+    outside, epochs, steps = [], [], []
     for trial in itertools.islice(trials, MOST_TRIALS):
         try:
             record = read_trial(folder.path / f"trials/{trial}.json")
@@ -120,6 +120,7 @@ def _speed(
             spent = [epoch["seconds"] for epoch in record.curve]
             epochs.append(sum(spent) / len(spent))
             outside.append(max(0.0, record.seconds - sum(spent)))
+            steps.append(sum(spent) / count if (count := record.metrics.get("steps")) else 0.0)
     if not epochs:
         return None
     before = plan.get("measure", {})
@@ -129,7 +130,8 @@ def _speed(
         for kind, number in processes.items()
         if _timed_by(kind, before) == _timed_by(kind, measure)
     }
-    return CaseSpeed(median(epochs), median(outside), load, alike)
+    step = median(steps)
+    return CaseSpeed(median(epochs), median(outside), load, alike, step)
 
 
 def _timed_by(kind: str, measure: Mapping[str, Any]) -> Any:

@@ -20,12 +20,14 @@ class CaseSpeed:
         load: seconds for starting a worker and loading the case in it.
         processes: number of processes that its timing took, with the same settings, by the kind
             of the contest (:class:`seqbench.measure.latency.contest.Contest`), as far as known.
+        step: seconds of a training step, about; 0 if unknown.
     """
 
     epoch: float
     outside: float
     load: float = LOAD_SECONDS
     processes: Mapping[str, int] = field(default_factory=dict)
+    step: float = 0.0
 
     def trial(self, periods: int) -> float:
         """Seconds of a trial."""

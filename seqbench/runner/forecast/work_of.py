@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from seqbench.devices.registry import device_for
 from seqbench.executors.base import Job
 from seqbench.measure.latency.contest import Contest
-from seqbench.measure.latency.protocol import BLOCK_SECONDS, MIN_ROUNDS
+from seqbench.measure.latency.protocol import BLOCK_SECONDS, MIN_CALLS, MIN_ROUNDS
 from seqbench.plan.cases import Trial
 from seqbench.records import TrialRecord
 from seqbench.runner.context import RunContext
@@ -111,7 +111,7 @@ def _contest(contest: Contest, speeds: Mapping[str, CaseSpeed], cores: int) -> P
         cases,
         load,
         warm_up=WARM_UP_FACTOR * settings.warm_up * math.ceil(cases / at_once),
-        timed=cases * _timed(contest),
+        timed=_timed(contest, [0.0 if speed is None else speed.step for speed in own]),
         processes=settings.processes,
         likely=max(used) if len(used) == cases else settings.processes,
         done=contest.checkpoint.read()[1],
@@ -119,12 +119,19 @@ def _contest(contest: Contest, speeds: Mapping[str, CaseSpeed], cores: int) -> P
     )
 
 
-def _timed(contest: Contest) -> float:
-    """Seconds for timing one process of one case; at least a few rounds (protocol.py)."""
+def _timed(contest: Contest, steps: Sequence[float]) -> float:
+    """Seconds for timing one process of every case; at least a few rounds (protocol.py).
+
+    Args:
+        steps: seconds of a training step of each case; 0 if unknown.
+    """
     settings = contest.settings
     seconds = settings.budget / settings.processes
     lengths = settings.own_length + len(settings.seq_lens) + settings.as_data
     axes = (settings.batch_sizes, settings.threads, settings.runtimes)
-    cells = 1 if settings.training_step else math.prod([lengths, *map(len, axes)])
     windows = settings.window_fraction * seconds
-    return windows + max(seconds - windows, MIN_ROUNDS * cells * BLOCK_SECONDS)
+    if settings.training_step:
+        rounds = [max(BLOCK_SECONDS, MIN_CALLS * step) for step in steps]
+    else:
+        rounds = [math.prod([lengths, *map(len, axes)]) * BLOCK_SECONDS] * len(steps)
+    return len(steps) * windows + max(len(steps) * (seconds - windows), MIN_ROUNDS * sum(rounds))
