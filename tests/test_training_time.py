@@ -333,8 +333,10 @@ def _check_tables(seqbench_cli: Callable[..., Any]) -> None:
     assert float(of["one"]["training_throughput_per_s"]) > 0
     assert of["once"]["training_step_s"] == ""
     for command in (
-        ("show", "--all"), ("export", "--format", "csv"), ("export", "--format", "pytest-benchmark"),
-    ):  # fmt: skip
+        ("show", "--all"),
+        ("export", "--format", "csv"),
+        ("export", "--format", "pytest-benchmark"),
+    ):
         done = seqbench_cli(*command)
         assert done.returncode == 0, (command, done.stderr)
     figures = json.loads(seqbench_cli("export", "--format", "bmf").stdout)
