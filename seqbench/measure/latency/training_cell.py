@@ -23,7 +23,7 @@ from seqbench.training.fresh import FreshSplit
 from seqbench.training.split import Split
 from seqbench.training.step import Step
 
-#: Of the schedule, which so stays near its start while steps are timed.
+#: Steps of an epoch as the schedule counts them: it stays near its start while steps are timed.
 STEPS_PER_EPOCH = 10**6
 
 
