@@ -316,7 +316,6 @@ def training_notes(document: Document, columns: Sequence[Column]) -> list[str]:
     if not entries or not any(column.header[0] in TRAINING_HEADERS for column in columns):
         return []
     calls, processes = ([entry[name] for entry in entries] for name in ("n", "processes"))
-    per = "process" if max(processes) == 1 else "processes"
     found: dict[str, str] = {}
     several = len({dataset_label(case) for case in document["cases"]}) > 1
     for case in document["cases"]:
@@ -328,7 +327,7 @@ def training_notes(document: Document, columns: Sequence[Column]) -> list[str]:
     mean = f"; with unequal lengths the mean over a cycle of steps ({cycles})" if cycles else ""
     return [
         "train step: forming the batch, forward and backward pass, optimizer; median of the "
-        f"per-process medians ({_range(processes)} {per}, {_range(calls)} steps per figure)"
+        f"per-process medians ({_range(processes)} processes, {_range(calls)} steps per figure)"
         f"{mean}. train rate: sequences of a step ÷ its time."
     ]
 
