@@ -50,7 +50,7 @@ class Quantity:
         compared: how two cases are compared; None if they are not.
         verdicts: the words for a case that is better, and for one that is worse.
         document: how its figures are stored in a case of the document, under its name. ``"list"``:
-            an entry for each measurement, with its settings; ``"values"``: the figures of the only
+            an entry for each measurement, with its settings; ``"values"``: that of the only
             measurement, or None; ``"own"``: under other keys, defined by :mod:`seqbench.summary`.
         figures: the type of its measurement's ``values``, against which stored ones are validated.
             Empty if they are not validated, or if it is not a measurement of its own.
@@ -142,10 +142,17 @@ QUANTITIES: dict[str, Quantity] = {
             measured=f"{_MEASURE}.latency.sampler:answer_requests",
             columns=f"{_COLUMNS}.speed:step_columns",
         ),
-        Quantity(  # shown as the time to the target
+        Quantity(  # with a target, also part of the time to it
             name="training_step", unit="s", better="lower", compared="rounds",
             verdicts=("faster", "slower"), document="values",
-            figures=f"{_RECORDS}:Timing", measured=f"{_MEASURE}.latency.sampler:answer_requests",
+            figures=f"{_RECORDS}:TrainingTiming",
+            measured=f"{_MEASURE}.latency.sampler:answer_requests",
+            columns=f"{_COLUMNS}.training:training_columns", notes=f"{_NOTES}:training_notes",
+        ),
+        Quantity(
+            name="training_throughput", unit="1/s", better="higher", document="values",
+            figures=f"{_RECORDS}:Rate", measured=f"{_MEASURE}.latency.sampler:answer_requests",
+            columns=f"{_COLUMNS}.training:training_columns",
         ),
         Quantity(
             name="cold", unit="s", document="values",

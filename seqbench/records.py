@@ -262,7 +262,7 @@ class TrialRecord:
 
 
 class Timing(Keys):
-    """Figures of one ``latency``, ``step`` or ``training_step``."""
+    """Figures of one ``latency``, ``step`` or ``training_step``, which have more of their own."""
 
     median_s: Annotated[Number, About("median of the medians of the processes, in seconds")]
     low_s: Annotated[Number | None, About("lower bound of the 95 % interval, in seconds")]
@@ -305,8 +305,14 @@ class ForwardTiming(Timing):
     mixture: Annotated[NotRequired[Mixture], About("with lengths as in the data: its sequences")]
 
 
+class TrainingTiming(Timing):
+    """Figures of one ``training_step``: of an optimizer step, with forming its batches."""
+
+    mixture: Annotated[NotRequired[Mixture], About("with unequal lengths: the batches of a cycle")]
+
+
 class Rate(Keys):
-    """Figures of one ``throughput``."""
+    """Figures of one ``throughput`` or ``training_throughput``."""
 
     per_s: Annotated[Number, About("sequences per second, median of the processes")]
     low_per_s: Annotated[Number | None, About("lower bound of the 95 % interval")]

@@ -72,7 +72,7 @@ def test_batches_are_padded_to_their_longest_sequence_and_no_further() -> None:
 
 def test_a_mixture_by_hand() -> None:
     # 10 steps in 4 + 4 places, of which 8 + 2 are of these sequences; longest of the second: 4.
-    assert mixture_of([torch.tensor([2, 4]), torch.tensor([3, 1])]) == {
+    assert mixture_of([[torch.tensor([2, 4])], [torch.tensor([3, 1])]]) == {
         "calls": 2, "shortest": 1, "longest": 4, "mean_length": 2.5,
         "padding": pytest.approx(1 - 10 / (8 + 6)),
     }  # fmt: skip
@@ -108,7 +108,7 @@ def test_a_large_split_is_represented_by_few_sequences() -> None:
     split = split_of(*lengths.tolist())
     rows = cycle_of(split, 1)
     assert len(rows) == MAX_CYCLE
-    mean = mixture_of([lengths[some] for some in rows])["mean_length"]
+    mean = mixture_of([[lengths[some]] for some in rows])["mean_length"]
     assert mean == pytest.approx(lengths.double().mean().item(), rel=0.01)
 
 
@@ -470,7 +470,7 @@ def test_of_sequences_of_one_length_that_length_is_timed_once(own_length: bool) 
         splits = PreparedSplits(TASK, split_of(5, 2), test)
         subject: Any = SimpleNamespace(splits=splits, model=torch.nn.Linear(1, 1))
         settings = replace(SETTINGS, seq_lens=(7,), as_data=True, own_length=own_length)
-        return [cell.settings["length"] for cell in cells_of(subject, settings, {})]
+        return [cell.settings["length"] for cell in cells_of(subject, settings)]
 
     own = [5] if own_length else []
     full, short = (Split(TASK, torch.zeros(4, n, 1), torch.zeros(4)) for n in (5, 3))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from seqbench.plugins.choice import Choice
-from seqbench.training.batches import batches_of, typical_batch
+from seqbench.training.batches import batches_of
 from seqbench.training.confusion import Confusion
 from seqbench.training.data_checks import checked_splits
 from seqbench.training.evaluation import Answered, DecidingFigure, MeanLoss, evaluate
@@ -523,17 +523,6 @@ def test_what_is_stored_comes_back(tmp_path: Path) -> None:
     here, there = splits.tensors(), opened.tensors()
     assert set(here) == set(there)
     assert all(torch.equal(here[name], there[name]) for name in here)
-
-
-def test_a_typical_batch_has_about_the_mean_number_of_steps() -> None:
-    task = Task("tokens", 2, "label", 2, 90)
-    train = sequences(task, [*[10] * 8, *[50] * 4, *[90] * 4, 10])  # the last one alone
-    splits = checked_splits(Splits(task, train, train), DATA)
-    found = batches_of(splits, {"batch_size": 4, "batches": "one_length"}, device=CPU, seed=0)
-    assert typical_batch(found).inputs.shape == (
-        4,
-        50,
-    )  # of 10, 10, 50 and 90 steps: the mean is 40
 
 
 class Constant(nn.Module):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from seqbench.display.countdown import rough
-from seqbench.suite.keys import Latency
+from seqbench.suite.keys import Latency, TrainingTime
 
 if TYPE_CHECKING:
     from seqbench.runner.forecast.before_run import Forecast
@@ -24,10 +24,22 @@ def latency_words(latency: Latency) -> str:
         f"length {_list(_lengths(latency))}",
         f"threads {_list(latency.threads)}",
         _list(latency.runtimes),
-        f"{latency.processes} processes, {latency.warm_up:g} s of warm-up each",
-        f"until ±{100 * latency.precision:g} %",
+        *_how_often(latency),
     ]
     return "; ".join(parts)
+
+
+def training_time_words(training: TrainingTime) -> str:
+    """``5 s per case; batches as in training; 10 processes, …``."""
+    parts = [f"{training.budget:g} s per case", "batches as in training", *_how_often(training)]
+    return "; ".join(parts)
+
+
+def _how_often(timing: Latency | TrainingTime) -> list[str]:
+    return [
+        f"{timing.processes} processes, {timing.warm_up:g} s of warm-up each",
+        f"until ±{100 * timing.precision:g} %",
+    ]
 
 
 def _lengths(latency: Latency) -> Sequence[object]:

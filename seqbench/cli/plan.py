@@ -200,11 +200,13 @@ def _metric_words(plan: Plan) -> Iterator[str]:
 
 
 def _measure_lines(plan: Plan) -> Iterator[str]:
-    from seqbench.cli.estimate import latency_words
+    from seqbench.cli.estimate import latency_words, training_time_words
 
     measure = plan.suite.measure
     if measure.latency is not None:
         yield f"latency: {latency_words(measure.latency)}"
+    if measure.training is not None:
+        yield f"training steps: {training_time_words(measure.training)}"
     if measure.memory is not None:
         yield f"memory: batch {measure.memory.batch_size}"
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from seqbench.measure.latency.protocol import WINDOW_FRACTION
 from seqbench.plan.cases import Metric
 from seqbench.plugins.choice import Choice, to_json
 from seqbench.records import Answers
@@ -109,12 +110,19 @@ class TimingSettings:
     as_data: bool = False
     plugin_runtimes: Mapping[str, Choice] = field(default_factory=dict)
 
+    @property
+    def window_fraction(self) -> float:
+        """Fraction of the budget for throughput windows; training needs none."""
+        return 0.0 if self.training_step else WINDOW_FRACTION
+
     def identity(self) -> dict[str, Any]:
         """What latency depends on, as plain data, for a resume to compare.
 
         Plugins' runtimes are part of it, so that cases are timed again after one is edited.
         """
         identity = to_json(self)
+        if self.training_step:  # before, a single batch was formed ahead of all steps
+            identity["forms_batches"] = True
         if not self.plugin_runtimes:
             del identity["plugin_runtimes"]  # runs from before this key existed can be resumed
         own_length = identity.pop("own_length")

@@ -49,7 +49,8 @@ class Subject:
         self.model: nn.Module = build_model(trained.model, self.splits.task)
         built = time.perf_counter()
         use_full_precision()
-        load_weights(self.model, workspace.run / trained.weights)
+        self._weights = workspace.run / trained.weights
+        self.load()
         self.model.to(self.device).eval()
         self.synchronize()
         loaded = time.perf_counter()
@@ -57,6 +58,10 @@ class Subject:
         self._trained = trained
         if check:
             self.check()
+
+    def load(self) -> None:
+        """Load the trained weights, again if they were changed."""
+        load_weights(self.model, self._weights)
 
     def check(self) -> None:
         """Check that the loaded model answers as the trained one did.

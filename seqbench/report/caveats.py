@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from seqbench.devices.registry import device_for, is_device_name
@@ -13,6 +13,7 @@ from seqbench.report.columns.speed import (
     named_settings,
     setting_words,
 )
+from seqbench.report.columns.training import training_requested
 from seqbench.report.names import case_name, resample_words, some, trial_words
 from seqbench.report.text import clean, command_line, counted
 from seqbench.report.verdict.statement import listed
@@ -269,20 +270,30 @@ def _unlike_resamples(document: Document) -> list[str]:
 def _unstable(document: Document) -> list[str]:
     """Timings whose calls vary widely, and those without a steady state before them."""
     lines = []
+    measured = document.get("measure") or {}
+    what = "timings" if measured.get("training") else "latency"
     unstable = _timed_with(document, lambda entry: bool(entry.get("unstable")))
     if unstable:
         lines.append(
-            f"Unstable latency: {some(unstable)}: the interquartile range of the calls exceeds "
+            f"Unstable {what}: {some(unstable)}: the interquartile range of the calls exceeds "
             f"{100 * UNSTABLE_SPREAD:g} % of their median. Close other programs, or raise "
-            "measure.latency.budget, and run again."
+            f"{_keys_of_timing(document, 'budget')}, and run again."
         )
     unsteady = _timed_with(document, lambda entry: entry.get("steady") is False)
     if unsteady:
         lines.append(
             f"Not steady when timing began: {some(unsteady)}: calls were still getting faster or "
-            "slower at the end of the warm-up. Raise measure.latency.warm_up."
+            "slower at the end of the warm-up. "
+            f"Raise {_keys_of_timing(document, 'warm_up')}."
         )
     return lines
+
+
+def _keys_of_timing(document: Document, name: str) -> str:
+    """``measure.latency.budget``, or where the suite times training steps too, both keys."""
+    measure = document.get("measure") or {}
+    kinds = [kind for kind in ("latency", "training") if measure.get(kind)] or ["latency"]
+    return " or ".join(f"measure.{kind}.{name}" for kind in kinds)
 
 
 def _timed_with(document: Document, condition: Callable[[Mapping[str, Any]], bool]) -> list[str]:
@@ -306,14 +317,39 @@ def _place(entry: Mapping[str, Any], case: Case) -> str:
 
 
 def _imprecise(document: Document) -> list[str]:
-    """Cases whose latency did not reach the requested precision."""
-    precision = ((document.get("measure") or {}).get("latency") or {}).get("precision")
+    """Cases whose timings did not reach the requested precision."""
+
+    def latencies(case: Case) -> dict[str, Mapping[str, Any]]:
+        return {_place(entry, case): entry for entry in case["latency"]}
+
+    def steps(case: Case) -> dict[str, Mapping[str, Any]]:
+        entry = case.get("training_step")
+        return {f"batch {entry['batch_size']}": entry} if entry else {}
+
+    lines = _imprecise_in(document, "latency", "Latency", latencies)
+    if training_requested(document):
+        lines += _imprecise_in(document, "training", "Training steps", steps)
+    return lines
+
+
+def _imprecise_in(
+    document: Document,
+    key: str,
+    topic: str,
+    timings: Callable[[Case], Mapping[str, Mapping[str, Any]]],
+) -> list[str]:
+    """A line about the timings of one kind that are not precise.
+
+    Args:
+        key: of the suite's ``measure``.
+        timings: of a case, by where they were measured.
+    """
+    precision = ((document.get("measure") or {}).get(key) or {}).get("precision")
     worst = {}
     for case in document["cases"]:
-        entries: Sequence[Mapping[str, Any]] = case["latency"]
         widths = {
-            _place(entry, case): (entry["high_s"] - entry["low_s"]) / 2 / entry["median_s"]
-            for entry in entries
+            place: (entry["high_s"] - entry["low_s"]) / 2 / entry["median_s"]
+            for place, entry in timings(case).items()
             if entry.get("precise") is False and entry["low_s"] is not None
         }
         if widths:
@@ -326,8 +362,8 @@ def _imprecise(document: Document) -> list[str]:
         return []
     named = sorted(worst, key=lambda name: -worst[name])
     return [
-        f"Latency did not reach ±{100 * precision:g} % within the time budget: {some(named)}. "
-        "Raise measure.latency.budget, relax measure.latency.precision, or close other programs."
+        f"{topic} did not reach ±{100 * precision:g} % within the time budget: {some(named)}. "
+        f"Raise measure.{key}.budget, relax measure.{key}.precision, or close other programs."
     ]
 
 
@@ -367,11 +403,14 @@ def _noisy_machine(document: Document) -> list[str]:
     """That the machine, right before timing, was too noisy for the requested precision."""
     doctor = document["environment"].get("doctor")
     noise = doctor["noise"] if doctor else None
-    precision = ((document.get("measure") or {}).get("latency") or {}).get("precision")
+    measure = document.get("measure") or {}
+    wanted = [(measure.get(kind) or {}).get("precision") for kind in ("latency", "training")]
+    precision = min((one for one in wanted if one is not None), default=None)
     if noise is None or precision is None or noise <= precision:
         return []
+    what = "latency" if measure.get("latency") else "training steps"
     return [
-        f"The machine was too noisy to measure latency to ±{100 * precision:g} %: a repeated "
+        f"The machine was too noisy to measure {what} to ±{100 * precision:g} %: a repeated "
         f"computation varied by ±{percent_beside(noise, precision)} %. "
         "Remedies: `seqbench devices --check`"
     ]

@@ -36,6 +36,9 @@ MOST_FAILURES = 10
 #: Statuses whose reason says only how the process ended; the last lines of its log are added.
 UNEXPLAINED, MOST_LINES = ("crashed", "timeout"), 3
 
+#: Headers of the columns of training steps.
+TRAINING_HEADERS = ("train step", "train rate")
+
 #: The parameters of optimizers and schedules that are shown; the JSON export has all of them.
 SHOWN_PARAMS = ("lr", "max_lr", "momentum", "weight_decay", "gamma")
 
@@ -304,6 +307,28 @@ def latency_notes(document: Document, columns: Sequence[Column]) -> list[str]:
         f"{needed}.",
         *_mixture_line(document),
         "throughput: sequences per second.",
+    ]
+
+
+def training_notes(document: Document, columns: Sequence[Column]) -> list[str]:
+    """What a training step is, and of which batches it was measured."""
+    entries = [entry for case in document["cases"] if (entry := case.get("training_step"))]
+    if not entries or not any(column.header[0] in TRAINING_HEADERS for column in columns):
+        return []
+    calls, processes = ([entry[name] for entry in entries] for name in ("n", "processes"))
+    found: dict[str, str] = {}
+    several = len({dataset_label(case) for case in document["cases"]}) > 1
+    for case in document["cases"]:
+        entry = case.get("training_step")
+        if entry and "mixture" in entry:
+            on = f"{clean(dataset_label(case))}, " if several else ""
+            found[f"{on}batch {entry['batch_size']}"] = _mixture_words(entry["mixture"])
+    cycles = "; ".join(f"{at}: {words}" for at, words in found.items())
+    mean = f"; with unequal lengths the mean over a cycle of steps ({cycles})" if cycles else ""
+    return [
+        "train step: forming the batch, forward and backward pass, optimizer; median of the "
+        f"per-process medians ({_range(processes)} processes, {_range(calls)} steps per figure)"
+        f"{mean}. train rate: sequences of a step ÷ its time."
     ]
 
 

@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     InstanceOf,
+    SerializerFunctionWrapHandler,
     WithJsonSchema,
     model_serializer,
     model_validator,
@@ -265,6 +266,15 @@ class Latency(Keys):
     precision: Share = Field(default=0.02, description="interval half-width to reach")
 
 
+class TrainingTime(Keys):
+    """Time of one training step, with the settings of each training."""
+
+    budget: Duration = Field(default=5.0, description="time for each case")
+    processes: int = Field(default=10, ge=2, le=60, description="processes for each case")
+    warm_up: Duration = Field(default=0.5, description="minimum warm-up time of each process")
+    precision: Share = Field(default=0.02, description="interval half-width to reach")
+
+
 class Memory(Keys):
     """Peak memory of inference and of a training step."""
 
@@ -276,6 +286,7 @@ class Measure(Keys):
 
     accuracy: Accuracy = Field(default_factory=Accuracy)
     latency: Latency | None = None
+    training: TrainingTime | None = None
     memory: Memory | None = None
 
     @model_validator(mode="before")
@@ -292,8 +303,14 @@ class Measure(Keys):
         if not isinstance(value, dict):
             return value
         if not value:
-            refuse("must name at least one of accuracy, latency, memory")
+            refuse("must name at least one of accuracy, latency, training, memory")
         return {name: {} if settings is None else settings for name, settings in value.items()}
+
+    @model_serializer(mode="wrap")
+    def _without_training(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Training is left out unless it is requested, as in runs from before it existed."""
+        plain: dict[str, Any] = usual(self)
+        return {key: value for key, value in plain.items() if key != "training" or value}
 
 
 class Margin(Keys):
@@ -303,12 +320,16 @@ class Margin(Keys):
     mse: Share | None = Field(default=None, description="of the error, as in 5%")
     latency: Share | None = Field(default=None, description="of the time, as in 3%")
     step: Share | None = Field(default=None, description="of the time of one step, as in 3%")
+    training_step: Share | None = Field(
+        default=None, description="of the time of a training step, as in 3%"
+    )
 
     def by_quantity(self) -> dict[str, dict[str, float]]:
         """For each quantity with a margin its scale, and the margin on it: a difference, or the
         factor by which one case is larger.
         """
-        relative = {"mse": self.mse, "latency": self.latency, "step": self.step}
+        names = ("mse", "latency", "step", "training_step")
+        relative = {name: getattr(self, name) for name in names}
         margins = {name: {"ratio": 1 + share} for name, share in relative.items() if share}
         if self.accuracy:
             margins["accuracy"] = {"difference": self.accuracy}
@@ -356,6 +377,9 @@ class Reference(Keys):
     mse: Number | None = Field(default=None, ge=0, description="mean squared error")
     parameters: int | None = Field(default=None, ge=0, description="number of parameters")
     latency_s: Number | None = Field(default=None, gt=0, description="seconds per call")
+    training_step_s: Number | None = Field(
+        default=None, gt=0, description="seconds per training step"
+    )
 
 
 class ModelKeys(Keys):

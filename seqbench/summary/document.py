@@ -310,6 +310,7 @@ def _measured(found: Sequence[Measurement]) -> dict[str, Any]:
         "latency": plain.pop("latency"),
         "step": plain.pop("step"),
         "training_step": plain.pop("training_step"),
+        "training_throughput": plain.pop("training_throughput"),
         "throughput": plain.pop("throughput"),
         "cold": plain.pop("cold"),
         "memory": _memory([m for m in own if m.quantity == "memory"]),
@@ -326,9 +327,8 @@ def _measured(found: Sequence[Measurement]) -> dict[str, Any]:
 
 def _plain(good: Sequence[Measurement], quantity: Quantity) -> Any:
     """The figures of a quantity as measured (see ``Quantity.document``)."""
-    if quantity.document == "values":
-        return _values(good, quantity.name) or None
-    return [{**m.settings, **m.values} for m in good if m.quantity == quantity.name]
+    found = [{**m.settings, **m.values} for m in good if m.quantity == quantity.name]
+    return found if quantity.document == "list" else next(iter(found), None)
 
 
 def _step_time(found: Sequence[Measurement]) -> float | None:

@@ -32,6 +32,7 @@ from seqbench.records import (
     Status,
     Target,
     Timing,
+    TrainingTiming,
     Verdict,
 )
 
@@ -286,6 +287,10 @@ class Step(Settings, Timing):
     """How long one more step takes."""
 
 
+class TrainingStep(Settings, TrainingTiming):
+    """How long one training step takes."""
+
+
 class Throughput(Settings, Rate):
     """Sequences per second."""
 
@@ -387,7 +392,12 @@ class Case(Keys):
     length: Annotated[int | None, About("steps of the dataset's own sequences")]
     latency: Annotated[list[Latency], About("one per setting")]
     step: Annotated[list[Step], About("one step of a sequence, for models with a step method")]
-    training_step: Annotated[Timing | None, About("one training step, in suites with a target")]
+    training_step: Annotated[
+        TrainingStep | None, About("one training step, if requested, or with a target")
+    ]
+    training_throughput: Annotated[
+        Throughput | None, About("sequences of a training step ÷ its time")
+    ]
     throughput: Annotated[list[Throughput], About("at the largest batch")]
     cold: Annotated[Cold | None, About("cold start: building, loading, first call")]
     memory: Annotated[MemorySummary | None, About("at the dataset's own length")]

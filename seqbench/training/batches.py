@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -22,6 +22,27 @@ from seqbench.training.split import Batch, Split
 POOL = 50
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a batch is formed, as often as it is asked for.
+
+    Args:
+        lengths: number of steps of each of its sequences, (batch,) int64, on the CPU.
+        form: forms it, on the device.
+    """
+
+    lengths: Tensor
+    form: Callable[[], Batch]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def places(self) -> int:
+        """Number of steps of all its sequences, padding included."""
+        return len(self) * int(self.lengths.max())
+
+
 class Batches(Protocol):
     """The batches of one training after another epoch.
 
@@ -34,6 +55,10 @@ class Batches(Protocol):
 
     def epoch(self) -> Iterator[Batch]:
         """The batches of the next epoch, on the device."""
+        ...
+
+    def recipes(self) -> Iterator[Recipe]:
+        """How each batch of an epoch is formed; does not count as one of the epochs."""
         ...
 
     @property
@@ -89,17 +114,6 @@ def batches_of(
     )
 
 
-def typical_batch(batches: Batches) -> Batch:
-    """Of an epoch's first batches the one whose number of steps, padding included, is nearest to
-    their mean. Incomplete batches are left out.
-    """
-    some = list(itertools.islice(batches.epoch(), POOL))
-    size = max(map(len, some))
-    whole = [batch for batch in some if len(batch) == size]
-    mean = sum(batch.inputs.shape[1] for batch in whole) / len(whole)
-    return min(whole, key=lambda batch: abs(batch.inputs.shape[1] - mean))
-
-
 class _StoredBatches:
     """All sequences of a stored split once in each epoch."""
 
@@ -136,6 +150,13 @@ class _StoredBatches:
                 self.real += int(lengths.sum())
                 self.padded += int(lengths.max()) * len(rows)
             yield self.split.batch(rows)
+
+    def recipes(self) -> Iterator[Recipe]:
+        before = self.generator.get_state()
+        every = self._rows()
+        self.generator.set_state(before)
+        for rows in every:
+            yield Recipe(self.lengths[rows.cpu()], partial(self.split.batch, rows))
 
     @property
     def padding(self) -> float | None:
@@ -216,16 +237,26 @@ class _ContiguousBatches:
 
     def epoch(self) -> Iterator[Batch]:
         self.done %= self.per_epoch
-        starts = torch.arange(self.size) * self.per_epoch
         while self.done < self.per_epoch:
-            rows = starts + self.done
-            lengths = self.split.lengths[rows]
+            lengths = self.split.lengths[self._rows(self.done)]
             self.real += int(lengths.sum())
-            self.padded += int(lengths.max()) * len(rows)
-            on_device = rows.to(self.split.inputs.device)
-            batch = self.split.batch(rows if self.split.offsets is not None else on_device)
+            self.padded += int(lengths.max()) * len(lengths)
             self.done += 1
-            yield dataclasses.replace(batch, continues=self.done > 1)
+            yield self._form(self.done - 1)
+
+    def recipes(self) -> Iterator[Recipe]:
+        for number in range(self.per_epoch):
+            yield Recipe(self.split.lengths[self._rows(number)], partial(self._form, number))
+
+    def _rows(self, number: int) -> Tensor:
+        """The sequences of a batch of an epoch, from 0: one of each stream."""
+        return torch.arange(self.size) * self.per_epoch + number
+
+    def _form(self, number: int) -> Batch:
+        rows = self._rows(number)
+        if self.split.offsets is None:
+            rows = rows.to(self.split.inputs.device)
+        return dataclasses.replace(self.split.batch(rows), continues=number > 0)
 
     @property
     def padding(self) -> float | None:
@@ -268,6 +299,15 @@ class _FreshBatches:
             self.padded += steps * count
             self.real += steps * count if batch.lengths is None else int(batch.lengths.sum())
             yield batch.to(self.device)
+
+    def recipes(self) -> Iterator[Recipe]:
+        for step in range(self.per_epoch):
+            count = min(self.size, len(self.split) - step * self.size)
+            lengths = self.split.drawn(self.seed, step, count).lengths
+            yield Recipe(lengths, partial(self._form, step, count))
+
+    def _form(self, step: int, count: int) -> Batch:
+        return self.split.draw(self.seed, step, count).to(self.device)
 
     @property
     def padding(self) -> float | None:

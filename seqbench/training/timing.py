@@ -51,8 +51,8 @@ def time_epoch(payload: ProbePayload, context: JobContext) -> dict[str, Any]:
     pass over a few sequences.
 
     Returns:
-        ``epoch``: seconds of a period, with validation; ``test``: of evaluating the test split;
-        ``spent``: what all this took here.
+        ``epoch``: seconds of a period, with validation; ``step``: of an optimizer step; ``test``:
+        of evaluating the test split; ``spent``: what all this took here.
     """
     import torch
 
@@ -74,12 +74,14 @@ def time_epoch(payload: ProbePayload, context: JobContext) -> dict[str, Any]:
     together = payload.train.get("accumulate", 1)
     periods = Periods.of(payload.train, math.ceil(batches.per_epoch / together))
     step = Step(model, splits, {**payload.train, "schedule": None}, 1)
-    epoch = periods.every * together * _batch_seconds(step, batches, payload, device)
+    seconds = together * _batch_seconds(step, batches, payload, device)
+    epoch = periods.every * seconds
     sequence = _evaluation_seconds(model, splits, device)
     epoch += sequence * (0 if splits.validation is None else len(splits.validation))
     passes = 1 if splits.validation is None else 2  # at the last and at the best weights
     test = passes * sequence * len(splits.test)
-    return {"epoch": epoch, "test": test, "spent": time.perf_counter() - started}
+    spent = time.perf_counter() - started
+    return {"epoch": epoch, "step": seconds, "test": test, "spent": spent}
 
 
 def _batch_seconds(

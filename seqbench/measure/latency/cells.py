@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,9 +26,7 @@ from seqbench.records import AS_DATA, Length
 from seqbench.runtimes.base import PreparedCall
 from seqbench.runtimes.compare import check_answer
 from seqbench.runtimes.registry import BUILT_IN, EAGER
-from seqbench.training.batches import batches_of, typical_batch
 from seqbench.training.model import forward_of
-from seqbench.training.step import Step
 from seqbench.training.stepping import can_step, run_steps
 from seqbench.version import __version__
 
@@ -48,25 +46,26 @@ class Cell:
             ``length`` (:data:`seqbench.records.Length`), ``threads``, ``runtime``.
         prepare: returns the calls to time, and facts: for ``step`` the ``state_bytes`` of one
             sequence, for a runtime those in :data:`seqbench.runtimes.base.FACTS`, with lengths as
-            in the data the ``mixture``. Raises PluginError if an answer differs from the plain
-            model's, and NotApplicable for a length that the model does not accept.
+            in the data the ``mixture``, for ``training_step`` the mean number of ``sequences``.
+            Raises PluginError if an answer differs from the plain model's, and NotApplicable for a
+            length that the model does not accept.
         mode: the context in which the call runs.
+        before: called before each block, without being timed.
     """
 
     settings: dict[str, Any]
     prepare: Callable[[], Prepared]
     mode: Callable[[], AbstractContextManager[object]]
+    before: Callable[[], object] = lambda: None
 
 
-def cells_of(subject: Subject, settings: TimingSettings, train: Mapping[str, Any]) -> list[Cell]:
-    """The cells of a model.
+def cells_of(subject: Subject, settings: TimingSettings) -> list[Cell]:
+    """The cells of a model in inference; that of its training is
+    :func:`.training_cell.training_cell`.
 
     Args:
         settings: see :class:`seqbench.measure.payloads.TimingSettings`.
-        train: the training settings.
     """
-    if settings.training_step:
-        return [_training_step(subject, train)]
     lengths = _lengths(subject, settings)
     plugins = settings.plugin_runtimes
     runtimes = [_Runtime.named(name, plugins.get(name)) for name in settings.runtimes]
@@ -94,7 +93,10 @@ def _lengths(subject: Subject, settings: TimingSettings) -> list[Length]:
     return list(dict.fromkeys(found))
 
 
-def _settings(quantity: str, batch_size: int, length: Length, threads: int, runtime: str) -> Any:
+def settings_of(
+    quantity: str, batch_size: int, length: Length, threads: int, runtime: str
+) -> dict[str, Any]:
+    """The settings of a cell."""
     return {
         "quantity": quantity,
         "batch_size": batch_size,
@@ -135,7 +137,7 @@ def _forward(
         call = prepared.call
         return [lambda: call(x)], dict(prepared.facts)
 
-    settings = _settings("latency", batch_size, length, threads, runtime.name)
+    settings = settings_of("latency", batch_size, length, threads, runtime.name)
     return Cell(settings, prepare, torch.inference_mode)
 
 
@@ -153,9 +155,9 @@ def _as_data(subject: Subject, runtime: _Runtime, threads: int, batch_size: int)
         subject.require_lengths(rows)
         forward = forward_of(subject.model)
         calls = [partial(forward, test.batch(some).to(subject.device)) for some in rows]
-        return calls, {"mixture": mixture_of([test.lengths[some] for some in rows])}
+        return calls, {"mixture": mixture_of([[test.lengths[some]] for some in rows])}
 
-    settings = _settings("latency", batch_size, AS_DATA, threads, runtime.name)
+    settings = settings_of("latency", batch_size, AS_DATA, threads, runtime.name)
     return Cell(settings, prepare, torch.inference_mode)
 
 
@@ -233,7 +235,7 @@ def _errors_naming(runtime: _Runtime) -> Iterator[None]:
 def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
     """The last step of the dataset's length, always from the state after the previous steps."""
     length = subject.splits.task.length
-    settings = _settings("step", batch_size, length, threads, EAGER)
+    settings = settings_of("step", batch_size, length, threads, EAGER)
 
     def prepare() -> Prepared:
         model: Any = subject.model
@@ -246,18 +248,3 @@ def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
         return [lambda: model.step(last, before)], {"state_bytes": bytes_of(state)}
 
     return Cell(settings, prepare, torch.inference_mode)
-
-
-def _training_step(subject: Subject, train: Mapping[str, Any]) -> Cell:
-    together = train.get("accumulate", 1)
-    batches = batches_of(subject.splits, train, device=subject.device, seed=0)
-    batch = typical_batch(batches)
-
-    def prepare() -> Prepared:
-        model = subject.model.train()
-        step = Step(model, subject.splits, train, steps_per_epoch=10**6)
-        return [lambda: step(*[batch] * together)], {}
-
-    size, length = batch.inputs.shape[:2]
-    settings = _settings("training_step", together * size, length, train["threads"], EAGER)
-    return Cell(settings, prepare, torch.enable_grad)

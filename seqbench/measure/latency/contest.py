@@ -21,7 +21,7 @@ from seqbench.errors import StoreError, WorkerError
 from seqbench.measure.latency.checkpoint import CaseFailure, Checkpoint
 from seqbench.measure.latency.comparisons import compare_cases
 from seqbench.measure.latency.figures import METHOD, Samples
-from seqbench.measure.latency.protocol import MIN_PROCESSES, MIN_ROUNDS, WINDOW_FRACTION
+from seqbench.measure.latency.protocol import MIN_PROCESSES, MIN_ROUNDS
 from seqbench.measure.payloads import TimingPayload, TimingSettings, TrainedModel
 from seqbench.records import Comparison, Measurement
 from seqbench.workers.channel import CORRUPTED
@@ -289,9 +289,9 @@ def _compete(entrants: Sequence[_Entrant], number: int, contest: Contest, notify
     _warm_up(entrants, contest)
     seconds = settings.budget / settings.processes
     notify({"step": number, "steps": settings.processes})
-    _time_rounds(entrants, number, (1 - WINDOW_FRACTION) * seconds)
+    _time_rounds(entrants, number, (1 - settings.window_fraction) * seconds)
     for entrant in random.sample(entrants, len(entrants)):
-        _guarded(entrant, entrant.window, WINDOW_FRACTION * seconds)
+        _guarded(entrant, entrant.window, settings.window_fraction * seconds)
     for entrant in entrants:
         entrant.end()
 

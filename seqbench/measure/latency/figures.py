@@ -21,8 +21,11 @@ FACTS = ("state_bytes", "first_call_s", "graph_breaks", "mixture")
 
 METHOD = "median of per-process medians of blocks interleaved in random order"
 
-#: Follows METHOD where lengths are as in the data.
-OF_MIXTURE = "; a block's is the mean over a cycle of test sequences with their own lengths"
+#: Follows METHOD where lengths are as in the data, by quantity.
+OF_MIXTURE = {
+    "latency": "; a block's is the mean over a cycle of test sequences with their own lengths",
+    "training_step": "; a block's is the mean over a cycle of batches as in training",
+}
 
 
 @dataclass
@@ -152,7 +155,7 @@ class Samples:
         for number, cell in enumerate(self.cells):
             at = cell_settings(cell)
             quantity = at.pop("quantity")
-            method = METHOD + OF_MIXTURE if at["length"] == AS_DATA else METHOD
+            method = METHOD + (OF_MIXTURE[quantity] if at["length"] == AS_DATA else "")
             if "reason" in cell:
                 status, reason = cell["status"], cell["reason"]
                 yield Measurement(quantity, "s", at, status=status, reason=reason, method=method)
@@ -161,6 +164,12 @@ class Samples:
             values |= {"steady": cell["steady"], "precise": _half_width(values) <= precision}
             values |= {name: cell[name] for name in FACTS if name in cell}
             yield Measurement(quantity, "s", at, values, samples=name, method=method)
+            if "sequences" in cell:
+                rate = _rate(values, cell["sequences"])
+                yield Measurement(
+                    "training_throughput", "1/s", at, rate, samples=name,
+                    method="sequences of a step ÷ its time",
+                )  # fmt: skip
         yield from self._throughput(name)
         names = dict.fromkeys(name for one in self.cold for name in one)
         cold = {name: median([one[name] for one in self.cold if name in one]) for name in names}
@@ -187,6 +196,14 @@ def cell_settings(cell: Mapping[str, Any]) -> dict[str, Any]:
     """Quantity and settings of a cell, without status and facts."""
     names = ("quantity", "batch_size", "length", "threads", "runtime")
     return {name: cell[name] for name in names}
+
+
+def _rate(timing: Mapping[str, Any], sequences: float) -> dict[str, Any]:
+    """Sequences per second, from the time of a step with so many."""
+    low, high = (None if timing[end] is None else sequences / timing[end]
+                 for end in ("high_s", "low_s"))  # fmt: skip
+    rate = sequences / timing["median_s"]
+    return {"per_s": rate, "low_per_s": low, "high_per_s": high, "n": timing["processes"]}
 
 
 def _half_width(values: Mapping[str, Any]) -> float:

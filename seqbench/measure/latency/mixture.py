@@ -52,16 +52,17 @@ def representatives(steps: Sequence[int], most: int) -> list[int]:
     return sorted(order[n] for n in chosen)
 
 
-def mixture_of(lengths: Sequence[Tensor]) -> Mixture:
+def mixture_of(calls: Sequence[Sequence[Tensor]]) -> Mixture:
     """Describe a cycle.
 
     Args:
-        lengths: number of steps of each sequence of each call.
+        calls: number of steps of each sequence, for each batch of each call.
     """
-    every = torch.cat(list(lengths)).double()
-    padded = sum(len(one) * int(one.max()) for one in lengths)
+    batches = [lengths for call in calls for lengths in call]
+    every = torch.cat(batches).double()
+    padded = sum(len(lengths) * int(lengths.max()) for lengths in batches)
     return {
-        "calls": len(lengths),
+        "calls": len(calls),
         "shortest": int(every.min()),
         "longest": int(every.max()),
         "mean_length": every.mean().item(),

@@ -12,6 +12,9 @@ MIN_CALLS, MAX_CALLS = 3, 200
 #: the test split has, or this many that represent them. More would make blocks of slow models long.
 MAX_CYCLE = 16
 
+#: The same for training steps, which take longer.
+MAX_TRAINING_CYCLE = 8
+
 #: Warm-up continues until the medians of two successive groups of ten calls agree to within this
 #: fraction, up to this multiple of the minimum time.
 STEADY, MAX_WARM_UP = 0.05, 5

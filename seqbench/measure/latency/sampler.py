@@ -31,6 +31,7 @@ from seqbench.measure.latency.protocol import (
     SETTLE_SECONDS,
     STEADY,
 )
+from seqbench.measure.latency.training_cell import training_cell
 from seqbench.measure.payloads import TimingPayload
 from seqbench.measure.subject import Subject
 from seqbench.stats.timing import block_figures
@@ -59,7 +60,10 @@ def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, An
     gc.collect()
     gc.freeze()
     gc.disable()
-    cells = cells_of(subject, settings, payload.subject.train)
+    if settings.training_step:
+        cells = [training_cell(subject, payload.subject.train)]
+    else:
+        cells = cells_of(subject, settings)
     # Read now: the fork server, in which this module was imported, may have had other ones.
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     places = _Places(cores, _core(payload.place, cores), _compiled(payload, context))
@@ -218,6 +222,7 @@ class _Timer:
                 os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "inductor")
                 os.environ["TRITON_CACHE_DIR"] = str(folder / "triton")
             self.calls, self.facts = self.cell.prepare()
+        self.cell.before()
 
     def _pin(self) -> None:
         """Pin this thread to its core, or remove the pinning."""

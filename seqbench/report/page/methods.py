@@ -8,6 +8,7 @@ from typing import Any
 from seqbench.quantities import find
 from seqbench.records import AS_DATA
 from seqbench.report.columns.column import Case, Document
+from seqbench.report.columns.training import training_requested
 from seqbench.report.names import (
     dataset_label,
     dataset_words,
@@ -47,6 +48,13 @@ def _sentences(document: Document) -> Iterator[str]:
     yield from _training(document)
     yield from _quality(document)
     yield from _latency(document)
+    yield from _training_steps(document)
+    if any(find(each["quantity"]).compared == "rounds" for each in document["comparisons"]):
+        what = "Timings" if training_requested(document) else "Latencies"
+        yield (
+            f"{what} were compared by the ratio of their medians in the rounds that both took part "
+            f"in, against a difference of {100 * INDIFFERENCE:g} %, with Holm's correction."
+        )
     batches = sorted({case["memory"]["batch_size"] for case in document["cases"] if case["memory"]})
     if batches:
         sizes = listed([str(n) for n in batches])
@@ -175,11 +183,19 @@ def _latency(document: Document) -> Iterator[str]:
         "that alternate between the models in random order; reported is the median over processes, "
         f"with a 95 % interval ({'; '.join(at)})."
     )
-    if any(find(each["quantity"]).compared == "rounds" for each in document["comparisons"]):
-        yield (
-            "Latencies were compared by the ratio of their medians in the rounds that both took "
-            f"part in, against a difference of {100 * INDIFFERENCE:g} %, with Holm's correction."
-        )
+
+
+def _training_steps(document: Document) -> Iterator[str]:
+    entries = [entry for case in document["cases"] if (entry := case.get("training_step"))]
+    if not entries or not training_requested(document):
+        return
+    sizes = listed([str(size) for size in sorted({entry["batch_size"] for entry in entries})])
+    several = any("mixture" in entry for entry in entries)
+    mean = ", as the mean over a cycle of steps where lengths are unequal" if several else ""
+    yield (
+        f"Training steps of {sizes} sequences, with forming their batches, were timed in the same "
+        f"way, starting from the trained weights{mean}."
+    )
 
 
 def _machine(environment: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from seqbench.report.columns.letters import at_settings
 from seqbench.report.columns.quality import metric_of
 from seqbench.report.columns.speed import named_settings, setting_words
 from seqbench.report.columns.table import ResultTable, result_tables
+from seqbench.report.columns.training import training_words
 from seqbench.report.names import repeats_of, resample_count, several_devices, unit_of
 from seqbench.report.numbers import Estimate
 from seqbench.report.text import clean, counted, label
@@ -72,7 +73,11 @@ def _part(table: ResultTable, rows: list[int], document: Document, *, complete: 
     quality, seeds = _quality(cases, compared, document)
     statements += [quality] if quality else []
     if complete:
-        found = [_speed(table, rows, compared), _memory(table, rows)]
+        found = [
+            _speed(table, rows, compared),
+            _training(table, rows, compared),
+            _memory(table, rows),
+        ]
         statements += [statement for statement in found if statement]
     return Part(table.dataset, _about(table, cases, document), tuple(statements), seeds)
 
@@ -141,8 +146,28 @@ def _speed(
     found = _standing(table, column, rows, compared)
     every = [c.at for c in table.columns if c.at and c.compared]
     words = setting_words(column.at, named_settings(table.cases, every))
-    without = [label(table.cases[row]) for row in rows if column.estimates[row] is None]
-    return speed_statement(found, words, without) if found else None
+    without = _without(table, column, rows)
+    return speed_statement(found, words, without=without) if found else None
+
+
+def _training(
+    table: ResultTable, rows: Sequence[int], compared: Sequence[Mapping[str, Any]]
+) -> Statement | None:
+    """The time of a training step, if it has a column and all cases have the same batch size."""
+    column = next((c for c in table.columns if c.field == "training_step"), None)
+    if column is None:
+        return None
+    setting = training_words([table.cases[row] for row in rows])
+    if not setting:
+        return None
+    found = _standing(table, column, rows, compared)
+    without = _without(table, column, rows)
+    return speed_statement(found, setting, "Training step", without=without) if found else None
+
+
+def _without(table: ResultTable, column: Column, rows: Sequence[int]) -> list[str]:
+    """The labels of the cases without a figure."""
+    return [label(table.cases[row]) for row in rows if column.estimates[row] is None]
 
 
 def _standing(

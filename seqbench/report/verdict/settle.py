@@ -92,8 +92,11 @@ def seconds_for(seeds: int, document: Document) -> float | None:
             longest = max(longest, fmean(times))
     if not longest:
         return None
-    latency = (document.get("measure") or {}).get("latency") or {}
-    timing = latency.get("budget", 0.0) + PROCESS_START * latency.get("processes", 0)
+    measure = document.get("measure") or {}
+    timing = 0.0
+    for kind in ("latency", "training"):
+        settings = measure.get(kind) or {}
+        timing += settings.get("budget", 0.0) + PROCESS_START * settings.get("processes", 0)
     return float(START + max(total, longest) + timing * len(document["cases"]))
 
 

@@ -1,4 +1,4 @@
-"""The statement on latency."""
+"""The statements on latency and on the time of a training step."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from seqbench.report.verdict.statement import (
 )
 
 
-def speed_statement(found: Standing, setting: str, without: Sequence[str] = ()) -> Statement:
+def speed_statement(
+    found: Standing, setting: str, topic: str = "Latency", *, without: Sequence[str] = ()
+) -> Statement:
     """Who is fastest, and how much longer the others take.
 
     Args:
         setting: where it was measured, such as ``batch 1``.
         without: labels of cases without a figure there.
     """
-    topic, leader = "Latency", label(found.leader)
+    leader = label(found.leader)
     time = _time(found.figure)
     missing = (
         f"{listed(without)} {'has' if len(without) == 1 else 'have'} no figure." if without else ""

@@ -179,11 +179,13 @@ def _record(found: Found, cases: Mapping[str, Case]) -> dict[str, Any]:
 
 def _is_unstable(found: Found, cases: Iterable[Case]) -> bool:
     """Whether the timing of one of the cases was unstable at these settings."""
+    timed = [
+        case.get(found["quantity"]) for case in cases if case["id"] in (found["a"], found["b"])
+    ]
     entries = [
         entry
-        for case in cases
-        if case["id"] in (found["a"], found["b"])
-        for entry in case.get(found["quantity"]) or ()
+        for some in timed
+        for entry in ([some] if isinstance(some, Mapping) else some or ())
         if isinstance(entry, Mapping)
     ]
     return any(

@@ -163,8 +163,7 @@ def _cases(remaining: Remaining) -> list[Case]:
 def _known_speeds(
     run: RunContext, runs: Sequence[Path], cases: Sequence[Case]
 ) -> dict[str, CaseSpeed]:
-    latency = run.plan.suite.measure.latency
-    settings = None if latency is None else latency.model_dump(mode="json")
+    settings = run.plan.suite.measure.model_dump(mode="json")
     return speeds_of_earlier_runs(cases, runs, run.environment, settings)
 
 

@@ -23,6 +23,9 @@ MOST_RUNS = 20
 #: Trials that are read for each case.
 MOST_TRIALS = 3
 
+#: What each kind of contest measures.
+QUANTITIES_OF = {"latency": "latency", "training": "training_step"}
+
 #: What must be the same for speeds to be comparable. Reading these needs no torch.
 MACHINE = ("cpu", "cores")
 
@@ -31,7 +34,7 @@ def speeds_of_earlier_runs(
     cases: Iterable[Case],
     runs: Sequence[Path],
     environment: Mapping[str, Any],
-    latency: Mapping[str, Any] | None,
+    measure: Mapping[str, Any],
 ) -> dict[str, CaseSpeed]:
     """Speeds of those ``cases`` that were trained in one of ``runs`` on this machine, by case id.
 
@@ -40,7 +43,7 @@ def speeds_of_earlier_runs(
     Args:
         runs: folders, latest first.
         environment: the description of this machine, or the part of it in :data:`MACHINE`.
-        latency: the settings of latency in the plan, as in ``plan.json``.
+        measure: what the plan measures, as in ``plan.json``.
     """
     wanted: dict[str, list[str]] = {}
     for one in cases:  # those that differ in their epochs only have the same speed
@@ -60,7 +63,7 @@ def speeds_of_earlier_runs(
         for case in plan["cases"]:
             names = [name for name in wanted.get(speed_key(case), ()) if name not in found]
             if names and _is_same_device(case["device"], before, environment):
-                speed = _speed(folder, plan, case, latency)
+                speed = _speed(folder, plan, case, measure)
                 found |= {} if speed is None else dict.fromkeys(names, speed)
     return found
 
@@ -103,11 +106,11 @@ def _known(path: Path) -> tuple[RunFolder, Mapping[str, Any]] | None:
 
 
 def _speed(
-    folder: RunFolder, plan: StoredPlan, case: StoredCase, latency: Mapping[str, Any] | None
+    folder: RunFolder, plan: StoredPlan, case: StoredCase, measure: Mapping[str, Any]
 ) -> CaseSpeed | None:
     """The speed of a case in a run; None if none of its trials that are read succeeded."""
     trials = (trial["id"] for trial in plan["trials"] if trial["case"] == case["id"])
-    outside, epochs = [], []
+    outside, epochs, steps = [], [], []
     for trial in itertools.islice(trials, MOST_TRIALS):
         try:
             record = read_trial(folder.path / f"trials/{trial}.json")
@@ -117,20 +120,39 @@ def _speed(
             spent = [epoch["seconds"] for epoch in record.curve]
             epochs.append(sum(spent) / len(spent))
             outside.append(max(0.0, record.seconds - sum(spent)))
+            steps.append(sum(spent) / count if (count := record.metrics.get("steps")) else 0.0)
     if not epochs:
         return None
-    same = plan.get("measure", {}).get("latency") == latency
+    before = plan.get("measure", {})
     load, processes = _timing(folder, case["id"])
-    return CaseSpeed(median(epochs), median(outside), load, processes if same else None)
+    alike = {
+        kind: number
+        for kind, number in processes.items()
+        if _timed_by(kind, before) == _timed_by(kind, measure)
+    }
+    step = median(steps)
+    return CaseSpeed(median(epochs), median(outside), load, alike, step)
 
 
-def _timing(folder: RunFolder, case: str) -> tuple[float, int | None]:
-    """Seconds for loading a case, and the number of processes in which it was timed, if it was."""
+def _timed_by(kind: str, measure: Mapping[str, Any]) -> Any:
+    """The settings of a contest: with a target alone, training steps are timed as latency is."""
+    return measure.get(kind) or measure.get("latency")
+
+
+def _timing(folder: RunFolder, case: str) -> tuple[float, dict[str, int]]:
+    """Seconds for loading a case, and the number of processes in which it was timed, by the kind of
+    the contest, as far as it was.
+    """
     try:
         measurements = read_case(folder.path / f"cases/{case}.json").measurements
     except (Damaged, StoreError, OSError):
-        return LOAD_SECONDS, None
+        return LOAD_SECONDS, {}
     values = [(one.quantity, one.values) for one in measurements if one.status == "ok"]
     cold = [sum(found.values()) for quantity, found in values if quantity == "cold"]
-    counts = [found.get("processes", 0) for quantity, found in values if quantity == "latency"]
-    return LOAD_SECONDS + max(cold, default=0.0), max(counts, default=0) or None
+    known = {
+        kind: found["processes"]
+        for kind, quantity in QUANTITIES_OF.items()
+        for name, found in values
+        if name == quantity and found.get("processes")
+    }
+    return LOAD_SECONDS + max(cold, default=0.0), known

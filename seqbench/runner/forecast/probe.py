@@ -41,7 +41,9 @@ def probe_cases(cases: Sequence[Case], run: RunContext) -> tuple[dict[str, CaseS
             if outcome.status == "ok":
                 found = outcome.result
                 load = max(0.0, outcome.seconds - found["spent"])
-                speeds[outcome.job.id] = CaseSpeed(found["epoch"], load + found["test"], load)
+                speeds[outcome.job.id] = CaseSpeed(
+                    found["epoch"], load + found["test"], load, step=found["step"]
+                )
             else:
                 problems.append(f"{names[outcome.job.id]}: {outcome.reason}")
     return speeds, problems

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from seqbench.records import fingerprint
@@ -18,14 +18,16 @@ class CaseSpeed:
         epoch: seconds of a period of its training, usually an epoch, with validation.
         outside: seconds of a trial outside its periods: starting its worker, the test.
         load: seconds for starting a worker and loading the case in it.
-        processes: number of processes that its latency took, with the same settings; None if
-            unknown.
+        processes: number of processes that its timing took, with the same settings, by the kind
+            of the contest (:class:`seqbench.measure.latency.contest.Contest`), as far as known.
+        step: seconds of a training step, about; 0 if unknown.
     """
 
     epoch: float
     outside: float
     load: float = LOAD_SECONDS
-    processes: int | None = None
+    processes: Mapping[str, int] = field(default_factory=dict)
+    step: float = 0.0
 
     def trial(self, periods: int) -> float:
         """Seconds of a trial."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from seqbench.devices.registry import device_for
 from seqbench.executors.base import Job
 from seqbench.measure.latency.contest import Contest
-from seqbench.measure.latency.protocol import BLOCK_SECONDS, MIN_ROUNDS, WINDOW_FRACTION
+from seqbench.measure.latency.protocol import BLOCK_SECONDS, MIN_CALLS, MIN_ROUNDS
 from seqbench.plan.cases import Trial
 from seqbench.records import TrialRecord
 from seqbench.runner.context import RunContext
@@ -102,7 +102,7 @@ def _contest(contest: Contest, speeds: Mapping[str, CaseSpeed], cores: int) -> P
     own = [speeds.get(case.id) for case in contest.cases]
     known = [speed for speed in own if speed is not None]
     load = sum(speed.load for speed in known) if len(known) == cases else None
-    used = [speed.processes for speed in known if speed.processes is not None]
+    used = [speed.processes[contest.kind] for speed in known if contest.kind in speed.processes]
     at_once = 1
     if device_for(contest.device).shares_cores:
         at_once = max(1, cores // max(settings.threads))
@@ -111,7 +111,7 @@ def _contest(contest: Contest, speeds: Mapping[str, CaseSpeed], cores: int) -> P
         cases,
         load,
         warm_up=WARM_UP_FACTOR * settings.warm_up * math.ceil(cases / at_once),
-        timed=cases * _timed(contest),
+        timed=_timed(contest, [0.0 if speed is None else speed.step for speed in own]),
         processes=settings.processes,
         likely=max(used) if len(used) == cases else settings.processes,
         done=contest.checkpoint.read()[1],
@@ -119,12 +119,19 @@ def _contest(contest: Contest, speeds: Mapping[str, CaseSpeed], cores: int) -> P
     )
 
 
-def _timed(contest: Contest) -> float:
-    """Seconds for timing one process of one case; at least a few rounds (protocol.py)."""
+def _timed(contest: Contest, steps: Sequence[float]) -> float:
+    """Seconds for timing one process of every case; at least a few rounds (protocol.py).
+
+    Args:
+        steps: seconds of a training step of each case; 0 if unknown.
+    """
     settings = contest.settings
     seconds = settings.budget / settings.processes
     lengths = settings.own_length + len(settings.seq_lens) + settings.as_data
     axes = (settings.batch_sizes, settings.threads, settings.runtimes)
-    cells = 1 if settings.training_step else math.prod([lengths, *map(len, axes)])
-    rounds = max((1 - WINDOW_FRACTION) * seconds, MIN_ROUNDS * cells * BLOCK_SECONDS)
-    return rounds + (0.0 if settings.training_step else WINDOW_FRACTION * seconds)
+    windows = settings.window_fraction * seconds
+    if settings.training_step:
+        rounds = [max(BLOCK_SECONDS, MIN_CALLS * step) for step in steps]
+    else:
+        rounds = [math.prod([lengths, *map(len, axes)]) * BLOCK_SECONDS] * len(steps)
+    return len(steps) * windows + max(len(steps) * (seconds - windows), MIN_ROUNDS * sum(rounds))

@@ -21,7 +21,7 @@ from seqbench.runner.context import RunContext
 from seqbench.runner.phases.prepare import prepare_again
 from seqbench.runner.resume.decide_measurements import Ledger
 from seqbench.store.run_folder import RunFolder
-from seqbench.suite.keys import Latency
+from seqbench.suite.keys import Latency, TrainingTime
 from seqbench.workers.conversation import Conversation
 
 #: Maximum number of processes that wait for their next block; each takes memory and files.
@@ -44,15 +44,16 @@ class TrainedCase:
 
 
 def contests_of(cases: Sequence[TrainedCase], run: RunContext) -> list[Contest]:
-    """One contest per device, and one for training steps if the suite has a target; split if there
-    are too many cases.
+    """One contest per device, and one for training steps if they are requested, or if the suite has
+    a target; split if there are too many cases.
     """
-    latency = run.plan.suite.measure.latency
-    if latency is None:
-        return []
-    kinds = {"latency": _settings(latency, run)}
-    if run.plan.suite.target is not None:
-        kinds["training"] = _training_settings(kinds["latency"], cases)
+    measure = run.plan.suite.measure
+    kinds = {}
+    if measure.latency is not None:
+        kinds["latency"] = _settings(measure.latency, run)
+    training = measure.training or (measure.latency if run.plan.suite.target else None)
+    if training is not None and cases:
+        kinds["training"] = _training_settings(training, cases)
     contests = []
     for device in dict.fromkeys(one.case.device for one in cases):
         of_device = [one for one in cases if one.case.device == device]
@@ -82,13 +83,26 @@ def _settings(latency: Latency, run: RunContext) -> TimingSettings:
     )
 
 
-def _training_settings(latency: TimingSettings, cases: Sequence[TrainedCase]) -> TimingSettings:
-    """How a training step is timed: as latency is, but with the settings of each training."""
-    threads = sorted({int(one.case.train["threads"]) for one in cases})
-    return dataclasses.replace(
-        latency, batch_sizes=(), seq_lens=(), threads=tuple(threads), runtimes=(),
-        training_step=True, as_data=False, plugin_runtimes={},
-    )  # fmt: skip
+def _training_settings(
+    timing: TrainingTime | Latency, cases: Sequence[TrainedCase]
+) -> TimingSettings:
+    """How a training step is timed: as latency is, but with the settings of each training.
+
+    Args:
+        timing: the suite's; of a suite that has a target, but does not request step times, those of
+            latency.
+    """
+    return TimingSettings(
+        budget=timing.budget,
+        batch_sizes=(),
+        seq_lens=(),
+        threads=tuple(sorted({int(one.case.train["threads"]) for one in cases})),
+        runtimes=(),
+        processes=timing.processes,
+        warm_up=timing.warm_up,
+        precision=timing.precision,
+        training_step=True,
+    )
 
 
 def _contest(
