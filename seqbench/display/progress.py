@@ -291,6 +291,9 @@ def _said(message: Mapping[str, Any]) -> str:
     """How far a job is."""
     if message.get("total_bytes"):
         return f"{message['bytes'] / 1e6:.0f} of {message['total_bytes'] / 1e6:.0f} MB"
+    if message.get("by") == "steps":
+        done = f"step {message['step']:,}/{message['steps']:,}"
+        return f"{done}  loss {message['train_loss']:.3f}"
     if "epoch" in message:
         return f"epoch {message['epoch']}/{message['epochs']}  loss {message['train_loss']:.3f}"
     if "steps" in message:

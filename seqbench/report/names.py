@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from seqbench.plan.labels import as_text
@@ -43,6 +43,13 @@ def measured_id(case: Case) -> str:
 def unit_of(case: Case) -> str:
     """What the independent figures of the case are: ``seed``, or ``resample``."""
     return "resample" if case.get("resamples") else "seed"
+
+
+def period_word(cases: Iterable[Case]) -> str:
+    """What lies between two evaluations in training: ``epoch``, or ``evaluation`` if a training is
+    given in steps.
+    """
+    return "evaluation" if any(case["train"].get("steps") for case in cases) else "epoch"
 
 
 def averaged_over(cases: Sequence[Case]) -> str:

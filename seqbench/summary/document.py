@@ -245,6 +245,8 @@ def _metric(row: Row) -> dict[str, Any] | None:
     if not good:
         return None
     about = find_metric(good[0])
+    last = good[0].metrics["best"] is None
+    period = "evaluation" if row.first["train"].get("steps") else "epoch"
     return {
         "name": about.name,
         "higher_is_better": about.higher_is_better,
@@ -252,7 +254,9 @@ def _metric(row: Row) -> dict[str, Any] | None:
         "unit": "" if about.unit == "1" else about.unit,
         **interval_of(row, {record.id: record.metrics["value"] for record in good}),
         "last": interval_of(row, {record.id: record.metrics["last"] for record in good}),
-        "at": "last epoch" if good[0].metrics["best"] is None else "best epoch by validation",
+        "at": f"last {period}"
+        if good[0].metrics["best"] is None
+        else f"best {period} by validation",
     }
 
 

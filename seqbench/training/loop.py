@@ -325,6 +325,7 @@ class _Loop:
                 "step": self.step.count,
                 "steps": self.periods.total,
                 "train_loss": loss,
+                **({"by": "steps"} if self.settings.get("steps") else {}),
             }
         )
 

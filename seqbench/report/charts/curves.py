@@ -11,7 +11,7 @@ from seqbench.report.charts.chart import Chart, Option, Spec, absent, choice
 from seqbench.report.charts.marks import color, dash, specification, tooltip_title
 from seqbench.report.charts.sentences import chosen_epochs
 from seqbench.report.charts.source import Group
-from seqbench.report.names import repetition
+from seqbench.report.names import period_word, repetition
 
 #: What the curves can run over. Quiet: steps × the time of a step with nothing else running.
 OVER = {
@@ -36,7 +36,8 @@ def curves(group: Group) -> Chart:
         return absent("curves", "Learning curves", why)
     unit = " (%)" if share else ""
     of = {"validation": f"validation {group.table.metric}{unit}", **LOSSES}
-    over = {name: title for name, title in OVER.items() if _has(rows, name)}
+    titles = {**OVER, "epoch": period_word(group.cases)}
+    over = {name: title for name, title in titles.items() if _has(rows, name)}
     of = {name: title for name, title in of.items() if _has(rows, name)}
 
     def draw(x: str, y: str) -> Spec:

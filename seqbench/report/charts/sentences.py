@@ -19,7 +19,7 @@ from seqbench.report.columns.speed import (
     named_settings,
     setting_words,
 )
-from seqbench.report.names import resample_count
+from seqbench.report.names import period_word, resample_count
 from seqbench.report.parts import Part, PartMetric, lengths_of, part_names
 from seqbench.report.text import clean, counted
 from seqbench.report.verdict.statement import factor_interval, is_or_are, listed, times
@@ -92,6 +92,7 @@ def chosen_epochs(group: Group) -> str:
     chosen: list[int] = []
     at_end: dict[str, None] = {}
     good = [(case, t) for case in group.cases for t in group.trials(case) if t["status"] == "ok"]
+    word = period_word(group.cases)
     for case, trial in good:
         best, curve = trial["metrics"].get("best_epoch"), group.data.curves.get(trial["id"], ())
         if best is not None:
@@ -101,9 +102,9 @@ def chosen_epochs(group: Group) -> str:
     if not good:
         return "No trial succeeded."
     if not chosen:
-        return "The weights of the last epoch count: there is no validation split."
+        return f"The weights of the last {word} count: there is no validation split."
     first, final = min(chosen), max(chosen)
-    span = f"epoch {first}" if first == final else f"epochs {first} to {final}"
+    span = f"{word} {first}" if first == final else f"{word}s {first} to {final}"
     sentence = f"The best weights by validation are those of {span}."
     if at_end:
         names = list(at_end)

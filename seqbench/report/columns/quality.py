@@ -11,7 +11,7 @@ from seqbench.quantities import QUANTITIES, RESAMPLED_TEST, Quantity, find, find
 from seqbench.report import numbers
 from seqbench.report.columns.column import EXPORT_ONLY, Case, Column, Document
 from seqbench.report.columns.shared import exact, interval, quantity, whole
-from seqbench.report.names import resample_count
+from seqbench.report.names import period_word, resample_count
 from seqbench.report.numbers import INFINITE, MISSING, Estimate
 from seqbench.report.text import clean, target_words
 
@@ -57,9 +57,10 @@ def _metric(cases: Sequence[Case], about: Quantity) -> Iterable[Column]:
     column = _over_seeds(cases, about, header, measured, texts=texts(measured), field=field)
     yield replace(column, importance=0)
     yield from _reference(cases, about, "", measured, texts=texts)
-    yield from _reference(cases, about, "last epoch", last, texts=texts)
+    at = f"last {period_word(cases)}"
+    yield from _reference(cases, about, at, last, texts=texts)
     yield Column(
-        field=f"{field}_last", si="", header=(header[0], "last epoch", header[2]),
+        field=f"{field}_last", si="", header=(header[0], at, header[2]),
         group="quality", estimates=tuple(last), texts=texts(last), interval=True,
         more=about.higher_is_better, rank=8 if last != measured else EXPORT_ONLY,
     )  # fmt: skip

@@ -104,10 +104,8 @@ def _training(document: Document) -> Iterator[str]:
     elif words:
         yield "Training settings differ between the models."
     at = {case["metric"]["at"] for case in cases if case["metric"]}
-    if at == {"best epoch by validation"}:
-        yield "The weights of the best epoch by validation count."
-    elif at == {"last epoch"}:
-        yield "The weights of the last epoch count."
+    if len(at) == 1:
+        yield f"The weights of the {clean(at.pop())} count."
 
 
 def _quality(document: Document) -> Iterator[str]:
