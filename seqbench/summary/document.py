@@ -254,9 +254,7 @@ def _metric(row: Row) -> dict[str, Any] | None:
         "unit": "" if about.unit == "1" else about.unit,
         **interval_of(row, {record.id: record.metrics["value"] for record in good}),
         "last": interval_of(row, {record.id: record.metrics["last"] for record in good}),
-        "at": f"last {period}"
-        if good[0].metrics["best"] is None
-        else f"best {period} by validation",
+        "at": f"last {period}" if last else f"best {period} by validation",
     }
 
 
