@@ -10,7 +10,7 @@ from seqbench.devices.registry import no_device
 from seqbench.errors import StoreError
 from seqbench.executors.base import Job, Outcome
 from seqbench.plan.cases import Trial
-from seqbench.records import Attempt, KeptAnswers, Metrics, TrialRecord
+from seqbench.records import Attempt, KeptAnswers, Metrics, Status, TrialRecord
 from seqbench.runner.context import RunContext, reason_with_limit
 from seqbench.runner.phases.answers import AnswerLimit
 from seqbench.runner.phases.prepare import Datasets, do_with_datasets
@@ -105,10 +105,20 @@ def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecor
     problem = datasets.problem(trial.case.dataset) or datasets.wrong_declaration(trial.case)
     if misfit and not problem:
         return TrialRecord(trial.id, trial.case.id, trial.seed, "skipped", misfit)
+    if trial.case.without_width and not problem:
+        return _without_width(trial)
     if problem:
         before = _attempts(run.earlier.replaced.get(trial.id))
         return TrialRecord(trial.id, trial.case.id, trial.seed, "failed", problem, attempts=before)
     return None
+
+
+def _without_width(trial: Trial) -> TrialRecord:
+    """The record of a trial whose model has no width, since none gives it the wanted size."""
+    found = trial.case.matching.found if trial.case.matching else None
+    status: Status = found.status if found else "failed"
+    reason = found.reason if found else "its width is not solved yet"
+    return TrialRecord(trial.id, trial.case.id, trial.seed, status, reason)
 
 
 def training_job(trial: Trial, run: RunContext, answers: str = "") -> Job:

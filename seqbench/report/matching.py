@@ -1,0 +1,86 @@
+"""How near models come to the size that a suite's ``match`` gives them, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from seqbench.plan.matching import NEAR, UNITS
+from seqbench.report.columns.column import Case, Document
+from seqbench.report.names import case_name
+from seqbench.report.text import LONGEST_LABEL, clean
+
+
+def match_lines(document: Document) -> list[str]:
+    """Which size the models were to have, how near each comes to it, and which were not matched."""
+    cases: list[Case] = list(document["cases"])
+    asked = {(m["quantity"], m["wanted"]) for m in map(_match_of, cases) if m}
+    lines = []
+    for quantity, wanted in sorted(asked):
+        each = [
+            f"{case_name(case, document)} {value_words(match)}"
+            for case, match in _solved(cases)
+            if (match["quantity"], match["wanted"]) == (quantity, wanted)
+        ]
+        if each:
+            unit = UNITS.get(quantity, clean(quantity))
+            lines.append(f"matched: widths solved for {wanted:,} {unit}: {', '.join(each)}.")
+    others = [case_name(case, document) for case in cases if not case.get("match")]
+    return [*lines, f"not matched: {', '.join(others)}."] if asked and others else lines
+
+
+def value_words(match: Mapping[str, Any]) -> str:
+    """``63,842 (-0.2 %)``."""
+    return f"{match['value']:,} ({100 * match['deviation']:+.1f} %)"
+
+
+def match_caveats(document: Document) -> Iterator[str]:
+    """Models that are near their size only, and those whose figures contradict it."""
+    for case, match in _solved(document["cases"]):
+        name, unit = case_name(case, document), UNITS.get(match["quantity"], match["quantity"])
+        if abs(match["deviation"]) > NEAR:
+            sides = [match[side] for side in ("below", "above") if match[side]]
+            width = clean(match["parameter"])
+            gives = ", ".join(f"{width}={one['width']} gives {one['value']:,}" for one in sides)
+            remark = f"; {clean(match['remark'])}" if match["remark"] else ""
+            yield (
+                f"{name} is not of equal size: {value_words(match)} instead of "
+                f"{match['wanted']:,} {unit}: {gives}{remark}."
+            )
+        measured = _measured(case, match["quantity"])
+        if measured is not None and measured != match["value"]:
+            yield (
+                f"{name} was matched with {match['value']:,} {unit}, but the trained model has "
+                f"{measured:,}."
+            )
+
+
+def models_named(cases: Iterable[Case]) -> list[str]:
+    """The labels of models, without the widths that were solved."""
+    names = (case["label"].removesuffix(_width(case)) for case in cases)
+    return list(dict.fromkeys(clean(name, LONGEST_LABEL) for name in names))
+
+
+def _width(case: Case) -> str:
+    match = _match_of(case)
+    return f" {match['parameter']}={match['width']}" if match else ""
+
+
+def _match_of(case: Case) -> Mapping[str, Any] | None:
+    match: Mapping[str, Any] | None = case.get("match")
+    return match
+
+
+def _solved(cases: Iterable[Case]) -> Iterator[tuple[Case, Mapping[str, Any]]]:
+    for case in cases:
+        match = _match_of(case)
+        if match and match["width"] is not None:
+            yield case, match
+
+
+def _measured(case: Case, quantity: str) -> int | None:
+    """The quantity of the trained model, if it was measured."""
+    if quantity == "state_bytes":
+        return next((e["state_bytes"] for e in case["step"] if "state_bytes" in e), None)
+    measured: int | None = case.get(quantity)
+    return measured
