@@ -11,12 +11,31 @@ from seqbench.report.names import case_name
 from seqbench.report.text import LONGEST_LABEL, clean
 
 
+def match_summary(document: Document) -> list[str]:
+    """``matched: parameters 64,000 → 63,579 to 64,286 (-0.7 to +0.4 %)``, and which models were not
+    matched; nothing for a run without ``match``.
+    """
+    cases: list[Case] = list(document["cases"])
+    lines = []
+    for quantity, wanted in _asked(cases):
+        found = [
+            match
+            for _, match in _solved(cases)
+            if (match["quantity"], match["wanted"]) == (quantity, wanted)
+        ]
+        if found:
+            ends = [pick(found, key=lambda match: match["value"]) for pick in (min, max)]
+            values = " to ".join(dict.fromkeys(f"{end['value']:,}" for end in ends))
+            off = " to ".join(dict.fromkeys(f"{100 * end['deviation']:+.1f}" for end in ends))
+            lines.append(f"matched: {clean(quantity)} {wanted:,} → {values} ({off} %).")
+    return [*lines, *_unmatched(document)]
+
+
 def match_lines(document: Document) -> list[str]:
     """Which size the models were to have, how near each comes to it, and which were not matched."""
     cases: list[Case] = list(document["cases"])
-    asked = {(m["quantity"], m["wanted"]) for m in map(_match_of, cases) if m}
     lines = []
-    for quantity, wanted in sorted(asked):
+    for quantity, wanted in _asked(cases):
         each = [
             f"{case_name(case, document)} {value_words(match)}"
             for case, match in _solved(cases)
@@ -25,8 +44,7 @@ def match_lines(document: Document) -> list[str]:
         if each:
             unit = UNITS.get(quantity, clean(quantity))
             lines.append(f"matched: widths solved for {wanted:,} {unit}: {', '.join(each)}.")
-    others = [case_name(case, document) for case in cases if not case.get("match")]
-    return [*lines, f"not matched: {', '.join(others)}."] if asked and others else lines
+    return [*lines, *_unmatched(document)]
 
 
 def value_words(match: Mapping[str, Any]) -> str:
@@ -59,6 +77,18 @@ def models_named(cases: Iterable[Case]) -> list[str]:
     """The labels of models, without the widths that were solved."""
     names = (case["label"].removesuffix(_width(case)) for case in cases)
     return list(dict.fromkeys(clean(name, LONGEST_LABEL) for name in names))
+
+
+def _asked(cases: Iterable[Case]) -> list[tuple[str, int]]:
+    """The sizes that models were to have; one, unless runs are shown together."""
+    return sorted({(m["quantity"], m["wanted"]) for m in map(_match_of, cases) if m})
+
+
+def _unmatched(document: Document) -> list[str]:
+    """Which models kept their own width although others were matched."""
+    cases = document["cases"]
+    others = [case_name(case, document) for case in cases if not case.get("match")]
+    return [f"not matched: {', '.join(others)}."] if others and _asked(cases) else []
 
 
 def _width(case: Case) -> str:
