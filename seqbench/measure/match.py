@@ -56,7 +56,13 @@ def solve_width(payload: MatchPayload, context: JobContext) -> dict[str, Any]:
     def count(width: int) -> int | None:
         params = {**payload.model.params, payload.parameter: width}
         model = _built(dataclasses.replace(payload.model, params=params), splits, problems, width)
-        return None if model is None else _counted(model, splits, payload)
+        try:
+            return None if model is None else _counted(model, splits, payload)
+        except NotApplicable as error:
+            if not search.counts:
+                raise
+            problems[width] = str(error)  # it can be counted at other widths
+            return None
 
     end = time.monotonic() + MATCH_SECONDS
     search = WidthSearch(
@@ -97,6 +103,8 @@ def _counted(model: nn.Module, splits: PreparedSplits, payload: MatchPayload) ->
     """The quantity of a model. Raises TooLarge, NotApplicable."""
     try:
         return COUNTS[payload.quantity](model, splits)
+    except NotApplicable as error:
+        raise NotApplicable(f"match: {error}") from error
     except Exception as error:
         if status_of(error) == "out_of_memory":
             raise TooLarge from None
@@ -121,7 +129,7 @@ def _macs(model: nn.Module, splits: PreparedSplits) -> int:
 
 def _state_bytes(model: nn.Module, splits: PreparedSplits) -> int:
     if not can_step(model):
-        raise NotApplicable("it has no step method, so the size of its state is unknown")
+        raise NotApplicable("the model has no step method, so the size of its state is unknown")
     with torch.inference_mode():
         return state_bytes(model.eval(), _first(splits))
 
