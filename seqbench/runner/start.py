@@ -95,10 +95,7 @@ def start_run(
     progress.advised(advice(plan))
     with _reserved(request.resume, out):
         environment = machine_environment(executor, progress)
-        plan = plan.on(environment["devices"])
-        if resume := request.resume:
-            before = resume.folder.plan_or_empty()
-            plan = known_widths(plan, before, retry_failed=resume.retry_failed)
+        plan = _as_known(plan.on(environment["devices"]), request.resume)
         opening = _Opening(request, selection, plan, environment, out)
         folder, earlier, resumed = opening.open()
         if resumed is not None:
@@ -120,6 +117,14 @@ def start_run(
     results = Run.open(folder.path)
     _write_reports(run, results)
     return results
+
+
+def _as_known(plan: Plan, resume: Resume | None) -> Plan:
+    """The plan with the widths that the resumed run, if any, has found already."""
+    if resume is None:
+        return plan
+    before = resume.folder.plan_or_empty()
+    return known_widths(plan, before, retry_failed=resume.retry_failed)
 
 
 @contextlib.contextmanager

@@ -120,12 +120,12 @@ def _job(key: str, case: Case, run: RunContext) -> Job:
     payload = MatchPayload(
         case.model,
         prepared_file(case.dataset),
-        matching.parameter,
-        matching.quantity,
-        matching.wanted,
-        matching.start,
-        matching.lowest,
-        matching.highest,
+        parameter=matching.parameter,
+        quantity=matching.quantity,
+        wanted=matching.wanted,
+        start=matching.start,
+        lowest=matching.lowest,
+        highest=matching.highest,
     )
     return Job(
         f"match-{key}",
