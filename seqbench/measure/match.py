@@ -182,4 +182,6 @@ def _remark(search: WidthSearch, name: str) -> str:
         count = len(search.counts)
         limit = f"{MOST_COUNTS} widths" if count >= MOST_COUNTS else f"{MATCH_SECONDS:.0f} s"
         return f"the search ended after {limit}"
+    if search.too_large:
+        return "wider models do not fit into memory"
     return ""

@@ -31,7 +31,7 @@ class WidthSearch:
         stop: whether to end the search now.
 
     ``counts`` holds the quantity at each width that was tried; ``ended`` tells whether the search
-    got to its end.
+    got to its end, and ``too_large`` whether a width did not fit into memory.
     """
 
     count: Callable[[int], int | None]
@@ -42,6 +42,7 @@ class WidthSearch:
     stop: Callable[[], bool] = lambda: False
     counts: dict[int, int] = field(default_factory=dict)
     ended: bool = False
+    too_large: bool = False
 
     def __post_init__(self) -> None:
         self._impossible: set[int] = set()
@@ -103,7 +104,7 @@ class WidthSearch:
             try:
                 found = self.count(each)
             except TooLarge:
-                self._above = each
+                self._above, self.too_large = each, True
                 return True
             if found is None:
                 self._impossible.add(each)

@@ -75,8 +75,14 @@ def match_caveats(document: Document) -> Iterator[str]:
 
 def models_named(cases: Iterable[Case]) -> list[str]:
     """The labels of models, without the widths that were solved."""
-    names = (case["label"].removesuffix(_width(case)) for case in cases)
-    return list(dict.fromkeys(clean(name, LONGEST_LABEL) for name in names))
+    names = []
+    for case in cases:
+        match = _match_of(case)
+        width = f" {match['parameter']}={match['width']}" if match else ""
+        # Of several runs that are shown together, labels end with the name of the run.
+        name = case["label"].replace(width, "", 1) if width else case["label"]
+        names.append(clean(name, LONGEST_LABEL))
+    return list(dict.fromkeys(names))
 
 
 def _asked(cases: Iterable[Case]) -> list[tuple[str, int]]:
@@ -89,11 +95,6 @@ def _unmatched(document: Document) -> list[str]:
     cases = document["cases"]
     others = [case_name(case, document) for case in cases if not case.get("match")]
     return [f"not matched: {', '.join(others)}."] if others and _asked(cases) else []
-
-
-def _width(case: Case) -> str:
-    match = _match_of(case)
-    return f" {match['parameter']}={match['width']}" if match else ""
 
 
 def _match_of(case: Case) -> Mapping[str, Any] | None:

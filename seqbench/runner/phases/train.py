@@ -10,7 +10,7 @@ from seqbench.devices.registry import no_device
 from seqbench.errors import StoreError
 from seqbench.executors.base import Job, Outcome
 from seqbench.plan.cases import Trial
-from seqbench.records import Attempt, KeptAnswers, Metrics, Status, TrialRecord
+from seqbench.records import Attempt, KeptAnswers, Metrics, TrialRecord
 from seqbench.runner.context import RunContext, reason_with_limit
 from seqbench.runner.phases.answers import AnswerLimit
 from seqbench.runner.phases.prepare import Datasets, do_with_datasets
@@ -105,7 +105,7 @@ def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecor
     problem = datasets.problem(trial.case.dataset) or datasets.wrong_declaration(trial.case)
     if misfit and not problem:
         return TrialRecord(trial.id, trial.case.id, trial.seed, "skipped", misfit)
-    if trial.case.without_width and not problem:
+    if trial.case.no_width and not problem:
         return _without_width(trial)
     if problem:
         before = _attempts(run.earlier.replaced.get(trial.id))
@@ -115,9 +115,10 @@ def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecor
 
 def _without_width(trial: Trial) -> TrialRecord:
     """The record of a trial whose model has no width, since none gives it the wanted size."""
-    found = trial.case.matching.found if trial.case.matching else None
-    status: Status = found.status if found else "failed"
-    reason = found.reason if found else "its width is not solved yet"
+    matching = trial.case.matching
+    assert matching is not None
+    assert matching.found is not None
+    status, reason = matching.found.status, matching.found.reason
     return TrialRecord(trial.id, trial.case.id, trial.seed, status, reason)
 
 
