@@ -20,8 +20,11 @@ from in_process import call_main
 from small_runs import called, start
 from suite_registry import ORIGIN
 
-from seqbench.errors import SuiteError
+from seqbench.errors import NotApplicable, PluginError, SuiteError
+from seqbench.measure.match import found_by
+from seqbench.measure.payloads import MatchPayload
 from seqbench.measure.widths import MOST_COUNTS, TooLarge, WidthSearch
+from seqbench.plugins.choice import Choice
 from seqbench.plugins.registry import Offer, Plugin, Registry
 from seqbench.suite.keys import Suite
 from seqbench.suite.validate import parse_suite
@@ -104,6 +107,33 @@ def test_a_parameter_without_effect_ends_the_search() -> None:
     search.run()
     assert len(search.counts) == 4
     assert max(search.counts) < 1000
+
+
+@pytest.mark.parametrize(
+    ("counts", "wanted", "error", "said"),
+    [
+        ({8: 100, 9: 110}, 109, None, ""),
+        ({8: 100, 9: 140}, 120, None, ""),  # 17 % off: with a warning
+        ({8: 100, 9: 250}, 160, NotApplicable, "no n comes near 160 parameters: n=8 has 100"),
+        ({1: 110, 2: 200}, 100, NotApplicable, "too few: its smallest possible n=1 has 110"),
+        ({1: 101, 2: 200}, 100, None, ""),
+        ({1: 50, 2: 50, 4: 50, 8: 50}, 99, NotApplicable, "n=1 has 50 parameters; n does not chan"),
+        ({}, 99, PluginError, r"no possible n: ValueError: no \(at n=5\)"),
+    ],
+)
+def test_what_is_not_near_is_refused(
+    counts: dict[int, int], wanted: int, error: type[Exception] | None, said: str
+) -> None:
+    search = WidthSearch(counts.get, wanted, 1, counts=counts, ended=True)
+    model = Choice("m", {}, "a:b", "m", "1")
+    payload = MatchPayload(model, "", parameter="n", quantity="parameters", wanted=wanted, start=1)
+    if error is None:
+        best = found_by(search, payload, {}).best
+        assert best is not None
+        assert counts[best.width] == best.value
+        return
+    with pytest.raises(error, match=said):
+        found_by(search, payload, {5: "ValueError: no"})
 
 
 # The keys.

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from seqbench.errors import NotApplicable, reason_of, status_of
+from seqbench.errors import NotApplicable, PluginError, reason_of, status_of
 from seqbench.measure.check_stepping import state_bytes
 from seqbench.measure.cost import count_macs
 from seqbench.measure.payloads import MatchPayload
@@ -45,7 +45,8 @@ def solve_width(payload: MatchPayload, context: JobContext) -> dict[str, Any]:
         fields of :class:`.Found`.
 
     Raises:
-        PluginError: the model's package has changed, or its function cannot be found.
+        PluginError: the model's package has changed, its function cannot be found, or it fails at
+            every width.
         NotApplicable: no width comes near it, or the quantity cannot be counted.
     """
     check_unchanged(payload.model)
@@ -147,7 +148,7 @@ def found_by(search: WidthSearch, payload: MatchPayload, problems: Mapping[int, 
         problems: why widths are impossible.
 
     Raises:
-        NotApplicable: none is usable.
+        PluginError: there is none. NotApplicable: none comes near.
     """
 
     def sized(width: int | None) -> Sized | None:
@@ -158,7 +159,7 @@ def found_by(search: WidthSearch, payload: MatchPayload, problems: Mapping[int, 
     if best is None:
         why = next(iter(problems.values()), "no model could be built in time, or in memory")
         at = next((f" (at {name}={width})" for width in problems), "")
-        raise NotApplicable(f"match found no possible {name}: {why}{at}")
+        raise PluginError(f"match found no possible {name}: {why}{at}")
     off = abs(best.value - payload.wanted) / payload.wanted
     sizes = f"{name}={best.width} has {best.value:,} {unit}"
     remark = _remark(search, name) if off > NEAR else ""

@@ -93,8 +93,13 @@ def words_of(matching: Matching) -> str:
     """``parameters 64,000 → 63,842 (-0.2 %)``."""
     best = matching.found.best if matching.found else None
     assert best is not None
-    off = 100 * matching.deviation
-    return f"{matching.quantity} {matching.wanted:,} → {best.value:,} ({off:+.1f} %)"
+    off = percent_off(matching.deviation)
+    return f"{matching.quantity} {matching.wanted:,} → {best.value:,} ({off} %)"
+
+
+def percent_off(deviation: float) -> str:
+    """``-0.2``, never ``-0.0``."""
+    return f"{round(100 * deviation, 1) or 0.0:+.1f}"
 
 
 def sides_of(matching: Matching) -> str:
@@ -135,6 +140,8 @@ def with_widths(plan: Plan, found: Mapping[str, Found]) -> Plan:
     Args:
         found: by :func:`matching_key`; cases that it does not name stay as they are.
     """
+    if not found:
+        return plan
     open_ids = {case.id for case in open_cases(plan)}
     cases = []
     for case in plan.cases:

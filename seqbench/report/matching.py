@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from seqbench.plan.matching import NEAR, UNITS
+from seqbench.plan.matching import NEAR, UNITS, percent_off
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.names import case_name
 from seqbench.report.text import LONGEST_LABEL, clean
@@ -26,7 +27,7 @@ def match_summary(document: Document) -> list[str]:
         if found:
             ends = [pick(found, key=lambda match: match["value"]) for pick in (min, max)]
             values = " to ".join(dict.fromkeys(f"{end['value']:,}" for end in ends))
-            off = " to ".join(dict.fromkeys(f"{100 * end['deviation']:+.1f}" for end in ends))
+            off = " to ".join(dict.fromkeys(percent_off(end["deviation"]) for end in ends))
             lines.append(f"matched: {clean(quantity)} {wanted:,} → {values} ({off} %).")
     return [*lines, *_unmatched(document)]
 
@@ -42,20 +43,20 @@ def match_lines(document: Document) -> list[str]:
             if (match["quantity"], match["wanted"]) == (quantity, wanted)
         ]
         if each:
-            unit = UNITS.get(quantity, clean(quantity))
-            lines.append(f"matched: widths solved for {wanted:,} {unit}: {', '.join(each)}.")
+            what = f"{wanted:,} {_unit(quantity)}"
+            lines.append(f"matched: widths solved for {what}: {', '.join(each)}.")
     return [*lines, *_unmatched(document)]
 
 
 def value_words(match: Mapping[str, Any]) -> str:
     """``63,842 (-0.2 %)``."""
-    return f"{match['value']:,} ({100 * match['deviation']:+.1f} %)"
+    return f"{match['value']:,} ({percent_off(match['deviation'])} %)"
 
 
 def match_caveats(document: Document) -> Iterator[str]:
     """Models that are near their size only, and those whose figures contradict it."""
     for case, match in _solved(document["cases"]):
-        name, unit = case_name(case, document), UNITS.get(match["quantity"], match["quantity"])
+        name, unit = case_name(case, document), _unit(match["quantity"])
         if abs(match["deviation"]) > NEAR:
             sides = [match[side] for side in ("below", "above") if match[side]]
             width = clean(match["parameter"])
@@ -83,6 +84,28 @@ def models_named(cases: Iterable[Case]) -> list[str]:
         name = case["label"].replace(width, "", 1) if width else case["label"]
         names.append(clean(name, LONGEST_LABEL))
     return list(dict.fromkeys(names))
+
+
+def match_sentences(document: Document) -> Iterator[str]:
+    """What was solved, and how near all models come, for a methods section."""
+    cases = list(document["cases"])
+    for quantity, wanted in _asked(cases):
+        found = [
+            abs(match["deviation"])
+            for _, match in _solved(cases)
+            if (match["quantity"], match["wanted"]) == (quantity, wanted)
+        ]
+        if found:
+            yield (
+                f"The widths of the models were solved for {wanted:,} {_unit(quantity)}, which "
+                f"they meet within {max(1, math.ceil(1000 * max(found))) / 10:g} %."
+            )
+    for line in _unmatched(document):
+        yield line[0].upper() + line[1:]
+
+
+def _unit(quantity: str) -> str:
+    return UNITS.get(quantity, clean(quantity))
 
 
 def _asked(cases: Iterable[Case]) -> list[tuple[str, int]]:

@@ -9,7 +9,7 @@ from seqbench.quantities import find
 from seqbench.records import AS_DATA
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.training import training_requested
-from seqbench.report.matching import models_named
+from seqbench.report.matching import match_sentences, models_named
 from seqbench.report.names import (
     dataset_label,
     dataset_words,
@@ -46,6 +46,7 @@ def citation(document: Document) -> str:
 def _sentences(document: Document) -> Iterator[str]:
     version = clean(document["environment"].get("seqbench") or "")
     yield f"{_what(document)} benchmarked with seqbench{f' {version}' if version else ''}."
+    yield from match_sentences(document)
     yield from _training(document)
     yield from _quality(document)
     yield from _latency(document)
