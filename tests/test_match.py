@@ -191,8 +191,8 @@ def test_a_size_is_a_number_with_a_suffix(match: str, quantity: str, wanted: int
         ),
         (
             "[lstm]", "{latency: 1ms}",
-            "suite.yaml:3:8: match: latency cannot be matched: it depends on the load of the "
-            "machine, so each run would find other widths (match parameters or macs, and compare "
+            "suite.yaml:3:8: match: latency cannot be matched: it depends on the machine "
+            "and its load, so each run would find other widths (match parameters or macs, and compare "
             "the latency that is measured)",
         ),
         (

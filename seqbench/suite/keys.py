@@ -334,7 +334,7 @@ class Match(Keys):
         """Widths are part of the plan, so they must be the same each time."""
         if isinstance(value, dict) and "latency" in value:
             refuse(
-                "latency cannot be matched: it depends on the load of the machine, so each run "
+                "latency cannot be matched: it depends on the machine and its load, so each run "
                 "would find other widths",
                 "match parameters or macs, and compare the latency that is measured",
             )
