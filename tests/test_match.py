@@ -35,7 +35,7 @@ SUITE = """
     datasets: [{parity: {length: 4, train_size: 400, validation_size: 50, test_size: 50}}]
     models: [rnn, lstm, {gru: {num_layers: [1, 2]}}]
     match: {parameters: 2k}
-    train: {epochs: 3, batch_size: 20}
+    train: {epochs: 1, batch_size: 20}
     seeds: 2
     measure: [accuracy]
     """
@@ -192,8 +192,8 @@ def test_a_size_is_a_number_with_a_suffix(match: str, quantity: str, wanted: int
         (
             "[lstm]", "{latency: 1ms}",
             "suite.yaml:3:8: match: latency cannot be matched: it depends on the machine "
-            "and its load, so each run would find other widths (match parameters or macs, and compare "
-            "the latency that is measured)",
+            "and its load, so each run would find other widths (match parameters or macs, and "
+            "compare the latency that is measured)",
         ),
         (
             "[lstm]", "{parameters: 64q}",
