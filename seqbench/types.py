@@ -192,6 +192,23 @@ def _as_params(
     }
 
 
+def _require_scale(model: str, scale: str, parameters: Mapping[str, Param]) -> None:
+    """Raise ValueError if a model's ``scale`` is not one of its own whole-number parameters."""
+    if not scale:
+        return
+    if scale not in parameters:
+        raise ValueError(
+            f"model {model!r}: scale is {scale!r}, which is none of its parameters; "
+            f"{available(parameters)}"
+        )
+    param = parameters[scale]
+    if type(param.default) is not int or param.choices:
+        raise ValueError(
+            f"model {model!r}: scale is {scale!r}, whose default must be a whole number, without "
+            "choices, since match tries any width"
+        )
+
+
 def _passed_first(what: str) -> str:
     return f"seqbench passes {what} as the first argument"
 
@@ -218,6 +235,9 @@ class ModelSpec:
         lengths: the lengths of sequences that it accepts: ``"any"``; with ``kind="model"`` also
             ``"bounded"`` (up to ``task.length``) or ``"fixed"`` (``task.length`` only). Nothing is
             measured at other lengths.
+        scale: the parameter that a suite's ``match`` changes to give models the same size: the one
+            that makes the model wider, a whole number. ``build`` must raise an error at a width
+            that is impossible, such as one that the number of heads does not divide.
     """
 
     name: str
@@ -227,6 +247,7 @@ class ModelSpec:
     description: str = ""
     tasks: Sequence[str] = DEFAULT_KINDS
     lengths: Literal["any", "bounded", "fixed"] = "any"
+    scale: str = ""
 
     def __post_init__(self) -> None:
         _require_valid("model", self.name, self.build)
@@ -253,6 +274,7 @@ class ModelSpec:
         declared = self.parameters.items()  # of a copy of a spec, with those that are shared
         own = {name: value for name, value in declared if shared.get(name) is not value}
         own = _as_params("model", self.name, own, reserved)
+        _require_scale(self.name, self.scale, own)
         object.__setattr__(self, "parameters", {**own, **shared})
 
 

@@ -219,13 +219,13 @@ def test_strict_makes_a_broken_plugin_an_error(
 def test_a_plugin_that_needs_later_hooks_is_broken_with_that_reason(
     site: Path, seqbench_cli: Callable[..., Any]
 ) -> None:
-    later = "SEQBENCH_API = 5\n" + textwrap.dedent(GOOD.format(name="later"))
-    same = "SEQBENCH_API = 4\n" + textwrap.dedent(GOOD.format(name="same"))
+    later = "SEQBENCH_API = 6\n" + textwrap.dedent(GOOD.format(name="later"))
+    same = "SEQBENCH_API = 5\n" + textwrap.dedent(GOOD.format(name="same"))
     install(site, "later", {"later": later}, "later = later")
     install(site, "same", {"same": same}, "same = same")
     listed = " ".join(seqbench_cli("plugins").stdout.split())
     assert (
-        "it needs version 5 of the hooks, but seqbench 0.1.0 has version 4: upgrade seqbench"
+        "it needs version 6 of the hooks, but seqbench 0.1.0 has version 5: upgrade seqbench"
         in listed
     )
     done = seqbench_cli("models")

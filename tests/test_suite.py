@@ -359,9 +359,9 @@ def test_long_values_are_cut() -> None:
         f"devices: [{'d' * 5000}]",
         f"train: {{optimizer: {'o' * 5000}}}",
     ):
-        assert max(map(len, problems(f"{TINY}{line}\n").splitlines())) < 300
+        assert max(map(len, problems(f"{TINY}{line}\n").splitlines())) < 330
     for text in (f"[{'m' * 5000}]", f"[rnn: {{nonlinearity: {'n' * 5000}}}]"):
-        assert len(problems(f"datasets: [parity]\nmodels: {text}")) < 300
+        assert len(problems(f"datasets: [parity]\nmodels: {text}")) < 330
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,9 @@ def previewed(
         return preview(suite, selection, resume, display.progress(), out=out, executor=executor)
 
 
-def forecasted(plan: Plan, *, out: Path, jobs: int | None) -> Forecast:
-    """How long a new run of a plan will take; shows progress if speeds are measured.
+def forecasted(plan: Plan, *, out: Path, jobs: int | None) -> tuple[Plan, Forecast]:
+    """The plan with the widths that can be solved by now, and how long a new run of it will take;
+    shows progress if widths are solved, or speeds are measured.
 
     Args:
         out: folder of all runs.
@@ -45,10 +46,12 @@ def forecasted(plan: Plan, *, out: Path, jobs: int | None) -> Forecast:
     from seqbench.display.progress import Display
     from seqbench.executors.registry import make_executor
     from seqbench.runner.forecast.before_run import forecast_plan
+    from seqbench.runner.phases.match import preview_widths
 
     with Display(console(stderr=True)) as display:
-        executor = make_executor(cores=jobs)
-        return forecast_plan(plan, out=out, executor=executor, progress=display.progress())
+        executor, progress = make_executor(cores=jobs), display.progress()
+        plan = preview_widths(plan, out=out, executor=executor, progress=progress)
+        return plan, forecast_plan(plan, out=out, executor=executor, progress=progress)
 
 
 def print_preview(found: Preview) -> None:
@@ -120,7 +123,7 @@ def print_plan(plan: Plan, found: Forecast, warnings: Sequence[str]) -> None:
 
     terminal = console()
     terminal.print(_case_table(plan))
-    for line in (*_measure_lines(plan), *_other_lines(plan)):
+    for line in (*_match_lines(plan), *_measure_lines(plan), *_other_lines(plan)):
         terminal.print(Text(line))
     for line in skipped_lines(plan):
         terminal.print(Text(line))
@@ -147,7 +150,10 @@ def skipped_cases(plan: Plan) -> dict[str, str]:
     from seqbench.training.data import cache_dir, read_prepared
 
     cache = cache_dir()
-    found = {case.id: case.misfit(read_prepared(case.dataset, cache)) for case in plan.cases}
+    found = {
+        case.id: case.misfit(read_prepared(case.dataset, cache)) or case.no_width
+        for case in plan.cases
+    }
     return {case: reason for case, reason in found.items() if reason}
 
 
@@ -197,6 +203,25 @@ def _metric_words(plan: Plan) -> Iterator[str]:
         datasets = dict.fromkeys(case.dataset_label for case in on)
         everywhere = len(on) == len(plan.cases)
         yield metric.label if everywhere else f"{metric.label} (on {', '.join(datasets)})"
+
+
+def _match_lines(plan: Plan) -> Iterator[str]:
+    """The size that models are to have, and for which cases the width is known by now."""
+    from seqbench.plan.matching import open_cases, words_of
+
+    matched = {case.id: case.matching for case in plan.cases if case.matching}
+    if not matched:
+        return
+    first = next(iter(matched.values()))
+    yield f"match: {first.quantity} {first.wanted:,}"
+    for case in plan.cases:
+        if case.matching is None:
+            yield f"  {case.name}: not matched"
+        elif case.matching.found and case.matching.found.best:
+            yield f"  {case.name}: {words_of(case.matching)}"
+    if waiting := open_cases(plan):
+        names = ", ".join(dict.fromkeys(case.name for case in waiting))
+        yield f"  to be solved once the data are prepared: {names}"
 
 
 def _measure_lines(plan: Plan) -> Iterator[str]:

@@ -141,15 +141,17 @@ def _dry_run(request: Request, as_json: bool, *, out: Path, jobs: int | None) ->
             print_preview(found)
         return
     from seqbench.plan.advice import advice
+    from seqbench.runner.phases.match import deviations
 
     plan = planned(request.suite, request.selection)
-    estimate = forecasted(plan, out=out, jobs=jobs)
+    plan, estimate = forecasted(plan, out=out, jobs=jobs)
+    warnings = [*advice(plan), *deviations(plan)]
     if as_json:
         skipped = [{"case": case, "reason": why} for case, why in skipped_cases(plan).items()]
-        more = {"skipped": skipped, "estimate": estimate.to_dict(), "warnings": advice(plan)}
+        more = {"skipped": skipped, "estimate": estimate.to_dict(), "warnings": warnings}
         click.echo(json.dumps({**plan.to_dict(), **more}, indent=1))
     else:
-        print_plan(plan, estimate, advice(plan))
+        print_plan(plan, estimate, warnings)
 
 
 def _suite_and_run(

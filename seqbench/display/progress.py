@@ -36,6 +36,7 @@ PHASES = {
     "start": "starting workers (loading torch)",
     "probe": "timing a few training steps",
     "prepare": "preparing data",
+    "match": "solving widths",
     "train": "training",
     "score": "metrics",
     "memory": "cost and memory",
@@ -208,7 +209,7 @@ class Display:
             self.live.remove_task(line)
         self.fractions[job.id] = 1.0
         self._advance()
-        if self.name in ("train", "prepare") or outcome.status != "ok":
+        if self.name in ("train", "prepare", "match") or outcome.status != "ok":
             self._print_end(outcome.status, f"{job.title}: {_result(outcome)}")
 
     def _print_end(self, status: str, what: str) -> None:
@@ -305,6 +306,8 @@ def _result(outcome: Outcome) -> str:
     took = duration(outcome.seconds)
     if outcome.status != "ok":
         return f"{outcome.reason} ({took})"
+    if best := outcome.result.get("best"):
+        return f"width {best['width']:,} gives {best['value']:,} ({took})"
     if "metric" not in outcome.result:
         return took
     name, value = outcome.result["metric"], outcome.result["metrics"]["value"]

@@ -45,6 +45,16 @@ def _first_wrong(model: nn.Module, x: Tensor, answers: Sequence[Tensor], per_ste
     return ""
 
 
+def state_bytes(model: nn.Module, x: Tensor) -> int:
+    """Bytes of a model's state for one sequence, after one step.
+
+    Args:
+        model: one that can step.
+        x: (batch, time[, features]).
+    """
+    return bytes_of(run_steps(model, x[:1, :1])[1])
+
+
 def bytes_of(state: Any) -> int:
     """Bytes of all tensors in nested tuples, lists and dictionaries."""
     return sum(leaf.numel() * leaf.element_size() for leaf in _tensors(state))

@@ -37,6 +37,29 @@ class TrainedModel:
 
 
 @dataclass(frozen=True)
+class MatchPayload:
+    """A model whose width to solve.
+
+    Args:
+        model: with any value for ``parameter``.
+        data: the prepared dataset, relative to the cache.
+        parameter: of the model, which makes it wider.
+        quantity: ``parameters``, ``macs`` or ``state_bytes``; ``wanted`` is the number to reach.
+        start: the width to try first.
+        lowest, highest: the limits of the width; None for the default ones.
+    """
+
+    model: Choice
+    data: str
+    parameter: str
+    quantity: str
+    wanted: int
+    start: int
+    lowest: float | None = None
+    highest: float | None = None
+
+
+@dataclass(frozen=True)
 class CostPayload:
     """A model whose cost to count, at the dataset's length and at ``lengths``."""
 

@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
 
+from seqbench.plan.matching import Matching, matching_key
 from seqbench.plugins.choice import Choice, to_json
 from seqbench.records import fingerprint
 from seqbench.types import TASK_KINDS
@@ -128,6 +129,8 @@ class Case:
         metrics_left_out: ids of the plan's metrics that are not computed on it in addition.
         primary_metric: decides on the best epoch; None for the task's own.
         resample: if the suite pools the resamples of the dataset.
+        matching: if its width is solved to give it the suite's size; the parameter is None in
+            ``model`` until it is.
     """
 
     label: str
@@ -144,6 +147,18 @@ class Case:
     metrics_left_out: tuple[str, ...] = ()
     primary_metric: Metric | None = None
     resample: Resample | None = None
+    matching: Matching | None = None
+
+    @property
+    def without_width(self) -> bool:
+        """Whether its width is to be solved, and is not, or could not be."""
+        found = self.matching.found if self.matching else None
+        return self.matching is not None and (found is None or found.best is None)
+
+    @property
+    def no_width(self) -> str:
+        """Why there is no width that gives it the wanted size, or ``""``."""
+        return self.matching.found.reason if self.matching and self.matching.found else ""
 
     def misfit(self, prepared: Prepared | None = None) -> str:
         """Why the model cannot be trained on the dataset, or ``""``.
@@ -171,12 +186,16 @@ class Case:
     def to_dict(self) -> dict[str, Any]:
         """As plain data, as in ``plan.json``."""
         found = {"id": self.id, **to_json(self)}
-        optional = ("metrics_left_out", "primary_metric", "resample")
+        optional = ("metrics_left_out", "primary_metric", "resample", "matching")
         empty = [name for name in optional if not found[name]]
         if self.resample is not None:
             found["resample"] |= {"row": self.row}
         if self.primary_metric is not None:
             found["primary_metric"] = self.primary_metric.to_dict()
+        if self.matching is not None:
+            declared = dict.fromkeys(("start", "lowest", "highest"))
+            kept = {key: v for key, v in found["matching"].items() if key not in declared}
+            found["matching"] = {**kept, "key": matching_key(self)}
         return {name: value for name, value in found.items() if name not in (*DECLARED, *empty)}
 
     @property
@@ -221,6 +240,7 @@ class Case:
             "train": self.train,
             "device": self.device,
             **({"primary_metric": to_json(primary.choice)} if primary else {}),
+            **({"matching": matching_key(self)} if self.without_width else {}),
         }
 
 

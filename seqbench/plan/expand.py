@@ -18,6 +18,7 @@ from seqbench.plan.labels import (
     model_labels,
     numbered,
 )
+from seqbench.plan.matching import Matching
 from seqbench.plugins import provenance
 from seqbench.plugins.choice import Choice, to_json
 from seqbench.plugins.registry import Offer, Registry
@@ -62,8 +63,19 @@ class Plan:
             case.id: dataclasses.replace(case, device=resolve_device(case.device, available))
             for case in self.cases
         }
-        cases = {case.id: case for case in resolved.values()}  # auto may be cpu
-        trials = [Trial(cases[resolved[t.case.id].id], t.seed) for t in self.trials]
+        return self.with_cases([resolved[case.id] for case in self.cases])
+
+    def with_cases(self, changed: Sequence[Case]) -> Plan:
+        """The plan with its cases changed; those that are equal then are one.
+
+        Args:
+            changed: in the order of its cases.
+        """
+        cases: dict[str, Case] = {}
+        for case in changed:  # auto may be cpu, and a width that is found that of another case
+            cases.setdefault(case.id, case)
+        of = {old.id: cases[new.id] for old, new in zip(self.cases, changed, strict=True)}
+        trials = [Trial(of[trial.case.id], trial.seed) for trial in self.trials]
         return dataclasses.replace(
             self,
             cases=tuple(cases.values()),
@@ -261,8 +273,16 @@ def _expanded(suite: Suite, kept: _Kept, registry: Registry) -> Iterator[tuple[M
                     metrics_left_out=left_out,
                     primary_metric=primary,
                     resample=resample,
+                    matching=_matching_of(suite, model.entry, registry),
                 )
                 yield model.entry, case
+
+
+def _matching_of(suite: Suite, entry: ModelEntry, registry: Registry) -> Matching | None:
+    """The size that the cases of an entry are to have, if any."""
+    if suite.match is None or not entry.scale:
+        return None
+    return Matching.of(suite.match.quantity, suite.match.wanted, registry.model(entry.name).spec)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,9 @@ def model_labels(
     suite's entries with that name. If two entries still had equal labels, the training settings in
     which they differ are added.
     """
-    return _labels(suite.models, registry, lambda model: suite.train_for(model, dataset))
+    labels = _labels(suite.models, registry, lambda model: suite.train_for(model, dataset))
+    # A width that is not solved yet is no value to show.
+    return [label.without(entry.scale) for label, entry in zip(labels, suite.models, strict=True)]
 
 
 def dataset_labels(suite: Suite, registry: Registry) -> list[EntryLabel]:

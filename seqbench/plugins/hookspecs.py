@@ -24,9 +24,9 @@ import pluggy
 from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, RuntimeSpec
 
 #: Version of the hooks. A plugin that needs a certain version declares it beside its hooks, as
-#: ``SEQBENCH_API = 4``. Older plugins keep working: a hook may gain arguments, which plugins need
+#: ``SEQBENCH_API = 5``. Older plugins keep working: a hook may gain arguments, which plugins need
 #: not accept, but never loses any.
-API = 4
+API = 5
 
 hookspec = pluggy.HookspecMarker("seqbench")
 

@@ -14,6 +14,7 @@ from seqbench.report.columns.speed import (
     setting_words,
 )
 from seqbench.report.columns.training import training_requested
+from seqbench.report.matching import match_caveats
 from seqbench.report.names import case_name, resample_words, some, trial_words
 from seqbench.report.text import clean, command_line, counted
 from seqbench.report.verdict.statement import listed
@@ -48,6 +49,7 @@ def caveats(document: Document, *, resume: bool = True) -> list[str]:
         *_missing(document),
         *_unplanned(document),
         *_unlike_training(document),
+        *match_caveats(document),
         *_edited(document),
         *_versions(document),
         *_unchecked(document),

@@ -17,6 +17,7 @@ from seqbench.report.columns.speed import (
     setting_words,
 )
 from seqbench.report.columns.table import ResultTable
+from seqbench.report.matching import match_lines
 from seqbench.report.names import (
     averaged_over,
     case_name,
@@ -160,7 +161,12 @@ def methods(document: Document, columns: Sequence[Column]) -> list[str]:
 
 def conditions(document: Document) -> list[str]:
     """The models, the training settings and the machine."""
-    return [*_models_line(document), *_training_line(document), *_machine_line(document)]
+    return [
+        *match_lines(document),
+        *_models_line(document),
+        *_training_line(document),
+        *_machine_line(document),
+    ]
 
 
 def _tests_line(columns: Iterable[Column]) -> list[str]:

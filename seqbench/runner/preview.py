@@ -15,6 +15,7 @@ from seqbench.runner.context import Progress, RunContext, local_workspace
 from seqbench.runner.forecast.before_run import Forecast, earlier_runs, forecast
 from seqbench.runner.phases.contests import titled
 from seqbench.runner.phases.machine import machine_environment, require_device
+from seqbench.runner.phases.match import deviations, known_widths, preview_widths
 from seqbench.runner.phases.restore import RESTORED
 from seqbench.runner.phases.score import to_score
 from seqbench.runner.remaining import Remaining
@@ -99,6 +100,8 @@ def preview(
     folder.require_free()
     environment = machine_environment(executor, progress)
     plan = plan.on(environment["devices"])
+    plan = known_widths(plan, folder.plan_or_empty(), retry_failed=resume.retry_failed)
+    plan = preview_widths(plan, out=out, executor=executor, progress=progress)
     require_device(plan, selection, environment)
     earlier = read_earlier(resume, plan, selection, environment)
     run = RunContext(
@@ -132,6 +135,6 @@ def _of_run(run: RunContext, selection: Selection, runs: Sequence[Path]) -> Prev
         latency=Part(contests, len(requested.contests)),
         scores=len(to_score(run, remaining.trained)),
         scores_requested=sum(asked[record.case] for record in remaining.trained),
-        warnings=advice(plan),
+        warnings=[*advice(plan), *deviations(plan)],
         forecast=forecast(run, remaining, runs),
     )

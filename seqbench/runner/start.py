@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from seqbench.errors import PluginError, StoreError
 from seqbench.executors.registry import make_executor
 from seqbench.plan.advice import advice
+from seqbench.plan.matching import open_cases
 from seqbench.plan.of_suite import plan_suite
 from seqbench.plugins.discovery import load_plugins
 from seqbench.report.run import Run
@@ -21,6 +22,7 @@ from seqbench.runner.context import Progress, RunContext, local_workspace
 from seqbench.runner.forecast.before_run import earlier_runs, known_work
 from seqbench.runner.phases.keep import remove_unkept
 from seqbench.runner.phases.machine import machine_environment, require_device
+from seqbench.runner.phases.match import known_widths, match_and_store
 from seqbench.runner.phases.measure import measure_cases
 from seqbench.runner.phases.prepare import prepare_datasets
 from seqbench.runner.phases.restore import restore_weights
@@ -93,7 +95,7 @@ def start_run(
     progress.advised(advice(plan))
     with _reserved(request.resume, out):
         environment = machine_environment(executor, progress)
-        plan = plan.on(environment["devices"])
+        plan = _as_known(plan.on(environment["devices"]), request.resume)
         opening = _Opening(request, selection, plan, environment, out)
         folder, earlier, resumed = opening.open()
         if resumed is not None:
@@ -111,10 +113,18 @@ def start_run(
                 earlier=earlier,
                 retry_failed=request.resume is not None and request.resume.retry_failed,
             )
-            _carry_out(run, clock, out)
+            _carry_out(run, clock)
     results = Run.open(folder.path)
     _write_reports(run, results)
     return results
+
+
+def _as_known(plan: Plan, resume: Resume | None) -> Plan:
+    """The plan with the widths that the resumed run, if any, has found already."""
+    if resume is None:
+        return plan
+    before = resume.folder.plan_or_empty()
+    return known_widths(plan, before, retry_failed=resume.retry_failed)
 
 
 @contextlib.contextmanager
@@ -170,17 +180,15 @@ class _Opening:
         folder.write_environment({**earlier.noted, **self.environment})
 
 
-def _carry_out(run: RunContext, clock: float, out: Path) -> None:
+def _carry_out(run: RunContext, clock: float) -> None:
     """Run the phases, and record how the run ended and its total duration.
 
     Args:
         clock: monotonic time when this attempt started.
-        out: folder of all runs, whose speeds are known.
     """
     status = why = "failed"
     try:
-        if run.progress.planned is not None:
-            run.progress.planned(known_work(run, [run.folder.path, *earlier_runs(out)]))
+        _announce_work(run)
         carry_out(run)
         status = why = "finished"
     except KeyboardInterrupt:
@@ -198,6 +206,13 @@ def _carry_out(run: RunContext, clock: float, out: Path) -> None:
         run.folder.log(line)
 
 
+def _announce_work(run: RunContext) -> None:
+    """Report the work left, with the speeds of earlier runs."""
+    if run.progress.planned is not None:
+        path = run.folder.path.absolute()
+        run.progress.planned(known_work(run, [path, *earlier_runs(path.parents[1])]))
+
+
 def carry_out(run: RunContext) -> None:
     """Train every trial of the plan and measure every trained case.
 
@@ -205,6 +220,9 @@ def carry_out(run: RunContext) -> None:
     result, not an exception.
     """
     datasets = prepare_datasets(run)
+    if open_cases(run.plan):
+        run = match_and_store(run)
+        _announce_work(run)
     with used(datasets.prepared, run.workspace.cache):
         trained = train_trials(run, datasets)
         trained = restore_weights(run, trained, datasets)

@@ -210,6 +210,10 @@ class RunFolder:
         write_text(self.path / SUITE_FILE, text)
         write_json(self.path / PLAN_FILE, plan)
 
+    def update_plan(self, plan: Mapping[str, Any]) -> None:
+        """Replace those entries of the resolved plan that ``plan`` has."""
+        write_json(self.path / PLAN_FILE, {**self.plan_or_empty(), **plan})
+
     def selection(self) -> Any:
         """What the command line selected, as recorded; None if unknown."""
         kept = self.state().get("selection")

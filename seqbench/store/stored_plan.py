@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import NotRequired
 
-from seqbench.records import Keys, Number, Target
+from seqbench.records import Keys, Number, Status, Target
 from seqbench.store.json_files import Damaged
 from seqbench.store.validation import read_valid
 
@@ -48,6 +48,34 @@ class StoredMetric(Keys):
     unit: NotRequired[str]
 
 
+class StoredSize(Keys):
+    """A width, and the quantity that was counted at it."""
+
+    width: int
+    value: int
+
+
+class StoredFound(Keys):
+    """What solving the width of a case found (:class:`seqbench.plan.matching.Found`)."""
+
+    best: StoredSize | None
+    below: StoredSize | None
+    above: StoredSize | None
+    status: Status
+    reason: str
+    remark: str
+
+
+class StoredMatching(Keys):
+    """The size that a case is to have; ``key`` is what its width depends on, as a fingerprint."""
+
+    quantity: str
+    wanted: int
+    parameter: str
+    found: StoredFound | None
+    key: str
+
+
 class StoredCase(Keys):
     """One case of the plan."""
 
@@ -63,6 +91,7 @@ class StoredCase(Keys):
     metrics_left_out: NotRequired[list[str]]
     primary_metric: NotRequired[StoredMetric]
     resample: NotRequired[StoredResample]
+    matching: NotRequired[StoredMatching]
 
 
 class StoredTrial(Keys):

@@ -167,7 +167,7 @@ class _Reader:
         """``over`` merged over ``base``: mappings key by key, everything else replaced."""
         if not isinstance(base.value, dict) or not isinstance(over.value, dict):
             return over
-        if name in ALTERNATIVES and base.value.keys() != over.value.keys():
+        if name in (*ALTERNATIVES, "match") and base.value.keys() != over.value.keys():
             return over
         children = dict(base.value)
         for key, node in over.value.items():

@@ -25,6 +25,7 @@ from seqbench.suite.strict_yaml import described
 from seqbench.suite.values import (
     LENGTHS,
     AnswerSize,
+    Count,
     Devices,
     Duration,
     Line,
@@ -38,6 +39,7 @@ from seqbench.suite.values import (
     Share,
     Size,
     Sizes,
+    StateSize,
     StepNumbers,
     TargetField,
     Threads,
@@ -313,6 +315,53 @@ class Measure(Keys):
         return {key: value for key, value in plain.items() if key != "training" or value}
 
 
+class Match(Keys):
+    """The size to give to every model, by its width; exactly one of the keys."""
+
+    parameters: Count | None = Field(
+        default=None, description="of the whole model, embedding and readout included, as in 64k"
+    )
+    macs: Count | None = Field(
+        default=None, description="multiply-accumulates of one sequence of the dataset's length"
+    )
+    state_bytes: StateSize | None = Field(
+        default=None, description="bytes of state per sequence, of models with a step method"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_latency(cls, value: Any) -> Any:
+        """Widths are part of the plan, so they must be the same each time."""
+        if isinstance(value, dict) and "latency" in value:
+            refuse(
+                "latency cannot be matched: it depends on the machine and its load, so each run "
+                "would find other widths",
+                "match parameters or macs, and compare the latency that is measured",
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Match:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            names = " and ".join(given) if given else "none"
+            refuse(
+                f"must give one of parameters, macs and state_bytes, not {names}",
+                "as in {parameters: 64k}",
+            )
+        return self
+
+    @property
+    def quantity(self) -> str:
+        """The key that is given."""
+        return next(n for n in type(self).model_fields if getattr(self, n) is not None)
+
+    @property
+    def wanted(self) -> int:
+        """Its value."""
+        return int(getattr(self, self.quantity))
+
+
 class Margin(Keys):
     """Differences up to which two cases are equivalent; default: none, and then no case is."""
 
@@ -391,6 +440,9 @@ class ModelKeys(Keys):
     label: Line = Field(default="", description="its name in tables")
     reference: Reference = Field(default_factory=Reference, description=docstring_of(Reference))
     note: str = Field(default="", max_length=10_000, description="a note below the table")
+    match: bool = Field(
+        default=True, description="false: keep its own width although the suite gives a `match`"
+    )
 
 
 @dataclass(frozen=True)
@@ -430,13 +482,18 @@ class DatasetEntry(Entry):
 
 @dataclass(frozen=True)
 class ModelEntry(Entry):
-    """A model in a suite; ``train`` holds its overrides of the training settings."""
+    """A model in a suite; ``train`` holds its overrides of the training settings.
+
+    ``scale`` is the parameter that the suite's ``match`` solves; it is None in ``params``, and
+    ``scale`` is "" if the model keeps its own width.
+    """
 
     kind: str = "model"
     train: Training = field(default_factory=Training)
     label: str = ""
     reference: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    scale: str = ""
 
 
 class Suite(Keys):
@@ -473,6 +530,7 @@ class Suite(Keys):
         default=None, description="pool the values of a dataset's own seed as repetitions"
     )
     devices: Devices = Field(default=("auto",), description="devices to run trials on")
+    match: Match | None = Field(default=None, description=docstring_of(Match))
     target: TargetField = Field(
         default=None,
         description="value of the primary metric to reach on validation, as in accuracy >= 0.85",

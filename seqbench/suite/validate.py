@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,6 +98,7 @@ class _Validator:
     problems: Problems
     registry: Registry
     placed: list[tuple[KeyPath, Entry]] = field(default_factory=list)
+    matches: bool = False
 
     def suite(self, stem: str) -> Suite:
         raw = self.root.plain()
@@ -116,6 +117,7 @@ class _Validator:
         datasets = [self.dataset(*entry) for entry in self.entries(("datasets",))]
         if "datasets" in raw:
             raw["datasets"] = tuple(e for e in datasets if e) or (DatasetEntry(""),)
+        self.matches = raw.get("match") is not None
         models = [self.model(*entry) for entry in self.entries(("models",))]
         if "models" in raw:
             raw["models"] = tuple(e for e in models if e) or (ModelEntry(""),)
@@ -127,6 +129,9 @@ class _Validator:
             self.primary_fits(suite)
         if suite and suite.repeats is not None:
             self.repeats_fit()
+        widths = [entry.scale for entry in suite.models] if suite else []
+        if suite and suite.match and not any(widths) and not self.problems:
+            self.problem(("match",), "has no effect: every model has match: false")
         if self.problems or suite is None:
             raise self.problems.error()
         return suite
@@ -313,8 +318,32 @@ class _Validator:
             reference=keys.reference.model_dump(exclude_none=True),
             note=keys.note,
         )
+        if self.matches and keys.match:
+            entry = self.matched(at, entry)
         self.placed.append((at, entry))
         return entry
+
+    def matched(self, at: KeyPath, entry: ModelEntry) -> ModelEntry:
+        """The entry of a model whose width the suite's ``match`` solves."""
+        offer = self.registry.model(entry.name)
+        scale, keep = offer.spec.scale, "write match: false beside the model's name"
+        if not scale:
+            self.problem(
+                at,
+                f"match cannot solve the width of {offer.spec.name}, since {offer.origin} does "
+                "not name the parameter for it",
+                f"declare ModelSpec(..., scale=...) there, or {keep}",
+                at_key=True,
+            )
+        elif scale in entry.params:
+            self.problem(
+                (*at, scale),
+                f"match solves {scale}, so it cannot be given",
+                f"remove it, or {keep}",
+                at_key=True,
+            )
+        params = {**entry.params, scale: None} if scale else entry.params
+        return replace(entry, params=params, scale=scale)
 
     def with_keys(
         self, kind: str, keys: type[Beside], path: KeyPath, node: Node, given: Mapping[str, Any]

@@ -47,6 +47,12 @@ SIZE_UNITS = {
 
 SIZE = re.compile(rf"(\d{{1,15}}(?:\.\d{{1,9}})?)\s*({'|'.join(SIZE_UNITS)})?", re.IGNORECASE)
 
+COUNT_UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
+
+COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(k|M|G)?")
+
+MAX_COUNT = 10**15
+
 LEAST_MEMORY = 2**30
 
 PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*%")
@@ -103,6 +109,25 @@ def _bytes(value: Any) -> int:
     if not LEAST_MEMORY <= size <= 2**60:
         refuse(f"must be at least {LEAST_MEMORY >> 30} GiB: torch alone needs most of it", hint)
     return size
+
+
+def _count(value: Any) -> int:
+    """A whole number, from ``64k`` (64,000), ``1.5M`` or a number."""
+    hint = "as in 64k (64,000), 1.5M, 2G, or a whole number"
+    number = value
+    if isinstance(value, str) and (parts := COUNT.fullmatch(value.strip())):
+        number = round(float(parts[1]) * COUNT_UNITS.get(parts[2], 1))
+    if isinstance(number, bool) or not isinstance(number, int):
+        refuse(f"must be a number, not {described(value)}", hint)
+    if not 1 <= number <= MAX_COUNT:
+        refuse(f"must be from 1 to {MAX_COUNT:,}, not {shown(value)}")
+    return number
+
+
+def _state_size(value: Any) -> int:
+    """Bytes, from ``2KiB``, ``512B``, ``2k`` or a number."""
+    size = _size_in_bytes(value) if isinstance(value, str) else None
+    return _count(value if size is None else size)
 
 
 def _answer_size(value: Any) -> int | str:
@@ -237,6 +262,24 @@ Size = Annotated[
     _any_of(
         {"type": "integer", "minimum": LEAST_MEMORY},
         {"type": "string", "pattern": rf"^\s*{SIZE.pattern}\s*$"},
+    ),
+]
+
+Count = Annotated[
+    int,
+    BeforeValidator(_count),
+    _any_of(
+        {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
+        {"type": "string", "pattern": rf"^\s*{COUNT.pattern}\s*$"},
+    ),
+]
+
+StateSize = Annotated[
+    int,
+    BeforeValidator(_state_size),
+    _any_of(
+        {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
+        {"type": "string", "pattern": rf"^\s*({COUNT.pattern}|{SIZE.pattern})\s*$"},
     ),
 ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from seqbench.quantities import QUANTITIES, Quantity, find_metric
 from seqbench.records import FORMAT, CaseRecord, Comparison, Measurement, Target, TrialRecord, worst
-from seqbench.store.stored_plan import StoredMetric, StoredPlan, metrics_of
+from seqbench.store.stored_plan import StoredMatching, StoredMetric, StoredPlan, metrics_of
 from seqbench.summary import lengths
 from seqbench.summary.margins import with_margins
 from seqbench.summary.metric_pairs import metric_comparisons
@@ -161,10 +161,30 @@ def _cases(
         if target and row.trials:
             name = deciding.get(_dataset_of(row), "")
             entry["target"] = towards(target, row, _step_time(measurements), name)
+        if matching := row.first.get("matching"):
+            entry["match"] = _match(matching)
         if row.pooled is not None:
             entry["resamples"] = _resamples(row, record, same)
         found.append(entry)
     return found
+
+
+def _match(matching: StoredMatching) -> schema.MatchSummary:
+    """How near a case comes to the size that it was to have."""
+    found = matching["found"]
+    best, wanted = found["best"] if found else None, matching["wanted"]
+    return {
+        "quantity": matching["quantity"],
+        "wanted": wanted,
+        "parameter": matching["parameter"],
+        "width": best["width"] if best else None,
+        "value": best["value"] if best else None,
+        "deviation": best["value"] / wanted - 1 if best else None,
+        "below": found["below"] if found else None,
+        "above": found["above"] if found else None,
+        "reason": found["reason"] if found else "its width is not solved yet",
+        "remark": found["remark"] if found else "",
+    }
 
 
 def _dataset_of(row: Row) -> str:

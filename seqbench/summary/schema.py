@@ -354,6 +354,28 @@ class ResamplesSummary(Keys):
     parts_reason: Annotated[str, About("why `parts` is empty although trials have parts")]
 
 
+class Sized(Keys):
+    """A width, and the quantity that was counted at it."""
+
+    width: Annotated[int, About("the width")]
+    value: Annotated[int, About("the quantity")]
+
+
+class MatchSummary(Keys):
+    """How near a model comes to the size that the suite's `match` asks for."""
+
+    quantity: Annotated[str, About("parameters, macs or state_bytes")]
+    wanted: Annotated[int, About("its value in the suite")]
+    parameter: Annotated[str, About("the model's parameter that was solved")]
+    width: Annotated[int | None, About("the width found; null if there is none")]
+    value: Annotated[int | None, About("the quantity that was counted at the width")]
+    deviation: Annotated[Number | None, About("value ÷ wanted, minus 1")]
+    below: Annotated[Sized | None, About("the nearest of the widths tried that are not too large")]
+    above: Annotated[Sized | None, About("the nearest of the widths tried that are not too small")]
+    reason: Annotated[str, About("why there is no width, if so")]
+    remark: Annotated[str, About("what limits the result, if anything")]
+
+
 class Case(Keys):
     """One model on one dataset with one training setting on one device."""
 
@@ -388,6 +410,7 @@ class Case(Keys):
     resamples: Annotated[
         NotRequired[ResamplesSummary], About("if it pools the resamples of a dataset")
     ]
+    match: Annotated[NotRequired[MatchSummary], About("if its width was solved for a size")]
     target: Annotated[TargetSummary | None, About("steps to the suite's target")]
     length: Annotated[int | None, About("steps of the dataset's own sequences")]
     latency: Annotated[list[Latency], About("one per setting")]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.errors import NotApplicable, PluginError, reason_of, status_of
-from seqbench.measure.check_stepping import bytes_of, check_steps
+from seqbench.measure.check_stepping import check_steps, state_bytes
 from seqbench.measure.latency.mixture import cycle_of, mixture_of
 from seqbench.measure.payloads import TimingSettings
 from seqbench.measure.subject import Subject
@@ -243,8 +243,8 @@ def _step(subject: Subject, batch_size: int, threads: int) -> Cell:
         with torch.inference_mode():
             check_steps(model, x, per_step=subject.splits.task.per_step)
             before = run_steps(model, x[:, :-1])[1] if length > 1 else None
-            state = run_steps(model, x[:1, :1])[1]
+            size = state_bytes(model, x)
         last = x[:, -1]
-        return [lambda: model.step(last, before)], {"state_bytes": bytes_of(state)}
+        return [lambda: model.step(last, before)], {"state_bytes": size}
 
     return Cell(settings, prepare, torch.inference_mode)

@@ -9,6 +9,7 @@ from seqbench.quantities import find
 from seqbench.records import AS_DATA
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.training import training_requested
+from seqbench.report.matching import match_sentences, models_named
 from seqbench.report.names import (
     dataset_label,
     dataset_words,
@@ -18,7 +19,7 @@ from seqbench.report.names import (
 )
 from seqbench.report.notes import training_by_dataset, training_words
 from seqbench.report.parts import headline_words
-from seqbench.report.text import clean, counted, label
+from seqbench.report.text import clean, counted
 from seqbench.report.verdict.statement import listed
 from seqbench.stats.timing import INDIFFERENCE
 
@@ -45,6 +46,7 @@ def citation(document: Document) -> str:
 def _sentences(document: Document) -> Iterator[str]:
     version = clean(document["environment"].get("seqbench") or "")
     yield f"{_what(document)} benchmarked with seqbench{f' {version}' if version else ''}."
+    yield from match_sentences(document)
     yield from _training(document)
     yield from _quality(document)
     yield from _latency(document)
@@ -68,7 +70,7 @@ def _sentences(document: Document) -> Iterator[str]:
 def _what(document: Document) -> str:
     """``4 models (gru, lstm, …) on fashion_mnist (view=rows) were``."""
     cases = document["cases"]
-    labels = list(dict.fromkeys(label(case) for case in cases))
+    labels = models_named(cases)
     models = counted(len(labels), "model")
     named = f" ({', '.join(labels)})" if len(labels) <= MOST_MODELS else ""
     words = dict.fromkeys(dataset_words(case) for case in cases)

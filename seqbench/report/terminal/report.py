@@ -13,6 +13,7 @@ from seqbench.report import notes
 from seqbench.report.caveats import caveats
 from seqbench.report.columns.column import EXPORT_ONLY, Column, Document
 from seqbench.report.columns.table import ResultTable, result_tables
+from seqbench.report.matching import match_summary
 from seqbench.report.names import dataset_label, several_devices, status_lines
 from seqbench.report.numbers import MISSING
 from seqbench.report.parts import part_lines
@@ -146,6 +147,8 @@ def _below(
     parts: list[RenderableType] = [_hanging("! ", line, WARNING) for line in warned]
     below = [*notes.legend(shown, BEST, TIED), *part_lines(document, tables)]
     parts += [Text(line) for line in below]
+    if not options.explain:
+        parts += [Text(line) for line in match_summary(document)]
     if options.explain:
         lines = [*explain_verdict(document), *notes.explanations(document, shown)]
         lines += _left_out(left_out, width)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 #: The phases of a run, in order.
-PHASES = ("prepare", "train", "memory", "doctor", "latency", "score")
+PHASES = ("prepare", "match", "train", "memory", "doctor", "latency", "score")
 
 
 #: Seconds for starting a worker and loading a case in it, if nothing is known yet.

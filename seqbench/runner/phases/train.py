@@ -105,10 +105,21 @@ def why_not_run(trial: Trial, run: RunContext, datasets: Datasets) -> TrialRecor
     problem = datasets.problem(trial.case.dataset) or datasets.wrong_declaration(trial.case)
     if misfit and not problem:
         return TrialRecord(trial.id, trial.case.id, trial.seed, "skipped", misfit)
+    if trial.case.no_width and not problem:
+        return _without_width(trial)
     if problem:
         before = _attempts(run.earlier.replaced.get(trial.id))
         return TrialRecord(trial.id, trial.case.id, trial.seed, "failed", problem, attempts=before)
     return None
+
+
+def _without_width(trial: Trial) -> TrialRecord:
+    """The record of a trial whose model has no width, since none gives it the wanted size."""
+    matching = trial.case.matching
+    assert matching is not None
+    assert matching.found is not None
+    status, reason = matching.found.status, matching.found.reason
+    return TrialRecord(trial.id, trial.case.id, trial.seed, status, reason)
 
 
 def training_job(trial: Trial, run: RunContext, answers: str = "") -> Job:

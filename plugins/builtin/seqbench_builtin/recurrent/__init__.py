@@ -20,18 +20,21 @@ def seqbench_models() -> list[ModelSpec]:
             "rnn",
             build="seqbench_builtin.recurrent.layers:rnn",
             parameters={**SHARED, "nonlinearity": Param("tanh", choices=("tanh", "relu"))},
+            scale="hidden_size",
             description="Elman network (torch.nn.RNN)",
         ),
         ModelSpec(
             "lstm",
             build="seqbench_builtin.recurrent.layers:lstm",
             parameters=SHARED,
+            scale="hidden_size",
             description="Long short-term memory (torch.nn.LSTM)",
         ),
         ModelSpec(
             "gru",
             build="seqbench_builtin.recurrent.layers:gru",
             parameters=SHARED,
+            scale="hidden_size",
             description="Gated recurrent unit (torch.nn.GRU)",
         ),
     ]

@@ -1,5 +1,7 @@
 import seqbench
 
+SEQBENCH_API = 5
+
 
 @seqbench.hookimpl
 def seqbench_models():
@@ -15,6 +17,7 @@ def seqbench_models():
                     4, minimum=2, help="kernel size of the short convolution"
                 ),
             },
+            scale="hidden_size",
             description="Mamba (arXiv 2312.00752), from mambapy",
         )
     ]

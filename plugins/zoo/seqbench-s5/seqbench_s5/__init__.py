@@ -1,5 +1,7 @@
 import seqbench
 
+SEQBENCH_API = 5
+
 
 @seqbench.hookimpl
 def seqbench_models():
@@ -13,6 +15,7 @@ def seqbench_models():
                 "state_size": seqbench.Param(64, minimum=2),
                 "dropout": seqbench.Param(0.0, minimum=0, maximum=1),
             },
+            scale="hidden_size",
             description="S5 (arXiv 2208.04933), from s5-pytorch",
         )
     ]

@@ -1,5 +1,7 @@
 import seqbench
 
+SEQBENCH_API = 5
+
 
 @seqbench.hookimpl
 def seqbench_models():
@@ -13,6 +15,7 @@ def seqbench_models():
                 "kernel_size": seqbench.Param(3, minimum=2),
                 "dropout": seqbench.Param(0.0, minimum=0, maximum=1),
             },
+            scale="hidden_size",
             description="Temporal convolutional network (arXiv 1803.01271): causal, dilated",
         )
     ]

@@ -1,5 +1,7 @@
 import seqbench
 
+SEQBENCH_API = 5
+
 
 @seqbench.hookimpl
 def seqbench_models():
@@ -15,6 +17,7 @@ def seqbench_models():
                 "causal": seqbench.Param(False, help="steps attend only to earlier ones"),
                 "dropout": seqbench.Param(0.0, minimum=0, maximum=1),
             },
+            scale="hidden_size",
             description="Transformer encoder (arXiv 1706.03762), pre-norm",
         )
     ]

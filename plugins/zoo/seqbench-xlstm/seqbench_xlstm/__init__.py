@@ -1,5 +1,7 @@
 import seqbench
 
+SEQBENCH_API = 5
+
 
 @seqbench.hookimpl
 def seqbench_models():
@@ -17,6 +19,7 @@ def seqbench_models():
                 "longest": seqbench.Param(1024, minimum=1, help="maximum sequence length"),
                 "dropout": seqbench.Param(0.0, minimum=0, maximum=1),
             },
+            scale="hidden_size",
             description="xLSTM (arXiv 2405.04517), from NX-AI's package xlstm",
         )
     ]

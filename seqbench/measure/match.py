@@ -1,0 +1,188 @@
+"""Solves the width of a model for a suite's ``match``, as a job of a worker."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from seqbench.errors import NotApplicable, PluginError, reason_of, status_of
+from seqbench.measure.check_stepping import state_bytes
+from seqbench.measure.cost import count_macs
+from seqbench.measure.payloads import MatchPayload
+from seqbench.measure.widths import MOST_COUNTS, MOST_WIDTH, TooLarge, WidthSearch
+from seqbench.plan.matching import NEAR, UNITS, Found, Sized
+from seqbench.plugins.choice import Choice
+from seqbench.plugins.loading import load_object
+from seqbench.plugins.provenance import check_unchanged
+from seqbench.training.data import open_splits
+from seqbench.training.model import build_model, parameter_count
+from seqbench.training.prepared import PreparedSplits
+from seqbench.training.stepping import can_step
+from seqbench.workers.context import JobContext
+
+#: Seconds after which the nearest width found so far counts.
+MATCH_SECONDS = 240.0
+
+#: A width whose quantity is off by more than this fraction is not used.
+USABLE = 0.25
+
+
+def solve_width(payload: MatchPayload, context: JobContext) -> dict[str, Any]:
+    """Find the width of a model at which it is nearest to the wanted size.
+
+    The model is built at each width that is tried, for the task of its dataset, and counted like a
+    trained one: with embedding and readout.
+
+    Returns:
+        fields of :class:`.Found`.
+
+    Raises:
+        PluginError: the model's package has changed, its function cannot be found, or it fails at
+            every width.
+        NotApplicable: no width comes near it, or the quantity cannot be counted.
+    """
+    check_unchanged(payload.model)
+    load_object(payload.model)  # a model that cannot be imported is not just too wide
+    splits = open_splits(context.workspace.cache / payload.data)
+    problems: dict[int, str] = {}
+
+    def count(width: int) -> int | None:
+        params = {**payload.model.params, payload.parameter: width}
+        model = _built(dataclasses.replace(payload.model, params=params), splits, problems, width)
+        try:
+            return None if model is None else _counted(model, splits, payload)
+        except NotApplicable as error:
+            if not search.counts:
+                raise
+            problems[width] = str(error)  # it can be counted at other widths
+            return None
+
+    end = time.monotonic() + MATCH_SECONDS
+    search = WidthSearch(
+        count,
+        payload.wanted,
+        payload.start,
+        lowest=math.ceil(max(1, payload.lowest or 1)),
+        highest=math.floor(min(MOST_WIDTH, payload.highest or MOST_WIDTH)),
+        stop=lambda: time.monotonic() > end,
+    )
+    search.run()
+    return asdict(found_by(search, payload, problems))
+
+
+def _built(
+    choice: Choice, splits: PreparedSplits, problems: dict[int, str], width: int
+) -> nn.Module | None:
+    """The model, on the CPU; None after noting why it cannot have this width.
+
+    Raises:
+        TooLarge: it does not fit into memory.
+    """
+    torch.manual_seed(0)
+    try:
+        model = build_model(choice, splits.task)
+        if any(map(is_lazy, model.parameters())):  # they get their shapes in the first call
+            with torch.no_grad():
+                model.eval()(_first(splits))
+    except Exception as error:  # a width may be impossible: not a multiple of the heads
+        if status_of(error) == "out_of_memory":
+            raise TooLarge from None
+        problems[width] = reason_of(error)
+        return None
+    return model
+
+
+def _counted(model: nn.Module, splits: PreparedSplits, payload: MatchPayload) -> int:
+    """The quantity of a model. Raises TooLarge, NotApplicable."""
+    try:
+        return COUNTS[payload.quantity](model, splits)
+    except NotApplicable as error:
+        raise NotApplicable(f"match: {error}") from error
+    except Exception as error:
+        if status_of(error) == "out_of_memory":
+            raise TooLarge from None
+        raise NotApplicable(
+            f"match: {UNITS[payload.quantity]} of {payload.model.name} cannot be counted: "
+            f"{reason_of(error)}"
+        ) from error
+
+
+def _first(splits: PreparedSplits) -> torch.Tensor:
+    """The first test sequence, without padding: (1, time[, features])."""
+    return splits.test.exactly(torch.arange(1), splits.task.length).inputs
+
+
+def _parameters(model: nn.Module, splits: PreparedSplits) -> int:
+    return parameter_count(model)
+
+
+def _macs(model: nn.Module, splits: PreparedSplits) -> int:
+    return count_macs(model, splits.task)
+
+
+def _state_bytes(model: nn.Module, splits: PreparedSplits) -> int:
+    if not can_step(model):
+        raise NotApplicable("the model has no step method, so the size of its state is unknown")
+    with torch.inference_mode():
+        return state_bytes(model.eval(), _first(splits))
+
+
+#: How each quantity is counted: as in the measurements, so that the tables agree.
+COUNTS: Mapping[str, Callable[[nn.Module, PreparedSplits], int]] = {
+    "parameters": _parameters, "macs": _macs, "state_bytes": _state_bytes,
+}  # fmt: skip
+
+
+def found_by(search: WidthSearch, payload: MatchPayload, problems: Mapping[int, str]) -> Found:
+    """The result of a search: the nearest width.
+
+    Args:
+        problems: why widths are impossible.
+
+    Raises:
+        PluginError: there is none. NotApplicable: none comes near.
+    """
+
+    def sized(width: int | None) -> Sized | None:
+        return None if width is None else Sized(width, search.counts[width])
+
+    name, unit = payload.parameter, UNITS[payload.quantity]
+    best, below, above = map(sized, (search.best, search.below, search.above))
+    if best is None:
+        why = next(iter(problems.values()), "no model could be built in time, or in memory")
+        at = next((f" (at {name}={width})" for width in problems), "")
+        raise PluginError(f"match found no possible {name}: {why}{at}")
+    off = abs(best.value - payload.wanted) / payload.wanted
+    sizes = f"{name}={best.width} has {best.value:,} {unit}"
+    remark = _remark(search, name) if off > NEAR else ""
+    reason = ""
+    if off > NEAR and below is None and search.ended:
+        reason = f"match: {payload.wanted:,} {unit} are too few: its smallest possible {sizes}"
+    elif off > USABLE:
+        reason = f"match: no {name} comes near {payload.wanted:,} {unit}: {sizes}"
+    if reason:
+        raise NotApplicable("; ".join(filter(None, [reason, remark])))
+    return Found(best, below, above, remark=remark)
+
+
+def _remark(search: WidthSearch, name: str) -> str:
+    """What may keep the search from a nearer width."""
+    if len(set(search.counts.values())) == 1 and len(search.counts) > 1:
+        return f"{name} does not change it"
+    if not search.grows:
+        return f"it does not grow steadily with {name}"
+    if not search.ended:
+        count = len(search.counts)
+        limit = f"{MOST_COUNTS} widths" if count >= MOST_COUNTS else f"{MATCH_SECONDS:.0f} s"
+        return f"the search ended after {limit}"
+    if search.too_large:
+        return "wider models do not fit into memory"
+    return ""
