@@ -319,7 +319,7 @@ def test_a_run_that_is_ranked_by_it(
         primary_metric: bits_per_token
         metrics: [bits_per_token, macro_f1]
         target: bits_per_token <= 30
-        train: {epochs: 2, batch_size: 50}
+        train: {steps: 8, evaluate_every: 4, batch_size: 50}
         seeds: 3
         measure: [accuracy]
         """
@@ -345,6 +345,7 @@ def test_a_run_that_is_ranked_by_it(
     assert "test bits_per_token" in done.stdout
     assert "bits (± 95 % CI)" in done.stdout
     assert "bits_per_token ≤ 30" in done.stdout
+    assert document["cases"][0]["metric"]["at"] == "best evaluation by validation"
     assert "reference" in done.stdout
     assert "1.25" in done.stdout
     header = seqbench_cli("show", "--format", "csv").stdout.splitlines()[0].split(",")

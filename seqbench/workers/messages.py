@@ -20,7 +20,7 @@ from seqbench.workers.context import Workspace
 PARTS: Mapping[str, type] = {
     "say": str, "warn": str, "bytes": int, "total_bytes": int, "epoch": int, "epochs": int,
     "step": int, "steps": int, "train_loss": float, "validation": float, "validation_loss": float,
-    "seconds": float, "reply": dict, "found": dict, "done": dict,
+    "by": str, "seconds": float, "reply": dict, "found": dict, "done": dict,
 }  # fmt: skip
 TOGETHER = ({"bytes", "total_bytes"}, {"epoch", "epochs", "train_loss"}, {"step", "steps"})
 DONE = {"status", "reason", "result"}
