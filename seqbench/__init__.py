@@ -12,11 +12,14 @@ from seqbench.types import (
     DataContext,
     DatasetSpec,
     Fresh,
+    LossSpec,
     MetricSpec,
     ModelSpec,
+    OptimizerSpec,
     Param,
     ReportSpec,
     RuntimeSpec,
+    ScheduleSpec,
     Splits,
     Task,
 )
@@ -27,18 +30,23 @@ if TYPE_CHECKING:
     from seqbench.plugins.hookspecs import hookimpl
     from seqbench.report.run import Run
     from seqbench.runtimes.base import PreparedCall
+    from seqbench.training.split import Batch
 
 __all__ = [
+    "Batch",
     "DataContext",
     "DatasetSpec",
     "Fresh",
+    "LossSpec",
     "MetricSpec",
     "ModelSpec",
+    "OptimizerSpec",
     "Param",
     "PreparedCall",
     "ReportSpec",
     "Run",
     "RuntimeSpec",
+    "ScheduleSpec",
     "SeqbenchError",
     "Splits",
     "Task",
@@ -51,6 +59,7 @@ __all__ = [
 _LAZY = {
     "Run": "seqbench.report.run", "run": "seqbench.api",
     "hookimpl": "seqbench.plugins.hookspecs", "PreparedCall": "seqbench.runtimes.base",
+    "Batch": "seqbench.training.split",
 }  # fmt: skip
 
 

@@ -105,6 +105,10 @@ class Metrics(Keys, total=False):
     accuracy: Annotated[Number, About("at the weights of value, if another metric is primary")]
     mse: Annotated[Number, About("at the weights of value, if another metric is primary")]
     padding: Annotated[Number, About("fraction of the steps in training that were padding")]
+    training_step: Annotated[bool, About("that the model has its own training_step, whose loss "
+                                         "train_loss then is")]  # fmt: skip
+    muon: Annotated[list[str], About("names of the weights that Muon trained; all others were "
+                                     "trained by the other optimizer")]  # fmt: skip
     confusion_reason: Annotated[str, About("why there is no confusion matrix")]
     diverged_step: Annotated[int, About("the step at which the trial diverged")]
     diverged_value: Annotated[str, About("its loss or output at that step")]

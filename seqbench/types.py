@@ -21,6 +21,12 @@ SUFFIX = re.compile(r"[a-z0-9]{1,8}")
 #: Parameters that seqbench adds to every encoder (see :class:`ModelSpec`).
 ENCODER_PARAMETERS: Mapping[str, Param]
 
+#: Parameters that seqbench adds to every schedule (see :class:`ScheduleSpec`).
+SCHEDULE_PARAMETERS: Mapping[str, Param]
+
+#: What one target is (:attr:`Task.target_type`).
+TARGET_TYPES = ("label", "labels", "value")
+
 #: The kinds of target, and the kinds of task: input and target (see :class:`Task`).
 TARGETS = (
     "label", "value", "label_per_step", "labels", "value_per_step", "labels_per_step"
@@ -139,6 +145,10 @@ ENCODER_PARAMETERS = {
         help="what the readout uses: the last step, or the mean or the maximum of all",
     ),
     "embedding_size": Param(32, minimum=1, help="embedding size of a token (token tasks only)"),
+}
+
+SCHEDULE_PARAMETERS = {
+    "warmup": Param(0, minimum=0, help="steps of linear increase before the schedule")
 }
 
 
@@ -426,6 +436,109 @@ class RuntimeSpec:
 
     def __post_init__(self) -> None:
         _require_valid("runtime", self.name, self.prepare)
+
+@dataclass(frozen=True)
+class LossSpec:
+    """Declares a loss without importing it: what ``train.loss`` of a suite can minimize.
+
+    Args:
+        name: its name in suites.
+        build: ``"package.module:function"`` (or a class), called as ``build(task, **parameters)``
+            once for each training. It returns a callable: ``(answers, targets)`` → the loss of each
+            row, (rows,), or of each output, (rows, outputs). seqbench takes the mean over what
+            counts, by its weight, so padding and weights need no care. ``answers`` are
+            (rows, output_size) float32, for classes the logits; ``targets`` (rows,) int64 for a
+            label, (rows, output_size) uint8 for several labels, or (rows, output_size) float32 for
+            values, both on the device of the training. With targets at each step, each step is a
+            row. Parameters of the loss itself are not trained.
+        parameters: each parameter with its default, or a :class:`Param`.
+        targets: what the targets are that it is for: ``"label"``, ``"labels"``, ``"value"``; each
+            also stands for such targets at each step.
+        description: one line.
+    """
+
+    name: str
+    build: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    targets: Sequence[str] = ("label",)
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        _require_valid("loss", self.name, self.build)
+        unknown = [target for target in self.targets if target not in TARGET_TYPES]
+        if unknown or not self.targets:
+            raise ValueError(
+                f"loss {self.name!r}: {_unknown('target', unknown)}; {available(TARGET_TYPES)}"
+            )
+        reserved = {"task": _passed_first("the task")}
+        own = _as_params("loss", self.name, self.parameters, reserved)
+        object.__setattr__(self, "parameters", own)
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """Declares an optimizer without importing it, for ``train.optimizer`` of a suite.
+
+    Args:
+        name: its name in suites.
+        build: ``"package.module:function"`` (or a class), called as
+            ``build(parameters, **its parameters)``; it returns a ``torch.optim.Optimizer``.
+            ``parameters`` is a list of parameters, or of groups with ``train.groups``: dictionaries
+            with ``"params"`` and the parameters that differ, as torch's optimizers take them. Its
+            ``step()`` is called without a closure, and its ``state_dict()`` must hold tensors and
+            plain data only, for checkpoints.
+        parameters: each parameter with its default, or a :class:`Param`.
+        description: one line.
+    """
+
+    name: str
+    build: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        _require_valid("optimizer", self.name, self.build)
+        reserved = {name: _passed_first("the parameters") for name in ("parameters", "params")}
+        own = _as_params("optimizer", self.name, self.parameters, reserved)
+        object.__setattr__(self, "parameters", own)
+
+
+@dataclass(frozen=True)
+class ScheduleSpec:
+    """Declares a learning rate schedule without importing it, for ``train.schedule`` of a suite.
+
+    Args:
+        name: its name in suites.
+        build: ``"package.module:function"`` (or a class), called as
+            ``build(optimizer, steps=…, steps_per_epoch=…, **parameters)``; it returns an object
+            with ``step()``, ``state_dict()`` and ``load_state_dict()``, usually a
+            ``torch.optim.lr_scheduler.LRScheduler``. ``step()`` is called after each optimizer
+            step; ``steps`` is the number of these in the whole training, ``steps_per_epoch`` in an
+            epoch.
+        parameters: each parameter with its default, or a :class:`Param`. seqbench adds ``warmup``,
+            steps of linear increase before the schedule begins, which needs an ``LRScheduler``;
+            ``steps`` then counts those after it.
+        description: one line.
+    """
+
+    name: str
+    build: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        _require_valid("schedule", self.name, self.build)
+        shared = SCHEDULE_PARAMETERS
+        reserved = {
+            "optimizer": _passed_first("the optimizer"),
+            "steps": "seqbench passes the steps of the training",
+            "steps_per_epoch": "seqbench passes the steps of an epoch",
+            **dict.fromkeys(shared, "seqbench adds it to every schedule"),
+        }
+        declared = self.parameters.items()  # of a copy of a spec, with those that are shared
+        own = {name: value for name, value in declared if shared.get(name) is not value}
+        own = _as_params("schedule", self.name, own, reserved)
+        object.__setattr__(self, "parameters", {**own, **shared})
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def _training(subject: Subject, payload: MemoryPayload) -> Prepare:
         step(batch.first(SMALL_BATCH))
         gradients = _bytes(p.grad for p in step.parameters if p.grad is not None)
         step.optimizer.zero_grad(set_to_none=True)
-        optimizer = _bytes(_optimizer_tensors(step.optimizer))
+        optimizer = _bytes([*_optimizer_tensors(step.optimizer), *_average_tensors(step)])
         return workload, {**_held(model), "gradients": gradients, "optimizer": optimizer}
 
     return prepare
@@ -170,6 +170,11 @@ def _held(model: torch.nn.Module) -> dict[str, int]:
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _average_tensors(step: Step) -> Iterable[Tensor]:
+    """The running average of the weights, which counts as state of the optimizer."""
+    return () if step.average is None else step.average.module.state_dict().values()
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> list[Tensor]:

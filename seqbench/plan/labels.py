@@ -120,7 +120,8 @@ def training_differences(settings: Sequence[dict[str, Any]]) -> list[str]:
     different = [n for n in names if len({grids.key(values.get(n)) for values in flat}) > 1]
     texts = []
     for values in flat:
-        defaults = OPTIMIZERS[values["optimizer"]].parameters
+        own = OPTIMIZERS.get(values["optimizer"])  # None: of a plugin
+        defaults = own.parameters if own else {}
         words = []
         for name in different:
             # If the optimizers differ, their defaults need not be shown.

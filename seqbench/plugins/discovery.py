@@ -22,7 +22,16 @@ from seqbench.errors import PluginError, UsageError
 from seqbench.plugins import hookspecs
 from seqbench.plugins.metadata import entry_points_of
 from seqbench.plugins.output import printed_on_stderr
-from seqbench.plugins.registry import GROUP, KINDS, Offer, Origin, Plugin, Registry, normal_name
+from seqbench.plugins.registry import (
+    GROUP,
+    KINDS,
+    Offer,
+    Origin,
+    Plugin,
+    Registry,
+    normal_name,
+    plural,
+)
 from seqbench.suggest import suggested
 
 #: Environment variables, set by --no-plugin and --strict for this process and its workers.
@@ -168,7 +177,7 @@ def _unknown_hook(name: str, known: list[str]) -> str:
 
 def _collect(manager: pluggy.PluginManager, kind: str) -> list[Any]:
     """The specs of one kind that a plugin declares, after checking their types."""
-    hook, wanted = f"seqbench_{kind}s", KINDS[kind]
+    hook, wanted = f"seqbench_{plural(kind)}", KINDS[kind]
     specs: list[Any] = []
     for result in getattr(manager.hook, hook)():
         if not isinstance(result, (list, tuple)):

@@ -21,7 +21,16 @@ from collections.abc import Sequence
 
 import pluggy
 
-from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, RuntimeSpec
+from seqbench.types import (
+    DatasetSpec,
+    LossSpec,
+    MetricSpec,
+    ModelSpec,
+    OptimizerSpec,
+    ReportSpec,
+    RuntimeSpec,
+    ScheduleSpec,
+)
 
 #: Version of the hooks. A plugin that needs a certain version declares it beside its hooks, as
 #: ``SEQBENCH_API = 5``. Older plugins keep working: a hook may gain arguments, which plugins need
@@ -92,4 +101,43 @@ def seqbench_runtimes() -> Sequence[RuntimeSpec]:  # type: ignore[empty-body]
         @seqbench.hookimpl
         def seqbench_runtimes():
             return [seqbench.RuntimeSpec("exported", prepare="my_package.exported:prepare")]
+    """
+
+
+@hookspec
+def seqbench_losses() -> Sequence[LossSpec]:  # type: ignore[empty-body]
+    """The losses this package offers (hooks version 5). Called often: import nothing heavy here.
+
+    ::
+
+        @seqbench.hookimpl
+        def seqbench_losses():
+            return [seqbench.LossSpec("focal", build="my_package.focal:focal",
+                                      parameters={"gamma": 2.0})]
+    """
+
+
+@hookspec
+def seqbench_optimizers() -> Sequence[OptimizerSpec]:  # type: ignore[empty-body]
+    """The optimizers this package offers (hooks version 5). Called often: import nothing heavy here.
+
+    ::
+
+        @seqbench.hookimpl
+        def seqbench_optimizers():
+            return [seqbench.OptimizerSpec("lion", build="my_package.lion:Lion",
+                                           parameters={"lr": 1e-4})]
+    """
+
+
+@hookspec
+def seqbench_schedules() -> Sequence[ScheduleSpec]:  # type: ignore[empty-body]
+    """The schedules this package offers (hooks version 5). Called often: import nothing heavy here.
+
+    ::
+
+        @seqbench.hookimpl
+        def seqbench_schedules():
+            return [seqbench.ScheduleSpec("trapezoid", build="my_package.rates:trapezoid",
+                                          parameters={"flat": 0.5})]
     """

@@ -10,18 +10,37 @@ from typing import Any, Generic, TypeVar
 from seqbench.errors import UnknownName
 from seqbench.plugins import zoo
 from seqbench.suggest import available, did_you_mean, nearest
-from seqbench.types import DatasetSpec, MetricSpec, ModelSpec, ReportSpec, RuntimeSpec
+from seqbench.types import (
+    DatasetSpec,
+    LossSpec,
+    MetricSpec,
+    ModelSpec,
+    OptimizerSpec,
+    ReportSpec,
+    RuntimeSpec,
+    ScheduleSpec,
+)
 
-Spec = TypeVar("Spec", bound="ModelSpec | DatasetSpec | MetricSpec | ReportSpec | RuntimeSpec")
+Spec = TypeVar(
+    "Spec",
+    bound="ModelSpec | DatasetSpec | MetricSpec | ReportSpec | RuntimeSpec | LossSpec | "
+    "OptimizerSpec | ScheduleSpec",
+)
 
 #: The group of the entry points by which plugin packages are found.
 GROUP = "seqbench"
 
-#: The kinds of offers, each with its spec; the hook is ``seqbench_<kind>s``.
+#: The kinds of offers, each with its spec; the hook is ``seqbench_`` and the plural.
 KINDS: Mapping[str, type[Any]] = {
     "model": ModelSpec, "dataset": DatasetSpec, "metric": MetricSpec, "report": ReportSpec,
-    "runtime": RuntimeSpec,
+    "runtime": RuntimeSpec, "loss": LossSpec, "optimizer": OptimizerSpec,
+    "schedule": ScheduleSpec,
 }  # fmt: skip
+
+
+def plural(kind: str) -> str:
+    """The plural of a kind, as in hooks and commands."""
+    return "losses" if kind == "loss" else f"{kind}s"
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ class Offer(Generic[Spec]):
 
     @property
     def kind(self) -> str:
-        """``model``, ``dataset``, ``metric``, ``report`` or ``runtime``."""
+        """One of :data:`KINDS`."""
         return next(kind for kind, spec in KINDS.items() if isinstance(self.spec, spec))
 
     @property
@@ -98,7 +117,7 @@ class Registry:
         object.__setattr__(self, "_tables", tables)
 
     def all_of(self, kind: str) -> list[Offer[Any]]:
-        """Every model (``"model"``), dataset, metric, report or runtime, sorted by name."""
+        """Every offer of one kind, such as ``"model"``, sorted by name."""
         table = self._tables[kind]
         return [offer for name in sorted(table) for offer in table[name]]
 
@@ -199,7 +218,7 @@ class Registry:
             return f"; {did_you_mean(near)}"
         broken = [str(plugin.origin) for plugin in self.plugins if plugin.error]
         disabled = [str(plugin.origin) for plugin in self.plugins if plugin.disabled]
-        hint = f"; {available(sorted(table)) or 'available: none'} (see `seqbench {kind}s`)"
+        hint = f"; {available(sorted(table)) or 'available: none'} (see `seqbench {plural(kind)}`)"
         if broken:
             hint += f"; broken plugins: {', '.join(broken)} (see `seqbench plugins`)"
         if self.unreadable:

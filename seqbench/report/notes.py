@@ -165,6 +165,7 @@ def conditions(document: Document) -> list[str]:
         *match_lines(document),
         *_models_line(document),
         *_training_line(document),
+        *own_steps_line(document),
         *_machine_line(document),
     ]
 
@@ -422,6 +423,17 @@ def _training_line(document: Document) -> list[str]:
     return [*differ, *(f"  {', '.join(labels)}: {how}" for how, labels in words.items())]
 
 
+def own_steps_line(document: Document) -> list[str]:
+    """Which models computed the loss for their gradients themselves."""
+    own = {t["label"]: None for t in document["trials"] if t["metrics"].get("training_step")}
+    if not own:
+        return []
+    return [
+        f"trained with the model's own training_step: {some([clean(label) for label in own])}; "
+        "its loss, not train.loss, gave the gradients."
+    ]
+
+
 def training_by_dataset(document: Document) -> dict[str, str]:
     """The training settings of each dataset; empty if its cases were not all trained alike."""
     found: dict[str, str] = {}
@@ -437,19 +449,16 @@ def training_words(train: Mapping[str, Any]) -> str:
     parts = [_how_long(train), f"batch {train['batch_size']}"]
     if train.get("accumulate"):
         parts[-1] += f" × {train['accumulate']}"
-    for name in ("optimizer", "schedule"):
-        choice = train.get(name)
-        if choice:
-            given = choice.get("params") or {}
-            params = settings({key: given[key] for key in SHOWN_PARAMS if given.get(key)})
-            parts.append(" ".join(filter(None, [clean(choice["name"]), params])))
+    parts += [_method_words(train[name]) for name in ("optimizer", "schedule") if train.get(name)]
     for pattern, own in train.get("groups", {}).items():
         parts.append(f"{clean(pattern)}: {settings(own)}")
     if loss := train.get("loss"):
         given = {key: value for key, value in loss["params"].items() if value}
-        parts.append(" ".join(filter(None, ["loss", clean(loss["name"]), settings(given)])))
+        parts.append(f"loss {_method_words({**loss, 'params': given}, list(given))}")
     if train.get("clip_norm"):
         parts.append(f"gradients clipped to norm {train['clip_norm']:g}")
+    if train.get("ema"):
+        parts.append(f"average of the weights with decay {train['ema']:g}")
     if train.get("precision", "fp32") != "fp32":
         parts.append(clean(train["precision"]))
     if train.get("drop_last"):
@@ -468,6 +477,22 @@ def training_words(train: Mapping[str, Any]) -> str:
         if key in train:
             parts.append(f"the same {what} for all seeds ({key} {train[key]})")
     return ", ".join(parts)
+
+
+def _method_words(choice: Mapping[str, Any], shown: Sequence[str] = SHOWN_PARAMS) -> str:
+    """``adam lr=0.004``; of a plugin ``lion lr=0.0001 (my-lion 1.0)``.
+
+    Args:
+        shown: the parameters to show.
+    """
+    given = choice.get("params") or {}
+    params = {key: given[key] for key in shown if given.get(key)}
+    words = [clean(choice["name"]), settings(params)]
+    if choice.get("distribution"):
+        words.append(f"({clean(choice['distribution'])} {clean(choice['version'])})")
+    if isinstance(given.get("others"), Mapping):
+        words.append(f"and {_method_words(given['others'])} for all but hidden matrices")
+    return " ".join(filter(None, words))
 
 
 def _how_long(train: Mapping[str, Any]) -> str:

@@ -44,7 +44,7 @@ class RunContext:
         environment: the machine (see :func:`.describe_environment`).
         earlier: results of earlier attempts at this run.
         retry_failed: whether failed trials and measurements are retried.
-        warned: groups of jobs of which one has warned the user.
+        warned: groups of jobs of which one has warned the user, each with what about.
     """
 
     plan: Plan
@@ -55,7 +55,7 @@ class RunContext:
     environment: Mapping[str, Any]
     earlier: Earlier = field(default_factory=Earlier)
     retry_failed: bool = False
-    warned: set[str] = field(default_factory=set)
+    warned: set[tuple[str, str]] = field(default_factory=set)
 
     def warn(self, line: str) -> None:
         """Log a line and warn with it, also where warnings are turned into errors: results that
@@ -106,10 +106,11 @@ class RunContext:
 
     def received(self, activity: Activity, message: Mapping[str, Any]) -> None:
         """Pass a message on, log the cases that drop out while they are timed, and warn as jobs
-        ask for it: once for each group, whose jobs are alike.
+        ask for it: once for each group, whose jobs are alike, and thing to warn about.
         """
-        if "warn" in message and activity.group not in self.warned:
-            self.warned.add(activity.group)
+        warning = (activity.group, message.get("about", ""))
+        if "warn" in message and warning not in self.warned:
+            self.warned.add(warning)
             self.warn(f"{activity.title}: {message['warn']}")
         if "out" in message:
             self._log(f"{message['out']}: {message['status']}", message["reason"])

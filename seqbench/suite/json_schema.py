@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqbench.docstrings import restore_docstrings
-from seqbench.plugins.registry import KINDS, Offer, Registry
+from seqbench.plugins.registry import KINDS, Offer, Registry, plural
 from seqbench.suite import keys as keys_of_suites
 from seqbench.suite.keys import DatasetKeys, ModelKeys, Suite
-from seqbench.suite.optimizers import LOSSES, OPTIMIZERS, SCHEDULES, Kind
+from seqbench.suite.methods import with_own_methods
+from seqbench.suite.optimizers import METHODS, Kind, Method
 from seqbench.suite.runtimes import OWN, runtime_names
 from seqbench.suite.target import SIGNS
 from seqbench.types import NAME, Param
@@ -43,7 +44,7 @@ def json_schema(registry: Registry) -> Schema:
     offered = {
         kind: _plugins(kind, registry.all_of(kind), definitions)
         for kind in KINDS
-        if f"{kind}s" in keys
+        if plural(kind) in keys
     }
     beside["dataset"]["metrics"] |= _entries(offered["metric"], {})
     for one in (keys, beside["dataset"]):
@@ -54,9 +55,9 @@ def json_schema(registry: Registry) -> Schema:
     definitions["Measure"] = _measure(definitions["Measure"])
     definitions["Latency"]["properties"]["runtimes"] |= _runtimes(registry)
     training = definitions["Training"]["properties"]
-    training["optimizer"] = _methods(training["optimizer"], OPTIMIZERS)
-    training["schedule"] = _methods(training["schedule"], SCHEDULES, {"type": "null"})
-    training["loss"] = _methods(training["loss"], LOSSES, {"type": "null"})
+    for what in METHODS:
+        others = [] if what == "optimizer" else [{"type": "null"}]
+        training[what] = _methods(training[what], what, registry, *others)
     schema.pop("required")
     return {"$schema": DIALECT, **schema, "$defs": definitions}
 
@@ -149,22 +150,38 @@ def _type(default: Any) -> str:
     return next((name for kind, name in kinds if isinstance(default, kind)), "object")
 
 
-def _methods(about: Schema, kinds: Mapping[str, Kind], *others: Schema) -> Schema:
+def _methods(about: Schema, what: str, registry: Registry, *others: Schema) -> Schema:
     """A name, or a mapping of one name to its parameters."""
-    choices = {
-        name: {
-            "description": kind.description,
-            "type": "object" if kind.required else ["object", "null"],
-            "properties": {key: _value(param) for key, param in kind.parameters.items()},
-            "required": list(kind.required),
-            "additionalProperties": False,
-        }
-        for name, kind in kinds.items()
-    }
+    kinds = {}
+    offers = with_own_methods(registry).all_of(what)
+    count = Counter(offer.spec.name for offer in offers)
+    for offer in offers:
+        own = offer.origin.distribution == "seqbench"
+        kind = Method(offer.spec.name, offer=None if own else offer).kind(METHODS[what])
+        short = [offer.spec.name] if count[offer.spec.name] == 1 else []
+        for name in (*short, offer.qualified_name):
+            kinds[name] = kind
+    choices = {name: _method(kind) for name, kind in kinds.items()}
     names = {"enum": [name for name, kind in kinds.items() if not kind.required]}
     one = {"minProperties": 1, "maxProperties": 1, "additionalProperties": False}
     mapping = {"type": "object", "properties": choices, **one}
     return {"description": about["description"], **_any_of(names, mapping, *others)}
+
+
+def _method(kind: Kind) -> Schema:
+    """The parameters of an optimizer, schedule or loss."""
+    return {
+        "description": kind.description,
+        "type": "object" if kind.required else ["object", "null"],
+        "properties": {
+            key: {"description": param.help, "type": ["string", "object"]}
+            if key in kind.optimizers
+            else _value(param)
+            for key, param in kind.parameters.items()
+        },
+        "required": list(kind.required),
+        "additionalProperties": False,
+    }
 
 
 def _measure(mapping: Schema) -> Schema:

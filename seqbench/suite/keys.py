@@ -89,7 +89,7 @@ class Training(Keys):
         default=1, ge=1, le=100_000, description="batches whose gradients make one step"
     )
     optimizer: MethodField = Field(
-        default_factory=lambda: Method("adam"), description="a torch optimizer"
+        default_factory=lambda: Method("adam"), description="one of torch's, or a plugin's"
     )
     groups: dict[str, dict[str, Number]] = Field(
         default_factory=dict,
@@ -100,6 +100,10 @@ class Training(Keys):
         default=None, description="what is minimized; default: by the kind of target"
     )
     clip_norm: Number | None = Field(default=None, gt=0, description="clip gradients to this norm")
+    ema: Number | None = Field(
+        default=None, gt=0, lt=1, description="decay of a running average of the weights, which is "
+        "what is evaluated and kept"
+    )  # fmt: skip
     threads: int = Field(default=1, ge=1, le=1024, description="CPU threads for each training")
     precision: Literal["fp32", "bf16"] = Field(
         default="fp32", description="of forward and backward pass; bf16 uses torch.autocast"
@@ -187,6 +191,7 @@ class Training(Keys):
             "accumulate": self.accumulate if self.accumulate > 1 else None,
             "groups": {key: dict(params) for key, params in self.groups.items()},
             "loss": resolved(self.loss, LOSSES) if self.loss else None,
+            "ema": self.ema,
         }
         return {
             "epochs": self.epochs,

@@ -2,17 +2,20 @@
 
 Names, types and defaults are those of torch. Not included: ``maximize``, the options that select
 an implementation (``foreach``, ``fused``, ``capturable``, ``differentiable``), and optimizers that
-need more than gradients (LBFGS), sparse ones (SparseAdam) or matrices only (Muon).
+need more than gradients (LBFGS) or sparse ones (SparseAdam). Others come from plugins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from seqbench.plugins import parameters
-from seqbench.types import Param
+from seqbench.plugins.choice import Choice, to_json
+from seqbench.plugins.registry import Offer
+from seqbench.types import SCHEDULE_PARAMETERS, Param
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Kind:
         required: those without a default.
         targets: of a loss: what the targets are that it is for (``Task.target_type``).
         later: parameters that were added later; left out of ids at their default.
+        optimizers: parameters that name another optimizer.
     """
 
     parameters: Mapping[str, Param]
@@ -31,20 +35,49 @@ class Kind:
     description: str = ""
     targets: tuple[str, ...] = ()
     later: tuple[str, ...] = ()
+    optimizers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Method:
-    """An optimizer, schedule or loss in a suite, with the parameters given there."""
+    """An optimizer, schedule or loss in a suite, with the parameters given there.
+
+    Args:
+        given: a parameter that names another optimizer has a ``Method`` as its value.
+        offer: that of a plugin; None for seqbench's own.
+        source: the fingerprint of the plugin's source.
+    """
 
     name: str
     given: Mapping[str, Any] = field(default_factory=dict)
+    offer: Offer[Any] | None = field(default=None, compare=False)
+    source: str = ""
 
     def over(self, base: Method | None) -> Method:
         """This one, with the parameters of ``base`` as defaults if that has the same name."""
-        if base is None or base.name != self.name:
+        if base is None or (base.name, base._distribution) != (self.name, self._distribution):
             return self
-        return Method(self.name, {**base.given, **self.given})
+        own = {
+            key: value.over(base.given.get(key)) if isinstance(value, Method) else value
+            for key, value in self.given.items()
+        }
+        return dataclasses.replace(self, given={**base.given, **own})
+
+    @property
+    def _distribution(self) -> str:
+        return "" if self.offer is None else self.offer.origin.distribution
+
+    def kind(self, own: Mapping[str, Kind]) -> Kind:
+        """What is declared of it.
+
+        Args:
+            own: those of seqbench itself.
+        """
+        if self.offer is None:
+            return own[self.name]
+        spec = self.offer.spec
+        targets = tuple(getattr(spec, "targets", ()))
+        return Kind(spec.parameters, description=spec.description, targets=targets)
 
 
 def _rate(default: float) -> Param:
@@ -152,9 +185,31 @@ OPTIMIZERS: Mapping[str, Kind] = {
             "step_sizes": Param((1e-6, 50.0), minimum=0, help="minimum and maximum step size"),
         }
     ),
+    "muon": Kind(
+        {
+            "lr": _rate(1e-3),
+            "weight_decay": Param(0.1, minimum=0, help=_DECAY.help),
+            "momentum": Param(0.95, minimum=0, help=_MOMENTUM.help),
+            "nesterov": Param(True, help="Nesterov's momentum"),
+            "ns_coefficients": Param(
+                (3.4445, -4.775, 2.0315), help="coefficients of the Newton-Schulz iteration"
+            ),
+            "eps": Param(1e-7, minimum=0, help=_EPS.help),
+            "ns_steps": Param(5, minimum=1, maximum=99, help="Newton-Schulz iterations"),
+            "adjust_lr_fn": Param(
+                "original",
+                choices=("original", "match_rms_adamw"),
+                help="how the learning rate depends on the shape of a matrix",
+            ),
+            "others": Param("adamw", help="optimizer of all weights but hidden matrices"),
+            "exclude": Param([], help="patterns of names of further weights for the other one"),
+        },
+        description="Muon for hidden matrices, another optimizer for all other weights",
+        optimizers=("others",),
+    ),
 }
 
-_WARMUP = {"warmup": Param(0, minimum=0, help="steps of linear increase before the schedule")}
+_WARMUP = SCHEDULE_PARAMETERS
 
 SCHEDULES: Mapping[str, Kind] = {
     "cosine": Kind(
@@ -224,6 +279,22 @@ SCHEDULES: Mapping[str, Kind] = {
         },
         required=("max_lr",),
         description="increases to max_lr and decreases again, once",
+    ),
+    "cyclic": Kind(
+        {
+            "base_lr": Param(1e-4, minimum=0, help="lowest learning rate"),
+            "max_lr": Param(0.01, minimum=0, help="highest learning rate"),
+            "step_size_up": Param(2.0, minimum=0, help="epochs from the lowest to the highest"),
+            "mode": Param(
+                "triangular",
+                choices=("triangular", "triangular2", "exp_range"),
+                help="highest rate: constant, halved after each cycle, or times gamma each step",
+            ),
+            "gamma": Param(1.0, minimum=0, help="factor of each step, for exp_range"),
+            "cycle_momentum": Param(False, help="cycle the momentum inversely"),
+        },
+        required=("base_lr", "max_lr"),
+        description="increases to max_lr and decreases to base_lr, again and again",
     ),
     "step": Kind(
         {
@@ -299,14 +370,18 @@ LOSSES: Mapping[str, Kind] = {
 METHODS = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES}
 
 
-def loss_problem(loss: Method, target: str) -> str:
-    """Why a loss is not for targets of this kind (of :class:`seqbench.Task`), or ``""``."""
+def loss_problem(name: str, supported: Sequence[str], target: str) -> str:
+    """Why a loss is not for targets of this kind (of :class:`seqbench.Task`), or ``""``.
+
+    Args:
+        supported: what the targets are that it is for.
+    """
     target_type = target.removesuffix("_per_step")
-    supported = LOSSES[loss.name].targets
     if target_type in supported:
         return ""
     fitting = ", ".join(name for name, kind in LOSSES.items() if target_type in kind.targets)
-    return f"{loss.name} is for targets of the kind {supported[0]}, not {target}: use {fitting}"
+    what = " or ".join(supported)
+    return f"{name} is for targets of the kind {what}, not {target}: use {fitting}"
 
 
 def problem_with(value: Any, declared: Param) -> str:
@@ -338,38 +413,75 @@ def _list_problem(value: list[Any], declared: Param) -> str:
 
 def missing(method: Method, kinds: Mapping[str, Kind]) -> list[str]:
     """The required parameters that ``method`` does not give."""
-    return [name for name in kinds[method.name].required if name not in method.given]
+    return [name for name in method.kind(kinds).required if name not in method.given]
+
+
+#: Schedules that set the learning rate itself, instead of changing that of the optimizer.
+SET_THE_RATE = ("one_cycle", "cyclic")
 
 
 def conflict(
     optimizer: Method, schedule: Method | None, groups: Mapping[str, Mapping[str, float]]
 ) -> str:
     """Why torch would reject this combination, or ``""``."""
-    params = resolved(optimizer, OPTIMIZERS)["params"]
+    used = [optimizer, *_inner(optimizer, OPTIMIZERS)]
+    own_schedule = schedule is not None and schedule.offer is None
+    sets_rate = own_schedule and schedule.name in SET_THE_RATE
     for pattern, own in groups.items():
         for name, value in own.items():
-            if name not in params:
-                return f"{optimizer.name} has no parameter {name!r}, as in groups: {pattern}"
-            if problem := problem_with(value, OPTIMIZERS[optimizer.name].parameters[name]):
-                return f"groups: {pattern}: {name}: {problem}"
-        if "lr" in own and schedule is not None and schedule.name == "one_cycle":
-            return f"one_cycle sets the learning rate of all weights, as of groups: {pattern}"
-    if params.get("nesterov") and (params["momentum"] <= 0 or params["dampening"] != 0):
-        return "nesterov needs a momentum above 0 and a dampening of 0"
-    cycles = schedule is not None and schedule.given.get("cycle_momentum", False)
+            if problem := _group_problem(used, name, value, pattern):
+                return problem
+        if "lr" in own and sets_rate:
+            return f"{schedule.name} sets the learning rate of all weights, as of groups: {pattern}"
+    if sets_rate and len(used) > 1:
+        return f"{schedule.name} sets one learning rate for all weights, but {optimizer.name} has "\
+            "two: use another schedule"
+    params = resolved(optimizer, OPTIMIZERS)["params"]
+    if optimizer.name == "sgd" and optimizer.offer is None and params["nesterov"]:
+        if params["momentum"] <= 0 or params["dampening"] != 0:
+            return "nesterov needs a momentum above 0 and a dampening of 0"
+    cycles = own_schedule and schedule.given.get("cycle_momentum", False)
     if cycles and not {"momentum", "betas"} & set(params):
         return f"cycle_momentum needs an optimizer with momentum or betas, not {optimizer.name}"
     return ""
 
 
+def _inner(method: Method, kinds: Mapping[str, Kind]) -> list[Method]:
+    """The other optimizers that an optimizer uses."""
+    kind = method.kind(kinds)
+    named = [method.given.get(name, kind.parameters[name].default) for name in kind.optimizers]
+    return [one if isinstance(one, Method) else Method(one) for one in named]
+
+
+def _group_problem(used: Sequence[Method], name: str, value: float, pattern: str) -> str:
+    """Why a group cannot give a parameter of some optimizers this value, or ``""``."""
+    declared = [one.kind(OPTIMIZERS).parameters for one in used]
+    if not any(name in params for params in declared):
+        names = " and ".join(one.name for one in used)
+        verb = "has" if len(used) == 1 else "have"
+        return f"{names} {verb} no parameter {name!r}, as in groups: {pattern}"
+    found = (problem_with(value, params[name]) for params in declared if name in params)
+    problem = next(filter(None, found), "")
+    return f"groups: {pattern}: {name}: {problem}" if problem else ""
+
+
 def resolved(method: Method, kinds: Mapping[str, Kind]) -> dict[str, Any]:
-    """``{"name", "params"}`` as plain data, with all defaults."""
-    declared = kinds[method.name].parameters
+    """``{"name", "params"}`` as plain data, with all defaults; of a plugin also its origin."""
+    kind = method.kind(kinds)
+    declared = kind.parameters
     params = parameters.completed(method.given, declared)
-    for name in kinds[method.name].later:
+    for name in kind.later:
         if params[name] == declared[name].default:
             del params[name]
     for name, param in declared.items():
         if isinstance(param.default, tuple):
-            params[name] = [float(number) for number in params[name]]
-    return {"name": method.name, "params": params}
+            params[name] = [
+                float(number) if isinstance(default, float) else number
+                for number, default in zip(params[name], param.default, strict=True)
+            ]
+    for name, other in zip(kind.optimizers, _inner(method, kinds), strict=True):
+        params[name] = resolved(other, OPTIMIZERS)
+    if method.offer is None:
+        return {"name": method.name, "params": params}
+    targets = {"targets": list(kind.targets)} if kind.targets else {}
+    return {**to_json(Choice.of(method.offer, params, method.source)), **targets}

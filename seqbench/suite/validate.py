@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +32,8 @@ from seqbench.suite.keys import (
     Training,
 )
 from seqbench.suite.messages import in_words, unknown_key, unknown_name
-from seqbench.suite.optimizers import METHODS, SCHEDULES, Kind, Method
+from seqbench.suite.methods import method_named, with_own_methods
+from seqbench.suite.optimizers import METHODS, OPTIMIZERS, SCHEDULES, Method
 from seqbench.suite.overrides import Override
 from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
 from seqbench.suite.target import SIGNS, Target
@@ -99,6 +102,11 @@ class _Validator:
     registry: Registry
     placed: list[tuple[KeyPath, Entry]] = field(default_factory=list)
     matches: bool = False
+
+    @cached_property
+    def methods(self) -> Registry:
+        """The plugins, and seqbench's own optimizers, schedules and losses."""
+        return with_own_methods(self.registry)
 
     def suite(self, stem: str) -> Suite:
         raw = self.root.plain()
@@ -343,7 +351,7 @@ class _Validator:
                 at_key=True,
             )
         params = {**entry.params, scale: None} if scale else entry.params
-        return replace(entry, params=params, scale=scale)
+        return dataclasses.replace(entry, params=params, scale=scale)
 
     def with_keys(
         self, kind: str, keys: type[Beside], path: KeyPath, node: Node, given: Mapping[str, Any]
@@ -478,17 +486,18 @@ class _Validator:
         raw = node.plain()
         if not isinstance(raw, dict):
             return raw
-        for key, kinds in METHODS.items():
+        for key in METHODS:
             if key not in raw or (key != "optimizer" and raw[key] is None):
                 continue
-            method = self.method((*path, key), key, kinds)
+            method = self.method((*path, key), key)
             if method is None:
                 del raw[key]
             else:
                 raw[key] = method
         return raw
 
-    def method(self, path: KeyPath, what: str, kinds: Mapping[str, Kind]) -> Method | None:
+    def method(self, path: KeyPath, what: str) -> Method | None:
+        """An optimizer, schedule or loss: a name, or one name with parameters."""
         node = self.root.chain(path)[-1]
         name, params, at = node.value, Node({}, node.mark), path
         if isinstance(node.value, dict) and len(node.value) == 1:
@@ -499,19 +508,32 @@ class _Validator:
             message = f"must be the name of one {what}, alone or with parameters"
             self.problem(path, f"{message}, not {described(node)}{count}")
             return None
-        kind = kinds.get(name.lower())
-        if kind is None:
-            message = suggested(f"unknown {what} {shown(name)}", name, kinds)
-            self.problem(at, message, at_key=True)
+        try:
+            method = method_named(self.methods, what, name)
+        except UnknownName as error:
+            self.problem(at, unknown_name(error, name), at_key=True)
             return None
-        given = {}
-        for key, value, where in self.known_params(at, params, kind.parameters):
+        return dataclasses.replace(method, given=self.method_params(at, params, what, method))
+
+    def method_params(
+        self, at: KeyPath, node: Node, what: str, method: Method
+    ) -> dict[str, Any]:
+        """The valid ones of the parameters given for an optimizer, schedule or loss."""
+        kind, given = method.kind(METHODS[what]), {}
+        for key, value, where in self.known_params(at, node, kind.parameters):
+            if key in kind.optimizers:
+                other = self.method(where, "optimizer")
+                if other is not None and other.kind(OPTIMIZERS).optimizers:
+                    self.problem(where, f"{other.name} cannot be the other optimizer of itself")
+                elif other is not None:
+                    given[key] = other
+                continue
             param = kind.parameters[key]
             is_grid = parameters.is_grid(value, param)
             hint = "only models and datasets can have a grid" if is_grid else ""
             if self.value_fits(where, value, param, hint):
                 given[key] = value
-        return Method(name.lower(), given)
+        return given
 
     def methods_fit(self, train: Training, path: KeyPath) -> None:
         """Check optimizer and schedule of complete training settings."""

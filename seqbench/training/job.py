@@ -146,6 +146,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     """
     from seqbench.training.answers import record_answers
     from seqbench.training.loop import train_model
+    from seqbench.training.own_step import lightning_warning
     from seqbench.training.padding import padded_sequences
     from seqbench.training.primary import primary_of
     from seqbench.training.weights import initial_digest
@@ -162,6 +163,8 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     version = version_of(payload.model.distribution)
     model = _fresh_model(payload, splits.task).to(device)
     initial = initial_digest(model)
+    if warning := lightning_warning(model):
+        context.send({"warn": warning, "about": "lightning"})
     kept = context.workspace.run / payload.answers if payload.answers else None
     with _keeping(kept, splits) as meters:
         trained = train_model(

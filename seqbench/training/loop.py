@@ -18,6 +18,7 @@ from seqbench.training.best import Best, validate
 from seqbench.training.checkpoints import Checkpoints, random_state, restore_random_state
 from seqbench.training.confusion import Confusion
 from seqbench.training.evaluation import BySet, Meter, evaluate
+from seqbench.training.optimizers import trained_by_muon
 from seqbench.training.parts import Parts
 from seqbench.training.periods import Periods
 from seqbench.training.prepared import PreparedSplits
@@ -109,9 +110,9 @@ def _period(loop: _Loop, validation: Split | None) -> dict[str, Any]:
 def _validated(loop: _Loop, split: Split) -> dict[str, Any]:
     """Evaluate on validation; returns the figures of the learning curve."""
     assert loop.period is not None
-    figure, loss = validate(loop.step.model, split, loop.step.loss, loop.device, loop.best.primary)
+    figure, loss = validate(loop.measured, split, loop.step.loss, loop.device, loop.best.primary)
     _raise_if_nan(figure, loop.step.count)
-    loop.best.update(loop.period.number, figure, loss, loop.step.model)
+    loop.best.update(loop.period.number, figure, loss, loop.measured)
     loop.step.schedule.evaluated(loss)
     return {"validation": figure, "validation_loss": loss}
 
@@ -201,6 +202,12 @@ class _Loop:
         self._over_steps = equal and self.step.loss.class_weights is None
         self._checkpoints: Checkpoints | None = None
         self._last: Sequence[Batch] = []  # the batches of the last step
+
+    @property
+    def measured(self) -> nn.Module:
+        """The model that is evaluated: with ``ema``, the one with the average of the weights."""
+        average = self.step.average
+        return self.step.model if average is None else average.module
 
     def _new_period(self) -> _Period | None:
         """The period after those of the curve."""
@@ -352,6 +359,8 @@ def _finish(loop: _Loop, splits: PreparedSplits, meters: Sequence[Meter]) -> Tra
     confusion, parts = Confusion(splits.task), Parts(splits.test, primary.make)
     beside = BySet(splits.test, own.make)
     model, steps, device = loop.step.model, loop.step.count, loop.device
+    if loop.measured is not model:
+        load_state(model, loop.measured.state_dict())
     keeps_last = best.epoch is None or best.epoch == curve[-1]["epoch"]
     kept: Sequence[Meter] = [confusion, parts, *([] if primary.usual else [beside]), *meters]
     at_last = kept if keeps_last else ()
@@ -377,4 +386,8 @@ def _finish(loop: _Loop, splits: PreparedSplits, meters: Sequence[Meter]) -> Tra
         metrics[own.name] = beside.value
     if loop.batches.padding is not None:
         metrics["padding"] = loop.batches.padding
+    if loop.step.own_step is not None:
+        metrics["training_step"] = True
+    if muon := trained_by_muon(model, loop.settings["optimizer"]):
+        metrics["muon"] = muon
     return Trained(metrics, curve)

@@ -8,10 +8,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from seqbench.errors import DataError, PluginError, UsageError
+from seqbench.plugins.loading import check_call
+from seqbench.training.methods import is_plugins, load_method, named
 from seqbench.training.prepared import PreparedSplits
 from seqbench.training.split import Batch, Split
 from seqbench.types import Task
@@ -117,14 +119,17 @@ def loss_of(splits: PreparedSplits, chosen: Mapping[str, Any] | None) -> Loss:
         UsageError: it is not for the dataset's targets.
         DataError: class weights do not fit the classes, or cannot be found from the data.
     """
-    from seqbench.suite.optimizers import Method, loss_problem
+    from seqbench.suite.optimizers import LOSSES, loss_problem
 
     task = splits.task
     if chosen is None:
         return default_loss(task)
     name, params = chosen["name"], dict(chosen["params"])
-    if problem := loss_problem(Method(name), task.target):
+    supported = chosen["targets"] if is_plugins(chosen) else LOSSES[name].targets
+    if problem := loss_problem(name, supported, task.target):
         raise UsageError(f"train.loss: {problem}")
+    if is_plugins(chosen):
+        return Loss(task, _plugins_loss(chosen, task))
     if name == "cross_entropy":
         weights = _class_weights(splits, params.pop("class_weights"), "class_weights")
         function = partial(_cross_entropy, class_weights=weights, **params)
@@ -133,6 +138,33 @@ def loss_of(splits: PreparedSplits, chosen: Mapping[str, Any] | None) -> Loss:
         weights = _class_weights(splits, params.pop("pos_weight"), "pos_weight")
         return Loss(task, partial(_bce, pos_weight=weights))
     return Loss(task, partial(FUNCTIONS[name], **params))
+
+
+def _plugins_loss(chosen: Mapping[str, Any], task: Task) -> Function:
+    """A loss from a plugin, with its shape checked at every call."""
+    choice, build = load_method(chosen)
+    check_call(choice, build, task, **choice.params)
+    loss = build(task, **choice.params)
+    if not callable(loss):
+        raise PluginError(
+            f"{named(choice)}: {choice.import_path} returned {type(loss).__name__}, not a function "
+            "of answers and targets"
+        )
+
+    def function(answers: Tensor, targets: Tensor, *, reduction: str) -> Tensor:
+        if isinstance(loss, nn.Module):
+            loss.to(answers.device)
+        losses = loss(answers, targets)
+        shapes = (answers.shape[:1], (len(answers), task.output_size))
+        if not isinstance(losses, Tensor) or losses.shape not in shapes:
+            got = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+            raise PluginError(
+                f"{named(choice)}: the loss returned {got}, not the loss of each row, "
+                f"{tuple(shapes[0])}, or of each output, {shapes[1]}: seqbench takes the mean"
+            )
+        return losses.mean() if reduction == "mean" else losses
+
+    return function
 
 
 def _class_weights(splits: PreparedSplits, given: Any, name: str) -> Tensor | None:

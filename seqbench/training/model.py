@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from seqbench.errors import PluginError
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.loading import check_call, load_object, parameters_of
+from seqbench.training.own_step import refuse_own_step
 from seqbench.training.split import Batch
 from seqbench.types import ENCODER_PARAMETERS, Task
 
@@ -52,6 +53,7 @@ def build_model(choice: Choice, task: Task) -> nn.Module:
     width = shared["embedding_size"] if task.input == "tokens" else task.input_size
     check_call(choice, function, width, **parameters)
     encoder = _checked(choice, function(width, **parameters))
+    refuse_own_step(encoder, f"{choice.name!r} of {choice.distribution} {choice.version}")
     return SequenceModel(task, encoder, width, shared["readout"])
 
 

@@ -5,12 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.optim import lr_scheduler
 
+from seqbench.errors import PluginError
+from seqbench.plugins.loading import check_call
+from seqbench.training.methods import is_plugins, load_method, named
+
 Optimizer = torch.optim.Optimizer
+
+
+class ByStep(Protocol):
+    """What is stepped after every optimizer step: an ``LRScheduler``, or a plugin's object."""
+
+    def step(self) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
+
 
 
 @dataclass(frozen=True)
@@ -22,7 +37,7 @@ class Schedule:
         plateau: stepped with the validation loss of each evaluation, if any.
     """
 
-    by_step: lr_scheduler.LRScheduler | None = None
+    by_step: ByStep | None = None
     plateau: lr_scheduler.ReduceLROnPlateau | None = None
 
     def step(self) -> None:
@@ -61,6 +76,8 @@ def make_schedule(
     """
     if chosen is None:
         return Schedule()
+    if is_plugins(chosen):
+        return Schedule(_plugins(optimizer, chosen, epoch=epoch, total=total))
     name, params = chosen["name"], dict(chosen["params"])
     warmup = params.pop("warmup", 0)
     if name == "inverse_sqrt":
@@ -73,6 +90,30 @@ def make_schedule(
     first = _warmup(optimizer, warmup)
     rest = _main(optimizer, name, params, epoch=epoch, total=max(total - warmup, 1))
     return Schedule(lr_scheduler.SequentialLR(optimizer, [first, rest], milestones=[warmup]))
+
+
+def _plugins(
+    optimizer: Optimizer, chosen: Mapping[str, Any], *, epoch: int, total: int
+) -> ByStep:
+    """A schedule from a plugin, after a warm-up if there is one."""
+    choice, build = load_method(chosen)
+    params = dict(choice.params)
+    warmup = params.pop("warmup")
+    first = _warmup(optimizer, warmup) if warmup > 1 else None
+    steps = total if first is None else max(total - warmup, 1)
+    given = {**params, "steps": steps, "steps_per_epoch": epoch}
+    check_call(choice, build, optimizer, **given)
+    schedule: Any = build(optimizer, **given)
+    needed = ("step", "state_dict", "load_state_dict")
+    lacking = [name for name in needed if not callable(getattr(schedule, name, None))]
+    what = f"{named(choice)}: {choice.import_path} returned {type(schedule).__name__}"
+    if lacking:
+        raise PluginError(f"{what}, which has no {lacking[0]}()")
+    if first is None:
+        return schedule  # type: ignore[no-any-return]
+    if not isinstance(schedule, lr_scheduler.LRScheduler):
+        raise PluginError(f"{what}, but warmup needs a torch.optim.lr_scheduler.LRScheduler")
+    return lr_scheduler.SequentialLR(optimizer, [first, schedule], milestones=[warmup])
 
 
 def _warmup(optimizer: Optimizer, steps: int) -> lr_scheduler.LRScheduler:
@@ -93,6 +134,9 @@ def _main(
     if name == "cosine_restarts":
         params["T_0"] *= epoch
         return lr_scheduler.CosineAnnealingWarmRestarts(optimizer, **params)
+    if name == "cyclic":
+        up = max(round(params.pop("step_size_up") * epoch), 1)
+        return lr_scheduler.CyclicLR(optimizer, step_size_up=up, **params)
     if name == "one_cycle":
         return lr_scheduler.OneCycleLR(optimizer, total_steps=total, **params)
     if name == "linear":

@@ -135,10 +135,7 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     Raises:
         PluginError: its tensors are not those of the model.
     """
-    for module in model.modules():
-        for name, buffer in module._buffers.items():
-            if buffer is not None and _is_expanded(buffer):
-                module._buffers[name] = buffer.contiguous()
+    own_buffers(model)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -147,6 +144,14 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
             f"the trained weights do not fit a newly built model ({reason}): names and shapes of "
             "parameters and buffers must not change after the model is built"
         ) from error
+
+
+def own_buffers(model: nn.Module) -> None:
+    """Give each element of an expanded buffer its own memory, so that it can be written to."""
+    for module in model.modules():
+        for name, buffer in module._buffers.items():
+            if buffer is not None and _is_expanded(buffer):
+                module._buffers[name] = buffer.contiguous()
 
 
 def _is_whole(tensor: Tensor) -> bool:

@@ -18,9 +18,10 @@ from seqbench.workers.context import Workspace
 
 #: The keys of a worker's messages, and the keys that only occur together.
 PARTS: Mapping[str, type] = {
-    "say": str, "warn": str, "bytes": int, "total_bytes": int, "epoch": int, "epochs": int,
-    "step": int, "steps": int, "train_loss": float, "validation": float, "validation_loss": float,
-    "by": str, "seconds": float, "reply": dict, "found": dict, "done": dict,
+    "say": str, "warn": str, "about": str, "bytes": int, "total_bytes": int, "epoch": int,
+    "epochs": int, "step": int, "steps": int, "train_loss": float, "validation": float,
+    "validation_loss": float, "by": str, "seconds": float, "reply": dict, "found": dict,
+    "done": dict,
 }  # fmt: skip
 TOGETHER = ({"bytes", "total_bytes"}, {"epoch", "epochs", "train_loss"}, {"step", "steps"})
 DONE = {"status", "reason", "result"}

@@ -15,17 +15,17 @@ from seqbench.store.run_folder import RunFolder
 from seqbench.store.stored_plan import StoredCase, StoredPlan
 
 #: Why such a trial is run again.
-MOVED = "its model or dataset comes from a package that has moved or changed"
+MOVED = "something in it comes from a package that has moved or changed"
 
 OUTDATED = "it was run with an earlier protocol of seqbench"
 
-#: The parts of a case's id that describe the origin of its model or dataset, as keys of JSON.
+#: The parts of a case's id that describe the origin of a plugin's offer, as keys of JSON.
 ORIGIN = ("target", "distribution", "version", "source")
 
 
 def moved_trials(plan: Plan, before: StoredPlan) -> dict[str, str]:
-    """The trials of ``plan`` whose model or dataset had another origin in an earlier plan, or
-    whenever that plan says so: their earlier ids, by their new ids.
+    """The trials of ``plan`` whose model, dataset or training method had another origin in an
+    earlier plan, or whenever that plan says so: their earlier ids, by their new ids.
 
     A trial is recognized by the labels of its case and dataset, its device and its seed.
 
@@ -70,7 +70,7 @@ def _name(case: StoredCase) -> tuple[str, str, str]:
 
 
 def _has_moved(case: Case, before: StoredCase) -> bool:
-    """Whether a case differs from an earlier one in the origin of its model or dataset alone."""
+    """Whether a case differs from an earlier one in the origin of plugins alone."""
     return _same_settings(case, before) and not _same_origins(case, before)
 
 
@@ -87,22 +87,36 @@ def _same_settings(case: Case, before: StoredCase) -> bool:
 
 def _same_origins(case: Case, before: StoredCase) -> bool:
     now = (to_json(case.model), to_json(case.dataset))
-    return _origins(now) == _origins((before["model"], before["dataset"]))
+    return _origins([*now, case.train]) == _origins(
+        [before["model"], before["dataset"], before["train"]]
+    )
 
 
 def _settings(choices: Iterable[Mapping[str, Any]], train: Mapping[str, Any]) -> str:
-    parts = [{key: one[key] for key in one if key not in ORIGIN} for one in choices]
-    return fingerprint([parts, train])
+    """A fingerprint of everything but the origins of what plugins provide."""
+    return fingerprint(_without_origins([*choices, train]))
 
 
-def _origins(choices: Iterable[Mapping[str, Any]]) -> list[Any]:
-    return [one.get(key, "") for one in choices for key in ORIGIN]
+def _without_origins(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        left_out = ORIGIN if ORIGIN[1] in value else ()
+        return {k: _without_origins(v) for k, v in value.items() if k not in left_out}
+    return [_without_origins(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def _origins(value: Any) -> list[Any]:
+    """The origins of all that plugins provide, also of the methods in training settings."""
+    if isinstance(value, Mapping):
+        own = [value.get(key, "") for key in ORIGIN] if ORIGIN[1] in value else []
+        return [*own, *(found for one in value.values() for found in _origins(one))]
+    inner = value if isinstance(value, (list, tuple)) else ()
+    return [found for one in inner for found in _origins(one)]
 
 
 def moved_line(folder: RunFolder, moved: int, recorded: int) -> str:
     """The warning about such trials."""
     return (
-        f"{folder.path}: {moved} of its {recorded} trials used models or datasets from packages "
+        f"{folder.path}: {moved} of its {recorded} trials used plugins from packages "
         "that have moved or changed since; they run again"
     )
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from seqbench.plugins.choice import Choice
-from seqbench.plugins.registry import KINDS
+from seqbench.plugins.registry import KINDS, plural
 from seqbench.testing.plugin_checks.results import Violation
 
 
@@ -23,11 +23,11 @@ def declares_lightly(choice: Choice) -> None:
         "    if point.group == 'seqbench':\n"
         "        found = point.load()\n"
         "        for kind in sys.argv[2:]:\n"
-        "            getattr(found, f'seqbench_{kind}s', list)()\n"
+        "            getattr(found, f'seqbench_{kind}', list)()\n"
         "print('torch' in sys.modules)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, choice.distribution, *KINDS],
+        [sys.executable, "-c", code, choice.distribution, *map(plural, KINDS)],
         capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     if done.returncode:
