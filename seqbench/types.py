@@ -437,6 +437,7 @@ class RuntimeSpec:
     def __post_init__(self) -> None:
         _require_valid("runtime", self.name, self.prepare)
 
+
 @dataclass(frozen=True)
 class LossSpec:
     """Declares a loss without importing it: what ``train.loss`` of a suite can minimize.

@@ -1,4 +1,4 @@
-"""Metrics, reports and runtimes with one bug each, planted for the checks to find."""
+"""Metrics, reports, runtimes and methods of training with one bug each, planted for the checks."""
 
 from __future__ import annotations
 
@@ -205,4 +205,126 @@ def more_threads(model: nn.Module, inputs: Tensor, *, threads: int) -> Call:
 
 
 def no_call(model: nn.Module, inputs: Tensor, *, threads: int) -> None:
+    return None
+
+
+def row_loss(task: Task) -> Any:
+    """A loss without a bug."""
+    return lambda answers, targets: nn.functional.cross_entropy(answers, targets, reduction="none")
+
+
+def mean_loss(task: Task) -> Any:
+    return lambda answers, targets: nn.functional.cross_entropy(answers, targets)
+
+
+def batch_loss(task: Task) -> Any:
+    """Divides by what the other rows of the batch give."""
+
+    def loss(answers: Tensor, targets: Tensor) -> Tensor:
+        losses = nn.functional.cross_entropy(answers, targets, reduction="none")
+        return losses / losses.detach().max()
+
+    return loss
+
+
+def rising_loss(task: Task) -> Any:
+    return lambda answers, targets: answers.detach()[:, 0] + 0 * answers[:, 0]
+
+
+class Sign(torch.optim.Optimizer):
+    """An optimizer without a bug: signs of averaged gradients."""
+
+    def __init__(self, parameters: Any, lr: float = 1e-3):
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                average = self.average(p)
+                average.lerp_(p.grad, 0.1)
+                p.sub_(group["lr"] * average.sign())
+
+    def average(self, p: Tensor) -> Tensor:
+        found: Tensor = self.state[p].setdefault("average", torch.zeros_like(p))
+        return found
+
+
+class Forgetful(Sign):
+    """Keeps its averages where its state dict does not see them."""
+
+    averages: dict[Tensor, Tensor]
+
+    def average(self, p: Tensor) -> Tensor:
+        self.__dict__.setdefault("averages", {})
+        return self.averages.setdefault(p, torch.zeros_like(p))
+
+
+class OnlyMatrices(Sign):
+    def average(self, p: Tensor) -> Tensor:
+        return super().average(p) if p.ndim > 1 else torch.zeros_like(p).requires_grad_(False)
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        before = [p.detach().clone() for g in self.param_groups for p in g["params"]]
+        super().step()
+        with torch.no_grad():
+            now = [p for g in self.param_groups for p in g["params"]]
+            for old, p in zip(before, now, strict=True):
+                if p.ndim == 1:
+                    p.copy_(old)
+
+
+def one_rate(parameters: Any, lr: float = 1e-3) -> Sign:
+    """Ignores groups."""
+    flat = [p for g in parameters for p in (g["params"] if isinstance(g, dict) else [g])]
+    return Sign(flat, lr)
+
+
+def no_optimizer(parameters: Any) -> Any:
+    return parameters
+
+
+class Trapezoid(torch.optim.lr_scheduler.LRScheduler):
+    """A schedule without a bug: constant, then falling along a line."""
+
+    def __init__(self, optimizer: Any, *, steps: int, steps_per_epoch: int, flat: float = 0.5):
+        self.steps, self.flat = steps, flat
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:  # type: ignore[override]
+        left = (self.steps - self.last_epoch) / (self.steps * (1 - self.flat))
+        return [float(base) * max(min(1.0, left), 0.0) for base in self.base_lrs]
+
+
+class Bare:
+    """No LRScheduler: correct, but it cannot begin after a warm-up."""
+
+    def __init__(self, optimizer: Any, *, steps: int, steps_per_epoch: int):
+        self.optimizer, self.count = optimizer, 0
+
+    def step(self) -> None:
+        self.count += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = 0.1 / (1 + self.count)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.count = state["count"]
+
+
+class Restarting(Bare):
+    """Begins again after a checkpoint; as a subclass of Bare it cannot be warmed up either."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class Negative(Trapezoid):
+    def get_lr(self) -> list[float]:  # type: ignore[override]
+        return [-float(base) for base in self.base_lrs]
+
+
+def no_schedule(optimizer: Any, *, steps: int, steps_per_epoch: int) -> Any:
     return None

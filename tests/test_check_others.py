@@ -61,6 +61,25 @@ RUNTIMES = {
     "no_call": ("prepare", "call is NoneType, which is not callable"),
     "same": ("", ""),
 }
+LOSSES = {
+    "row_loss": ("", ""),
+    "mean_loss": ("loss", "the loss returned (), not the loss of each row"),
+    "batch_loss": ("rows", "another one for the first 7 rows without the others"),
+    "rising_loss": ("falls", " at first, "),
+}
+OPTIMIZERS = {
+    "Sign": ("", ""),
+    "Forgetful": ("state", "state_dict() does not hold all state"),
+    "OnlyMatrices": ("step", "those of shape (8,) are as before"),
+    "one_rate": ("groups", "lr: [0.01]"),
+    "no_optimizer": ("step", "returned list, not a torch.optim.Optimizer"),
+}
+SCHEDULES = {
+    "Trapezoid": ("", ""),
+    "Bare": ("warmup", "warmup needs a torch.optim.lr_scheduler.LRScheduler"),
+    "Negative": ("rates", "finite learning rates from 0 on"),
+    "no_schedule": ("rates", "returned NoneType, which has no step()"),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -72,9 +91,9 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def found(kind: str, name: str, **declared: Any) -> list[CheckResult]:
+def found(kind: str, name: str, params: Any = None, **declared: Any) -> list[CheckResult]:
     """The checks that did not pass; skipped ones follow from them."""
-    choice = Choice(name, {}, f"buggy_others:{name}", "seqbench", "0")
+    choice = Choice(name, params or {}, f"buggy_others:{name}", "none", "0")
     subject, checks = subject_and_checks(
         CheckPayload(kind, choice, **declared), local_workspace(Path())
     )
@@ -102,6 +121,28 @@ def test_a_bug_of_a_report_is_caught_once(name: str) -> None:
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_a_bug_of_a_runtime_is_caught_once(name: str) -> None:
     expect(found("runtime", name), *RUNTIMES[name])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_bug_of_a_loss_is_caught_once(name: str) -> None:
+    check, message = LOSSES[name]
+    expect(found("loss", name, targets=("label",)), check, message)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_bug_of_an_optimizer_is_caught_once(name: str) -> None:
+    params = {} if name == "no_optimizer" else {"lr": 0.01}
+    expect(found("optimizer", name, params), *OPTIMIZERS[name])
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_bug_of_a_schedule_is_caught_once(name: str) -> None:
+    expect(found("schedule", name, {"warmup": 0}), *SCHEDULES[name])
+
+
+def test_a_schedule_that_begins_again_does_not_continue() -> None:
+    results = found("schedule", "Restarting", {"warmup": 0})
+    assert [one.check for one in results] == ["state", "warmup"]
 
 
 def test_the_documents_for_reports_are_valid() -> None:

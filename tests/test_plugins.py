@@ -96,7 +96,8 @@ BROKEN = {
     "bad name": (GOOD.format(name="a b"), "model name 'a b'"),
     "offers nothing": (
         "import seqbench",
-        "offers no model, no dataset, no metric, no report, no runtime",
+        "offers no model, no dataset, no metric, no report, no runtime, no loss, no optimizer, "
+        "no schedule",
     ),
 }
 

@@ -16,7 +16,18 @@ import seqbench
 from seqbench.cli.cache import cache
 from seqbench.cli.check import check
 from seqbench.cli.export import export
-from seqbench.cli.listing import datasets, devices, metrics, models, plugins, reports, runtimes
+from seqbench.cli.listing import (
+    datasets,
+    devices,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    plugins,
+    reports,
+    runtimes,
+    schedules,
+)
 from seqbench.cli.new import new
 from seqbench.cli.plot import plot
 from seqbench.cli.report import report
@@ -72,7 +83,8 @@ def cli(debug: bool, without: tuple[str, ...], strict: bool) -> None:
 
 COMMANDS = (
     run, suites, validate, show, report, plot, export, list_runs, rm, models, datasets, metrics,
-    reports, devices, runtimes, plugins, check, new, cache, schema, selftest,
+    losses, optimizers, schedules, reports, devices, runtimes, plugins, check, new, cache, schema,
+    selftest,
 )  # fmt: skip
 
 for command in COMMANDS:

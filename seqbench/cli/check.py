@@ -25,14 +25,18 @@ LIMIT = 600.0
 
 LONGEST = 2000
 
-KINDS = ("model", "dataset", "metric", "report", "runtime")
+KINDS = (
+    "model", "dataset", "metric", "report", "runtime", "loss", "optimizer", "schedule",
+)  # fmt: skip
 
 STYLES = {
     "ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim", "no": "yellow",
 }  # fmt: skip
 
 
-@click.command("check", short_help="Check a model, dataset, metric, report or runtime.")
+@click.command(
+    "check", short_help="Check a model, dataset, metric or whatever else a plugin offers."
+)
 @click.argument("name", shell_complete=complete.offer)
 @click.option(
     "--param",
@@ -44,7 +48,7 @@ STYLES = {
 @click.option(
     "--kind",
     type=click.Choice(KINDS),
-    help="What to check, if a model, dataset, metric, report or runtime have the same name.",
+    help="What to check, if a model, dataset, metric, … have the same name.",
 )
 @click.option(
     "--device", default="cpu", show_default=True, help="Device to check a model or runtime on."
@@ -53,7 +57,7 @@ STYLES = {
 def check(
     name: str, given: tuple[str, ...], kind: str | None, device: str, data_dir: Path | None
 ) -> None:
-    """Check that the model, dataset, metric, report or runtime NAME has the properties that
+    """Check that NAME, a model, dataset or whatever else a plugin offers, has the properties that
     seqbench relies on.
 
     Exit code: 0 all checks passed, 1 a check failed.

@@ -47,6 +47,24 @@ def runtimes() -> None:
 
 
 @click.command()
+def losses() -> None:
+    """List the losses that `train.loss` of a suite can name."""
+    _print_kind("loss")
+
+
+@click.command()
+def optimizers() -> None:
+    """List the optimizers that `train.optimizer` of a suite can name."""
+    _print_kind("optimizer")
+
+
+@click.command()
+def schedules() -> None:
+    """List the learning rate schedules that `train.schedule` of a suite can name."""
+    _print_kind("schedule")
+
+
+@click.command()
 @click.option(
     "--check", is_flag=True, help="Check whether this machine is suitable for benchmarking."
 )
@@ -76,10 +94,11 @@ def plugins() -> None:
     from rich.text import Text
 
     from seqbench.plugins.discovery import load_plugins
+    from seqbench.suite.methods import with_own_methods
     from seqbench.suite.runtimes import with_own_runtimes
 
     registry = load_plugins()
-    complete = with_own_runtimes(registry)
+    complete = with_own_methods(with_own_runtimes(registry))
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for header in ("plugin", "from", "status", "offers"):
         table.add_column(header, overflow="fold")
@@ -107,9 +126,10 @@ def plugins() -> None:
 
 def _print_kind(kind: str) -> None:
     from seqbench.plugins.discovery import load_plugins
+    from seqbench.suite.methods import with_own_methods
     from seqbench.suite.runtimes import with_own_runtimes
 
-    registry = with_own_runtimes(load_plugins())
+    registry = with_own_methods(with_own_runtimes(load_plugins()))
     _print_offers(registry.all_of(kind))
     _mention_broken(registry.plugins)
 

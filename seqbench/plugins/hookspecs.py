@@ -119,7 +119,7 @@ def seqbench_losses() -> Sequence[LossSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def seqbench_optimizers() -> Sequence[OptimizerSpec]:  # type: ignore[empty-body]
-    """The optimizers this package offers (hooks version 5). Called often: import nothing heavy here.
+    """The optimizers this package offers (hooks version 5). Called often: import nothing heavy.
 
     ::
 

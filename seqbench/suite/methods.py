@@ -1,4 +1,4 @@
-"""The optimizers, schedules and losses that a suite can name: seqbench's own and those of plugins."""
+"""The optimizers, schedules and losses that suites can name: seqbench's own and plugins'."""
 
 from __future__ import annotations
 

@@ -425,22 +425,21 @@ def conflict(
 ) -> str:
     """Why torch would reject this combination, or ``""``."""
     used = [optimizer, *_inner(optimizer, OPTIMIZERS)]
-    own_schedule = schedule is not None and schedule.offer is None
-    sets_rate = own_schedule and schedule.name in SET_THE_RATE
-    for pattern, own in groups.items():
-        for name, value in own.items():
+    own = schedule if schedule is not None and schedule.offer is None else Method("")
+    sets_rate = own.name in SET_THE_RATE
+    for pattern, group in groups.items():
+        for name, value in group.items():
             if problem := _group_problem(used, name, value, pattern):
                 return problem
-        if "lr" in own and sets_rate:
-            return f"{schedule.name} sets the learning rate of all weights, as of groups: {pattern}"
+        if "lr" in group and sets_rate:
+            return f"{own.name} sets the learning rate of all weights, as of groups: {pattern}"
     if sets_rate and len(used) > 1:
-        return f"{schedule.name} sets one learning rate for all weights, but {optimizer.name} has "\
-            "two: use another schedule"
+        return f"{own.name} sets one learning rate for all weights, but {optimizer.name} has two"
     params = resolved(optimizer, OPTIMIZERS)["params"]
-    if optimizer.name == "sgd" and optimizer.offer is None and params["nesterov"]:
-        if params["momentum"] <= 0 or params["dampening"] != 0:
-            return "nesterov needs a momentum above 0 and a dampening of 0"
-    cycles = own_schedule and schedule.given.get("cycle_momentum", False)
+    needs_momentum = optimizer.name == "sgd" and optimizer.offer is None and params["nesterov"]
+    if needs_momentum and (params["momentum"] <= 0 or params["dampening"] != 0):
+        return "nesterov needs a momentum above 0 and a dampening of 0"
+    cycles = own.given.get("cycle_momentum", False)
     if cycles and not {"momentum", "betas"} & set(params):
         return f"cycle_momentum needs an optimizer with momentum or betas, not {optimizer.name}"
     return ""

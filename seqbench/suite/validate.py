@@ -515,9 +515,7 @@ class _Validator:
             return None
         return dataclasses.replace(method, given=self.method_params(at, params, what, method))
 
-    def method_params(
-        self, at: KeyPath, node: Node, what: str, method: Method
-    ) -> dict[str, Any]:
+    def method_params(self, at: KeyPath, node: Node, what: str, method: Method) -> dict[str, Any]:
         """The valid ones of the parameters given for an optimizer, schedule or loss."""
         kind, given = method.kind(METHODS[what]), {}
         for key, value, where in self.known_params(at, node, kind.parameters):

@@ -20,7 +20,7 @@ def average_of(model: nn.Module, decay: float | None) -> AveragedModel | None:
     if decay is None:
         return None
     own_buffers(model)
-    average = get_ema_multi_avg_fn(decay)
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     try:
         return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
     except Exception as error:  # of the plugin's code, or of torch for an unusual attribute

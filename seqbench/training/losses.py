@@ -129,7 +129,7 @@ def loss_of(splits: PreparedSplits, chosen: Mapping[str, Any] | None) -> Loss:
     if problem := loss_problem(name, supported, task.target):
         raise UsageError(f"train.loss: {problem}")
     if is_plugins(chosen):
-        return Loss(task, _plugins_loss(chosen, task))
+        return Loss(task, plugins_loss(chosen, task))
     if name == "cross_entropy":
         weights = _class_weights(splits, params.pop("class_weights"), "class_weights")
         function = partial(_cross_entropy, class_weights=weights, **params)
@@ -140,7 +140,7 @@ def loss_of(splits: PreparedSplits, chosen: Mapping[str, Any] | None) -> Loss:
     return Loss(task, partial(FUNCTIONS[name], **params))
 
 
-def _plugins_loss(chosen: Mapping[str, Any], task: Task) -> Function:
+def plugins_loss(chosen: Mapping[str, Any], task: Task) -> Function:
     """A loss from a plugin, with its shape checked at every call."""
     choice, build = load_method(chosen)
     check_call(choice, build, task, **choice.params)

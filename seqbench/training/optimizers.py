@@ -180,9 +180,7 @@ def _check_patterns(where: str, patterns: Collection[str], weights: Collection[s
             )
 
 
-def _check_parameters(
-    choice: Mapping[str, Any], weights: Iterable[str], groups: Groups
-) -> None:
+def _check_parameters(choice: Mapping[str, Any], weights: Iterable[str], groups: Groups) -> None:
     """Raise UsageError if a group gives one of the weights a parameter that its optimizer lacks."""
     for weight in weights:
         pattern = _pattern_of(weight, groups)

@@ -27,7 +27,6 @@ class ByStep(Protocol):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
 
 
-
 @dataclass(frozen=True)
 class Schedule:
     """What changes the learning rate: after each step, and after each evaluation.
@@ -92,9 +91,7 @@ def make_schedule(
     return Schedule(lr_scheduler.SequentialLR(optimizer, [first, rest], milestones=[warmup]))
 
 
-def _plugins(
-    optimizer: Optimizer, chosen: Mapping[str, Any], *, epoch: int, total: int
-) -> ByStep:
+def _plugins(optimizer: Optimizer, chosen: Mapping[str, Any], *, epoch: int, total: int) -> ByStep:
     """A schedule from a plugin, after a warm-up if there is one."""
     choice, build = load_method(chosen)
     params = dict(choice.params)

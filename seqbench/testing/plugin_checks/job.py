@@ -20,12 +20,12 @@ class CheckPayload:
     """An offer of a plugin to check.
 
     Args:
-        kind: ``model``, ``dataset``, ``metric``, ``report`` or ``runtime``.
+        kind: one of :data:`seqbench.plugins.registry.KINDS`.
         choice: the offer with all its parameters.
         device: the device to check a model or runtime on.
         tasks: the kinds of task that a model declares.
         other_seed: of a dataset: another valid value of its parameter ``seed``, if it has one.
-        targets, share, higher_is_better: what a metric declares.
+        targets, share, higher_is_better: what a metric, or a loss, declares.
         suffix: of the files of a report.
     """
 
@@ -156,9 +156,22 @@ def _runtime(payload: CheckPayload, workspace: Workspace) -> tuple[Any, tuple[Ch
     return RuntimeCandidate(payload.choice, payload.device), RUNTIME_CHECKS
 
 
+def _method(payload: CheckPayload, workspace: Workspace) -> tuple[Any, tuple[Check, ...]]:
+    from seqbench.testing.plugin_checks import methods
+
+    checks = {
+        "loss": methods.LOSS_CHECKS,
+        "optimizer": methods.OPTIMIZER_CHECKS,
+        "schedule": methods.SCHEDULE_CHECKS,
+    }
+    return methods.MethodCandidate(payload.kind, payload.choice, payload.targets), checks[
+        payload.kind
+    ]
+
+
 _SUBJECTS: Mapping[str, Callable[[CheckPayload, Workspace], tuple[Any, tuple[Check, ...]]]] = {
     "model": _model, "dataset": _dataset, "metric": _metric, "report": _report,
-    "runtime": _runtime,
+    "runtime": _runtime, "loss": _method, "optimizer": _method, "schedule": _method,
 }  # fmt: skip
 
 
