@@ -19,7 +19,7 @@ import seqbench
 from seqbench.cli import cli
 from seqbench.plugins import hookspecs
 from seqbench.plugins.discovery import load_plugins
-from seqbench.plugins.registry import KINDS
+from seqbench.plugins.registry import KINDS, plural
 from seqbench.suite.validate import load_suite
 from seqbench.types import TASK_KINDS
 
@@ -29,6 +29,7 @@ PAGES = [
     *sorted((ROOT / "docs" / "walks").glob("*.md")),
 ]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+METHODS = ("focal", "lion", "trapezoid")
 SETUP = "python -m pip install -e . && seqbench run suites/fashion.yaml"
 TEST = 'python -m pip install -e ".[test]" && python -m pytest'
 
@@ -136,6 +137,7 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
         "my-winners",
         "my-export",
         "my-running",
+        "my-lion",
     ):
         assert f"{distribution} 0.1.0" in listed
     tests_of_its_own = ("test_leaky.py", "test_speed.py")
@@ -156,7 +158,7 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
     assert "worst_recall" in done.stdout
     assert "exported" in done.stdout
     assert seqbench_cli("show", "--format", "winners").stdout.startswith("- first: ")
-    for name in ("worst_recall", "winners", "exported", "running_parity"):
+    for name in ("worst_recall", "winners", "exported", "running_parity", *METHODS):
         checked = seqbench_cli("check", name)
         assert checked.returncode == 0, checked.stdout
         assert "warning" not in checked.stdout
@@ -168,7 +170,7 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
 def test_the_reference_of_the_hooks_is_that_of_the_code(kind: str) -> None:
     """Each hook with its signature, each field of its declaration with its default."""
     page = (ROOT / "docs" / "hooks.md").read_text("utf-8")
-    hook, spec = getattr(hookspecs, f"seqbench_{kind}s"), KINDS[kind]
+    hook, spec = getattr(hookspecs, f"seqbench_{plural(kind)}"), KINDS[kind]
     heading = f"## `{hook.__name__}{inspect.signature(hook)}`".replace("'", "")
     section = page.split(heading)[1].split("\n## ")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \| ?(.*?) ?\|", section, re.MULTILINE))

@@ -153,8 +153,9 @@ def test_the_public_api_is_exactly_what_the_module_says() -> None:
     for name in seqbench.__all__:
         assert getattr(seqbench, name) is not None
     assert set(seqbench.__all__) == {
-        "DataContext", "DatasetSpec", "Fresh", "MetricSpec", "ModelSpec", "Param", "PreparedCall",
-        "ReportSpec", "Run", "RuntimeSpec", "SeqbenchError", "Splits", "Task",
+        "Batch", "DataContext", "DatasetSpec", "Fresh", "LossSpec", "MetricSpec", "ModelSpec",
+        "OptimizerSpec", "Param", "PreparedCall", "ReportSpec", "Run", "RuntimeSpec",
+        "ScheduleSpec", "SeqbenchError", "Splits", "Task",
         "__version__", "hookimpl", "run",
     }  # fmt: skip
 

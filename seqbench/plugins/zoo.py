@@ -16,6 +16,9 @@ PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "seqbench-mambapy": {"model": ("mamba",)},
     "seqbench-mingru": {"model": ("mingru",)},
     "seqbench-ncps": {"model": ("cfc", "ltc")},
+    "seqbench-optimizers": {
+        "optimizer": ("adan", "ademamix", "lion", "prodigy", "soap"),
+    },
     "seqbench-s5": {"model": ("s5",)},
     "seqbench-tcn": {"model": ("tcn",)},
     "seqbench-torchmetrics": {

@@ -146,7 +146,6 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     """
     from seqbench.training.answers import record_answers
     from seqbench.training.loop import train_model
-    from seqbench.training.own_step import lightning_warning
     from seqbench.training.padding import padded_sequences
     from seqbench.training.primary import primary_of
     from seqbench.training.weights import initial_digest
@@ -163,8 +162,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     version = version_of(payload.model.distribution)
     model = _fresh_model(payload, splits.task).to(device)
     initial = initial_digest(model)
-    if warning := lightning_warning(model):
-        context.send({"warn": warning, "about": "lightning"})
+    _warn_of_lightning(model, context)
     kept = context.workspace.run / payload.answers if payload.answers else None
     with _keeping(kept, splits) as meters:
         trained = train_model(
@@ -286,6 +284,14 @@ def _fresh_model(payload: TrainPayload, task: Task) -> nn.Module:
     use_full_precision()
     check_savable(model, payload.model)
     return model
+
+
+def _warn_of_lightning(model: nn.Module, context: JobContext) -> None:
+    """Warn the user if parts of a LightningModule are not used."""
+    from seqbench.training.own_step import lightning_warning
+
+    if warning := lightning_warning(model):
+        context.send({"warn": warning, "about": "lightning"})
 
 
 @contextlib.contextmanager

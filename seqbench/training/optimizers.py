@@ -112,13 +112,13 @@ def hidden_matrices(model: nn.Module, exclude: Sequence[str] = ()) -> set[str]:
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     readout = [model.head] if isinstance(model, SequenceModel) else linear[-1:]
     embeddings = [m for m in model.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag))]
-    left_out = {id(p) for module in (*readout, *embeddings) for p in module.parameters()}
+    left_out = {p for module in (*readout, *embeddings) for p in module.parameters()}
     return {
         name
         for name, p in weights.items()
         if p.ndim == 2
         and not p.is_complex()
-        and id(p) not in left_out
+        and p not in left_out
         and not any(fnmatchcase(name, pattern) for pattern in exclude)
     }
 
