@@ -601,7 +601,7 @@ def test_a_suite_names_them_like_seqbenchs_own(installed: Path) -> None:
         ("{loss: {focal: {gamma: -1}}}", "gamma: -1 is less than 0"),
         ("{optimizer: lion, groups: {'*': {momentum: 1}}}", "lion has no parameter 'momentum'"),
         ("{optimizer: {muon: {others: muon}}}", "muon cannot be the other optimizer of itself"),
-        ("{optimizer: {muon: {others: adan}}}", "unknown optimizer 'adan'; did you mean 'adam"),
+        ("{optimizer: {muon: {others: adan}}}", "unknown optimizer 'adan': it is in the package seqbench-opt"),
         ("{optimizer: muon, schedule: {one_cycle: {max_lr: 1}}}", "but muon has two"),
         ("{ema: 1}", "must be less than 1"),
     ],

@@ -158,8 +158,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     size, seed = payload.train["batch_size"], payload.data_seed
     padded = padded_sequences(splits, batch_size=size, seed=seed)
     at_first = _test_untrained(payload, splits, device, padded, context)
-    source = source_of(payload.model.import_path, payload.model.distribution)
-    version = version_of(payload.model.distribution)
+    source, version = _installed(payload.model)
     model = _fresh_model(payload, splits.task).to(device)
     initial = initial_digest(model)
     _warn_of_lightning(model, context)
@@ -284,6 +283,11 @@ def _fresh_model(payload: TrainPayload, task: Task) -> nn.Module:
     use_full_precision()
     check_savable(model, payload.model)
     return model
+
+
+def _installed(model: Choice) -> tuple[str, str]:
+    """The fingerprint of a model's source and the version of its package, as they are now."""
+    return source_of(model.import_path, model.distribution), version_of(model.distribution)
 
 
 def _warn_of_lightning(model: nn.Module, context: JobContext) -> None:
