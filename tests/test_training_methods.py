@@ -27,6 +27,7 @@ from seqbench.plugins.discovery import load_plugins
 from seqbench.suite.json_schema import json_schema
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Method, resolved
 from seqbench.suite.validate import parse_suite
+from seqbench.training.carried import check_carried
 from seqbench.training.checkpoints import Checkpoints
 from seqbench.training.loop import train_model
 from seqbench.training.losses import Loss, plugins_loss
@@ -508,6 +509,14 @@ def test_a_real_lightning_module_trains_is_saved_timed_and_measured(
     assert case["training_step"]
 
 
+def test_an_own_training_step_cannot_be_given_a_state() -> None:
+    choice = Choice("mine", {}, f"{__name__}:Teacher", "none", "1", kind="model")
+    found = teacher()
+    found.forward_with_state = found.forward  # type: ignore[assignment]
+    with pytest.raises(UsageError, match=r"carry_state: mine has its own training_step"):
+        check_carried(found, data(), CPU, choice)
+
+
 def test_an_own_training_step_runs_under_autocast() -> None:
     seen: list[Any] = []
 
@@ -601,7 +610,7 @@ def test_a_suite_names_them_like_seqbenchs_own(installed: Path) -> None:
         ("{loss: {focal: {gamma: -1}}}", "gamma: -1 is less than 0"),
         ("{optimizer: lion, groups: {'*': {momentum: 1}}}", "lion has no parameter 'momentum'"),
         ("{optimizer: {muon: {others: muon}}}", "muon cannot be the other optimizer of itself"),
-        ("{optimizer: {muon: {others: adan}}}", "unknown optimizer 'adan': it is in the package seqbench-opt"),
+        ("{optimizer: {muon: {others: adan}}}", "'adan': it is in the package seqbench-opt"),
         ("{optimizer: muon, schedule: {one_cycle: {max_lr: 1}}}", "but muon has two"),
         ("{ema: 1}", "must be less than 1"),
     ],

@@ -17,6 +17,7 @@ from seqbench.errors import DataError, PluginError, UsageError
 from seqbench.plugins.choice import Choice
 from seqbench.runtimes.compare import TOLERANCE, relative_error
 from seqbench.training.model import SequenceModel
+from seqbench.training.own_step import own_step_of
 from seqbench.training.prepared import PreparedSplits
 from seqbench.training.split import Batch, Split
 
@@ -85,6 +86,8 @@ def check_carried(
     name = f"train.carry_state: {choice.name}"
     if not callable(getattr(module, METHOD, None)):
         raise UsageError(f"{name} has no method {METHOD}(x, state)")
+    if own_step_of(model) is not None:
+        raise UsageError(f"{name} has its own training_step, which is not given a state")
     if getattr(module, "bidirectional", False):
         raise UsageError(f"{name} is bidirectional: it also reads from the end of a sequence")
     if not splits.task.per_step:

@@ -148,7 +148,6 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     from seqbench.training.loop import train_model
     from seqbench.training.padding import padded_sequences
     from seqbench.training.primary import primary_of
-    from seqbench.training.weights import initial_digest
 
     kind = device_for(payload.device)
     start_training_process(kind)
@@ -158,10 +157,8 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     size, seed = payload.train["batch_size"], payload.data_seed
     padded = padded_sequences(splits, batch_size=size, seed=seed)
     at_first = _test_untrained(payload, splits, device, padded, context)
-    source, version = _installed(payload.model)
-    model = _fresh_model(payload, splits.task).to(device)
-    initial = initial_digest(model)
-    _warn_of_lightning(model, context)
+    origin = _installed(payload.model)
+    model, initial = _model_to_train(payload, splits.task, device, context)
     kept = context.workspace.run / payload.answers if payload.answers else None
     with _keeping(kept, splits) as meters:
         trained = train_model(
@@ -182,8 +179,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
         **_padding_fields(at_first | _padding_of(model, padded, device, context), padded, trained),
         "answers_sha256": "" if kept is None else sha256_of(kept),
         "data": splits.sizes,
-        "source": source,
-        "version": version,
+        **origin,
     }
 
 
@@ -285,17 +281,27 @@ def _fresh_model(payload: TrainPayload, task: Task) -> nn.Module:
     return model
 
 
-def _installed(model: Choice) -> tuple[str, str]:
+def _installed(model: Choice) -> dict[str, str]:
     """The fingerprint of a model's source and the version of its package, as they are now."""
-    return source_of(model.import_path, model.distribution), version_of(model.distribution)
+    return {
+        "source": source_of(model.import_path, model.distribution),
+        "version": version_of(model.distribution),
+    }
 
 
-def _warn_of_lightning(model: nn.Module, context: JobContext) -> None:
-    """Warn the user if parts of a LightningModule are not used."""
+def _model_to_train(
+    payload: TrainPayload, task: Task, device: torch.device, context: JobContext
+) -> tuple[nn.Module, str]:
+    """The model on its device, and the hash of its initial weights. The user is warned if parts of
+    a LightningModule are not used.
+    """
     from seqbench.training.own_step import lightning_warning
+    from seqbench.training.weights import initial_digest
 
+    model = _fresh_model(payload, task).to(device)
     if warning := lightning_warning(model):
         context.send({"warn": warning, "about": "lightning"})
+    return model, initial_digest(model)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from seqbench.training.best import Best, validate
 from seqbench.training.checkpoints import Checkpoints, random_state, restore_random_state
 from seqbench.training.confusion import Confusion
 from seqbench.training.evaluation import BySet, Meter, evaluate
+from seqbench.training.methods import is_plugins
 from seqbench.training.optimizers import trained_by_muon
 from seqbench.training.parts import Parts
 from seqbench.training.periods import Periods
@@ -120,9 +121,10 @@ def _validated(loop: _Loop, split: Split) -> dict[str, Any]:
 def _check_validation(splits: PreparedSplits, settings: Mapping[str, Any]) -> None:
     """Raise DataError if a setting needs a validation split, and there is none."""
     schedule = settings["schedule"] or {"name": ""}
+    plateau = schedule["name"] == "plateau" and not is_plugins(schedule)
     for key, needed in (
         ("early_stopping", bool(settings.get("early_stopping"))),
-        ("schedule: plateau", schedule["name"] == "plateau"),
+        ("schedule: plateau", plateau),
     ):
         if needed and splits.validation is None:
             raise DataError(f"train.{key} needs a validation split, and the dataset has none")
