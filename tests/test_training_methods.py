@@ -24,6 +24,7 @@ from seqbench import Batch
 from seqbench.errors import PluginError, SeqbenchError, UsageError
 from seqbench.plugins.choice import Choice, to_json
 from seqbench.plugins.discovery import load_plugins
+from seqbench.report.page.methods import methods
 from seqbench.suite.json_schema import json_schema
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Method, resolved
 from seqbench.suite.validate import parse_suite
@@ -670,6 +671,8 @@ def test_a_run_uses_records_and_follows_them(
     notes = " ".join(notes.split())
     assert "lion lr=0.001 (mine 1.0), trapezoid (mine 1.0), loss mse" in notes
     assert "trained with the model's own training_step: teacher" in notes
+    (document,) = [seqbench.Run.open(p).document for p in Path("results", "methods").iterdir()]
+    assert "Trained with the model's own training_step: teacher" in methods(document)
     module = installed / "mine_made.py"
     module.write_text(module.read_text("utf-8") + "\n# edited\n")
     again = seqbench_cli("run", "--resume", "--dry-run")

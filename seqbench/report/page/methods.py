@@ -17,7 +17,7 @@ from seqbench.report.names import (
     resample_count,
     unit_of,
 )
-from seqbench.report.notes import training_by_dataset, training_words
+from seqbench.report.notes import own_steps_line, training_by_dataset, training_words
 from seqbench.report.parts import headline_words
 from seqbench.report.text import clean, counted
 from seqbench.report.verdict.statement import listed
@@ -105,6 +105,7 @@ def _training(document: Document) -> Iterator[str]:
         yield f"Training: {'; '.join(each)}; the same for all models on one dataset."
     elif words:
         yield "Training settings differ between the models."
+    yield from (line[0].upper() + line[1:] for line in own_steps_line(document))
     at = {case["metric"]["at"] for case in cases if case["metric"]}
     if len(at) == 1:
         yield f"The weights of the {clean(at.pop())} count."
