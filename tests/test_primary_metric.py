@@ -288,6 +288,12 @@ def test_a_dataset_may_have_its_own() -> None:
         ("primary_metric: {top_k: {k: [1, 2]}}", "must be one metric: a list of values makes sev"),
         ("target: top_k >= 0.5", "target: top_k is not the primary metric (write primary_metric:"),
         ("primary_metric: top_k\ntarget: top_k <= 0.5", "top_k needs >=, not '<=': higher is"),
+        ("margin: {top_k: 1pp}", "margin.top_k: unknown key 'top_k'"),
+        (
+            "metrics: [top_k]\nmargin: {top_k: 5%}",
+            "not the form of a margin of top_k (as in 1pp",
+        ),
+        ("metrics: [top_k]\nmargin: {top_k: [1]}", "must be a difference, not a list"),
         ("primary_metric: top_k\ntarget: top_k >= 5", "must be at most 1, not 5 (a fraction"),
     ],
 )
@@ -319,6 +325,7 @@ def test_a_run_that_is_ranked_by_it(
         primary_metric: bits_per_token
         metrics: [bits_per_token, macro_f1]
         target: bits_per_token <= 30
+        margin: {bits_per_token: 90%, macro_f1: 99pp}
         train: {steps: 8, evaluate_every: 4, batch_size: 50}
         seeds: 3
         measure: [accuracy]
@@ -342,6 +349,10 @@ def test_a_run_that_is_ranked_by_it(
     pairs = {(e["quantity"], e["scale"]) for e in document["comparisons"]}
     assert pairs == {("bits_per_token", "ratio"), ("accuracy", "difference"),
                      ("macro_f1", "difference")}  # fmt: skip
+    verdicts = {e["quantity"]: (e["verdict"], e["margin"]) for e in document["comparisons"]}
+    assert verdicts["bits_per_token"] == ("equivalent", 1.9)
+    assert verdicts["macro_f1"][1] == 0.99
+    assert verdicts["accuracy"][1] is None
     assert "test bits_per_token" in done.stdout
     assert "bits (± 95 % CI)" in done.stdout
     assert "bits_per_token ≤ 30" in done.stdout

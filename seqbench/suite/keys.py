@@ -30,6 +30,7 @@ from seqbench.suite.values import (
     Duration,
     Line,
     MethodField,
+    MetricMargin,
     Number,
     Points,
     Positive,
@@ -368,7 +369,14 @@ class Match(Keys):
 
 
 class Margin(Keys):
-    """Differences up to which two cases are equivalent; default: none, and then no case is."""
+    """Differences up to which two cases are equivalent; default: none, and then no case is.
+
+    Other keys are the names of metrics: see :func:`seqbench.suite.values.metric_margin`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    __pydantic_extra__: dict[str, MetricMargin] = Field(init=False)
 
     accuracy: Points | None = Field(default=None, description="in percentage points, as in 0.5pp")
     mse: Share | None = Field(default=None, description="of the error, as in 5%")
@@ -387,7 +395,7 @@ class Margin(Keys):
         margins = {name: {"ratio": 1 + share} for name, share in relative.items() if share}
         if self.accuracy:
             margins["accuracy"] = {"difference": self.accuracy}
-        return margins
+        return {**margins, **self.__pydantic_extra__}
 
 
 class Limits(Keys):

@@ -25,6 +25,7 @@ from seqbench.suite.keys import (
     DatasetEntry,
     DatasetKeys,
     Entry,
+    Margin,
     ModelEntry,
     ModelKeys,
     Reference,
@@ -37,7 +38,7 @@ from seqbench.suite.optimizers import METHODS, OPTIMIZERS, SCHEDULES, Method
 from seqbench.suite.overrides import Override
 from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
 from seqbench.suite.target import SIGNS, Target
-from seqbench.suite.values import Seeds
+from seqbench.suite.values import Seeds, margin_scale
 from seqbench.types import Param
 
 #: The kinds of seed that can be varied apart.
@@ -262,6 +263,7 @@ class _Validator:
         found = {one.name: one for one in chosen if one is not None and one.name not in SIGNS}
         if suite.target is not None and suite.target.metric not in SIGNS:
             self.target_fits(suite.target, list(found))
+        self.margins_fit(suite, [one.name for one in chosen if one is not None])
         known = [name for one in found for name in (one, f"{one}_last")]
         for path, entry in self.placed:
             if not isinstance(entry, ModelEntry):
@@ -271,6 +273,26 @@ class _Validator:
                     names = [*Reference.model_fields, *known]
                     message = suggested(f"unknown key {shown(name)}", name, names)
                     self.problem((*path[:-1], "reference", name), message, at_key=True)
+
+    def margins_fit(self, suite: Suite, primary: Sequence[str]) -> None:
+        """Check the margins of metrics of plugins."""
+        metrics = [one.name for _, one in self.placed if one.kind == "metric"]
+        names = [name for name in dict.fromkeys([*primary, *metrics]) if name not in SIGNS]
+        for name, margin in suite.margin.__pydantic_extra__.items():
+            path = ("margin", name)
+            if name not in names:
+                known = [*Margin.model_fields, *names]
+                self.problem(
+                    path, suggested(f"unknown key {shown(name)}", name, known), at_key=True
+                )
+                continue
+            spec = self.registry.look_up("metric", name).spec
+            about = {"higher_is_better": spec.higher_is_better, "share": spec.share}
+            scale, example = margin_scale(find(name, {name: about}))
+            given = self.root.chain(path)[-1].value
+            points = isinstance(given, str) and given.strip().endswith("pp")
+            if scale not in margin or points != (example == "1pp"):
+                self.problem(path, f"is not the form of a margin of {name}", f"as in {example}")
 
     def target_fits(self, target: Target, primary: Sequence[str]) -> None:
         """Check a target on the metric of a plugin.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -18,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from seqbench.devices.registry import AUTO, is_device_name, names_pattern, unknown_device
 from seqbench.errors import UnknownName
 from seqbench.plugins.registry import Registry
+from seqbench.quantities import Quantity
 from seqbench.records import AS_DATA
 from seqbench.suggest import did_you_mean, nearest
 from seqbench.suite.messages import unknown_name
@@ -217,6 +219,27 @@ def _points(value: Any) -> Any:
     return points / 100
 
 
+def metric_margin(value: Any) -> dict[str, float]:
+    """The margin of a metric of a plugin on its scale: ``1pp`` is a difference of fractions, ``5%``
+    a ratio of errors, and a plain number a difference.
+    """
+    if isinstance(value, str) and POINTS.fullmatch(value.strip()):
+        return {"difference": _points(value)}
+    if isinstance(value, str):
+        return {"ratio": 1 + _share(value)}
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        hint = "as in 1pp for a fraction, 5% for an error, or 0.01 for other metrics"
+        refuse(f"must be a difference, not {described(value)}", hint)
+    return {"difference": float(value)}
+
+
+def margin_scale(metric: Quantity) -> tuple[str, str]:
+    """The scale of the margin of a metric, and an example of one."""
+    if metric.share:
+        return "difference", "1pp"
+    return ("difference", "0.01") if metric.higher_is_better else ("ratio", "5%")
+
+
 def _target(value: Any) -> Any:
     if value is None:
         return None
@@ -382,6 +405,12 @@ Points = Annotated[
     float,
     BeforeValidator(_points),
     WithJsonSchema({"type": "string", "pattern": f"^{POINTS.pattern}$"}),
+]
+
+MetricMargin = Annotated[
+    dict[str, float],
+    BeforeValidator(metric_margin),
+    WithJsonSchema({"type": ["string", "number"]}),
 ]
 
 Line = Annotated[str, AfterValidator(_one_line)]

@@ -34,7 +34,7 @@ def with_margins(
     group = {case["id"]: number for number, some in enumerate(families(cases)) for case in some}
     ps: dict[Any, dict[int, float]] = {}
     for number, found in enumerate(comparisons):
-        margin = margins.get(found.quantity, {}).get(found.scale)
+        margin = _of(found, margins).get(found.scale)
         if margin is not None and found.df is not None and found.low is not None:
             at = json.dumps(found.settings, sort_keys=True)
             within = _difference(found).p_within(math.log(margin) if _is_ratio(found) else margin)
@@ -45,11 +45,17 @@ def with_margins(
             found = comparisons[number]
             results[number] = replace(
                 found,
-                margin=margins[found.quantity][found.scale],
+                margin=_of(found, margins)[found.scale],
                 p_equivalent=p,
                 verdict="equivalent" if p < ALPHA else found.verdict,
             )
     return results
+
+
+def _of(found: Comparison, margins: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:
+    """The margin of a quantity, or of a metric with any parameters, by scale."""
+    name = found.quantity.partition(" ")[0]
+    return margins.get(found.quantity) or margins.get(name) or {}
 
 
 def _is_ratio(found: Comparison) -> bool:

@@ -173,4 +173,4 @@ def _margin(rival: Rival, about: Quantity) -> str:
     margin = rival.margin or 0.0
     if about.share:
         return f"{100 * margin:g} point{'' if margin == 0.01 else 's'}"
-    return f"{100 * (margin - 1):g} %" if margin > 1 else f"{margin:g}"
+    return f"{margin:g}" if about.higher_is_better else f"{100 * (margin - 1):g} %"
