@@ -61,7 +61,7 @@ def fit(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
             context.send({"warn": f"{payload.model.name}: {why}, {ONLY_CLASSES}"})
         digest = _Digest()
         with keeping(kept, splits) as meters:
-            metrics = _evaluated(observed, splits, payload.primary_metric, [digest, *meters])
+            metrics = evaluated(observed, splits, payload.primary_metric, [digest, *meters])
     return {
         **primary.fields,
         "metrics": metrics,
@@ -76,7 +76,7 @@ def fit(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     }
 
 
-def _evaluated(
+def evaluated(
     observed: Observed, splits: PreparedSplits, metric: Metric | None, meters: list[Any]
 ) -> dict[str, Any]:
     """The figures on the test split. There are no epochs, and so none that is best or last.
