@@ -89,7 +89,7 @@ class Metrics(Keys, total=False):
 
     value: Annotated[Number, About("the figure in tables: at the best epoch by validation, "
                                    "or at the last without a validation split")]  # fmt: skip
-    last: Annotated[Number, About("test figure at the last weights")]
+    last: Annotated[Number | None, About("test figure at the last weights; null for an estimator")]
     best: Annotated[Number | None, About("test figure at the best weights by validation")]
     best_epoch: Annotated[int | None, About("the best epoch by validation, from 1")]
     validation: Annotated[Number | None, About("validation figure at the best epoch")]
@@ -210,8 +210,9 @@ class TrialRecord:
         curve: one entry per epoch: ``epoch``, ``train_loss``, ``validation``,
             ``validation_loss``, ``seconds``, ``steps`` (the total so far).
         started: UTC time, ISO 8601. seconds: wall time, not corrected for other load.
-        initial: hash of the initial weights.
-        weights, log: files inside the run folder. weights_sha256: hash of the weights file.
+        initial: hash of the initial weights; of an estimator, of its answers.
+        weights, log: files inside the run folder; an estimator has no weights. weights_sha256: hash
+            of the weights file; of an estimator, of its answers to the test split.
         weights_stamp: size in bytes and modification time (ns) of the file with that hash.
         lines: the last lines of its log, unless ``status`` is ``ok``.
         answers: of the trained model to a few test sequences, to be compared with those of the
@@ -232,6 +233,9 @@ class TrialRecord:
             ``value`` and ``reason``.
         attempts: earlier attempts, which were lost or failed: ``status``, ``reason``,
             ``seconds``.
+        form: of an estimator for classes, what its answers say: ``probabilities`` (they are
+            logarithms or log-odds), ``scores`` (of `decision_function`) or ``classes`` (of
+            `predict`). Empty for other models.
         data: size and shape of its dataset. None if it did not train, and in older runs.
     """
 
@@ -262,6 +266,7 @@ class TrialRecord:
     scores: Mapping[str, Score] = field(default_factory=dict)
     data: Data | None = None
     metric_about: MetricAbout | None = None
+    form: str = ""
     format: int = FORMAT
 
 

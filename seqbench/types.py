@@ -40,6 +40,15 @@ WHOLE_MODEL_KINDS = tuple(
     f"{input}/{target}" for input in ("features", "tokens") for target in TARGETS[:3]
 )
 
+#: What an estimator supports unless it says otherwise, and at most: it answers whole sequences.
+ESTIMATOR_KINDS = tuple(kind for kind in TASK_KINDS if not kind.endswith("_per_step"))
+
+#: The kind of a model with `fit` and `predict`, which is not trained by gradient.
+ESTIMATOR = "estimator"
+
+#: What answers for classes say, from most to least: see :attr:`MetricSpec.needs`.
+ANSWER_FORMS = ("probabilities", "scores", "classes")
+
 #: The default of :class:`ModelSpec`; another object than :data:`TASK_KINDS`, so that a whole model
 #: can ask for all of them.
 DEFAULT_KINDS = (*TASK_KINDS,)
@@ -234,17 +243,21 @@ class ModelSpec:
             (batch, time, input_size) to (batch, time, hidden); seqbench adds the embedding and the
             readout. For ``kind="model"`` it is called as ``build(task, **parameters)`` and returns
             the whole model. If its ``forward`` takes ``lengths``, seqbench passes them with
-            batches that are padded at the end: (batch,) int64, on the CPU.
+            batches that are padded at the end: (batch,) int64, on the CPU. For
+            ``kind="estimator"`` it is called as ``build(task, seed=seed, **parameters)`` and
+            returns an object with ``fit(inputs, targets)`` and ``predict(inputs)``, which get NumPy
+            arrays: see :mod:`seqbench.training.estimators`.
         parameters: each parameter with its default, or a :class:`Param`.
-        kind: ``"encoder"`` or ``"model"``.
+        kind: ``"encoder"``, ``"model"`` or ``"estimator"``.
         description: one line.
         tasks: the kinds of task that it supports, such as ``"features/label"`` (see
             :data:`TASK_KINDS`); ``seqbench check`` checks it on these, and a run skips it on
             datasets of another kind. Default: all; for ``kind="model"`` all with the targets
-            ``"label"``, ``"value"`` and ``"label_per_step"``.
-        lengths: the lengths of sequences that it accepts: ``"any"``; with ``kind="model"`` also
-            ``"bounded"`` (up to ``task.length``) or ``"fixed"`` (``task.length`` only). Nothing is
-            measured at other lengths.
+            ``"label"``, ``"value"`` and ``"label_per_step"``; for ``kind="estimator"`` all with
+            targets for whole sequences, and it cannot have others.
+        lengths: the lengths of sequences that it accepts: ``"any"``; with ``kind="model"`` and
+            ``kind="estimator"`` also ``"bounded"`` (up to ``task.length``) or ``"fixed"``
+            (``task.length`` only). Nothing is measured at other lengths.
         scale: the parameter that a suite's ``match`` changes to give models the same size: the one
             that makes the model wider, a whole number. ``build`` must raise an error at a width
             that is impossible, such as one that the number of heads does not divide.
@@ -253,7 +266,7 @@ class ModelSpec:
     name: str
     build: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    kind: Literal["encoder", "model"] = "encoder"
+    kind: Literal["encoder", "model", "estimator"] = "encoder"
     description: str = ""
     tasks: Sequence[str] = DEFAULT_KINDS
     lengths: Literal["any", "bounded", "fixed"] = "any"
@@ -261,13 +274,24 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         _require_valid("model", self.name, self.build)
-        if self.kind not in ("encoder", "model"):
+        if self.kind not in ("encoder", "model", ESTIMATOR):
             raise ValueError(
-                f"model {self.name!r}: kind is {self.kind!r}, not 'encoder' or 'model'"
+                f"model {self.name!r}: kind is {self.kind!r}, not 'encoder', 'model' or 'estimator'"
             )
         _require_tasks("model", self.name, self.tasks or ("",))
-        if self.kind == "model" and self.tasks is DEFAULT_KINDS:
-            object.__setattr__(self, "tasks", WHOLE_MODEL_KINDS)
+        own_default = {"model": WHOLE_MODEL_KINDS, ESTIMATOR: ESTIMATOR_KINDS}
+        if self.kind in own_default and self.tasks is DEFAULT_KINDS:
+            object.__setattr__(self, "tasks", own_default[self.kind])
+        if self.kind == ESTIMATOR and not set(self.tasks) <= set(ESTIMATOR_KINDS):
+            raise ValueError(
+                f"model {self.name!r}: an estimator has one answer for each sequence, so its tasks "
+                "cannot have targets at each step"
+            )
+        if self.kind == ESTIMATOR and self.scale:
+            raise ValueError(
+                f"model {self.name!r}: an estimator has no parameters to count, so it cannot name "
+                "a scale"
+            )
         if self.lengths not in ("any", "bounded", "fixed"):
             raise ValueError(
                 f"model {self.name!r}: lengths is {self.lengths!r}, not 'any', 'bounded' or 'fixed'"
@@ -278,8 +302,10 @@ class ModelSpec:
                 "length: declare kind='model', whose build receives the task"
             )
         shared, reserved = ENCODER_PARAMETERS, {"input_size": _passed_first("the input size")}
-        if self.kind == "model":
+        if self.kind != "encoder":
             shared, reserved = {}, {"task": _passed_first("the task")}
+        if self.kind == ESTIMATOR:
+            reserved["seed"] = "seqbench passes the trial's seed"
         reserved |= dict.fromkeys(shared, "seqbench adds it to every encoder")
         declared = self.parameters.items()  # of a copy of a spec, with those that are shared
         own = {name: value for name, value in declared if shared.get(name) is not value}
@@ -357,6 +383,10 @@ class MetricSpec:
         share: whether it is a fraction, shown in percent.
         description: one line.
         unit: of its number, such as ``"bits"``; empty for a plain number.
+        needs: what it uses of the answers for classes: ``"probabilities"``; ``"scores"``: only the
+            order of a sequence's scores, as the top 5; ``"classes"``: only which classes are
+            predicted, as accuracy. Estimators (:class:`ModelSpec`) may have no more than that, and
+            a metric that needs more is skipped for them. Models trained by gradient have it all.
     """
 
     name: str
@@ -367,6 +397,7 @@ class MetricSpec:
     share: bool = False
     description: str = ""
     unit: str = ""
+    needs: Literal["probabilities", "scores", "classes"] = "probabilities"
 
     def __post_init__(self) -> None:
         _require_valid("metric", self.name, self.build)
@@ -376,6 +407,10 @@ class MetricSpec:
         if unknown or not self.targets:
             raise ValueError(
                 f"metric {self.name!r}: {_unknown('target', unknown)}; {available(TARGETS)}"
+            )
+        if self.needs not in ANSWER_FORMS:
+            raise ValueError(
+                f"metric {self.name!r}: needs is {self.needs!r}; {available(ANSWER_FORMS)}"
             )
         reserved = {
             "task": _passed_first("the task"),

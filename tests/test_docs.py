@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import inspect
 import os
 import re
@@ -138,6 +139,7 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
         "my-export",
         "my-running",
         "my-lion",
+        "my-linear",
     ):
         assert f"{distribution} 0.1.0" in listed
     tests_of_its_own = ("test_leaky.py", "test_speed.py")
@@ -162,6 +164,9 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
         checked = seqbench_cli("check", name)
         assert checked.returncode == 0, checked.stdout
         assert "warning" not in checked.stdout
+    if importlib.util.find_spec("sklearn") is not None:
+        checked = seqbench_cli("check", "linear")
+        assert checked.returncode == 0, checked.stdout
     (written,) = (tmp_path / "results").rglob("reports/winners.md")
     assert written.read_text("utf-8").startswith("- first: ")
 

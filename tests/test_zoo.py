@@ -23,7 +23,7 @@ from seqbench.suite.validate import load_suite
 
 ZOO = sorted(path.parent for path in (ROOT / "plugins" / "zoo").glob("*/pyproject.toml"))
 #: Those that need a later Python than seqbench.
-NEED_PYTHON = {"seqbench-aeon": (3, 11)}
+NEED_PYTHON = {"seqbench-aeon": (3, 11), "seqbench-rocket": (3, 11)}
 INSTALLABLE = [path for path in ZOO if sys.version_info >= NEED_PYTHON.get(path.name, (3, 10))]
 #: What each needs beside torch: asked for by name, so that torch itself stays as it is.
 PUBLISHED = {
@@ -38,7 +38,7 @@ PUBLISHED = {
 }
 #: What is installed with its own dependencies, none of which is torch: aeon needs a NumPy that its
 #: Numba accepts.
-WITH_DEPENDENCIES = {"seqbench-aeon": ("aeon",)}
+WITH_DEPENDENCIES = {"seqbench-aeon": ("aeon",), "seqbench-rocket": ("aeon",)}
 
 
 def test_there_is_a_zoo() -> None:

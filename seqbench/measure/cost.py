@@ -15,6 +15,7 @@ from seqbench.measure import operators
 from seqbench.measure.payloads import CostPayload
 from seqbench.measure.subject import Subject
 from seqbench.records import Measurement
+from seqbench.training.estimators import UNKNOWN_SIZE
 from seqbench.training.model import parameter_count
 from seqbench.types import Task
 from seqbench.workers.context import JobContext
@@ -30,6 +31,12 @@ def measure_cost(payload: CostPayload, context: JobContext) -> dict[str, Any]:
         :func:`seqbench.measure.operators.recorded_operators`), and multiply-accumulates for each
         length, the dataset's own first. If they cannot be counted, the measurement is skipped.
     """
+    if payload.subject.model.is_estimator:
+        skipped = [
+            Measurement(quantity, "1", status="skipped", reason=UNKNOWN_SIZE)
+            for quantity in ("cost", "macs")
+        ]
+        return {"measurements": [asdict(measurement) for measurement in skipped]}
     subject = Subject(payload.subject, context.workspace)
     sizes = {
         "parameters": parameter_count(subject.model),

@@ -16,6 +16,7 @@ from seqbench.errors import DeviceError, NotApplicable, reason_of, status_of
 from seqbench.measure.payloads import MemoryPayload
 from seqbench.measure.subject import Subject
 from seqbench.records import Measurement
+from seqbench.training.estimators import UNKNOWN_SIZE
 from seqbench.training.step import Step
 from seqbench.workers.context import JobContext
 
@@ -33,6 +34,10 @@ def measure_memory(payload: MemoryPayload, context: JobContext) -> dict[str, Any
         ``{"measurements": […]}``: one for each length, the dataset's own first, with the values of
         :func:`memory_figures`; an unavailable one has a ``reason``.
     """
+    if payload.subject.model.is_estimator:
+        at = {"mode": payload.mode, "batch_size": payload.batch_size}
+        skipped = Measurement("memory", "B", at, status="skipped", reason=UNKNOWN_SIZE)
+        return {"measurements": [asdict(skipped)]}
     device_for(payload.subject.device).settle_allocator()
     # Checked after inference: an earlier peak would hide that of a pass on systems that only report
     # the highest peak so far. Training changes the weights, which are those of inference.

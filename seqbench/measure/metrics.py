@@ -11,6 +11,7 @@ from seqbench.measure.payloads import MetricPayload
 from seqbench.measure.subject import Subject
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.provenance import check_unchanged
+from seqbench.training.estimators import probabilities_of_zero
 from seqbench.training.evaluation import BySet, evaluate
 from seqbench.training.fresh import FreshSplit
 from seqbench.training.plugin_metric import PluginMeter
@@ -28,22 +29,26 @@ def score_model(payload: MetricPayload, context: JobContext) -> dict[str, Any]:
 
     Raises:
         NotApplicable: the metric cannot take the weights of the targets, or needs training targets
-            that there are not.
+            that there are not; or an estimator does not answer as in its trial.
         PluginError: the metric violates its contract.
         Exception: any error of the metric's own code.
     """
-    metric, subject = payload.metric, Subject(payload.subject, context.workspace)
+    metric, refit = payload.metric, payload.subject.refit
+    if refit is not None and (reason := metric.why_not(refit.form)):
+        return {"status": "skipped", "value": None, "reason": reason}
+    subject = Subject(payload.subject, context.workspace)
     task = subject.splits.task
     if task.target not in metric.targets:
         supported = ", ".join(metric.targets)
         reason = f"supports {supported}, not {task.target}"
         return {"status": "skipped", "value": None, "reason": reason}
     test = subject.splits.test
-    meter = score_split(
-        subject.model, test, device=subject.device, choice=metric.choice,
-        train=subject.splits.train,
-    )  # fmt: skip
-    score = {"status": "ok", "value": meter.value, "reason": ""}
+    with probabilities_of_zero(subject.model):
+        meter = score_split(
+            subject.model, test, device=subject.device, choice=metric.choice,
+            train=subject.splits.train,
+        )  # fmt: skip
+        score = {"status": "ok", "value": meter.value, "reason": ""}
     if test.sets:
         pairs = zip(test.sets, meter.figures, strict=True)
         score["sets"] = {one.name: figure.value for one, figure in pairs}

@@ -7,13 +7,27 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from seqbench.measure.latency.protocol import WINDOW_FRACTION
-from seqbench.plan.cases import Metric
+from seqbench.plan.cases import Case, Metric
 from seqbench.plugins.choice import Choice, to_json
-from seqbench.records import Answers
+from seqbench.records import Answers, TrialRecord
 from seqbench.suite.keys import Measure
+from seqbench.training.data import prepared_file
 
 Mode = Literal["inference", "training"]
 MODES: tuple[Mode, ...] = ("inference", "training")
+
+
+@dataclass(frozen=True)
+class Refit:
+    """How an estimator is fitted again.
+
+    Args:
+        seed: of its trial.
+        form: what its answers for classes say (:class:`.TrialRecord`).
+    """
+
+    seed: int
+    form: str
 
 
 @dataclass(frozen=True)
@@ -26,6 +40,7 @@ class TrainedModel:
         train: the settings that it was trained with.
         answers: of the trained model, which the loaded one must give (see
             :mod:`seqbench.training.answers`); None in older runs.
+        refit: how an estimator is fitted again; None for other models.
     """
 
     model: Choice
@@ -34,6 +49,20 @@ class TrainedModel:
     weights: str
     train: Mapping[str, Any]
     answers: Answers | None = None
+    refit: Refit | None = None
+
+    @classmethod
+    def of(cls, case: Case, record: TrialRecord) -> TrainedModel:
+        """The model that a trial of a case has trained."""
+        return cls(
+            case.model,
+            prepared_file(case.dataset),
+            case.device,
+            weights=record.weights,
+            train=case.train,
+            answers=record.answers,
+            refit=Refit(record.seed, record.form) if case.model.is_estimator else None,
+        )
 
 
 @dataclass(frozen=True)

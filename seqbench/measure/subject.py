@@ -12,18 +12,21 @@ from seqbench.devices.registry import device_for, use_full_precision
 from seqbench.errors import NotApplicable
 from seqbench.measure.payloads import TrainedModel
 from seqbench.plugins.provenance import check_unchanged
+from seqbench.runtimes.registry import EAGER
 from seqbench.training.answers import check_answers
 from seqbench.training.data import open_splits
+from seqbench.training.estimators import EstimatorModel, Predict
 from seqbench.training.fresh import FreshSplit
 from seqbench.training.model import build_model
 from seqbench.training.prepared import PreparedSplits
+from seqbench.training.refitting import check_refit, refitted
 from seqbench.training.split import Batch
 from seqbench.training.weights import load_weights
 from seqbench.workers.context import Workspace
 
 
 class Subject:
-    """A case's trained model, loaded as its user would load it.
+    """A case's trained model, loaded as its user would load it. An estimator is fitted again.
 
     Args:
         trained: the model, with its data and weights.
@@ -32,11 +35,13 @@ class Subject:
             process passes False and calls it later, before it returns a figure.
 
     ``kind`` is the device's kind, ``device`` the device in torch; ``cold`` holds the seconds for
-    building the model and for loading its weights.
+    building the model and for loading its weights, nothing for an estimator; ``timed`` is what
+    latency is measured of: the model, or the estimator's `predict`.
 
     Raises:
         PluginError: the model's package has changed since the run was planned, its weights cannot
             be loaded, or :meth:`check` fails.
+        NotApplicable: :meth:`check` fails for an estimator.
     """
 
     def __init__(self, trained: TrainedModel, workspace: Workspace, *, check: bool = True):
@@ -45,17 +50,25 @@ class Subject:
         self.kind = device_for(trained.device)
         self.device = self.kind.torch_device(trained.device)
         self.splits: PreparedSplits = open_splits(workspace.cache / trained.data, trained.train)
-        clock = time.perf_counter()
-        self.model: nn.Module = build_model(trained.model, self.splits.task)
-        built = time.perf_counter()
-        use_full_precision()
-        self._weights = workspace.run / trained.weights
-        self.load()
-        self.model.to(self.device).eval()
-        self.synchronize()
-        loaded = time.perf_counter()
-        self.cold = {"build_s": built - clock, "load_s": loaded - built}
         self._trained = trained
+        self.cold: dict[str, float] = {}
+        self.model: nn.Module
+        self.timed: nn.Module
+        if trained.model.is_estimator:
+            refit = trained.refit
+            assert refit is not None
+            fitted = refitted(trained.model, self.splits, seed=refit.seed, form=refit.form)
+            self.model, self.timed = fitted, Predict(fitted)
+        else:
+            clock = time.perf_counter()
+            self.model = self.timed = build_model(trained.model, self.splits.task)
+            built = time.perf_counter()
+            use_full_precision()
+            self._weights = workspace.run / trained.weights
+            self.load()
+            self.model.to(self.device).eval()
+            self.synchronize()
+            self.cold = {"build_s": built - clock, "load_s": time.perf_counter() - built}
         if check:
             self.check()
 
@@ -68,7 +81,11 @@ class Subject:
 
         Raises:
             PluginError: it does not; the text says why.
+            NotApplicable: an estimator does not.
         """
+        if isinstance(self.model, EstimatorModel):
+            check_refit(self.model, self.splits, self._trained.answers)
+            return
         threads = torch.get_num_threads()
         torch.set_num_threads(self._trained.train.get("threads", 1))  # rounding depends on it
         try:
@@ -85,6 +102,15 @@ class Subject:
     def synchronize(self) -> None:
         """Wait until the device has finished all submitted operations."""
         self.kind.synchronize(self.device)
+
+    def require_setting(self, runtime: str, threads: int) -> None:
+        """Raise NotApplicable if the model cannot be run in this way."""
+        if not self.choice.is_estimator:
+            return
+        if runtime != EAGER:
+            raise NotApplicable(f"an estimator has no runtimes but {EAGER}, which is its predict")
+        if threads != 1:
+            raise NotApplicable("an estimator is timed on one thread only")
 
     def require_length(self, length: int) -> None:
         """Raise NotApplicable if the model declares that it does not accept this length."""

@@ -9,7 +9,7 @@ from torch import nn
 
 from seqbench.devices.registry import available_devices
 from seqbench.errors import NotPrepared, PluginError, StoreError
-from seqbench.measure.payloads import TrainedModel
+from seqbench.measure.payloads import Refit, TrainedModel
 from seqbench.measure.subject import Subject
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.provenance import change_of, version_of
@@ -24,7 +24,8 @@ from seqbench.workers.context import Workspace
 
 
 def load_trained(folder: RunFolder, record: TrialRecord) -> tuple[nn.Module, Task]:
-    """Build the model of a successful trial again, with its trained weights.
+    """Build the model of a successful trial again, with its trained weights. An estimator is fitted
+    again; its module has it as ``estimator``.
 
     It is checked on the device that it was trained on, or on the CPU if this machine has no such
     device. torch's generator for the CPU is left as it was.
@@ -34,6 +35,7 @@ def load_trained(folder: RunFolder, record: TrialRecord) -> tuple[nn.Module, Tas
 
     Raises:
         PluginError: its plugin has changed since it was trained, or it answers differently.
+        NotApplicable: it is an estimator, and answers differently.
         NotPrepared: its dataset is not in the cache.
         StoreError: its weights are missing or damaged.
     """
@@ -57,6 +59,7 @@ def load_trained(folder: RunFolder, record: TrialRecord) -> tuple[nn.Module, Tas
         weights=record.weights,
         train=case["train"],
         answers=record.answers,
+        refit=Refit(record.seed, record.form) if model.is_estimator else None,
     )
     with torch.random.fork_rng(devices=[]):
         subject = Subject(trained, Workspace(folder.path, cache_dir()))
@@ -80,6 +83,8 @@ def _check_plugin(model: Choice, record: TrialRecord) -> None:
 
 
 def _check_weights(folder: RunFolder, record: TrialRecord) -> None:
+    if not record.weights:  # an estimator, which is fitted again
+        return
     path = folder.path / record.weights
     if folder.removed.is_gone(record.weights):
         raise StoreError(f"{record.id}: its weights were removed (seqbench rm, keep.weights)")

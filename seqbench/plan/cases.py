@@ -11,7 +11,7 @@ from typing import Any
 from seqbench.plan.matching import Matching, matching_key
 from seqbench.plugins.choice import Choice, to_json
 from seqbench.records import fingerprint
-from seqbench.types import TASK_KINDS
+from seqbench.types import ANSWER_FORMS, TASK_KINDS
 
 #: Version of the way seqbench trains and measures. Part of every case's id, so that figures of
 #: different protocols are never mixed.
@@ -28,7 +28,7 @@ class Metric:
 
     Args:
         label: its name in tables.
-        targets, higher_is_better, share, unit: as declared (:class:`seqbench.MetricSpec`).
+        targets, higher_is_better, share, unit, needs: as declared (:class:`seqbench.MetricSpec`).
     """
 
     label: str
@@ -37,6 +37,7 @@ class Metric:
     higher_is_better: bool
     share: bool
     unit: str = ""
+    needs: str = "probabilities"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, as in ``plan.json``."""
@@ -49,6 +50,16 @@ class Metric:
         return {
             "higher_is_better": self.higher_is_better, "share": self.share, "unit": self.unit
         }  # fmt: skip
+
+    def why_not(self, form: str) -> str:
+        """Why it cannot be computed from an estimator's answers, or ``""``.
+
+        Args:
+            form: what they say (:data:`seqbench.types.ANSWER_FORMS`); "" for values.
+        """
+        if not form or ANSWER_FORMS.index(form) <= ANSWER_FORMS.index(self.needs):
+            return ""
+        return f"needs {self.needs}, and an estimator's answers here are {form} only"
 
     def misfit(self, *targets: str) -> str:
         """Why it cannot be the primary metric of a dataset, or ``""``.

@@ -33,6 +33,9 @@ Item = TypeVar("Item")
 
 MAX_TRIALS = 1_000
 
+#: Where estimators are fitted and timed, whatever the suite's devices.
+ESTIMATOR_DEVICE = "cpu"
+
 #: The limit with ``allow_many``: a plan is kept in memory and written as one file.
 MOST_TRIALS = 1_000_000
 
@@ -199,6 +202,7 @@ def _metrics(entries: Iterable[Entry], registry: Registry) -> tuple[Metric, ...]
         Metric(
             " ".join([name, *(f"{key}={as_text(value)}" for key, value in choice.params.items())]),
             choice, tuple(spec.targets), spec.higher_is_better, spec.share, unit=spec.unit,
+            needs=spec.needs,
         )
         for name, choice, spec in _choices_of(entries, registry)
     )  # fmt: skip
@@ -257,14 +261,16 @@ def _expanded(suite: Suite, kept: _Kept, registry: Registry) -> Iterator[tuple[M
         alike = grids.key(entry.train.over(suite.train).resolved())
         if alike not in models:
             models[alike] = _models(suite, choices, registry, entry)
-        for device in suite.devices:
+        for number, device in enumerate(suite.devices):
             for model in models[alike]:
+                if model.choice.is_estimator and number:
+                    continue  # it is on the CPU, once
                 case = Case(
                     model.label,
                     model.choice,
                     dataset,
                     model.train,
-                    device=device,
+                    device=ESTIMATOR_DEVICE if model.choice.is_estimator else device,
                     reference=model.entry.reference,
                     note=model.entry.note,
                     dataset_label=label,

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
+from seqbench.types import ESTIMATOR
+
 if TYPE_CHECKING:
     from seqbench.plugins.registry import Offer
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 JSON_KEYS = {"import_path": "target"}
 
 #: Fields that JSON leaves out at their default, so that ids are as before these fields existed.
-LEFT_OUT = {"lengths": "any"}
+LEFT_OUT = {"lengths": "any", "needs": "probabilities", "refit": None}
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Choice:
 
     Args:
         import_path: ``"package.module:function"``, or a class.
-        kind: of a model: ``"encoder"`` or ``"model"``.
+        kind: of a model: ``"encoder"``, ``"model"`` or ``"estimator"``.
         lengths: of a model: the lengths that it accepts (:class:`seqbench.ModelSpec`).
         source: fingerprint of the package's source (:mod:`seqbench.plugins.provenance`).
     """
@@ -54,6 +56,11 @@ class Choice:
             source=source,
             lengths=getattr(offer.spec, "lengths", "any"),
         )
+
+    @property
+    def is_estimator(self) -> bool:
+        """Whether it is a model with `fit` and `predict` (:class:`seqbench.ModelSpec`)."""
+        return self.kind == ESTIMATOR
 
     def why_not_length(self, length: int, own: int) -> str:
         """Why a model for sequences of ``own`` steps is not measured at ``length``, or ""."""

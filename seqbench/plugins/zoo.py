@@ -19,6 +19,7 @@ PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "seqbench-optimizers": {
         "optimizer": ("adan", "ademamix", "lion", "prodigy", "soap"),
     },
+    "seqbench-rocket": {"model": ("rocket",)},
     "seqbench-s5": {"model": ("s5",)},
     "seqbench-tcn": {"model": ("tcn",)},
     "seqbench-torchmetrics": {

@@ -15,7 +15,14 @@ from seqbench.report.columns.speed import (
 )
 from seqbench.report.columns.training import training_requested
 from seqbench.report.matching import match_caveats
-from seqbench.report.names import case_name, resample_words, some, trial_words
+from seqbench.report.names import (
+    by_gradient,
+    case_name,
+    is_estimator,
+    resample_words,
+    some,
+    trial_words,
+)
 from seqbench.report.text import clean, command_line, counted
 from seqbench.report.verdict.statement import listed
 from seqbench.stats.rounding import percent_beside
@@ -101,7 +108,7 @@ def _unplanned(document: Document) -> list[str]:
 def _unlike_training(document: Document) -> list[str]:
     """That cases of one dataset were not all trained alike."""
     settings: dict[str, list[Any]] = {}
-    for case in document["cases"]:
+    for case in by_gradient(document["cases"]):
         known = settings.setdefault(_dataset_of(case), [])
         if case.get("train") not in known:
             known.append(case.get("train"))
@@ -152,10 +159,12 @@ def _versions(document: Document) -> list[str]:
 
 def _unchecked(document: Document) -> list[str]:
     """Models that cannot be compared with the trained ones after their weights are loaded."""
+    estimators = {case_name(case, document) for case in document["cases"] if is_estimator(case)}
     return [
         f"Not checked whether {some(names)} still answers as trained when its weights are loaded "
         f"to be measured: {why}."
-        for why, names in _names_by(document, "unchecked").items()
+        for why, found in _names_by(document, "unchecked").items()
+        if (names := [name for name in found if name not in estimators])  # these are not measured
     ]
 
 
@@ -234,7 +243,7 @@ def _answers_left_out(document: Document) -> list[str]:
 
 
 def _same_start(document: Document) -> list[str]:
-    """Models whose initial weights do not depend on the seed."""
+    """Models whose initial weights, and estimators whose answers, do not depend on the seed."""
     cases = {case["id"]: case for case in document["cases"]}
     starts: dict[tuple[str, str], list[str]] = {}
     for trial in document.get("trials") or ():
@@ -243,13 +252,20 @@ def _same_start(document: Document) -> list[str]:
             alike = trial["case"], resample_words(trial)
             starts.setdefault(alike, []).append(trial["initial"])
     same = [case for (case, _), found in starts.items() if len(set(found)) < len(found)]
-    names = [case_name(cases[case], document) for case in dict.fromkeys(same)]
-    if not names:
-        return []
-    return [
-        f"Seeds started from the same weights: {some(names)}. The model does not draw its weights "
-        "from torch's generator, so its seeds are not independent: its interval may be too narrow."
-    ]
+    found = [cases[case] for case in dict.fromkeys(same)]
+    lines = []
+    if names := [case_name(case, document) for case in by_gradient(found)]:
+        lines.append(
+            f"Seeds started from the same weights: {some(names)}. The model does not draw its "
+            "weights from torch's generator, so its seeds are not independent: its interval may be "
+            "too narrow."
+        )
+    if names := [case_name(case, document) for case in found if is_estimator(case)]:
+        lines.append(
+            f"Seeds gave the same answers: {some(names)}. The estimator does not depend on the "
+            "seed, so its interval says nothing about other training data."
+        )
+    return lines
 
 
 def _unlike_resamples(document: Document) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from seqbench.plan.labels import as_text
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.text import clean, counted, label, settings
+from seqbench.types import ESTIMATOR
 
 MOST_NAMED = 4
 
@@ -32,6 +33,16 @@ def status_lines(case: Case) -> list[str]:
 def resample_count(case: Case) -> int:
     """The number of resamples that the case pools; 0 if it pools none."""
     return len(case["resamples"]["values"]) if case.get("resamples") else 0
+
+
+def is_estimator(case: Case) -> bool:
+    """Whether the case was fitted and not trained by gradient: no training settings apply to it."""
+    return case.get("model_kind") == ESTIMATOR
+
+
+def by_gradient(cases: Sequence[Case]) -> list[Case]:
+    """The cases without estimators."""
+    return [case for case in cases if not is_estimator(case)]
 
 
 def measured_id(case: Case) -> str:

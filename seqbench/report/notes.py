@@ -20,8 +20,10 @@ from seqbench.report.columns.table import ResultTable
 from seqbench.report.matching import match_lines
 from seqbench.report.names import (
     averaged_over,
+    by_gradient,
     case_name,
     dataset_label,
+    is_estimator,
     resample_count,
     seeds_words,
     some,
@@ -45,11 +47,12 @@ SHOWN_PARAMS = ("lr", "max_lr", "momentum", "weight_decay", "gamma")
 
 
 def failures(document: Document, table: ResultTable) -> list[str]:
-    """One line for each failure, at most ten, then how many more there are.
+    """One line for each failure, at most ten, then how many more there are. What cannot be measured
+    of estimators comes last, since it is no failure.
 
     ``rnn seeds 0, 2: diverged: the loss became nan at step 312``
     """
-    lines = []
+    lines, fitted = [], dict[str, list[str]]()
     failed: dict[str, list[Mapping[str, Any]]] = {}
     for trial in document["trials"]:
         if trial["status"] != "ok":
@@ -58,10 +61,16 @@ def failures(document: Document, table: ResultTable) -> list[str]:
     shared = set.intersection(*(set(_unmeasured(case)) for case in table.cases)) if several else ()
     for case in table.cases:
         found = [f" {line}" for line in _failed_trials(failed.get(case["id"], ()))]
-        found += [f": {line}" for line in _unmeasured(case) if line not in shared]
-        if found:
-            name = case_name(case, document)
-            lines += [name + line for line in found]
+        name = case_name(case, document)
+        for line in _unmeasured(case):
+            if line in shared:
+                continue
+            if is_estimator(case):
+                fitted.setdefault(line, []).append(name)
+            else:
+                found.append(f": {line}")
+        lines += [name + line for line in found]
+    lines += [f"{some(names)}: {line}" for line, names in fitted.items()]
     lines += [f"all: {line}" for line in _unmeasured(table.cases[0]) if line in shared]
     if len(lines) > MOST_FAILURES:
         lines[MOST_FAILURES:] = [f"… and {len(lines) - MOST_FAILURES} more"]
@@ -308,8 +317,10 @@ def latency_notes(document: Document, columns: Sequence[Column]) -> list[str]:
     too_few = any(entry["p99_s"] is None and entry["n"] < ENOUGH_FOR_P99 for entry in entries)
     too_few &= any(column.header[0] in ("p90", "p99") for column in columns)
     needed = f"; p90 needs {ENOUGH_FOR_P90} calls, p99 {ENOUGH_FOR_P99}" if too_few else ""
+    predict = any(is_estimator(case) for case in document["cases"] if case["latency"])
+    what = "one forward pass (of an estimator, predict)" if predict else "one forward pass"
     return [
-        f"latency: one forward pass on {threads}; median of the per-process medians ({processes}, "
+        f"latency: {what} on {threads}; median of the per-process medians ({processes}, "
         f"{calls} calls per figure); 95 % t interval on the logarithms of these medians"
         f"{needed}.",
         *_mixture_line(document),
@@ -402,18 +413,26 @@ def _models_line(document: Document) -> list[str]:
 
 
 def _training_line(document: Document) -> list[str]:
-    """The training settings that all cases share, or those of each case."""
-    found = {training_words(case["train"]) for case in document["cases"]}
+    """The training settings that all cases share, or those of each case, and what has none."""
+    estimators = {label(case): None for case in document["cases"] if is_estimator(case)}
+    fitted = [f"fitted, without training settings: {', '.join(estimators)}."] if estimators else []
+    return [*fitted, *_settings_lines(document)]
+
+
+def _settings_lines(document: Document) -> list[str]:
+    cases = by_gradient(document["cases"])
+    found = {training_words(case["train"]) for case in cases}
     if len(found) == 1:
-        return [f"training: {found.pop()}; the same for all cases."]
+        others = " other" if len(cases) < len(document["cases"]) else ""
+        return [f"training: {found.pop()}; the same for all{others} cases."]
     if by_dataset := training_by_dataset(document):
         head = "training: settings differ between datasets; the same for all cases of one:"
         return [head, *(f"  {dataset}: {how}" for dataset, how in by_dataset.items())]
     words: dict[str, list[str]] = {}
     settings_of: dict[str, set[str]] = {}
-    for case in document["cases"]:
+    for case in cases:
         settings_of.setdefault(label(case), set()).add(training_words(case["train"]))
-    for case in document["cases"]:
+    for case in cases:
         alike = len(settings_of[label(case)]) == 1
         name = label(case) if alike else case_name(case, document)
         labels = words.setdefault(training_words(case["train"]), [])
@@ -437,7 +456,7 @@ def own_steps_line(document: Document) -> list[str]:
 def training_by_dataset(document: Document) -> dict[str, str]:
     """The training settings of each dataset; empty if its cases were not all trained alike."""
     found: dict[str, str] = {}
-    for case in document["cases"]:
+    for case in by_gradient(document["cases"]):
         how = training_words(case["train"])
         if found.setdefault(clean(dataset_label(case)), how) != how:
             return {}
@@ -446,6 +465,8 @@ def training_by_dataset(document: Document) -> dict[str, str]:
 
 def training_words(train: Mapping[str, Any]) -> str:
     """``4 epochs, batch 100, adam lr=0.004, cosine, gradients clipped to norm 1``."""
+    if "batch_size" not in train:  # an estimator
+        return "fitted, without training settings"
     parts = [_how_long(train), f"batch {train['batch_size']}"]
     if train.get("accumulate"):
         parts[-1] += f" × {train['accumulate']}"

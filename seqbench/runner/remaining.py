@@ -12,7 +12,7 @@ from seqbench.runner.context import RunContext
 from seqbench.runner.phases.measure import Requested
 from seqbench.runner.phases.prepare import Datasets
 from seqbench.runner.phases.restore import to_restore
-from seqbench.runner.phases.train import weights_file, why_not_run
+from seqbench.runner.phases.train import weights_of, why_not_run
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Remaining:
         trained = [record for record in run.earlier.kept.values() if record.status == "ok"]
         trained += [
             TrialRecord(
-                trial.id, trial.case.id, trial.seed, "ok", weights=weights_file(trial.id),
+                trial.id, trial.case.id, trial.seed, "ok", weights=weights_of(trial),
                 weights_sha256=expected.get(trial.id, ""),
             )
             for trial in able

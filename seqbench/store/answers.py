@@ -52,6 +52,9 @@ class Predictions:
         weights: of each target; None if all are 1.
         sets: of a dataset with several test sets the name and number of sequences of each, in
             their order; else empty.
+        form: what answers for classes are: ``logits``; of an estimator ``probabilities``
+            (logarithms; for several labels log-odds), ``scores`` or ``classes`` (of several
+            labels 1 or -1, else one-hot). The logarithm of 0 is -87.
     """
 
     trial: str
@@ -61,6 +64,7 @@ class Predictions:
     lengths: NDArray[np.int64] | None = None
     weights: NDArray[np.float32] | None = None
     sets: tuple[tuple[str, int], ...] = ()
+    form: str = "logits"
 
     @property
     def predicted(self) -> NDArray[np.int64] | None:
@@ -204,21 +208,22 @@ def kept_predictions(record: TrialRecord, folder: RunFolder) -> Predictions:
         ) from error
     if not sound:
         raise StoreError(f"{path} is damaged: it is not the file that was written in training")
-    return _read(path, record.id)
+    return _read(path, record)
 
 
-def _read(path: Path, trial: str) -> Predictions:
+def _read(path: Path, record: TrialRecord) -> Predictions:
     import numpy as np
 
     with np.load(path, allow_pickle=False) as archive:
         task = json.loads(archive["task.json"])
         sets = json.loads(archive["sets.json"]) if "sets.json" in archive else []
         return Predictions(
-            trial,
+            record.id,
             Task.from_dict(task),
             archive["answers"],
             archive["targets"],
             lengths=archive.get("lengths"),
             weights=archive.get("weights"),
             sets=tuple((name, count) for name, count in sets),
+            form=record.form or "logits",
         )

@@ -21,12 +21,15 @@ class StoredChoice(Keys):
     distribution: str
     version: str
     source: NotRequired[str]
+    kind: NotRequired[str]
 
 
 class StoredTraining(Keys):
-    """Training settings; the other keys depend on the version of seqbench."""
+    """Training settings; the other keys depend on the version of seqbench. An estimator has no
+    batch size.
+    """
 
-    batch_size: int
+    batch_size: NotRequired[int]
 
 
 class StoredResample(Keys):

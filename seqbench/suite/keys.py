@@ -57,6 +57,10 @@ MOST_STEPS = 1_000_000_000
 RESAMPLED = "seed"
 
 
+#: The training settings of an estimator: it is fitted, on one thread.
+FITTED = {"threads": 1}
+
+
 class Keys(BaseModel):
     """A mapping with fixed keys: strict types, no unknown keys, frozen."""
 
@@ -496,6 +500,7 @@ class DatasetEntry(Entry):
 @dataclass(frozen=True)
 class ModelEntry(Entry):
     """A model in a suite; ``train`` holds its overrides of the training settings.
+    Nothing of them applies to an ``estimator``.
 
     ``scale`` is the parameter that the suite's ``match`` solves; it is None in ``params``, and
     ``scale`` is "" if the model keeps its own width.
@@ -507,6 +512,7 @@ class ModelEntry(Entry):
     reference: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
     scale: str = ""
+    estimator: bool = False
 
 
 class Suite(Keys):
@@ -556,7 +562,10 @@ class Suite(Keys):
     def train_for(self, model: ModelEntry, dataset: DatasetEntry | None = None) -> dict[str, Any]:
         """The training settings of a model on a dataset as plain data, with all defaults.
 
-        The model's own settings go before the dataset's, and these before the suite's.
+        The model's own settings go before the dataset's, and these before the suite's. None of
+        them applies to an estimator.
         """
+        if model.estimator:
+            return dict(FITTED)
         base = self.train if dataset is None else dataset.train.over(self.train)
         return model.train.over(base).resolved()

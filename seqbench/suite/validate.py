@@ -39,7 +39,7 @@ from seqbench.suite.overrides import Override
 from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
 from seqbench.suite.target import SIGNS, Target
 from seqbench.suite.values import Seeds, margin_scale
-from seqbench.types import Param
+from seqbench.types import ESTIMATOR, Param
 
 #: The kinds of seed that can be varied apart.
 SEEDED = ("init", "data")
@@ -340,6 +340,10 @@ class _Validator:
         if found is None:
             return None
         at, name, params, keys = found
+        estimator = self.registry.look_up("model", name).spec.kind == ESTIMATOR
+        if estimator and keys.train.model_fields_set:
+            message = f"not used: {shown(name)} is an estimator, which is fitted without settings"
+            self.problem((*path, "train"), message, "remove it", at_key=True)
         entry = ModelEntry(
             name,
             params,
@@ -347,6 +351,7 @@ class _Validator:
             label=keys.label,
             reference=keys.reference.model_dump(exclude_none=True),
             note=keys.note,
+            estimator=estimator,
         )
         if self.matches and keys.match:
             entry = self.matched(at, entry)
@@ -616,7 +621,8 @@ class _Validator:
             elif isinstance(entry, ModelEntry):
                 self.override_fits(entry, methods.values(), path)
                 # Entries that are equal on other datasets alone are found in the plan.
-                same += f" {grids.key(entry.train.over(bases[0]).resolved())}"
+                train = entry.train.over(bases[0])
+                same += f" {grids.key(train.resolved())}" if not entry.estimator else ""
             elif path[0] == "datasets":  # a metric of a dataset's own
                 same += f" {path[:2]}"
             keys = grids.keys(grids.axes(entry.params, offer.spec.parameters))

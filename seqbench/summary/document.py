@@ -16,6 +16,7 @@ from seqbench.summary.metric_pairs import metric_comparisons
 from seqbench.summary.parts import parts_of, parts_reason, score_sets
 from seqbench.summary.rows import Row, beside_of, interval_of, rows_of, scores_of, usual_name
 from seqbench.summary.steps_to_target import towards
+from seqbench.types import ESTIMATOR
 
 if TYPE_CHECKING:
     from seqbench.summary import schema
@@ -228,6 +229,7 @@ def _case(
         "id": row.id,
         "label": case["label"],
         "model": case["model"]["name"],
+        "model_kind": case["model"].get("kind", ""),
         "params": dict(case["model"]["params"]),
         "distribution": case["model"]["distribution"],
         "version": case["model"]["version"],
@@ -265,17 +267,26 @@ def _metric(row: Row) -> dict[str, Any] | None:
     if not good:
         return None
     about = find_metric(good[0])
-    last = good[0].metrics["best"] is None
-    period = "evaluation" if row.first["train"].get("steps") else "epoch"
+    ends = {record.id: record.metrics["last"] for record in good}
+    last = {trial: figure for trial, figure in ends.items() if figure is not None}
     return {
         "name": about.name,
         "higher_is_better": about.higher_is_better,
         "share": about.share,
         "unit": "" if about.unit == "1" else about.unit,
         **interval_of(row, {record.id: record.metrics["value"] for record in good}),
-        "last": interval_of(row, {record.id: record.metrics["last"] for record in good}),
-        "at": f"last {period}" if last else f"best {period} by validation",
+        "last": None if len(last) < len(good) else interval_of(row, last),
+        "at": _at(row, good[0]),
     }
+
+
+def _at(row: Row, record: TrialRecord) -> str:
+    """The epoch whose weights count; "" for an estimator."""
+    if row.first["model"].get("kind") == ESTIMATOR:
+        return ""
+    period = "evaluation" if row.first["train"].get("steps") else "epoch"
+    last = record.metrics["best"] is None
+    return f"last {period}" if last else f"best {period} by validation"
 
 
 def _usual(row: Row) -> dict[str, Any] | None:

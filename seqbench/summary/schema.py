@@ -143,7 +143,7 @@ class Trial(Keys):
         About("of several test sets, each metric's value on each set, by label and name"),
     ]
     version: Annotated[str, About("version of the model's package when it was trained")]
-    initial: Annotated[str, About("hash of the initial weights")]
+    initial: Annotated[str, About("hash of the initial weights; of an estimator, of its answers")]
     random: Annotated[bool, About("whether its answers are random in evaluation mode")]
     unchecked: Annotated[
         str, About("why its loaded weights cannot be compared with the trained model, if so")
@@ -190,8 +190,10 @@ class MetricSummary(Interval):
     higher_is_better: Annotated[bool, About("the direction")]
     share: Annotated[NotRequired[bool], About("whether it is a fraction, shown in percent")]
     unit: Annotated[NotRequired[str], About("its unit; empty for a plain number")]
-    last: Annotated[Interval, About("the same metric at the last epoch")]
-    at: Annotated[str, About("the epoch whose weights count")]
+    last: Annotated[
+        Interval | None, About("the same metric at the last epoch; null for an estimator")
+    ]
+    at: Annotated[str, About("the epoch whose weights count; empty for an estimator")]
 
 
 class UsualSummary(Interval):
@@ -382,6 +384,7 @@ class Case(Keys):
     id: Annotated[str, About("model and a hash of everything that can change its figures")]
     label: Annotated[str, About("its label in tables")]
     model: Annotated[str, About("name of the model")]
+    model_kind: Annotated[NotRequired[str], About("encoder, model or estimator")]
     params: Annotated[dict[str, Any], About("all parameters of the model")]
     distribution: Annotated[str, About("package of the model")]
     version: Annotated[str, About("its version")]

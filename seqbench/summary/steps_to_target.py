@@ -10,8 +10,11 @@ from typing import Any
 from seqbench.quantities import find
 from seqbench.records import TrialRecord
 from seqbench.summary.rows import Row
+from seqbench.types import ESTIMATOR
 
 NO_VALIDATION = "there is no validation split, and the test split is not used for this"
+
+NO_STEPS = "an estimator is not trained in steps"
 
 NO_STEP_TIME = "no step time was measured with nothing else running"
 
@@ -34,7 +37,8 @@ def towards(
         means infinite.
     """
     trials = row.trials
-    reason = _unknown(target, trials, metric)
+    estimator = row.first["model"].get("kind") == ESTIMATOR
+    reason = _unknown(target, trials, metric, estimator=estimator)
     if reason:
         return {"seeds": [], "reached": 0, "of": 0, "steps": None, "step_s": step_s,
                 "seconds": None, "reason": reason, "seconds_reason": reason}  # fmt: skip
@@ -62,8 +66,12 @@ def _seed(trial: TrialRecord, row: Row) -> dict[str, Any]:
     return {"seed": trial.seed, **resample}
 
 
-def _unknown(target: Mapping[str, Any], trials: Sequence[TrialRecord], metric: str) -> str:
+def _unknown(
+    target: Mapping[str, Any], trials: Sequence[TrialRecord], metric: str, *, estimator: bool
+) -> str:
     """Why the figures are unavailable, or ``""``."""
+    if estimator:
+        return NO_STEPS
     good = [trial for trial in trials if trial.status == "ok"]
     if not good and not any(trial.status in ("diverged", "timeout") for trial in trials):
         return "no seed succeeded"

@@ -102,6 +102,8 @@ def _time(
 
     setting = _Setting(task, batch_size, length, mode, device)
     payload = check_payload(load_plugins().model(name), {**(params or {}), **more}, device)
+    if payload.choice.is_estimator:
+        raise UsageError(f"time_model is for models of torch, and {name!r} is an estimator")
     candidate, _ = subject_and_checks(payload, local_workspace(Path()))
     model = candidate.model(task_of(task, length)).train(mode == "training")
     benchmark(_call(candidate, model, setting))

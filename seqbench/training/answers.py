@@ -41,7 +41,7 @@ def record_answers(model: nn.Module, splits: PreparedSplits, device: torch.devic
     """
     inputs = _few(splits)
     answers, reason = _steady_answers(model, inputs, device)
-    is_random = not reason and not _agree(_answers(model, inputs, device, seed=1), answers)
+    is_random = not reason and not agree(_answers(model, inputs, device, seed=1), answers)
     return {
         "random": is_random,
         "inputs": _fingerprint(inputs.inputs),
@@ -59,7 +59,7 @@ def _steady_answers(model: nn.Module, inputs: Batch, device: torch.device) -> tu
         return torch.empty(0), f"it has no answer: {reason_of(error)}"
     if not bool(torch.isfinite(first).all()):
         return first, "its answer is not finite"
-    return first, "" if _agree(second, first) else VARY
+    return first, "" if agree(second, first) else VARY
 
 
 def check_answers(
@@ -93,9 +93,9 @@ def check_answers(
         )
     expected = torch.tensor(recorded["values"], dtype=torch.float64)
     found = _answers(model, inputs, device)
-    if _agree(found, expected):
+    if agree(found, expected):
         return
-    if not _agree(_answers(model, inputs, device), found):
+    if not agree(_answers(model, inputs, device), found):
         raise PluginError(f"{who} cannot be compared with the trained model: {VARY}")
     differently = "with another shape"
     if found.shape == expected.shape:
@@ -105,6 +105,11 @@ def check_answers(
         f"{who}, built again and loaded with its trained weights, answers {differently}: "
         f"{what_is_missing(model, recorded['outside'])}"
     )
+
+
+def fingerprint_of_inputs(splits: PreparedSplits) -> str:
+    """Tells the test data of two preparations of a dataset apart: see :class:`Answers`."""
+    return _fingerprint(_few(splits).inputs)
 
 
 def _few(splits: PreparedSplits) -> Batch:
@@ -126,7 +131,7 @@ def _answers(model: nn.Module, inputs: Batch, device: torch.device, seed: int = 
     return answers[torch.linspace(0, len(answers) - 1, count).round().long()]
 
 
-def _agree(found: Tensor, expected: Tensor) -> bool:
+def agree(found: Tensor, expected: Tensor) -> bool:
     """Whether answers are equal within rounding; the tolerance is that of ``found``'s type."""
     if found.shape != expected.shape:
         return False

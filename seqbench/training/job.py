@@ -160,7 +160,7 @@ def train(payload: TrainPayload, context: JobContext) -> dict[str, Any]:
     origin = _installed(payload.model)
     model, initial = _model_to_train(payload, splits.task, device, context)
     kept = context.workspace.run / payload.answers if payload.answers else None
-    with _keeping(kept, splits) as meters:
+    with keeping(kept, splits) as meters:
         trained = train_model(
             model, splits, payload.train, device=device, seed=seed, primary=primary,
             notify=context.send, meters=meters, checkpoints=_checkpoints(payload, context),
@@ -305,7 +305,7 @@ def _model_to_train(
 
 
 @contextlib.contextmanager
-def _keeping(path: Path | None, splits: PreparedSplits) -> Iterator[list[Meter]]:
+def keeping(path: Path | None, splits: PreparedSplits) -> Iterator[list[Meter]]:
     """The meter that writes the answers to ``path``, if any. Raises StoreError."""
     from seqbench.training.kept_answers import KeptAnswers
 

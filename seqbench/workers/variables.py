@@ -16,6 +16,7 @@ from pathlib import Path
 SET: Mapping[str, str] = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",  # its OpenMP threads would be torch's as well
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
     "PYTHONHASHSEED": "0",  # a model may build its layers in the order of a set
 }

@@ -131,6 +131,7 @@ def _forward(
     subject: Subject, runtime: _Runtime, threads: int, length: int, batch_size: int
 ) -> Cell:
     def prepare() -> Prepared:
+        subject.require_setting(runtime.name, threads)
         subject.require_length(length)
         x = subject.batch(batch_size, length=length).inputs
         prepared = _prepared(runtime, subject, x, threads)
@@ -150,10 +151,11 @@ def _as_data(subject: Subject, runtime: _Runtime, threads: int, batch_size: int)
                 f"lengths as in the data are timed with the runtime {EAGER} only; others prepare a "
                 "call for inputs of one shape"
             )
+        subject.require_setting(runtime.name, threads)
         test = subject.splits.test
         rows = cycle_of(test, batch_size)
         subject.require_lengths(rows)
-        forward = forward_of(subject.model)
+        forward = forward_of(subject.timed)
         calls = [partial(forward, test.batch(some).to(subject.device)) for some in rows]
         return calls, {"mixture": mixture_of([[test.lengths[some]] for some in rows])}
 
@@ -204,7 +206,7 @@ def _call_prepare(runtime: _Runtime, subject: Subject, x: Tensor, threads: int) 
     function = load_object(runtime.choice)
     check_call(runtime.choice, function, subject.model, x, threads=threads)
     # On a copy, so that a plugin's changes to the model affect no other figure.
-    model = _copy_of(subject.model) if runtime.from_plugin else subject.model
+    model = _copy_of(subject.model) if runtime.from_plugin else subject.timed
     with torch.no_grad():
         prepared = function(model, x, threads=threads)
     return prepared if isinstance(prepared, PreparedCall) else PreparedCall(prepared)

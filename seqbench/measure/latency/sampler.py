@@ -69,7 +69,7 @@ def answer_requests(payload: TimingPayload, context: JobContext) -> dict[str, An
     places = _Places(cores, _core(payload.place, cores), _compiled(payload, context))
     timers = [_Timer(subject, cell, number, places) for number, cell in enumerate(cells)]
     cold: dict[str, float] = {}
-    if not settings.training_step:
+    if not settings.training_step and subject.cold:  # nothing of an estimator is loaded
         cold = {**subject.cold, **_first_call(subject, min(settings.batch_sizes))}
     subject.check()  # now that the first call is timed
     _reply(context, loaded={"cells": [cell.settings for cell in cells], "cold": cold})

@@ -11,7 +11,7 @@ from seqbench.errors import UsageError
 from seqbench.report.charts.chart import Chart, Choice, Spec, changed
 from seqbench.report.charts.source import Group
 from seqbench.report.charts.theme import PAPER
-from seqbench.report.names import repeats_of
+from seqbench.report.names import by_gradient, repeats_of
 from seqbench.report.notes import training_words
 from seqbench.report.text import clean
 from seqbench.suggest import suggested
@@ -111,7 +111,7 @@ def _domain(spec: Spec, channel: str) -> list[Any]:
 
 def _settings(group: Group) -> str:
     """Training, seeds and machine, as far as all cases share them."""
-    words = {training_words(case["train"]) for case in group.cases}
+    words = {training_words(case["train"]) for case in by_gradient(group.cases) or group.cases}
     seeds = set(map(repeats_of, group.cases))
     parts = [words.pop() if len(words) == 1 else "training settings differ"]
     if len(seeds) == 1:

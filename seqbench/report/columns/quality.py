@@ -45,6 +45,7 @@ def _metric(cases: Sequence[Case], about: Quantity) -> Iterable[Column]:
     """The metric over the seeds, also at the last epoch, and the reference values."""
     measured = [interval(case["metric"], "mean") for case in cases]
     last = [interval((case["metric"] or {}).get("last"), "mean") for case in cases]
+    differs = any(one and one != other for one, other in zip(last, measured, strict=True))
     decimals = numbers.percent_decimals([*measured, *last])
 
     def texts(estimates: Sequence[Estimate | None]) -> tuple[str, ...]:
@@ -62,7 +63,7 @@ def _metric(cases: Sequence[Case], about: Quantity) -> Iterable[Column]:
     yield Column(
         field=f"{field}_last", si="", header=(header[0], at, header[2]),
         group="quality", estimates=tuple(last), texts=texts(last), interval=True,
-        more=about.higher_is_better, rank=8 if last != measured else EXPORT_ONLY,
+        more=about.higher_is_better, rank=8 if differs else EXPORT_ONLY,
     )  # fmt: skip
     yield from _repeats(cases)
 

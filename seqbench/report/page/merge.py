@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any, cast
 
 from seqbench.report.charts.source import RunData
-from seqbench.report.names import resample_count
+from seqbench.report.names import by_gradient, resample_count
 from seqbench.report.notes import training_words
 from seqbench.report.text import clean, target_words
 from seqbench.report.verdict.statement import listed
@@ -130,7 +130,8 @@ def _differ(values: Sequence[object]) -> bool:
 
 
 def _training(run: RunData) -> str:
-    return "; ".join(sorted({training_words(case["train"]) for case in run.document["cases"]}))
+    cases = by_gradient(run.document["cases"])
+    return "; ".join(sorted({training_words(case["train"]) for case in cases}))
 
 
 def _seeds(run: RunData) -> str:

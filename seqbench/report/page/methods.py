@@ -11,8 +11,10 @@ from seqbench.report.columns.column import Case, Document
 from seqbench.report.columns.training import training_requested
 from seqbench.report.matching import match_sentences, models_named
 from seqbench.report.names import (
+    by_gradient,
     dataset_label,
     dataset_words,
+    is_estimator,
     repeats_of,
     resample_count,
     unit_of,
@@ -97,7 +99,7 @@ def _training(document: Document) -> Iterator[str]:
     failed = sum(trial["status"] != "ok" for trial in trials)
     if failed:
         yield f"Of {counted(len(trials), 'training')}, {failed} failed."
-    words = {training_words(case["train"]) for case in cases}
+    words = {training_words(case["train"]) for case in by_gradient(cases)}
     if len(words) == 1:
         yield f"Training: {words.pop()}, the same for all."
     elif by_dataset := training_by_dataset(document):
@@ -106,7 +108,10 @@ def _training(document: Document) -> Iterator[str]:
     elif words:
         yield "Training settings differ between the models."
     yield from (line[0].upper() + line[1:] for line in own_steps_line(document))
-    at = {case["metric"]["at"] for case in cases if case["metric"]}
+    if fitted := models_named([case for case in cases if is_estimator(case)]):
+        verb = "is an estimator" if len(fitted) == 1 else "are estimators"
+        yield f"{listed(fitted)} {verb}, fitted to the training split without such settings."
+    at = {case["metric"]["at"] for case in by_gradient(cases) if case["metric"]}
     if len(at) == 1:
         yield f"The weights of the {clean(at.pop())} count."
 

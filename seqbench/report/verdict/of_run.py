@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqbench.quantities import find
+from seqbench.records import fingerprint
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.letters import at_settings
 from seqbench.report.columns.quality import metric_of
 from seqbench.report.columns.speed import named_settings, setting_words
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.columns.training import training_words
-from seqbench.report.names import repeats_of, resample_count, several_devices, unit_of
+from seqbench.report.names import (
+    by_gradient,
+    repeats_of,
+    resample_count,
+    several_devices,
+    unit_of,
+)
 from seqbench.report.numbers import Estimate
 from seqbench.report.text import clean, counted, label
 from seqbench.report.verdict.failures import failure_statements
@@ -124,7 +131,7 @@ def _quality(
     few, proposal = min(case["metric"]["n"] for case in sound), proposal_for(found)
     if document["status"] != "finished" or document.get("missing"):
         proposal = Proposal()  # first, the run has to be resumed
-    elif any(case.get("train") != sound[0].get("train") for case in sound):
+    elif len({fingerprint(case.get("train")) for case in by_gradient(sound)}) > 1:
         proposal = Proposal("Training settings differ, so this is not about the models alone.")
     statement = quality_statement(
         found,

@@ -126,6 +126,8 @@ def forecast(run: RunContext, remaining: Remaining, runs: Sequence[Path]) -> For
     speeds = _known_speeds(run, runs, cases)
     basis = [EARLIER] if speeds else []
     unknown = [case for case in cases if case.id not in speeds]
+    estimators = [case for case in unknown if case.model.is_estimator]
+    unknown = [case for case in unknown if case not in estimators]
     ready = [case for case in unknown if is_prepared(case.dataset, run.workspace.cache)]
     problems: list[str] = []
     if ready:
@@ -135,7 +137,7 @@ def forecast(run: RunContext, remaining: Remaining, runs: Sequence[Path]) -> For
             each = "each case" if len(probed) == len(cases) else number
             basis.append(f"a few training steps of {each}")
         speeds = {**speeds, **probed}
-    reasons = [*_why_not_probed(unknown, ready), *problems]
+    reasons = [*_why_not_probed(unknown, ready), *_unfitted(estimators), *problems]
     work = work_of(run, remaining, speeds)
     return _forecast(run, work, basis=" and ".join(basis), reasons=reasons)
 
@@ -173,6 +175,13 @@ def _why_not_probed(unknown: Sequence[Case], ready: Sequence[Case]) -> list[str]
         return []
     verb = "is" if len(missing) == 1 else "are"
     return [f"{', '.join(missing)} {verb} not prepared yet, so no training step can be timed"]
+
+
+def _unfitted(estimators: Sequence[Case]) -> list[str]:
+    return [
+        f"{case.name}: the time to fit an estimator is known once it was fitted on this machine"
+        for case in estimators
+    ]
 
 
 def _forecast(run: RunContext, work: Work, *, basis: str, reasons: Sequence[str]) -> Forecast:

@@ -16,6 +16,7 @@ from seqbench.store.json_files import Damaged, read_json
 from seqbench.store.run_folder import ENVIRONMENT_FILE, RunFolder
 from seqbench.store.stored_plan import StoredCase, StoredPlan
 from seqbench.store.validation import read_case, read_trial
+from seqbench.types import ESTIMATOR
 
 #: Only the latest runs are read.
 MOST_RUNS = 20
@@ -110,21 +111,24 @@ def _speed(
 ) -> CaseSpeed | None:
     """The speed of a case in a run; None if none of its trials that are read succeeded."""
     trials = (trial["id"] for trial in plan["trials"] if trial["case"] == case["id"])
-    outside, epochs, steps = [], [], []
+    outside, epochs, steps = list[float](), list[float](), list[float]()
+    estimator = case["model"].get("kind") == ESTIMATOR
     for trial in itertools.islice(trials, MOST_TRIALS):
         try:
             record = read_trial(folder.path / f"trials/{trial}.json")
         except (Damaged, StoreError, OSError):
             continue
-        if record.status == "ok" and record.curve and record.seconds:
+        if record.status == "ok" and record.seconds and (record.curve or estimator):
             spent = [epoch["seconds"] for epoch in record.curve]
-            epochs.append(sum(spent) / len(spent))
+            epochs.append(sum(spent) / len(spent) if spent else 0.0)
             outside.append(max(0.0, record.seconds - sum(spent)))
             steps.append(sum(spent) / count if (count := record.metrics.get("steps")) else 0.0)
     if not epochs:
         return None
     before = plan.get("measure", {})
     load, processes = _timing(folder, case["id"])
+    if estimator:  # it is fitted again wherever it is loaded
+        load = median(outside)
     alike = {
         kind: number
         for kind, number in processes.items()

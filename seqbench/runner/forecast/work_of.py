@@ -70,7 +70,8 @@ def work_of(run: RunContext, remaining: Remaining, speeds: Mapping[str, CaseSpee
 
 
 def _trial(trial: Trial, run: RunContext, speed: CaseSpeed | None) -> PlannedJob:
-    seconds = None if speed is None else speed.trial(Periods.count(trial.case.train))
+    periods = 0 if trial.case.model.is_estimator else Periods.count(trial.case.train)
+    seconds = None if speed is None else speed.trial(periods)
     return _planned(training_job(trial, run), seconds)
 
 

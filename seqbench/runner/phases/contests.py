@@ -52,17 +52,24 @@ def contests_of(cases: Sequence[TrainedCase], run: RunContext) -> list[Contest]:
     if measure.latency is not None:
         kinds["latency"] = _settings(measure.latency, run)
     training = measure.training or (measure.latency if run.plan.suite.target else None)
-    if training is not None and cases:
-        kinds["training"] = _training_settings(training, cases)
+    in_steps = _trained_in_steps(cases)
+    if training is not None and in_steps:
+        kinds["training"] = _training_settings(training, in_steps)
     contests = []
     for device in dict.fromkeys(one.case.device for one in cases):
         of_device = [one for one in cases if one.case.device == device]
         for kind, settings in kinds.items():
-            for first in range(0, len(of_device), MOST_PROCESSES):
+            some = of_device if kind == "latency" else _trained_in_steps(of_device)
+            for first in range(0, len(some), MOST_PROCESSES):
                 name = f"{kind}-{device.replace(':', '-')}" + (f"-{first}" if first else "")
-                group = of_device[first : first + MOST_PROCESSES]
+                group = some[first : first + MOST_PROCESSES]
                 contests.append(_contest(name, device, group, settings, run))
     return contests
+
+
+def _trained_in_steps(cases: Sequence[TrainedCase]) -> list[TrainedCase]:
+    """The cases without estimators."""
+    return [one for one in cases if not one.case.model.is_estimator]
 
 
 def _settings(latency: Latency, run: RunContext) -> TimingSettings:

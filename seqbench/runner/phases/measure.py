@@ -24,7 +24,6 @@ from seqbench.runner.phases.contests import (
 from seqbench.runner.phases.machine import diagnose_machine
 from seqbench.runner.phases.prepare import do_with_datasets
 from seqbench.runner.resume.decide_measurements import Ledger, Missing, fingerprints_of, job_key
-from seqbench.training.data import prepared_file
 
 #: Time limit in seconds for measuring one quantity of one case.
 MEASURE_LIMIT = 600.0
@@ -115,23 +114,12 @@ def _trained_cases(run: RunContext, trained: Sequence[TrialRecord]) -> list[Trai
     return [
         TrainedCase(
             case,
-            tuple(_subject(case, record) for record in records),
+            tuple(TrainedModel.of(case, record) for record in records),
             tuple(record.weights_sha256 for record in records),
         )
         for case in first.values()
         for records in [by_case[case.id]]
     ]
-
-
-def _subject(case: Case, record: TrialRecord) -> TrainedModel:
-    return TrainedModel(
-        case.model,
-        prepared_file(case.dataset),
-        case.device,
-        weights=record.weights,
-        train=case.train,
-        answers=record.answers,
-    )
 
 
 def _static_jobs(trained: TrainedCase, run: RunContext) -> list[Job]:

@@ -10,11 +10,10 @@ from typing import cast
 from seqbench.executors.base import Job
 from seqbench.measure.payloads import MetricPayload, TrainedModel
 from seqbench.plan.cases import Metric, Trial
-from seqbench.records import Answers, Score, TrialRecord
+from seqbench.records import Score, TrialRecord
 from seqbench.runner.context import RunContext, reason_with_limit
 from seqbench.runner.phases.prepare import Datasets, do_with_datasets
-from seqbench.runner.phases.train import log_file, training_job, weights_file, why_not_run
-from seqbench.training.data import prepared_file
+from seqbench.runner.phases.train import log_file, training_job, why_not_run
 
 #: Time limit in seconds for one metric of one trained model.
 SCORE_LIMIT = 600.0
@@ -45,7 +44,7 @@ def score_trials(run: RunContext, trained: Sequence[TrialRecord], datasets: Data
         if problem is not None:
             impossible.add(problem.reason)
             continue
-        job = _scoring_job(trial, metric, record.answers, run)
+        job = _scoring_job(trial, metric, record, run)
         jobs.append(job)
         requested[job.id] = (record.id, metric)
     for reason in sorted(impossible):  # not recorded: a resume may succeed
@@ -61,16 +60,10 @@ def score_trials(run: RunContext, trained: Sequence[TrialRecord], datasets: Data
         run.folder.write_trial(records[name])
 
 
-def _scoring_job(trial: Trial, metric: Metric, answers: Answers | None, run: RunContext) -> Job:
-    case, name = trial.case, f"{trial.id}-{metric.id}"
-    subject = TrainedModel(
-        case.model,
-        prepared_file(case.dataset),
-        case.device,
-        weights=weights_file(trial.id),
-        train=case.train,
-        answers=answers,
-    )
+def _scoring_job(trial: Trial, metric: Metric, record: TrialRecord, run: RunContext) -> Job:
+    name, subject = f"{trial.id}-{metric.id}", TrainedModel.of(trial.case, record)
+    # An estimator is fitted again before it is scored.
+    again = run.plan.suite.limits.time if trial.case.model.is_estimator else 0.0
     training = training_job(trial, run)
     return dataclasses.replace(
         training,
@@ -79,5 +72,5 @@ def _scoring_job(trial: Trial, metric: Metric, answers: Answers | None, run: Run
         function="seqbench.measure.metrics:score_model",
         payload=MetricPayload(subject, metric),
         log=log_file(name),
-        limit=SCORE_LIMIT,
+        limit=SCORE_LIMIT + again,
     )

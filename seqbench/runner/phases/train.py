@@ -22,6 +22,10 @@ from seqbench.training.job import TrainPayload
 ENDED = ("ok", "diverged", "failed")
 
 
+#: What a trial's job runs.
+TRAIN, FIT = "seqbench.training.job:train", "seqbench.training.fitting:fit"
+
+
 def train_trials(run: RunContext, datasets: Datasets) -> list[TrialRecord]:
     """Train the trials that are not done yet; returns the records of all successful trials."""
     possible = []
@@ -132,16 +136,16 @@ def training_job(trial: Trial, run: RunContext, answers: str = "") -> Job:
         train=case.train,
         device=case.device,
         seed=trial.seed,
-        weights=weights_file(trial.id),
+        weights=weights_of(trial),
         answers=answers,
-        checkpoint="" if every is None else checkpoint_file(trial.id),
+        checkpoint="" if every is None or case.model.is_estimator else checkpoint_file(trial.id),
         checkpoint_every=every or 0.0,
         primary_metric=case.primary_metric,
     )
     return Job(
         trial.id,
         f"{case.name}, seed {trial.seed}",
-        "seqbench.training.job:train",
+        FIT if case.model.is_estimator else TRAIN,
         payload,
         log=log_file(trial.id),
         device=case.device,
@@ -153,9 +157,9 @@ def training_job(trial: Trial, run: RunContext, answers: str = "") -> Job:
     )
 
 
-def weights_file(trial: str) -> str:
-    """The weights of a trial, in the run's folder."""
-    return f"weights/{trial}.safetensors"
+def weights_of(trial: Trial) -> str:
+    """The weights of a trial, in the run's folder; "" for an estimator, which has none."""
+    return "" if trial.case.model.is_estimator else f"weights/{trial.id}.safetensors"
 
 
 def log_file(trial: str) -> str:
@@ -188,7 +192,7 @@ def _record(trial: Trial, outcome: Outcome, run: RunContext, limit: AnswerLimit)
         curve=tuple(result.get("curve", ())),
         started=outcome.started,
         seconds=outcome.seconds,
-        weights=weights_file(trial.id) if ok else "",
+        weights=weights_of(trial) if ok else "",
         initial=result.get("initial", "") if ok else "",
         weights_sha256=result.get("weights_sha256", "") if ok else "",
         weights_stamp=tuple(result.get("weights_stamp", ())) if ok else (),
@@ -203,6 +207,7 @@ def _record(trial: Trial, outcome: Outcome, run: RunContext, limit: AnswerLimit)
         source=result.get("source", "") if ok else "",
         version=result.get("version", "") if ok else "",
         data=result.get("data") if ok else None,
+        form=result.get("form", "") if ok else "",
     )
 
 

@@ -54,11 +54,13 @@ def fingerprints_of(
 
 
 def _identity(job: Job) -> dict[str, Any]:
-    """What the figures of a job depend on, beside the weights: without the files of its subject."""
+    """What the figures of a job depend on, beside the weights: without the files of its subject,
+    and without what only tells one trial of an estimator from another.
+    """
     payload = payload_to_json(job.payload)
     subject = payload.pop("subject", {})
-    files = ("data", "weights", "answers")
-    known = {key: value for key, value in subject.items() if key not in files}
+    others = ("data", "weights", "answers", "refit")
+    known = {key: value for key, value in subject.items() if key not in others}
     return {"id": job.group, **known, **payload}
 
 

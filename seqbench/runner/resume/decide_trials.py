@@ -97,8 +97,8 @@ def _digests(folder: RunFolder, records: Iterable[TrialRecord | None]) -> dict[s
 
 def _recorded_digest(record: TrialRecord, folder: RunFolder) -> str | None:
     """The SHA-256 in the record, if the file is unchanged since or was removed; else None."""
-    if folder.removed.is_gone(record.weights):
-        return record.weights_sha256
+    if not record.weights or folder.removed.is_gone(record.weights):
+        return record.weights_sha256  # an estimator has no weights
     with contextlib.suppress(OSError):
         if stamp(folder.path / record.weights) == tuple(record.weights_stamp):
             return record.weights_sha256

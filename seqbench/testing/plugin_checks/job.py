@@ -100,7 +100,8 @@ def run_checks(
     from seqbench.testing.plugin_checks.models import OPTIONAL_CHECKS
 
     subject, checks = subject_and_checks(payload, workspace)
-    optional = OPTIONAL_CHECKS if payload.kind == "model" else ()
+    trained = payload.kind == "model" and not payload.choice.is_estimator
+    optional = OPTIONAL_CHECKS if trained else ()
     return check_results((*checks, *optional), subject, notify)
 
 
@@ -117,8 +118,11 @@ def subject_and_checks(
 
 def _model(payload: CheckPayload, workspace: Workspace) -> tuple[Any, tuple[Check, ...]]:
     from seqbench.testing.plugin_checks.candidate import Candidate
+    from seqbench.testing.plugin_checks.estimators import ESTIMATOR_CHECKS, EstimatorCandidate
     from seqbench.testing.plugin_checks.models import MODEL_CHECKS
 
+    if payload.choice.is_estimator:  # always on the CPU
+        return EstimatorCandidate(payload.choice, payload.tasks), ESTIMATOR_CHECKS
     _require_device(payload.device)
     kinds = payload.tasks
     if payload.choice.kind == "encoder":  # other targets differ in the loss, which it does not see

@@ -28,10 +28,12 @@ def seqbench_metrics() -> list[seqbench.MetricSpec]:
         ),
         seqbench.MetricSpec(
             "top_k", f"{METERS}:TopK", {"k": seqbench.Param(5, minimum=1)}, share=True,
+            needs="scores",
             description="Fraction with the correct class among the k highest scores",
         ),
         seqbench.MetricSpec(
             "macro_f1", f"{METERS}:MacroF1", targets=CLASSES, share=True,
+            needs="classes",
             description="Unweighted mean of the classes' F1 scores",
         ),
         seqbench.MetricSpec(
@@ -40,7 +42,8 @@ def seqbench_metrics() -> list[seqbench.MetricSpec]:
         ),
         seqbench.MetricSpec(
             "exact_match", f"{METERS}:ExactMatch", targets=("label_per_step", "labels_per_step"),
-            share=True, description="Fraction of the sequences with every step correct",
+            share=True, needs="classes",
+            description="Fraction of the sequences with every step correct",
         ),
         seqbench.MetricSpec(
             "mae", f"{METERS}:MeanAbsoluteError", targets=NUMBERS, higher_is_better=False,

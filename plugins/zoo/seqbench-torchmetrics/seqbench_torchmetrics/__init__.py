@@ -1,6 +1,6 @@
 import seqbench
 
-SEQBENCH_API = 2
+SEQBENCH_API = 5
 
 CLASSES = ("label", "label_per_step", "labels", "labels_per_step")
 ONE_LABEL = ("label", "label_per_step")
@@ -35,6 +35,9 @@ METRICS = {
     "WeightedMeanAbsolutePercentageError": (False, False, NUMBERS),
 }
 
+#: The others use only which classes are predicted.
+OF_PROBABILITIES = ("AUROC", "AveragePrecision", "CalibrationError", "HingeLoss")
+
 
 @seqbench.hookimpl
 def seqbench_metrics():
@@ -45,6 +48,7 @@ def seqbench_metrics():
             targets=targets,
             higher_is_better=higher,
             share=share,
+            needs="probabilities" if name in OF_PROBABILITIES else "classes",
             description=f"{name} of torchmetrics, {_mean(name, targets)}",
         )
         for name, (higher, share, targets) in METRICS.items()
