@@ -186,7 +186,7 @@ SUITE = """
 name: killed
 datasets: [parity: {length: 40, train_size: 4000, validation_size: 200, test_size: 200}]
 models: [gru: {hidden_size: 16, num_layers: 2, dropout: 0.2}]
-train: {epochs: 4, batch_size: 20, checkpoint: 50ms, optimizer: {adam: {lr: 1e-2}}}
+train: {epochs: 10, batch_size: 20, checkpoint: 50ms, optimizer: {adam: {lr: 1e-2}}}
 seeds: [0]
 measure: [accuracy]
 limits: {retries: 0}
@@ -203,19 +203,23 @@ def start(folder: Path, *more: str) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_twenty_kills_lose_no_bit(tmp_path: Path, seqbench_cli: Callable[..., Any]) -> None:
-    """The whole session is killed at random moments of a trial, and resumed each time."""
+    """The whole session is killed at random moments of a trial, and resumed each time. Each kill
+    comes after a checkpoint that the resumed trial has saved itself.
+    """
     (tmp_path / "killed.yaml").write_text(SUITE)
     done = start(tmp_path, "killed.yaml", "--out", "whole").communicate()[0]
     whole = Run.open(next((tmp_path / "whole" / "killed").iterdir()))
     draw, kills = random.Random(0), 0
     process = start(tmp_path, "killed.yaml", "--out", "parts")
-    while kills < 20:
-        if process.poll() is not None:
-            break
-        if not any((tmp_path / "parts").glob("killed/*/checkpoints/*.pt")):
-            time.sleep(0.05)
+    before: set[int] = set()
+    while kills < 20 and process.poll() is None:
+        files = (tmp_path / "parts").glob("killed/*/checkpoints/*.pt")
+        saved = {file.stat().st_mtime_ns for file in files}
+        if not saved - before:
+            time.sleep(0.01)
             continue
-        time.sleep(draw.uniform(0.05, 0.6))
+        before |= saved
+        time.sleep(draw.uniform(0.0, 0.2))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         kills += 1
@@ -225,10 +229,31 @@ def test_twenty_kills_lose_no_bit(tmp_path: Path, seqbench_cli: Callable[..., An
     parts = Run.open(next((tmp_path / "parts" / "killed").iterdir()))
     one, other = (run.document["trials"][0] for run in (whole, parts))
     assert one["metrics"] == other["metrics"], done
-    assert kills >= 5  # as many as fit into the training
+    assert kills == 20
     weights = [next(run.path.glob("weights/*")).read_bytes() for run in (whole, parts)]
     assert weights[0] == weights[1]
     assert not (parts.path / "checkpoints").exists()
+
+
+def test_a_model_with_state_of_its_own_has_no_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Counting(Noisy):
+        calls = 0
+
+        def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+            self.calls += 1
+            return super().forward(x)
+
+    path = tmp_path / "trial.pt"
+    train_model(
+        Counting(), data("plain"), chosen(), device=CPU, seed=3,
+        checkpoints=Checkpoints(path, 0.0, "me"),
+    )  # fmt: skip
+    assert not path.exists()
+    said = capsys.readouterr().err
+    assert said.count("no checkpoint") == 1
+    assert "the model changes calls in training, which is not in its state dict" in said
 
 
 def test_a_checkpoint_that_cannot_be_written_is_said_in_the_log(

@@ -112,6 +112,16 @@ def test_auroc() -> None:
         figure("auroc", BINARY, answers=[[0.0, 1.0]] * 2, targets=[1, 1])
 
 
+def test_auroc_ranks_confident_answers() -> None:
+    """Probabilities in double precision round to 1 from a difference of about 37 on."""
+    scores, targets = torch.tensor([40.0, 50.0, 60.0, 70.0]), [0, 1, 0, 1]
+    answers = torch.stack([torch.zeros(4), scores], 1).tolist()
+    assert figure("auroc", BINARY, answers, targets) == pytest.approx(0.75)
+    three = [[0.0, 1.0, score] for score in scores.tolist()]
+    task = Task("features", 1, "label", 3, 1)
+    assert figure("auroc", task, three, [1, 2, 1, 2]) == pytest.approx(0.75)
+
+
 def test_auroc_is_that_of_all_pairs() -> None:
     draw = torch.Generator().manual_seed(0)
     scores = torch.randint(5, (60,), generator=draw).float()  # many are tied
@@ -150,10 +160,29 @@ def test_errors_of_numbers() -> None:
     answers, targets = [[1.0, 2.0], [3.0, 4.0]], [[1.0, 4.0], [0.0, 4.0]]
     assert figure("rmse", task, answers, targets) == pytest.approx(math.sqrt(13 / 4))
     train = Split(task, torch.zeros(3, 1, 1), torch.tensor([[1.0, 2.0], [2.0, 5.0], [5.0, 6.0]]))
-    # Steps of the naive forecast: 1, 3, 3, 1; of every second: 4, 4.
-    assert figure("mase", task, answers, targets, train=train) == pytest.approx((5 / 4) / 2)
+    # The series 1, 2, 5, 6: steps of 1, 3, 1; of two steps 4, 4.
+    assert figure("mase", task, answers, targets, train=train) == pytest.approx((5 / 4) / (5 / 3))
     found = figure("mase", task, answers, targets, train=train, period=2)
     assert found == pytest.approx((5 / 4) / 4)
+    # Two series: 1, 2, 5, and 2, 5, 6.
+    apart = figure("mase", task, answers, targets, train=train, outputs="variables")
+    assert apart == pytest.approx(((3 / 2) / 2 + (2 / 2) / 2) / 2)
+
+
+def test_the_scale_of_mase_is_of_windows_that_begin_a_step_apart() -> None:
+    task = Task("features", 1, "value", 3, 1)
+    series = torch.tensor([1.0, 2.0, 4.0, 7.0, 11.0, 16.0, 22.0, 29.0])
+    windows = series.unfold(0, 3, 1)
+
+    def found(rows: list[int]) -> float:
+        train = Split(task, torch.zeros(len(rows), 1, 1), windows[rows])
+        return figure("mase", task, [[1.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]], train=train)
+
+    assert found([0, 1, 2, 3, 4, 5]) == pytest.approx((1 / 3) / (28 / 7))
+    # Without a window, 1, 2, 4, 7 and 7, 11, 16, 22, 29 are two series.
+    assert found([0, 1, 3, 4, 5]) == pytest.approx((1 / 3) / ((6 + 22) / 7))
+    with pytest.raises(ValueError, match="are not windows of one series, each a step after"):
+        found([0, 2, 4])
 
 
 def test_the_scale_of_mase_is_of_the_steps_within_each_sequence_that_count() -> None:

@@ -7,6 +7,7 @@ torch that holds tensors and plain data only, and no pickled object is loaded fr
 from __future__ import annotations
 
 import contextlib
+import math
 import pickle
 import random
 import sys
@@ -48,6 +49,11 @@ class Checkpoints:
         except (OSError, RuntimeError) as error:  # torch raises the latter if a disk is full
             print(f"no checkpoint: cannot write {self._path}: {error}", file=sys.stderr)
         self._last = time.monotonic()
+
+    def give_up(self, why: str) -> None:
+        """Save no more checkpoints, with a line in the log of the trial."""
+        print(f"no checkpoint: {why}", file=sys.stderr)
+        self._every = math.inf
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The state of the last checkpoint, with tensors on ``device``; None if there is none, or

@@ -26,7 +26,7 @@ from seqbench.training.prepared import PreparedSplits
 from seqbench.training.primary import Primary, usual
 from seqbench.training.split import Batch, Split
 from seqbench.training.step import Step
-from seqbench.training.weights import load_state
+from seqbench.training.weights import changed_names, load_state, unsaved_state
 
 #: A training has diverged if the mean loss of an epoch exceeds this multiple of the initial loss,
 #: or of that of a model that answers 0, which an untrained one may be below by chance.
@@ -203,6 +203,7 @@ class _Loop:
         equal = isinstance(train, Split) and train.offsets is train.weights is None
         self._over_steps = equal and self.step.loss.class_weights is None
         self._checkpoints: Checkpoints | None = None
+        self._unsaved: Mapping[str, str] = {}  # of the model at first, what checkpoints lack
         self._last: Sequence[Batch] = []  # the batches of the last step
 
     @property
@@ -278,6 +279,8 @@ class _Loop:
     def resume(self, checkpoints: Checkpoints | None) -> None:
         """Continue from the last checkpoint, if there is one, and save others from now on."""
         self._checkpoints = checkpoints
+        if checkpoints is not None:
+            self._unsaved = unsaved_state(self.step.model)
         state = None if checkpoints is None else checkpoints.load(self.device)
         if state is None:
             return
@@ -293,6 +296,12 @@ class _Loop:
         if self._checkpoints is None or not self._checkpoints.due():
             return
         assert self.period is not None
+        if changed := changed_names(self._unsaved, unsaved_state(self.step.model)):
+            self._checkpoints.give_up(
+                f"the model changes {changed} in training, which is not in its state dict: "
+                "use register_buffer"
+            )
+            return
         self._checkpoints.save(
             {
                 "model": self.step.model.state_dict(),

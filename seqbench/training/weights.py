@@ -184,6 +184,23 @@ def state_outside(model: nn.Module) -> dict[str, str]:
     return {name: _digest(parts) for name, parts in found.items()}
 
 
+def unsaved_state(model: nn.Module) -> dict[str, str]:
+    """What a checkpoint does not hold of a model: :func:`state_outside`, and plain attributes."""
+    plain = {
+        f"{path}.{name}" if path else name: repr(value)
+        for path, module in model.named_modules()
+        for name, value in vars(module).items()
+        if name != "training" and isinstance(value, (bool, int, float, complex, str, bytes))
+    }
+    return {**plain, **state_outside(model)}
+
+
+def changed_names(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """The names under which two states differ, as text; ``""`` if they are equal."""
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return ", ".join(names[:MOST_NAMED])
+
+
 def _parts(value: Any, depth: int = 0) -> Iterator[Any]:
     """The tensors, arrays and modules in nested lists, tuples and dictionaries, which may contain
     themselves.

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from pytorch_optimizer import Lion
-from seqbench_optimizers import build
+from seqbench_optimizers import build, seqbench_optimizers
 
 from seqbench.testing import conformance
 
@@ -26,3 +26,24 @@ def test_lion_is_the_algorithm_of_its_paper(weight_decay):
         other -= 0.01 * (update + weight_decay * other)
         optimizer.step()
     torch.testing.assert_close(weight.detach(), other)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lion", 0.999**4),
+        ("ademamix", 0.999**4),
+        ("adan", 1 / 1.001**4),  # its proximal form
+        ("soap", 0.999**3),  # its first step only finds the basis
+    ],
+)
+def test_weight_decay_is_decoupled(name, expected):
+    """Without a gradient a step shrinks the weights by lr · weight_decay."""
+    weight = torch.nn.Parameter(torch.ones(3, 4))
+    spec = next(one for one in seqbench_optimizers() if one.name == name)
+    params = {key: param.default for key, param in spec.parameters.items()}
+    optimizer = getattr(build, name)([weight], **{**params, "lr": 0.01, "weight_decay": 0.1})
+    for _ in range(4):
+        weight.grad = torch.zeros(3, 4)
+        optimizer.step()
+    assert weight.mean().item() == pytest.approx(expected, rel=1e-6)

@@ -55,7 +55,13 @@ def seqbench_metrics() -> list[seqbench.MetricSpec]:
         ),
         seqbench.MetricSpec(
             "mase", f"{METERS}:Mase",
-            {"period": seqbench.Param(1, minimum=1, help="steps of a season; 1: none")},
+            {
+                "period": seqbench.Param(1, minimum=1, help="steps of a season; 1: none"),
+                "outputs": seqbench.Param(
+                    "steps", choices=("steps", "variables"),
+                    help="several values: the next steps of a series, or a series each",
+                ),
+            },
             targets=NUMBERS, higher_is_better=False,
             description="Mean absolute error ÷ that of the naive forecast in training",
         ),

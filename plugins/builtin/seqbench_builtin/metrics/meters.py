@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -10,6 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from seqbench import Task
+
+#: Of windows of a series, at least this fraction begin a step after the one before; others follow
+#: windows that were left out, for example because a value is missing.
+LEAST_ADJACENT = 0.5
 
 #: A larger exponent overflows.
 LARGEST_LOG = 700.0
@@ -74,35 +79,63 @@ class RootMeanSquaredError(Mean):
         return math.sqrt(super().compute())
 
 
-class Mase(MeanAbsoluteError):
+class Mase:
     """Mean absolute scaled error (Hyndman and Koehler 2006, Another look at measures of forecast
     accuracy): the mean absolute error ÷ that of the seasonal naive forecast, which repeats the
     target of ``period`` steps before, on the training split.
 
-    With a value per step, the steps of each training sequence follow each other. With a value per
-    sequence, its training sequences must: as windows of a series do that begin a step apart.
+    With a value per step, each training sequence is a series. With a value per sequence, the
+    sequences are windows of a series that begin a step apart, which is checked if they have several
+    targets: the next steps of the series. All series have one scale. With ``outputs`` of
+    ``variables``, each output is a series of its own with its own scale, and the figure is the mean
+    over the outputs.
     """
 
-    def __init__(self, task: Task, period: int, train_targets: Tensor | Sequence[Tensor]) -> None:
-        super().__init__(task)
-        errors = torch.cat([self._naive(one, period) for one in _series(task, train_targets)])
-        errors = errors[~errors.isnan()]
-        if not len(errors):
+    def __init__(
+        self, task: Task, period: int, outputs: str, train_targets: Tensor | Sequence[Tensor]
+    ) -> None:
+        alone = task.per_step or outputs == "variables" or task.output_size == 1
+        series = list(train_targets) if task.per_step else [torch.as_tensor(train_targets)]
+        if not alone:
+            series = _of_windows(series[0])
+        errors = torch.cat([(one[period:] - one[:-period]).double().abs() for one in series])
+        known = ~errors.isnan()
+        if not bool(known.any(0).all()):
             raise ValueError(f"no two training targets are {period} steps apart")
-        self.scale = errors.mean().item()
-        if not self.scale:
+        self.scale = errors.nan_to_num().sum(0) / known.sum(0)  # (outputs,), or (1,)
+        if not bool(self.scale.all()):
             raise ValueError(f"all training targets that are {period} steps apart are equal")
+        self.total = torch.zeros(task.output_size, dtype=torch.float64)
+        self.count = 0.0
 
-    def _naive(self, series: Tensor, period: int) -> Tensor:
-        return (series[period:] - series[:-period]).double().abs().flatten()
+    def update(self, answers: Tensor, targets: Tensor, weights: Tensor) -> None:
+        errors = (answers.double() - targets.double()).abs()
+        self.total += (errors * weights.double()[:, None]).sum(0)
+        self.count += weights.double().sum().item()
 
     def compute(self) -> float:
-        return super().compute() / self.scale
+        found: float = (self.total / self.count / self.scale).mean().item()
+        return found
 
 
-def _series(task: Task, targets: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
-    """The training targets as series, each (time, outputs)."""
-    return list(targets) if task.per_step else [torch.as_tensor(targets)]
+def _of_windows(targets: Tensor) -> list[Tensor]:
+    """The series that windows of targets are of, each (time, 1).
+
+    Args:
+        targets: (windows, steps), each a step after the one before. Where windows are left out, a
+            new series begins.
+    """
+    follows = (targets[1:, :-1] == targets[:-1, 1:]).all(1)
+    if not len(follows) or follows.double().mean().item() < LEAST_ADJACENT:
+        raise ValueError(
+            "the training targets are not windows of one series, each a step after the one before, "
+            "so the error of the naive forecast cannot be found from them"
+        )
+    starts = [0, *(torch.nonzero(~follows).flatten() + 1).tolist(), len(targets)]
+    return [
+        torch.cat([targets[first:end, 0], targets[end - 1, 1:]])[:, None]
+        for first, end in itertools.pairwise(starts)
+    ]
 
 
 class MacroF1:
@@ -130,7 +163,8 @@ class Auroc:
     """The area under the ROC curve: the probability that a target of the class has a higher score
     than one of another class, and half of that of equal scores (Hanley and McNeil 1982).
 
-    The score of a class is its probability (softmax); of two classes their areas are equal. Classes
+    The score of a class is the logarithm of its odds against all others, which has the order of its
+    probability and, unlike that, does not round to 1; of two classes the areas are equal. Classes
     that all targets have, or none, are left out.
     """
 
@@ -139,7 +173,7 @@ class Auroc:
         self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def update(self, answers: Tensor, targets: Tensor, weights: Tensor) -> None:
-        scores = answers.double() if self.several else answers.double().softmax(1)
+        scores = answers.double() if self.several else _log_odds(answers.double())
         self.parts.append((scores, _hits(answers, targets, self.several)[1], weights.double()))
 
     def compute(self) -> float:
@@ -150,6 +184,15 @@ class Auroc:
         if not known:
             raise ValueError("AUROC is not defined: all targets are of one class")
         return math.fsum(known) / len(known)
+
+
+def _log_odds(answers: Tensor) -> Tensor:
+    """Of each class the logarithm of its probability ÷ that of all others: (rows, classes)."""
+    others = answers.logsumexp(1, keepdim=True) + (-answers.softmax(1)).log1p()
+    # Where a probability is near 1, the rest is lost in rounding.
+    most = answers.argmax(1, keepdim=True)
+    rest = answers.scatter(1, most, -math.inf).logsumexp(1, keepdim=True)
+    return answers - others.scatter(1, most, rest)
 
 
 def _hits(answers: Tensor, targets: Tensor, several: bool) -> tuple[Tensor, Tensor]:

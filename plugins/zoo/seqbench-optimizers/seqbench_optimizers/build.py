@@ -10,7 +10,9 @@ def adan(parameters, betas, **params):
 
 
 def ademamix(parameters, betas, **params):
-    return pytorch_optimizer.AdEMAMix(parameters, betas=tuple(betas), **params)
+    return pytorch_optimizer.AdEMAMix(
+        parameters, betas=tuple(betas), weight_decouple=True, **params
+    )
 
 
 def prodigy(parameters, betas, **params):
