@@ -344,6 +344,25 @@ def test_a_later_training_key_is_part_of_a_case_and_its_default_keeps_the_id(
     assert training_words(changed.train).endswith(words)
 
 
+def test_the_order_of_groups_decides_and_is_part_of_a_case() -> None:
+    """The first pattern that matches counts."""
+    bias, head = "'*bias*': {weight_decay: 0}", "'head.*': {lr: 1e-4}"
+    one, other = planned(
+        f"""
+        name: order
+        datasets: [parity]
+        models:
+          - {{rnn: {{hidden_size: 4}}, train: {{groups: {{{bias}, {head}}}}}}}
+          - {{rnn: {{hidden_size: 4}}, train: {{groups: {{{head}, {bias}}}}}}}
+        """
+    ).cases
+    assert one.id != other.id
+    words = training_words(one.train)
+    assert words.endswith("*bias*: weight_decay=0.0, head.*: lr=0.0001")
+    earlier = {**one.train, "groups": dict(one.train["groups"])}  # as plans once held them
+    assert training_words(earlier) == words
+
+
 def test_planning_imports_nothing_heavy() -> None:
     code = (
         "import sys, seqbench.plan.expand, seqbench.suite.json_schema\n"

@@ -113,7 +113,7 @@ def test_a_loss_for_other_targets_is_refused() -> None:
 
 def test_a_plugins_optimizer_takes_groups() -> None:
     found, other = small(), small()
-    groups = {"*bias*": {"weight_decay": 0.0}}
+    groups = [["*bias*", {"weight_decay": 0.0}]]
     trained(found, optimizer=of_plugin("Lion", LION), groups=groups)
     named = dict(other.named_parameters())
     parts: list[dict[str, Any]] = [
@@ -226,7 +226,7 @@ def test_muon_trains_hidden_matrices_and_another_optimizer_the_rest() -> None:
     others = Method("adamw", {"lr": 0.02})
     result = trained(
         found, optimizer=muon(**MUON, others=others), schedule=schedule, clip_norm=0.5,
-        groups={"*bias*": {"weight_decay": 0.0}},
+        groups=[["*bias*", {"weight_decay": 0.0}]],
     )  # fmt: skip
     named = dict(other.named_parameters())
     own = ["network.weight_hh_l0", "network.weight_ih_l0"]

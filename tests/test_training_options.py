@@ -139,7 +139,7 @@ def test_accumulated_gradients_are_those_of_one_large_batch(together: int) -> No
 
 
 def test_groups_give_weights_other_parameters() -> None:
-    groups = {"*bias*": {"weight_decay": 0.0}, "head.*": {"lr": 0.1}}
+    groups = [["*bias*", {"weight_decay": 0.0}], ["head.*", {"lr": 0.1}]]
     chosen = resolved(Method("adamw", {"lr": 0.01, "weight_decay": 0.5}), OPTIMIZERS)
     found, _ = trained(optimizer=chosen, groups=groups)
 
@@ -158,7 +158,7 @@ def test_groups_give_weights_other_parameters() -> None:
 
 def test_a_pattern_that_matches_nothing_is_named_with_what_there_is() -> None:
     with pytest.raises(UsageError, match=r"'embed\.\*' matches none .*network\.weight_ih_l0"):
-        trained(groups={"embed.*": {"lr": 0.1}})
+        trained(groups=[["embed.*", {"lr": 0.1}]])
 
 
 WARM, TOTAL = 4, 18
@@ -288,7 +288,7 @@ def test_the_options_of_a_suite_reach_the_training() -> None:
     assert found["early_stopping"] == {"patience": 3}
     assert found["accumulate"] == 2
     assert found["shuffle"] is False
-    assert found["groups"] == {"*bias*": {"weight_decay": 0.0}}
+    assert found["groups"] == [["*bias*", {"weight_decay": 0.0}]]
     assert found["schedule"]["params"] == {"eta_min": 0.0, "warmup": 100}
 
 

@@ -471,7 +471,7 @@ def training_words(train: Mapping[str, Any]) -> str:
     if train.get("accumulate"):
         parts[-1] += f" × {train['accumulate']}"
     parts += [_method_words(train[name]) for name in ("optimizer", "schedule") if train.get(name)]
-    for pattern, own in train.get("groups", {}).items():
+    for pattern, own in dict(train.get("groups", ())).items():  # pairs; of older runs a mapping
         parts.append(f"{clean(pattern)}: {settings(own)}")
     if loss := train.get("loss"):
         given = {key: value for key, value in loss["params"].items() if value}

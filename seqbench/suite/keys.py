@@ -187,6 +187,8 @@ class Training(Keys):
         """All settings that figures depend on, with the defaults of optimizer and schedule.
 
         Keys that were added later are left out at their default, so that ids stay the same.
+        ``groups`` are pairs of a pattern and its parameters: the first pattern that matches counts,
+        and a hash of a mapping would not depend on their order.
         """
         stopping = self.early_stopping
         later = {
@@ -194,7 +196,7 @@ class Training(Keys):
             "evaluate_every": self.evaluate_every if self.steps else None,
             "early_stopping": stopping.model_dump() if stopping else None,
             "accumulate": self.accumulate if self.accumulate > 1 else None,
-            "groups": {key: dict(params) for key, params in self.groups.items()},
+            "groups": [[pattern, dict(params)] for pattern, params in self.groups.items()],
             "loss": resolved(self.loss, LOSSES) if self.loss else None,
             "ema": self.ema,
         }

@@ -42,7 +42,7 @@ class Step:
         self.forward = self.carrying or forward_of(model)
         self.own_step = own_step_of(model)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(model, settings["optimizer"], settings.get("groups", {}))
+        self.optimizer = make_optimizer(model, settings["optimizer"], dict(settings.get("groups", ())))
         self.clip_norm = settings["clip_norm"]
         self.autocast = settings.get("precision", "fp32") == "bf16"
         self.schedule = make_schedule(
