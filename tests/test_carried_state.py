@@ -183,6 +183,20 @@ def test_data_that_cannot_be_carried_over_is_refused() -> None:
         batches_of(data(train_length=2 * LENGTH), SETTINGS, device=CPU, seed=0)
 
 
+def test_a_state_is_never_carried_over_padding() -> None:
+    """Only the last sequence may be shorter, and it is in the last batch if it is in one."""
+    pairs = tuple(torch.split(part, [2, 1, 2, 2, 2, 2, 2, 2]) for part in text(15, 1))
+    uneven = checked_splits(
+        Splits(TASK, tuple(map(list, pairs)), cut(text(8, 2))),  # type: ignore[arg-type]
+        Choice("copied", {}, "m:load", "copied", "1"),
+    )
+    with pytest.raises(DataError, match=r"of one length, of which only the last .* have 1 to 2"):
+        batches_of(uneven, SETTINGS, device=CPU, seed=0)
+    whole = data(train_length=27 * LENGTH + 1)  # 28 windows, the last with one step
+    epoch = list(batches_of(whole, SETTINGS, device=CPU, seed=0).epoch())
+    assert [batch.lengths is None for batch in epoch] == [True] * 6 + [False]
+
+
 def test_answers_from_the_beginning_must_be_those_of_a_plain_call() -> None:
     class Other(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ def batches_of(
         seed: of the trial. The same seed gives the same batches, also for another model.
 
     Raises:
-        DataError: ``drop_last`` leaves no batch.
+        DataError: ``drop_last`` leaves no batch, or the sequences are not for ``carry_state``.
     """
     size, drop_last = settings["batch_size"], settings.get("drop_last", False)
     if drop_last and len(splits.train) < size:
@@ -223,6 +223,9 @@ class _ContiguousBatches:
 
     Every stream has equally many consecutive sequences of the split; fewer sequences than there are
     streams are left over at its end, and are not trained on.
+
+    Only the last sequence of the split may have another length: it is the end of the last stream,
+    if it is used, so no state that has passed over padding is handed on.
     """
 
     def __init__(self, split: Split, size: int):
@@ -232,6 +235,12 @@ class _ContiguousBatches:
             raise DataError(
                 f"train.carry_state: the training split has {len(split)} sequences, fewer than "
                 f"train.batch_size {size}; reduce train.batch_size"
+            )
+        if len(torch.unique(split.lengths[:-1])) > 1:
+            raise DataError(
+                "train.carry_state needs training sequences of one length, of which only the last "
+                f"may have another: these have {int(split.lengths.min()):,} to "
+                f"{int(split.lengths.max()):,} steps; cut the text into equal sequences"
             )
         self.done = self.real = self.padded = 0
 
