@@ -187,6 +187,16 @@ def test_weights_of_a_validation_loss_count_by_class() -> None:
     assert math.isfinite(meter.value)
 
 
+def test_a_batch_of_classes_without_weight_counts_nothing() -> None:
+    found = loss("label", "cross_entropy", class_weights=[0, 1, 1, 1])
+    answers = torch.randn(2, CLASSES, requires_grad=True)
+    value = found(answers, torch.zeros(2, dtype=torch.int64))
+    value.backward()  # type: ignore[no-untyped-call]
+    assert value == 0
+    assert answers.grad is not None
+    assert not answers.grad.any()
+
+
 def test_balanced_needs_stored_training_sequences() -> None:
     from seqbench.plugins.choice import Choice
     from seqbench.training.fresh import FreshSplit

@@ -51,15 +51,17 @@ class Loss:
         check_shape(answer, targets, self.task)
         answer = answer.flatten(0, -2)
         targets = targets.flatten() if self.task.target_type == "label" else targets.flatten(0, -2)
-        if weights is None:
+        if weights is None and self.class_weights is None:
             return self.function(answer, targets, reduction="mean")
-        weights = weights.flatten()
-        # A NaN where nothing counts, times 0, would still be NaN.
-        answer = answer.masked_fill((weights == 0)[:, None], 0)
+        if weights is not None:
+            weights = weights.flatten()
+            # A NaN where nothing counts, times 0, would still be NaN.
+            answer = answer.masked_fill((weights == 0)[:, None], 0)
         losses = self.function(answer, targets, reduction="none")  # (rows,) or (rows, outputs)
         losses = losses if losses.dim() == 1 else losses.mean(-1)
         total = self.rows(targets, weights).sum()
-        return (losses * weights).sum() / torch.where(total > 0, total, 1)
+        losses = losses if weights is None else losses * weights
+        return losses.sum() / torch.where(total > 0, total, 1)
 
     def of_zeros(self, batch: Batch) -> float:
         """The loss of a model that answers 0, which is that of chance for classes."""

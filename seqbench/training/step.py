@@ -42,7 +42,9 @@ class Step:
         self.forward = self.carrying or forward_of(model)
         self.own_step = own_step_of(model)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(model, settings["optimizer"], dict(settings.get("groups", ())))
+        self.optimizer = make_optimizer(
+            model, settings["optimizer"], dict(settings.get("groups", ()))
+        )
         self.clip_norm = settings["clip_norm"]
         self.autocast = settings.get("precision", "fp32") == "bf16"
         self.schedule = make_schedule(
@@ -98,9 +100,12 @@ class Step:
             loss.backward()  # type: ignore[no-untyped-call]
             return loss.detach()
         totals = [self.loss.total(batch) for batch in batches]
+        counted = sum(totals)
+        if isinstance(counted, Tensor):  # 0 if all targets have weight 0, and then so are losses
+            counted = torch.where(counted > 0, counted, 1)
         whole = torch.zeros((), device=batches[0].inputs.device)
         for batch, total in zip(batches, totals, strict=True):
-            loss = self._loss(batch) * (total / sum(totals))
+            loss = self._loss(batch) * (total / counted)
             loss.backward()  # type: ignore[no-untyped-call]
             whole += loss.detach()
         return whole
