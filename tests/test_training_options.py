@@ -20,6 +20,8 @@ from seqbench.suite.validate import parse_suite
 from seqbench.training.loop import Trained, train_model
 from seqbench.training.periods import Periods
 from seqbench.training.prepared import PreparedSplits
+from seqbench.training.split import Batch
+from seqbench.training.step import Step
 from seqbench.types import Task
 
 CPU = torch.device("cpu")
@@ -138,6 +140,14 @@ def test_accumulated_gradients_are_those_of_one_large_batch(together: int) -> No
         assert torch.allclose(a, b, atol=1e-5)
 
 
+def test_a_step_whose_targets_all_have_weight_0_changes_nothing() -> None:
+    chosen = settings(accumulate=2, optimizer=resolved(Method("sgd"), OPTIMIZERS))
+    step = Step(found := model(), data(), chosen, 1)
+    batch = Batch(torch.randn(3, 5, 3), torch.zeros(3).long(), weights=torch.zeros(3))
+    assert step(batch, batch) == 0
+    assert same(found, model())
+
+
 def test_groups_give_weights_other_parameters() -> None:
     groups = [["*bias*", {"weight_decay": 0.0}], ["head.*", {"lr": 0.1}]]
     chosen = resolved(Method("adamw", {"lr": 0.01, "weight_decay": 0.5}), OPTIMIZERS)
@@ -246,6 +256,16 @@ def test_early_stopping_ends_after_evaluations_that_are_no_better() -> None:
     assert [entry["epoch"] for entry in result.curve] == [1, 2, 3, 4]
     _, whole = trained(data(), epochs=5, **frozen)
     assert len(whole.curve) == 5
+
+
+def test_early_stopping_follows_the_primary_metric_and_not_the_loss() -> None:
+    """The loss falls in each epoch, and the accuracy stays the same."""
+    slow = {"optimizer": resolved(Method("sgd", {"lr": 1e-5}), OPTIMIZERS)}
+    _, result = trained(data(), epochs=20, early_stopping={"patience": 2}, **slow)
+    losses = [entry["validation_loss"] for entry in result.curve]
+    assert losses == sorted(losses, reverse=True)
+    assert [entry["epoch"] for entry in result.curve] == [1, 2, 3]
+    assert result.metrics["best_epoch"] == 3  # of equal figures that with the lowest loss
 
 
 @pytest.mark.parametrize(

@@ -34,20 +34,22 @@ def validate(
 class Best:
     """The weights with the best validation metric; of equal ones those with the lowest validation
     loss; of those the latest.
+
+    For early stopping, only a better metric is an improvement.
     """
 
     def __init__(self, primary: Primary, loss: Loss):
         self.primary, self.measure = primary, loss
         self.sign = 1 if primary.higher_is_better else -1
         self.epoch: int | None = None
-        self.improved = 0  # the evaluation that was better than all before, not equal
+        self.improved = 0  # the evaluation whose metric was better than all before, not equal
         self.validation = self.loss = 0.0
         self.state: dict[str, Tensor] = {}
 
     def update(self, epoch: int, validation: float, loss: float, model: nn.Module) -> None:
         now = (self.sign * validation, -loss)
         before = (self.sign * self.validation, -self.loss)
-        if self.epoch is None or now > before:
+        if self.epoch is None or now[0] > before[0]:
             self.improved = epoch
         if self.epoch is None or now >= before:
             self.epoch, self.validation, self.loss = epoch, validation, loss
