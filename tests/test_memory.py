@@ -151,7 +151,8 @@ def test_the_breakdown_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
 @linux
 def test_a_schedule_has_enough_steps_for_every_pass(tmp_path: Path) -> None:
     payload, workspace = given(tmp_path, "Known", "training", block=1)
-    train = {**TRAIN, "schedule": {"name": "one_cycle", "params": {"max_lr": 0.1}}}
+    train = {**TRAIN, "steps": 1, "schedule": {"name": "one_cycle", "params": {"max_lr": 0.1}}}
+    del train["epochs"]
     payload = replace(payload, subject=replace(payload.subject, train=train))
     assert measured(payload, workspace)[0].status == "ok"
 

@@ -146,8 +146,7 @@ def _inference(subject: Subject, payload: MemoryPayload) -> Prepare:
 
 def _training(subject: Subject, payload: MemoryPayload) -> Prepare:
     model = subject.model.train()
-    # Enough schedule steps for every pass of every length.
-    step = Step(model, subject.splits, payload.subject.train, steps_per_epoch=10**6)
+    step = Step.for_measuring(model, subject.splits, payload.subject.train)
 
     def prepare(length: int) -> tuple[Workload, dict[str, int]]:
         batch = subject.batch(payload.batch_size, length=length)

@@ -19,6 +19,9 @@ from seqbench.training.prepared import PreparedSplits
 from seqbench.training.schedules import make_schedule
 from seqbench.training.split import Batch
 
+#: Steps of an epoch as schedules count them in measurements: a rate stays near its start.
+MEASURED_EPOCH = 10**6
+
 
 class Step:
     """One optimizer step: loss, gradient clipping, schedule; ``count`` steps have been made.
@@ -47,14 +50,21 @@ class Step:
         )
         self.clip_norm = settings["clip_norm"]
         self.autocast = settings.get("precision", "fp32") == "bf16"
+        self._total = Periods.of(settings, steps_per_epoch).total
         self.schedule = make_schedule(
-            self.optimizer,
-            settings["schedule"],
-            epoch=steps_per_epoch,
-            total=Periods.of(settings, steps_per_epoch).total,
+            self.optimizer, settings["schedule"], epoch=steps_per_epoch, total=self._total
         )
         self.average = average_of(model, settings.get("ema"))
         self.count = 0
+
+    @classmethod
+    def for_measuring(
+        cls, model: nn.Module, splits: PreparedSplits, settings: Mapping[str, Any]
+    ) -> Step:
+        """The steps of a training to measure: their number may exceed that of the training, which
+        does not end their schedule.
+        """
+        return cls(model, splits, {"epochs": 5, **settings, "steps": None}, MEASURED_EPOCH)
 
     def __call__(self, *batches: Batch) -> Tensor:
         """One step on some batches, with the gradients of one batch of all their sequences.
@@ -67,7 +77,8 @@ class Step:
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         self.optimizer.step()
-        self.schedule.step()
+        if self.count < self._total:  # torch raises an error after the end of some schedules
+            self.schedule.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.count += 1

@@ -70,10 +70,9 @@ def time_epoch(payload: ProbePayload, context: JobContext) -> dict[str, Any]:
     use_full_precision()
     batches = batches_of(splits, payload.train, device=device, seed=0)
     started = time.perf_counter()
-    # A schedule takes no time, and may end after the steps of the suite.
     together = payload.train.get("accumulate", 1)
     periods = Periods.of(payload.train, math.ceil(batches.per_epoch / together))
-    step = Step(model, splits, {**payload.train, "schedule": None}, 1)
+    step = Step.for_measuring(model, splits, payload.train)
     seconds = together * _batch_seconds(step, batches, payload, device)
     epoch = periods.every * seconds
     sequence = _evaluation_seconds(model, splits, device)

@@ -23,9 +23,6 @@ from seqbench.training.fresh import FreshSplit
 from seqbench.training.split import Split
 from seqbench.training.step import Step
 
-#: Steps of an epoch as the schedule counts them: it stays near its start while steps are timed.
-STEPS_PER_EPOCH = 10**6
-
 
 def training_cell(subject: Subject, train: Mapping[str, Any]) -> Cell:
     """The steps of a training, each with forming its batches, as the training loop does.
@@ -82,15 +79,14 @@ class _Training:
     """A training from the trained weights on."""
 
     def __init__(self, subject: Subject, train: Mapping[str, Any]):
-        # A schedule over so many steps as the suite says could end while they are timed.
-        self._subject, self._train = subject, {**train, "steps": None}
+        self._subject, self._train = subject, train
         self._last: Tensor | None = None
 
     def restart(self) -> None:
         """Start from the trained weights, with a new optimizer."""
         self._subject.load()
         model = self._subject.model.train()
-        self._step = Step(model, self._subject.splits, self._train, STEPS_PER_EPOCH)
+        self._step = Step.for_measuring(model, self._subject.splits, self._train)
         self._last = None
 
     def restart_if_diverged(self) -> None:
