@@ -220,6 +220,28 @@ def test_every_schedule_is_compared_with_torch() -> None:
     assert {name for name, _, _ in PLAIN} | {"plateau"} == set(SCHEDULES)
 
 
+@pytest.mark.parametrize(("name", "params"), [each[:2] for each in PLAIN])
+def test_a_schedule_that_is_measured_starts_as_in_a_long_training_and_does_not_end(
+    name: str, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = Batch(torch.randn(2, 5, 3), torch.tensor([0, 1]))
+
+    def rates(step: Step) -> list[float]:
+        found = []
+        for _ in range(WARM + 3):
+            step(batch)
+            found.append(step.optimizer.param_groups[0]["lr"])
+        return found
+
+    chosen = {"schedule": resolved(Method(name, params), SCHEDULES)}
+    of_steps = {**settings(**chosen), "steps": 1}
+    del of_steps["epochs"]
+    long = rates(Step(model(), data(), settings(epochs=5, **chosen), 10**6))
+    assert rates(Step.for_measuring(model(), data(), of_steps)) == long
+    monkeypatch.setattr("seqbench.training.step.MEASURED_EPOCH", 1)
+    assert all(map(math.isfinite, rates(Step.for_measuring(model(), data(), of_steps))))
+
+
 def test_a_plateau_lowers_the_rate_when_validation_no_longer_improves() -> None:
     params = {"factor": 0.5, "patience": 0, "threshold": 0.5}  # half the loss at least, each time
     _, result = trained(data(), epochs=6, schedule=resolved(Method("plateau", params), SCHEDULES))
@@ -304,6 +326,7 @@ def test_the_options_of_a_suite_reach_the_training() -> None:
     )
     found = suite(text).train.resolved()
     assert found["steps"] == 1000
+    assert "epochs" not in found
     assert found["evaluate_every"] == 50
     assert found["early_stopping"] == {"patience": 3}
     assert found["accumulate"] == 2
@@ -317,6 +340,14 @@ def test_an_entry_with_epochs_overrides_the_steps_of_its_suite() -> None:
     found = of.train_for(of.models[0])
     assert found["epochs"] == 2
     assert not {"steps", "evaluate_every"} & set(found)
+
+
+def test_epochs_that_do_not_count_are_not_part_of_a_training() -> None:
+    """Steps of a model replace the epochs of its suite, whatever these are."""
+    of = [suite(train, "{rnn: {}, train: {steps: 9}}") for train in ("{}", "{epochs: 2}")]
+    one, other = (each.train_for(each.models[0]) for each in of)
+    assert one == other
+    assert list(Periods.of(one, per_epoch=7)) == [1] * 9
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,6 @@ class Training(Keys):
         """
         stopping = self.early_stopping
         later = {
-            "steps": self.steps,
             "evaluate_every": self.evaluate_every if self.steps else None,
             "early_stopping": stopping.model_dump() if stopping else None,
             "accumulate": self.accumulate if self.accumulate > 1 else None,
@@ -201,7 +200,7 @@ class Training(Keys):
             "ema": self.ema,
         }
         return {
-            "epochs": self.epochs,
+            **({"steps": self.steps} if self.steps else {"epochs": self.epochs}),
             "batch_size": self.batch_size,
             "optimizer": resolved(self.optimizer, OPTIMIZERS),
             "schedule": resolved(self.schedule, SCHEDULES) if self.schedule else None,
