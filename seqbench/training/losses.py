@@ -43,7 +43,8 @@ class Loss:
 
         Args:
             answer, targets: shaped as :class:`seqbench.Task` says.
-            weights: as ``targets`` without outputs. If all are 0, so is the loss.
+            weights: as ``targets`` without outputs. If all are 0, or those of the classes, so is
+                the loss.
 
         Raises:
             PluginError: the answer's shape does not match the task.
@@ -51,7 +52,7 @@ class Loss:
         check_shape(answer, targets, self.task)
         answer = answer.flatten(0, -2)
         targets = targets.flatten() if self.task.target_type == "label" else targets.flatten(0, -2)
-        if weights is None and self.class_weights is None:
+        if weights is None and not self._counts_nothing(targets):
             return self.function(answer, targets, reduction="mean")
         if weights is not None:
             weights = weights.flatten()
@@ -62,6 +63,12 @@ class Loss:
         total = self.rows(targets, weights).sum()
         losses = losses if weights is None else losses * weights
         return losses.sum() / torch.where(total > 0, total, 1)
+
+    def _counts_nothing(self, targets: Tensor) -> bool:
+        """Whether all targets are of classes with weight 0, of which torch's mean is 0 ÷ 0."""
+        if self.class_weights is None or bool(self.class_weights.all()):
+            return False  # without waiting for the device
+        return not bool(self.rows(targets, None).any())
 
     def of_zeros(self, batch: Batch) -> float:
         """The loss of a model that answers 0, which is that of chance for classes."""
