@@ -120,23 +120,12 @@ class Training(Keys):
         default="bucketed",
         description="of sequences of unequal length: similar lengths, one length, or any",
     )
-
     checkpoint: Duration | None = Field(
         default=300.0, description="time between two checkpoints; null: none"
     )
     shuffle: bool = Field(
         default=True, description="train on the sequences in another order in each epoch"
     )
-
-    @model_validator(mode="after")
-    def _says_one_length_of_training(self) -> Training:
-        given = self.model_fields_set
-        if self.steps is not None and "epochs" in given:
-            refuse("has epochs and steps: only one of them can determine when training ends")
-        if self.evaluate_every is not None and "epochs" in given:
-            refuse("evaluate_every needs steps: with epochs, a model is evaluated after each")
-        return self
-
     carry_state: bool = Field(
         default=False,
         description="train on contiguous sequences, each with the state at the end of the last one",
@@ -149,22 +138,9 @@ class Training(Keys):
     )
 
     @model_validator(mode="after")
-    def _leaves_a_seed(self) -> Training:
-        if self.init_seed is not None and self.data_seed is not None:
-            refuse("has init_seed and data_seed: then all seeds would give the same trial")
-        return self
-
-    @model_validator(mode="after")
-    def _keeps_the_order(self) -> Training:
-        others = {"batches", "drop_last", "shuffle"} & self.model_fields_set
-        if self.carry_state and others:
-            refuse(f"carry_state decides which sequences make a batch: leave out {min(others)}")
-        return self
-
-    @model_validator(mode="after")
-    def _leaves_no_length_out(self) -> Training:
-        if self.drop_last and self.batches == "one_length":
-            refuse("cannot be combined with drop_last: true, which would leave out rare lengths")
+    def _says_one_length_of_training(self) -> Training:
+        if self.steps is not None and "epochs" in self.model_fields_set:
+            refuse("has epochs and steps: only one of them can determine when training ends")
         return self
 
     def over(self, base: Training) -> Training:
@@ -174,10 +150,7 @@ class Training(Keys):
         """
         explicit = {key: getattr(self, key) for key in self.model_fields_set}
         if "epochs" in explicit:
-            explicit |= {"steps": None, "evaluate_every": None}
-        for held, other in (("init_seed", "data_seed"), ("data_seed", "init_seed")):
-            if explicit.get(held) is not None:
-                explicit.setdefault(other, None)
+            explicit = {"steps": None, "evaluate_every": None, **explicit}
         for key in ("optimizer", "schedule", "loss"):
             if explicit.get(key) is not None:
                 explicit[key] = explicit[key].over(getattr(base, key))
@@ -192,7 +165,7 @@ class Training(Keys):
         """
         stopping = self.early_stopping
         later = {
-            "evaluate_every": self.evaluate_every if self.steps else None,
+            "evaluate_every": self.evaluate_every,
             "early_stopping": stopping.model_dump() if stopping else None,
             "accumulate": self.accumulate if self.accumulate > 1 else None,
             "groups": [[pattern, dict(params)] for pattern, params in self.groups.items()],

@@ -4,45 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from seqbench.errors import UnknownName
 from seqbench.plugins import parameters
 from seqbench.plugins.registry import Offer, Registry
-from seqbench.quantities import find
 from seqbench.suggest import suggested
 from seqbench.suite import grids, optimizers
-from seqbench.suite.files import ALTERNATIVES, SuiteFile, read_suite, suite_from_text
+from seqbench.suite.combinations import combinations_fit
+from seqbench.suite.files import SuiteFile, read_suite, suite_from_text
 from seqbench.suite.keys import (
     MAX_ENTRIES,
-    RESAMPLED,
     DatasetEntry,
     DatasetKeys,
     Entry,
-    Margin,
     ModelEntry,
     ModelKeys,
-    Reference,
     Suite,
     Training,
 )
 from seqbench.suite.messages import in_words, unknown_key, unknown_name
 from seqbench.suite.methods import method_named, with_own_methods
-from seqbench.suite.optimizers import METHODS, OPTIMIZERS, SCHEDULES, Method
+from seqbench.suite.optimizers import METHODS, OPTIMIZERS, Method
 from seqbench.suite.overrides import Override
-from seqbench.suite.strict_yaml import KeyPath, Node, Problems, described, dotted, shown
-from seqbench.suite.target import SIGNS, Target
-from seqbench.suite.values import Seeds, margin_scale
+from seqbench.suite.primary import primary_fits
+from seqbench.suite.seeds import hold_seed, repeats_fit
+from seqbench.suite.strict_yaml import KeyPath, Node, described, dotted, shown
+from seqbench.suite.target import SIGNS
+from seqbench.suite.tree import Tree
 from seqbench.types import ESTIMATOR, Param
-
-#: The kinds of seed that can be varied apart.
-SEEDED = ("init", "data")
 
 #: Stands for an invalid primary metric.
 NO_METRIC = Entry("")
@@ -95,11 +91,9 @@ def suite_name(file: SuiteFile, overrides: Sequence[Override] = ()) -> str:
 
 
 @dataclass
-class _Validator:
+class _Validator(Tree):
     """Validates one tree. Methods return the parsed part, or ``None`` after adding a problem."""
 
-    root: Node
-    problems: Problems
     registry: Registry
     placed: list[tuple[KeyPath, Entry]] = field(default_factory=list)
     matches: bool = False
@@ -115,7 +109,7 @@ class _Validator:
         if "train" in raw:
             raw["train"] = self.training(("train",))
         if isinstance(raw.get("seeds"), dict):
-            self.hold_seed(raw)
+            hold_seed(raw, self)
         # Placeholders replace invalid entries, so that the other keys are validated too.
         for kind in PLAIN:
             found = [self.entry(kind, *entry) for entry in self.entries((f"{kind}s",))]
@@ -131,13 +125,14 @@ class _Validator:
         if "models" in raw:
             raw["models"] = tuple(e for e in models if e) or (ModelEntry(""),)
         suite = self.validated(Suite, raw, ())
-        base = suite.train if suite else Training()
-        self.methods_fit(base, ("train",))
-        self.entries_fit(base)
+        base = suite.train if suite else self.base(raw)
+        if base is not None:
+            combinations_fit(base, self.placed, self)
+        self.differ(base or Training())
         if suite:
-            self.primary_fits(suite)
+            primary_fits(suite, self.placed, self, self.registry)
         if suite and suite.repeats is not None:
-            self.repeats_fit()
+            repeats_fit(self.placed, self, self.registry)
         widths = [entry.scale for entry in suite.models] if suite else []
         if suite and suite.match and not any(widths) and not self.problems:
             self.problem(("match",), "has no effect: every model has match: false")
@@ -145,50 +140,12 @@ class _Validator:
             raise self.problems.error()
         return suite
 
-    def hold_seed(self, raw: dict[str, Any]) -> None:
-        """Replace ``seeds: {init: …, data: …}`` by the seeds that vary; the other kind of seed is a
-        setting of the training.
-        """
-        given, path = raw.pop("seeds"), ("seeds",)
-        for name in given:
-            if name not in SEEDED:
-                message = suggested(f"unknown key {shown(name)}", name, SEEDED)
-                self.problem((*path, name), message, at_key=True)
-        if set(given) != set(SEEDED):
-            self.problem(path, "needs the keys init and data", "as in {init: 5, data: [0]}")
-            return
-        found = {}
-        for name in SEEDED:
-            try:
-                found[name] = TypeAdapter(Seeds).validate_python(given[name])
-            except ValidationError as error:
-                details = error.errors(include_url=False)[0]
-                self.problem((*path, name, *details["loc"]), *in_words(details, Suite))
-                return
-        varied, held = sorted(SEEDED, key=lambda name: -len(found[name]))
-        if len(found[held]) > 1:
-            self.problem(
-                path,
-                "init and data both have several seeds: only one kind can vary in a run, since "
-                "trials that share a seed are not independent",
-                "as in {init: 5, data: [0]}",
-            )
-            return
-        train, key = raw.get("train", {}), f"{held}_seed"
-        if isinstance(train, dict):
-            if train.get(key) is not None:
-                self.problem(("train", key), f"seeds.{held} is also given: leave one out")
-            raw |= {"train": {**train, key: found[held][0]}, "seeds": found[varied]}
-
-    def problem(self, path: KeyPath, message: str, hint: str = "", at_key: bool = False) -> None:
-        """Add a problem at ``path``, unless one was already reported there."""
-        chain = self.root.chain(path)
-        if any(node.broken for node in chain):
-            return
-        node = chain[-1]
-        at_key = at_key or len(chain) <= len(path)
-        mark = node.key if at_key and node.key else node.mark
-        self.problems.add(mark, message, hint, dotted(path))
+    def base(self, raw: Mapping[str, Any]) -> Training | None:
+        """The training settings of an invalid suite; None if they are invalid themselves."""
+        try:
+            return Training.model_validate(raw.get("train", {}))
+        except ValidationError:
+            return None
 
     def validated(self, model: type[Model], raw: Any, path: KeyPath) -> Model | None:
         """``raw`` as a ``model``, or ``None`` after adding its problems."""
@@ -255,65 +212,6 @@ class _Validator:
             self.problem(path, "must be one metric: a list of values makes several")
             return None
         return entry
-
-    def primary_fits(self, suite: Suite) -> None:
-        """Check what names the primary metrics: the target, and published figures."""
-        datasets = [entry for _, entry in self.placed if isinstance(entry, DatasetEntry)]
-        chosen = [suite.primary_metric, *(entry.primary_metric for entry in datasets)]
-        found = {one.name: one for one in chosen if one is not None and one.name not in SIGNS}
-        if suite.target is not None and suite.target.metric not in SIGNS:
-            self.target_fits(suite.target, list(found))
-        self.margins_fit(suite, [one.name for one in chosen if one is not None])
-        known = [name for one in found for name in (one, f"{one}_last")]
-        for path, entry in self.placed:
-            if not isinstance(entry, ModelEntry):
-                continue
-            for name in entry.reference:
-                if name not in Reference.model_fields and name not in known:
-                    names = [*Reference.model_fields, *known]
-                    message = suggested(f"unknown key {shown(name)}", name, names)
-                    self.problem((*path[:-1], "reference", name), message, at_key=True)
-
-    def margins_fit(self, suite: Suite, primary: Sequence[str]) -> None:
-        """Check the margins of metrics of plugins."""
-        metrics = [one.name for _, one in self.placed if one.kind == "metric"]
-        names = [name for name in dict.fromkeys([*primary, *metrics]) if name not in SIGNS]
-        for name, margin in suite.margin.__pydantic_extra__.items():
-            path = ("margin", name)
-            if name not in names:
-                known = [*Margin.model_fields, *names]
-                self.problem(
-                    path, suggested(f"unknown key {shown(name)}", name, known), at_key=True
-                )
-                continue
-            spec = self.registry.look_up("metric", name).spec
-            about = {"higher_is_better": spec.higher_is_better, "share": spec.share}
-            scale, example = margin_scale(find(name, {name: about}))
-            given = self.root.chain(path)[-1].value
-            points = isinstance(given, str) and given.strip().endswith("pp")
-            if scale not in margin or points != (example == "1pp"):
-                self.problem(path, f"is not the form of a margin of {name}", f"as in {example}")
-
-    def target_fits(self, target: Target, primary: Sequence[str]) -> None:
-        """Check a target on the metric of a plugin.
-
-        Args:
-            primary: the names of the primary metrics.
-        """
-        name = target.metric
-        if name in primary:
-            spec = self.registry.look_up("metric", name).spec
-            about = {"higher_is_better": spec.higher_is_better, "share": spec.share}
-            try:
-                target.check(find(name, {name: about}))
-            except ValueError as error:
-                self.problem(("target",), *error.args)
-        elif self.knows("metric", name):
-            message = f"{name} is not the primary metric"
-            self.problem(("target",), message, f"write primary_metric: {name}")
-        else:
-            message = suggested(f"unknown metric {shown(name)}", name, [*SIGNS, *primary])
-            self.problem(("target",), message)
 
     def dataset(self, path: KeyPath, node: Node) -> DatasetEntry | None:
         """A dataset: a name, or one name with parameters and :class:`DatasetKeys` beside it."""
@@ -560,66 +458,22 @@ class _Validator:
                 given[key] = value
         return given
 
-    def methods_fit(self, train: Training, path: KeyPath) -> None:
-        """Check optimizer and schedule of complete training settings."""
-        if train.schedule is not None:
-            for name in optimizers.missing(train.schedule, SCHEDULES):
-                at = (*path, "schedule", train.schedule.name)
-                self.problem(at, f"{train.schedule.name} needs the parameter {name!r}", at_key=True)
-        if conflict := optimizers.conflict(train.optimizer, train.schedule, train.groups):
-            self.problem((*path, "optimizer"), conflict)
+    def differ(self, base: Training) -> None:
+        """Check that no entry is a duplicate of another.
 
-    def override_fits(
-        self, entry: DatasetEntry | ModelEntry, bases: Iterable[Training], path: KeyPath
-    ) -> None:
-        """Check the training settings of an entry over those that it overrides."""
-        if "checkpoint" in entry.train.model_fields_set:
-            at = (*path[:-1], "train", "checkpoint")
-            self.problem(at, "can only be set for the whole suite", "write it in the suite's train")
-        if entry.train.model_fields_set & {*ALTERNATIVES, "groups"}:
-            for base in bases:
-                self.methods_fit(entry.train.over(base), (*path[:-1], "train"))
-
-    def repeats_fit(self) -> None:
-        """Check that there are resamples of each dataset that has a seed of its own."""
-        entries = [each for each in self.placed if isinstance(each[1], DatasetEntry)]
-        resampled = False
-        for path, entry in entries:
-            if RESAMPLED not in self.registry.look_up(entry.kind, entry.name).spec.parameters:
-                continue
-            resampled = True
-            given = entry.params.get(RESAMPLED)
-            if not isinstance(given, list) or len(given) < 2:
-                self.problem(
-                    (*path, RESAMPLED) if RESAMPLED in entry.params else path,
-                    "repeats: dataset.seed pools at least two values of this dataset's seed",
-                    f"as in {entry.name}: {{{RESAMPLED}: [0, 1, 2]}}",
-                )
-        if entries and not resampled:
-            names = list(dict.fromkeys(entry.name for _, entry in entries))
-            self.problem(
-                ("repeats",),
-                f"no dataset has a parameter {RESAMPLED!r} of its own: {', '.join(names)}",
-                "seeds of the training: the key seeds",
-            )
-
-    def entries_fit(self, base: Training) -> None:
-        """Check what depends on the whole suite: overrides of ``train``, and duplicate entries."""
+        Args:
+            base: the training settings of the suite.
+        """
         datasets = [entry for _, entry in self.placed if isinstance(entry, DatasetEntry)]
         bases = [entry.train.over(base) for entry in datasets] or [base]
-        methods = {
-            grids.key([one.resolved().get(key) for key in ALTERNATIVES]): one for one in bases
-        }
         seen: dict[str, list[tuple[KeyPath, grids.Keys]]] = {}
         for path, entry in self.placed:
             offer = self.registry.look_up(entry.kind, entry.name)
             same = f"{entry.kind} {offer.qualified_name}"
             if isinstance(entry, DatasetEntry):
                 train = entry.train.over(base)
-                self.override_fits(entry, [base], path)
                 same += f" {grids.key(train.resolved())}"
             elif isinstance(entry, ModelEntry):
-                self.override_fits(entry, methods.values(), path)
                 # Entries that are equal on other datasets alone are found in the plan.
                 train = entry.train.over(bases[0])
                 same += f" {grids.key(train.resolved())}" if not entry.estimator else ""
