@@ -357,6 +357,8 @@ def test_the_order_of_groups_decides_and_is_part_of_a_case() -> None:
         """
     ).cases
     assert one.id != other.id
+    assert one.label.startswith('rnn groups={"*bias*": {"weight_decay"')
+    assert other.label.startswith('rnn groups={"head.*": {"lr"')
     words = training_words(one.train)
     assert words.endswith("*bias*: weight_decay=0.0, head.*: lr=0.0001")
     earlier = {**one.train, "groups": dict(one.train["groups"])}  # as plans once held them

@@ -265,6 +265,13 @@ def test_it_must_support_the_targets() -> None:
         primary_of(imbalanced(), installed("rmse"))
 
 
+def test_one_that_cannot_be_computed_fails_before_the_training() -> None:
+    task = Task("features", 1, "value_per_step", 1, 3)
+    still = torch.zeros(1, 3, 1), torch.ones(1, 3, 1)
+    with pytest.raises(ValueError, match="all training targets that are 1 steps apart are equal"):
+        primary_of(prepared(task, still, still), installed("mase"))
+
+
 def test_a_test_set_for_which_it_is_not_defined_says_so() -> None:
     x, y = torch.zeros(4, 1, 2), torch.tensor([0, 1, 1, 1])
     split = Split(BINARY, x, y, sets=(TestSet("a", 2), TestSet("b", 2)))

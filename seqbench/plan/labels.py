@@ -128,7 +128,8 @@ def training_differences(settings: Sequence[dict[str, Any]]) -> list[str]:
             implied = "optimizer" in different and name in defaults
             if name not in values or (implied and values[name] == as_list(defaults[name].default)):
                 continue
-            value = as_text(values[name])
+            # As in a suite, and not as the pairs that settings hold.
+            value = as_text(dict(values[name]) if name == "groups" else values[name])
             words.append(value if name == "optimizer" else f"{name}={value}")
         texts.append(" ".join(words))
     return texts

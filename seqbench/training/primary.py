@@ -60,6 +60,8 @@ def primary_of(splits: PreparedSplits, metric: Metric | None) -> Primary:
     Raises:
         DataError: it does not support the task's targets.
         PluginError: its package has changed since the run was planned.
+        Exception: it cannot be computed from this training split, or violates its contract (see
+            :class:`.PluginMeter`).
     """
     task = splits.task
     if metric is None:
@@ -71,6 +73,7 @@ def primary_of(splits: PreparedSplits, metric: Metric | None) -> Primary:
     def make() -> Figure:
         return _Finite(PluginMeter(metric.choice, task, splits.train))
 
+    make()  # one that cannot be computed here fails before any time is spent on the training
     return Primary(metric.label, metric.higher_is_better, make, metric.about)
 
 
