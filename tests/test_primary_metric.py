@@ -22,6 +22,7 @@ from seqbench.plan.cases import Metric
 from seqbench.plan.expand import make_plan
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.discovery import load_plugins
+from seqbench.suite.validate import parse_suite
 from seqbench.training.evaluation import Answered
 from seqbench.training.fresh import FreshSplit
 from seqbench.training.loop import train_model
@@ -398,3 +399,14 @@ def test_a_run_that_is_ranked_by_it(
     header = seqbench_cli("show", "--format", "csv").stdout.splitlines()[0].split(",")
     assert {"score_bits_per_token", "accuracy", "reference_bits_per_token"} <= set(header)
     assert "bits_per_token" in seqbench_cli("list").stdout
+
+
+def test_accuracy_and_mse_must_be_the_own_metric_of_the_dataset() -> None:
+    registry = load_plugins()
+    text = "datasets: [parity, {adding: {}, primary_metric: mse}]\nmodels: [gru]\n"
+    assert parse_suite(text, registry=registry).primary_metric is None
+    with pytest.raises(SuiteError, match=r"mse is not for parity, whose targets are label"):
+        parse_suite(f"{text}primary_metric: mse\n", registry=registry)
+    wrong = text.replace("mse", "accuracy")
+    with pytest.raises(SuiteError, match=r"accuracy is not for adding, whose targets are value"):
+        parse_suite(wrong, registry=registry)

@@ -42,8 +42,8 @@ UNEXPLAINED, MOST_LINES = ("crashed", "timeout"), 3
 #: Headers of the columns of training steps.
 TRAINING_HEADERS = ("train step", "train rate")
 
-#: The parameters of optimizers and schedules that are shown; the JSON export has all of them.
-SHOWN_PARAMS = ("lr", "max_lr", "momentum", "weight_decay", "gamma")
+#: The parameters of optimizers that are shown; the JSON export has all of them.
+SHOWN_PARAMS = ("lr", "momentum", "weight_decay")
 
 
 def failures(document: Document, table: ResultTable) -> list[str]:
@@ -470,7 +470,9 @@ def training_words(train: Mapping[str, Any]) -> str:
     parts = [_how_long(train), f"batch {train['batch_size']}"]
     if train.get("accumulate"):
         parts[-1] += f" × {train['accumulate']}"
-    parts += [_method_words(train[name]) for name in ("optimizer", "schedule") if train.get(name)]
+    parts.append(_method_words(train["optimizer"]))
+    if schedule := train.get("schedule"):
+        parts.append(_method_words(schedule, list(schedule.get("params") or ())))
     for pattern, own in dict(train.get("groups", ())).items():  # pairs; of older runs a mapping
         parts.append(f"{clean(pattern)}: {settings(own)}")
     if loss := train.get("loss"):

@@ -30,10 +30,31 @@ def primary_fits(
         _target_fits(suite.target, primary, tree, registry)
     metrics = [one.name for _, one in placed if one.kind == "metric" and one.name not in SIGNS]
     _margins_fit(suite.margin, list(dict.fromkeys([*primary, *metrics])), tree, registry)
+    _own_metrics_fit(suite, placed, tree, registry)
     known = [name for one in primary for name in (one, f"{one}_last")]
     for path, entry in placed:
         if isinstance(entry, ModelEntry):
             _references_fit(entry, (*path[:-1], "reference"), known, tree)
+
+
+def _own_metrics_fit(
+    suite: Suite, placed: Sequence[tuple[KeyPath, Entry]], tree: Tree, registry: Registry
+) -> None:
+    """Check that ``accuracy`` or ``mse`` is the own metric of the datasets that it is primary for,
+    as far as they declare their tasks.
+    """
+    for path, entry in placed:
+        if not isinstance(entry, DatasetEntry):
+            continue
+        chosen = entry.primary_metric or suite.primary_metric
+        tasks = registry.look_up("dataset", entry.name).spec.tasks
+        if chosen is None or chosen.name not in SIGNS or not tasks:
+            continue
+        targets = {task.partition("/")[2] for task in tasks}
+        if targets.isdisjoint(find(chosen.name).targets):
+            at = (*path[:-1], "primary_metric") if entry.primary_metric else ("primary_metric",)
+            kinds = " or ".join(sorted(targets))
+            tree.problem(at, f"{chosen.name} is not for {entry.name}, whose targets are {kinds}")
 
 
 def _target_fits(target: Target, primary: Sequence[str], tree: Tree, registry: Registry) -> None:
