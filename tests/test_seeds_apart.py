@@ -41,6 +41,8 @@ def test_one_kind_of_seed_varies_and_the_other_is_a_setting() -> None:
         ("seeds: {init: x, data: [0]}", "seeds.init: must be a whole number or a list of whole"),
         ("seeds: {init: 2, data: [-1]}", "seeds.data.0: must be at least 0, not -1"),
         ("train: {data_seed: 1}\nseeds: {init: 2, data: [0]}", "seeds.data is also given: leave"),
+        ("seeds: {init: [0], data: 2}\ntrain: {shuffle: false}", "with shuffle, and init_seed is"),
+        ("seeds: {init: [0], data: 2}\ntrain: {carry_state: true}", "with carry_state, and init"),
         ("train: {data_seed: 1, init_seed: 1}", "then all seeds would give the same trial"),
     ],
 )

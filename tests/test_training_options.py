@@ -20,6 +20,7 @@ from seqbench.suite.validate import parse_suite
 from seqbench.training.loop import Trained, train_model
 from seqbench.training.periods import Periods
 from seqbench.training.prepared import PreparedSplits
+from seqbench.training.schedules import make_schedule
 from seqbench.training.split import Batch
 from seqbench.training.step import Step
 from seqbench.types import Task
@@ -269,6 +270,24 @@ def test_an_optimizer_is_torchs(name: str) -> None:
     kind = getattr(torch.optim, by_name[name])
     found, _ = trained(optimizer=resolved(Method(name), OPTIMIZERS))
     assert same(found, plain(18, make=lambda m: kind(m.parameters())))
+
+
+def test_a_plateau_knows_negative_losses() -> None:
+    """Torch's relative threshold would take a loss that stays at -1 for a better one."""
+    weight = nn.Parameter(torch.zeros(1))
+    for losses, rate in (([-1.0] * 3, 0.01), ([-1.0, -1.1, -1.2], 1.0), ([1.0] * 3, 0.01)):
+        optimizer = torch.optim.SGD([weight], lr=1.0)
+        choice = resolved(Method("plateau", {"patience": 0, "threshold": 0.01}), SCHEDULES)
+        schedule = make_schedule(optimizer, choice, epoch=1, total=9)
+        for loss in losses:
+            schedule.evaluated(loss)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(rate)
+
+
+def test_a_warm_up_that_would_never_end_is_refused() -> None:
+    choice = resolved(Method("cosine", {"warmup": 19}), SCHEDULES)
+    with pytest.raises(UsageError, match="a warmup of 19 steps is longer than the training, which"):
+        trained(schedule=choice)
 
 
 def test_early_stopping_ends_after_evaluations_that_are_no_better() -> None:

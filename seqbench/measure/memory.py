@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -150,10 +151,12 @@ def _training(subject: Subject, payload: MemoryPayload) -> Prepare:
 
     def prepare(length: int) -> tuple[Workload, dict[str, int]]:
         batch = subject.batch(payload.batch_size, length=length)
+        # More than two batches need no more: each adds to the gradients of the first.
+        batches = [batch] * min(payload.subject.train.get("accumulate", 1), 2)
 
         def workload() -> None:
             """One whole training step, within which gradients are created and freed."""
-            step(batch)
+            step(*batches)
             step.optimizer.zero_grad(set_to_none=True)
 
         # Creates the optimizer state, and gradients to count. The whole batch would hide the peak
@@ -177,8 +180,13 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 
 
 def _average_tensors(step: Step) -> Iterable[Tensor]:
-    """The running average of the weights, which counts as state of the optimizer."""
-    return () if step.average is None else step.average.module.state_dict().values()
+    """The running average of the weights, which counts as state of the optimizer; shared ones count
+    once.
+    """
+    if step.average is None:
+        return ()
+    module = step.average.module
+    return itertools.chain(module.parameters(), module.buffers())
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> list[Tensor]:

@@ -45,6 +45,13 @@ def conflicts(train: Training) -> Iterator[Conflict]:
             "init_seed and data_seed are both given: then all seeds would give the same trial",
             ("init_seed", "data_seed"),
         )
+    if train.init_seed is not None and (train.carry_state or not train.shuffle):
+        key = "carry_state" if train.carry_state else "shuffle"
+        yield Conflict(
+            f"the order of the data does not depend on a seed with {key}, and init_seed is given: "
+            "then all seeds would give the same trial",
+            ("init_seed", key),
+        )
     usual = {"batches": "bucketed", "drop_last": False, "shuffle": True}
     for key, value in usual.items():
         if train.carry_state and getattr(train, key) != value:

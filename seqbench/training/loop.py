@@ -249,9 +249,9 @@ class _Loop:
         checked, notified = period.done, 0.0
         for group in itertools.islice(self._groups, count - period.done):
             period.losses[period.done] = self._stepped(group)
-            period.totals[period.done] = sum(self.step.loss.total(batch) for batch in group)
+            period.totals[period.done] = sum(self.step.total_of(batch) for batch in group)
             period.done += 1
-            if period.done % CHECK_EVERY_STEPS and period.done < count:
+            if period.done % CHECK_EVERY_STEPS and period.done < count and not self._due():
                 continue
             first_step = self.step.count - (period.done - checked) + 1
             _raise_if_not_finite(period.losses[checked : period.done], first_step)
@@ -292,8 +292,12 @@ class _Loop:
         self.period = _Period(**state["period"])
         restore_random_state(state["random"], self.device)
 
+    def _due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return self._checkpoints is not None and self._checkpoints.due()
+
     def _save_if_due(self) -> None:
-        if self._checkpoints is None or not self._checkpoints.due():
+        if self._checkpoints is None or not self._due():
             return
         assert self.period is not None
         if changed := changed_names(self._unsaved, unsaved_state(self.step.model)):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch.optim import lr_scheduler
 
-from seqbench.errors import PluginError
+from seqbench.errors import PluginError, UsageError
 from seqbench.plugins.loading import check_call
 from seqbench.training.methods import is_plugins, load_method, named
 
@@ -60,6 +60,15 @@ class Schedule:
             self.plateau.step(loss)
 
 
+class _Plateau(lr_scheduler.ReduceLROnPlateau):
+    """Torch's, whose relative threshold is of the wrong sign for a negative loss."""
+
+    def _is_better(self, a: float, best: float) -> bool:
+        if best >= 0:
+            return bool(super()._is_better(a, best))  # type: ignore[no-untyped-call]
+        return bool(a < best - self.threshold * abs(best))
+
+
 def make_schedule(
     optimizer: Optimizer, chosen: Mapping[str, Any] | None, *, epoch: int, total: int
 ) -> Schedule:
@@ -81,8 +90,13 @@ def make_schedule(
     warmup = params.pop("warmup", 0)
     if name == "inverse_sqrt":
         return Schedule(lr_scheduler.LambdaLR(optimizer, lambda t: _inverse_sqrt(t, warmup)))
+    if warmup > total:
+        raise UsageError(
+            f"train.schedule: {name}: a warmup of {warmup:,} steps is longer than the training, "
+            f"which has {total:,}"
+        )
     if name in ("constant", "plateau"):
-        plateau = lr_scheduler.ReduceLROnPlateau(optimizer, **params) if name == "plateau" else None
+        plateau = _Plateau(optimizer, **params) if name == "plateau" else None
         return Schedule(_warmup(optimizer, warmup) if warmup > 1 else None, plateau)
     if warmup <= 1:  # the first step already has the whole rate
         return Schedule(_main(optimizer, name, params, epoch=epoch, total=total))

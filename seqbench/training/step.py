@@ -110,7 +110,7 @@ class Step:
             loss = self._loss(batches[0])
             loss.backward()  # type: ignore[no-untyped-call]
             return loss.detach()
-        totals = [self.loss.total(batch) for batch in batches]
+        totals = [self.total_of(batch) for batch in batches]
         counted = sum(totals)
         if isinstance(counted, Tensor):  # 0 if all targets have weight 0, and then so are losses
             counted = torch.where(counted > 0, counted, 1)
@@ -120,6 +120,12 @@ class Step:
             loss.backward()  # type: ignore[no-untyped-call]
             whole += loss.detach()
         return whole
+
+    def total_of(self, batch: Batch) -> Tensor | int:
+        """How much a batch counts among several."""
+        if self.own_step is None:
+            return self.loss.total(batch)
+        return batch.total(self.loss.task)  # the weights of classes belong to the suite's loss
 
     def _loss(self, batch: Batch) -> Tensor:
         if self.own_step is None:
