@@ -317,6 +317,26 @@ def test_a_dataset_may_have_its_own() -> None:
     assert [one and one.label for one in found] == ["top_k k=2", None, "top_k k=3"]
 
 
+def test_one_dataset_may_be_ranked_by_several() -> None:
+    text = """
+        datasets:
+          - parity
+          - {parity: , primary_metric: {top_k: {k: 1}}}
+          - {parity: , primary_metric: {top_k: {k: 2}}}
+          - {parity: , primary_metric: top_k}
+        models: [gru]
+        """
+    cases = make_plan(parse(text), REGISTRY).cases
+    assert [case.dataset_label for case in cases] == [
+        "parity", "parity primary_metric=top_k k=1", "parity primary_metric=top_k k=2",
+        "parity primary_metric=top_k k=5",
+    ]  # fmt: skip
+    assert len({case.id for case in cases}) == 4
+    for same, entry in (("{top_k: {k: 5}}", 2), ("accuracy", 0)):
+        with pytest.raises(SuiteError, match=f"duplicate of datasets.{entry}"):
+            parse(text.replace("{top_k: {k: 2}}", same))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
