@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from seqbench.quantities import QUANTITIES, deciding
+from seqbench.quantities import QUANTITIES, own_metrics
 from seqbench.suggest import available
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -112,7 +112,7 @@ class Task:
     @property
     def metric(self) -> str:
         """Name of the metric that selects the best epoch: ``accuracy`` (0 to 1) or ``mse``."""
-        return deciding()[self.target].name
+        return own_metrics()[self.target].name
 
 
 #: seqbench's own formats of ``seqbench show --format``, reserved names for reports of plugins.

@@ -394,8 +394,8 @@ def test_a_run_that_is_ranked_by_it(
         assert case["metric"]["name"] == "bits_per_token"
         assert not case["metric"]["higher_is_better"]
         assert case["metric"]["unit"] == "bits"
-        assert case["usual"]["name"] == "accuracy"
-        assert case["accuracy"]["mean"] == case["usual"]["mean"]
+        assert case["own_metric"]["name"] == "accuracy"
+        assert case["accuracy"]["mean"] == case["own_metric"]["mean"]
         assert list(case["scores"]) == ["macro_f1"]
         assert case["target"]["reached"] == 3
         assert case["target"]["steps"] == 4

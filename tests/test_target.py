@@ -143,6 +143,36 @@ def test_misses_count_as_infinite() -> None:
         assert export(half)
 
 
+def test_a_row_is_compared_with_the_target_by_its_own_metric() -> None:
+    text = """
+        datasets:
+          - parity
+          - {parity: , primary_metric: top_k}
+          - {parity: , primary_metric: {top_k: {k: 1}}}
+        models: [rnn]
+        target: top_k >= 0.85
+        seeds: 1
+        """
+    for target, reached in (("top_k >= 0.85", [0, 1, 1]), ("accuracy >= 0.85", [1, 0, 0])):
+        again = textwrap.dedent(text).replace("top_k >= 0.85", target)
+        planned = make_plan(parse_suite(again, registry=REGISTRY), REGISTRY).on({"cpu": ""})
+        trials = [
+            TrialRecord(
+                trial.id, trial.case.id, trial.seed, "ok",
+                metric=primary.label if primary else "accuracy",
+                metrics={"value": 0.9, "last": 0.9, "best": 0.9}, curve=curve(0.9),
+            )
+            for trial in planned.trials
+            for primary in [trial.case.primary_metric]
+        ]  # fmt: skip
+        document = build_document(
+            "results/x", state={"suite": "x", "status": "finished"},
+            plan=cast("StoredPlan", planned.to_dict()), environment={}, trials=trials, cases=[],
+        )  # fmt: skip
+        found = [case["target"] for case in document["cases"]]
+        assert [one and one["reached"] for one in found] == reached
+
+
 def test_unavailable_figures_have_a_reason() -> None:
     none = targeted([curve(None, None)])
     assert none["cases"][0]["target"]["reason"] == NO_VALIDATION

@@ -55,8 +55,10 @@ def model_labels(
 
 
 def dataset_labels(suite: Suite, registry: Registry) -> list[EntryLabel]:
-    """The labels of each entry of ``suite.datasets``, made like those of models. A primary metric in
-    which two entries differ is added like a training setting, unless it is the task's own.
+    """The labels of each entry of ``suite.datasets``, made like those of models.
+
+    A primary metric in which two entries differ is added like a training setting, unless it is the
+    task's own.
     """
 
     def settings(dataset: DatasetEntry) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from seqbench.quantities import Quantity, deciding, find
+from seqbench.quantities import Quantity, find, own_metrics
 from seqbench.suite.strict_yaml import described, shown
 
 BLANKS = r"\s*"
@@ -16,7 +16,8 @@ NUMBER = r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,3})?"
 
 WORDS = re.compile(r"([^\s<>=!≤≥]+)\s*([<>=!≤≥]+)\s*(.+)")
 
-SIGNS = {metric.name: ">=" if metric.higher_is_better else "<=" for metric in deciding().values()}
+#: Of the tasks' own metrics.
+SIGNS = {own.name: ">=" if own.higher_is_better else "<=" for own in own_metrics().values()}
 
 #: Of the metrics of plugins, whose direction is known to the plugin.
 OTHER = rf"(?!(?:{'|'.join(SIGNS)})\b)[A-Za-z0-9][A-Za-z0-9_.:-]*\s*[<>]="

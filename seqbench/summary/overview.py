@@ -15,7 +15,7 @@ from typing import Any
 from seqbench.quantities import find_metric
 from seqbench.records import CaseRecord, TrialRecord
 from seqbench.store.run_folder import RunFolder
-from seqbench.store.stored_plan import StoredChoice, StoredPlan
+from seqbench.store.stored_plan import StoredChoice, StoredMetric, StoredPlan
 from seqbench.summary.rows import Row, means, row_id, rows_of
 
 #: Statuses of trials and measurements that are not failures.
@@ -106,9 +106,10 @@ def _mean(row: Row) -> float:
     return fmean(values.values() if row.pooled is None else means(row.by_resample(values)))
 
 
-def _dataset(row: Row) -> tuple[str, StoredChoice]:
+def _dataset(row: Row) -> tuple[str, StoredChoice, StoredMetric | None]:
     """Tells entries of a suite's datasets apart, which may differ in their training alone."""
-    return row.dataset_label, {**row.first["dataset"], "params": row.dataset_params}
+    dataset: StoredChoice = {**row.first["dataset"], "params": row.dataset_params}
+    return row.dataset_label, dataset, row.first.get("primary_metric")
 
 
 def _why_no_leader(

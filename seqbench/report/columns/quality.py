@@ -17,8 +17,10 @@ from seqbench.report.text import clean, target_words
 
 
 def metric_of(cases: Sequence[Case], document: Document) -> Quantity:
-    """The metric of a dataset, known even if no trial succeeded."""
+    """The primary metric of a table, known even if no trial succeeded."""
     for case in cases:
+        if primary := case.get("primary_metric"):
+            return find(primary["name"], {primary["name"]: primary})
         if case["metric"]:
             return find_in(case, case["metric"]["name"])
     ids = {case["id"] for case in cases}
@@ -34,9 +36,9 @@ def field_of(metric: Quantity) -> str:
 
 
 def quality_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """The metric of the dataset, the metrics of plugins, and the steps to the target."""
+    """The primary metric, the task's own, the suite's others, and the steps to the target."""
     yield from _metric(cases, metric_of(cases, document))
-    yield from _usual(cases)
+    yield from _own_metric(cases)
     yield from _scores(cases)
     yield from _target(cases, document.get("target"))
 
@@ -68,9 +70,9 @@ def _metric(cases: Sequence[Case], about: Quantity) -> Iterable[Column]:
     yield from _repeats(cases)
 
 
-def _usual(cases: Sequence[Case]) -> Iterable[Column]:
+def _own_metric(cases: Sequence[Case]) -> Iterable[Column]:
     """The task's own metric, if another one is primary."""
-    found = [case.get("usual") for case in cases]
+    found = [case.get("own_metric") for case in cases]
     name = next((one["name"] for one in found if one), "")
     if not name:
         return
