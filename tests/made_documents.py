@@ -72,7 +72,7 @@ def made(
             status, found, metric = "diverged", {}, ""
         about = primary.about if primary else None
         ended = TrialRecord(trial.id, trial.case.id, trial.seed, status, "", metric, found)
-        trials.append(replace(ended, metric_about=about))
+        trials.append(replace(ended, metric_about=cast("Any", about)))
     return build_document(
         "results/x",
         state={"suite": "x", "status": "finished"},

@@ -22,6 +22,13 @@ from seqbench.plan.cases import Metric
 from seqbench.plan.expand import make_plan
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.discovery import load_plugins
+from seqbench.report.charts.axes import Axis
+from seqbench.report.charts.kinds import draw
+from seqbench.report.charts.source import groups, read_run
+from seqbench.report.columns.column import Column
+from seqbench.report.numbers import Estimate
+from seqbench.report.page.methods import methods
+from seqbench.report.verdict.of_run import verdict_of
 from seqbench.suite.validate import parse_suite
 from seqbench.training.evaluation import Answered
 from seqbench.training.fresh import FreshSplit
@@ -371,7 +378,7 @@ def test_published_figures_are_of_the_primary_metric() -> None:
 
 
 def test_a_run_that_is_ranked_by_it(
-    seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path]
+    seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path], tmp_path: Path
 ) -> None:
     text = """
         name: ranked
@@ -419,6 +426,44 @@ def test_a_run_that_is_ranked_by_it(
     header = seqbench_cli("show", "--format", "csv").stdout.splitlines()[0].split(",")
     assert {"score_bits_per_token", "accuracy", "reference_bits_per_token"} <= set(header)
     assert "bits_per_token" in seqbench_cli("list").stdout
+    exports_of_a_run_in_bits(seqbench_cli)
+    charts_of_a_run_in_bits({**document, "run": str(tmp_path / document["run"])})
+
+
+def exports_of_a_run_in_bits(seqbench_cli: Callable[..., Any]) -> None:
+    """Each metric once, with its unit; of the task's own the rest, since larger ones are better."""
+    found = json.loads(seqbench_cli("export", "--format", "github").stdout)
+    quality = {each["name"].split(" ", 1)[1]: each["unit"] for each in found}
+    assert quality == {"bits_per_token": "bits", "error": "fraction", "1 - macro_f1": "fraction"}
+    benchmarks = json.loads(seqbench_cli("export", "--format", "bmf").stdout).values()
+    assert {"bits_per_token", "accuracy", "macro_f1"} <= next(iter(benchmarks)).keys()
+    notes = seqbench_cli("show", "--format", "markdown").stdout
+    assert "- test bits\\_per\\_token, accuracy, macro\\_f1: mean over successful seeds" in notes
+    assert "bits_per_token on parity" in seqbench_cli("show", "--pairs").stdout
+
+
+def charts_of_a_run_in_bits(document: Any) -> None:
+    (group,) = groups(read_run(document))
+    titles = {
+        "curves": "validation bits_per_token (bits)", "accuracy": "test bits_per_token (bits)",
+        "pair-seeds": "bits_per_token (bits)", "published": "test bits_per_token (bits)",
+    }  # fmt: skip
+    for kind, title in titles.items():
+        chart = draw(kind, group)
+        assert not chart.missing
+        assert title in json.dumps(chart.spec), kind
+    assert "by validation bits_per_token count" in methods(document)
+    assert str(verdict_of(document)[0].statements[0]).startswith("bits_per_token: ")
+
+
+def test_the_interval_of_a_negative_figure_is_not_cut() -> None:
+    column = Column(
+        field="score_nll", si="", header=("test nll", "", "(± 95 % CI)"), group="quality",
+        estimates=(Estimate(-5.0, -6.0, -4.0), Estimate(0.5, -0.1, 1.1)), texts=("", ""),
+        better="lower", interval=True,
+    )  # fmt: skip
+    bounds = [Axis(column).bounds(estimate) for estimate in column.estimates if estimate]
+    assert bounds == [(-6.0, -4.0), (0.0, 1.1)]
 
 
 def test_accuracy_and_mse_must_be_the_own_metric_of_the_dataset() -> None:

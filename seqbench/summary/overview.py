@@ -30,6 +30,7 @@ class Leader:
         value: mean of the metric over the seeds.
         why: why it is unknown; "" if it is known.
         share: whether the metric is a fraction, shown in percent.
+        unit: of the metric; "" for a plain number.
     """
 
     label: str = ""
@@ -37,6 +38,7 @@ class Leader:
     value: float = 0.0
     why: str = ""
     share: bool = False
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def leader_of(plan: StoredPlan, trials: Iterable[TrialRecord]) -> Leader:
     metric = find_metric(good[0].good[0])
     better = max if metric.higher_is_better else min
     best = better(good, key=_mean)
-    return Leader(best.first["label"], metric.name, _mean(best), share=metric.share)
+    unit = "" if metric.unit == "1" else metric.unit
+    return Leader(best.first["label"], metric.name, _mean(best), share=metric.share, unit=unit)
 
 
 def _mean(row: Row) -> float:

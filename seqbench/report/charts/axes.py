@@ -45,10 +45,10 @@ class Axis:
 
     @property
     def unit(self) -> str:
-        """The unit shown: ``µs``, ``%``, or ""."""
+        """The unit shown: ``µs``, ``%``, ``bits``, or ""."""
         if self.column.unit is not None:
             return self.column.unit.name
-        return "%" if self.column.header[2].startswith("%") else ""
+        return self.column.header[2].partition("(±")[0].strip()
 
     @property
     def factor(self) -> float:
@@ -102,7 +102,7 @@ class Axis:
         if self.unit == "%":
             low, high = max(0.0, low), min(1.0, high)
         elif self.column.group == "quality" and not self.column.higher_is_better:
-            low = max(min(0.0, estimate.value), low)
+            low = max(0.0, low) if estimate.value >= 0 else low
         return low / self.factor, high / self.factor
 
     @property

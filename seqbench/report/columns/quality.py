@@ -30,6 +30,18 @@ def metric_of(cases: Sequence[Case], document: Document) -> Quantity:
     return find("metric")
 
 
+def metric_unit(metric: Quantity) -> str:
+    """The unit in which a metric is shown: ``%`` for a fraction, "" for a plain number."""
+    return "%" if metric.share else "" if metric.unit == "1" else clean(metric.unit)
+
+
+def reference_field(field: str) -> str:
+    """The field of the published figures of the primary metric, or of that at the last epoch."""
+    last = "_last" if field.endswith("_last") else ""
+    name = field.removesuffix(last).removeprefix("score_").partition(" ")[0]
+    return f"reference_{name}{last}"
+
+
 def field_of(metric: Quantity) -> str:
     """The field of the column of a metric; those of plugins cannot be mistaken for others."""
     return metric.name if metric.name in QUANTITIES else f"score_{metric.name}"
@@ -138,8 +150,7 @@ def _over_seeds(
 
 
 def _unit(about: Quantity) -> str:
-    unit = "% " if about.share else "" if about.unit == "1" else f"{clean(about.unit)} "
-    return f"{unit}(± 95 % CI)"
+    return f"{metric_unit(about)} (± 95 % CI)".lstrip()
 
 
 def _scores(cases: Sequence[Case]) -> Iterable[Column]:
@@ -215,12 +226,12 @@ def _reference(
         for m, g in zip(measured, given, strict=True)
     )
     yield Column(
-        field=f"reference_{name}", si="", header=("reference", at, "%" if about.share else ""),
+        field=f"reference_{name}", si="", header=("reference", at, metric_unit(about)),
         group="quality", estimates=given, texts=texts(given), importance=2 if at else 1,
     )  # fmt: skip
     signed = tuple(numbers.signed(e.value, about.share) if e else MISSING for e in apart)
     yield Column(
         field=f"difference_{name}", si="",
-        header=("difference", at, "points" if about.share else ""),
+        header=("difference", at, "points" if about.share else metric_unit(about)),
         group="quality", estimates=apart, texts=signed, importance=2 if at else 1,
     )  # fmt: skip
