@@ -111,7 +111,7 @@ class Task:
 
     @property
     def metric(self) -> str:
-        """Name of the metric that selects the best epoch: ``accuracy`` (0 to 1) or ``mse``."""
+        """Name of the task's own metric: ``accuracy`` (0 to 1) or ``mse``."""
         return own_metrics()[self.target].name
 
 
@@ -357,8 +357,8 @@ class DatasetSpec:
 class MetricSpec:
     """Declares a metric without importing it.
 
-    It is computed for each trained model on the test split, in addition to accuracy or mean
-    squared error, which select the best epoch; or it selects the best epoch itself, as the
+    It is computed for each trained model on the test split, in addition to the task's own metric,
+    accuracy or mean squared error; or it selects the best epoch in place of that one, as the
     ``primary_metric`` of a suite. With several test sets it is computed on each.
 
     Args:

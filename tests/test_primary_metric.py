@@ -22,13 +22,15 @@ from seqbench.plan.cases import Metric
 from seqbench.plan.expand import make_plan
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.discovery import load_plugins
-from seqbench.report.charts.axes import Axis
+from seqbench.report.charts.axes import Axis, axes
 from seqbench.report.charts.kinds import draw
 from seqbench.report.charts.source import groups, read_run
 from seqbench.report.columns.column import Column
+from seqbench.report.interchange.source import own_metric
 from seqbench.report.numbers import Estimate
 from seqbench.report.page.methods import methods
 from seqbench.report.verdict.of_run import verdict_of
+from seqbench.store.run_folder import RunFolder
 from seqbench.suite.validate import parse_suite
 from seqbench.training.evaluation import Answered
 from seqbench.training.fresh import FreshSplit
@@ -452,7 +454,11 @@ def charts_of_a_run_in_bits(document: Any) -> None:
         chart = draw(kind, group)
         assert not chart.missing
         assert title in json.dumps(chart.spec), kind
+    assert axes(group)[0].title == "test bits_per_token (bits)"
+    assert axes(group)[1].name == "parameters"  # not another metric: a cost
     assert "by validation bits_per_token count" in methods(document)
+    for record in RunFolder.open(Path(document["run"])).trials():
+        assert own_metric(record) == {"accuracy": record.metrics["accuracy"]}
     assert str(verdict_of(document)[0].statements[0]).startswith("bits_per_token: ")
 
 
