@@ -45,8 +45,7 @@ class Quantity:
         unit: SI: ``s``, ``1/s``, ``B``, ``J``; ``1`` for counts and fractions.
         better: which direction is better; None if neither is.
         share: whether it is a fraction, shown in percent.
-        targets: for metrics that select the best epoch: the kinds of target (:class:`.types.Task`)
-            that they are used for.
+        targets: of a task's own metric: the kinds of target (:class:`.types.Task`) of these tasks.
         compared: how two cases are compared; None if they are not.
         verdicts: the words for a case that is better, and for one that is worse.
         document: how its figures are stored in a case of the document, under its name. ``"list"``:
@@ -221,8 +220,8 @@ def find_metric(record: Any) -> Quantity:
     return find(record.metric, {record.metric: record.metric_about or {}})
 
 
-def deciding() -> dict[str, Quantity]:
-    """The metrics that select the best epoch, by kind of target (:class:`.types.Task`)."""
+def own_metrics() -> dict[str, Quantity]:
+    """The tasks' own metrics, by kind of target (:class:`.types.Task`)."""
     return {target: metric for metric in QUANTITIES.values() for target in metric.targets}
 
 

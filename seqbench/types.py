@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from seqbench.quantities import QUANTITIES, deciding
+from seqbench.quantities import QUANTITIES, own_metrics
 from seqbench.suggest import available
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -111,8 +111,8 @@ class Task:
 
     @property
     def metric(self) -> str:
-        """Name of the metric that selects the best epoch: ``accuracy`` (0 to 1) or ``mse``."""
-        return deciding()[self.target].name
+        """Name of the task's own metric: ``accuracy`` (0 to 1) or ``mse``."""
+        return own_metrics()[self.target].name
 
 
 #: seqbench's own formats of ``seqbench show --format``, reserved names for reports of plugins.
@@ -357,8 +357,8 @@ class DatasetSpec:
 class MetricSpec:
     """Declares a metric without importing it.
 
-    It is computed for each trained model on the test split, in addition to accuracy or mean
-    squared error, which select the best epoch; or it selects the best epoch itself, as the
+    It is computed for each trained model on the test split, in addition to the task's own metric,
+    accuracy or mean squared error; or it selects the best epoch in place of that one, as the
     ``primary_metric`` of a suite. With several test sets it is computed on each.
 
     Args:

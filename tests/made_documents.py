@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 from rich.cells import cell_len
@@ -65,11 +66,13 @@ def made(
         status: Status = "diverged" if trial.case.label in diverged and trial.seed == 0 else "ok"
         found: Any = {"value": value, "last": value, "best": value, **metrics}
         found |= of_trial(trial.case.label, trial.seed)
-        metric = "mse" if dataset == "adding" else "accuracy"
+        primary = case.primary_metric
+        metric = primary.label if primary else "mse" if dataset == "adding" else "accuracy"
         if trial.case.label in untrained:
             status, found, metric = "diverged", {}, ""
+        about = primary.about if primary else None
         ended = TrialRecord(trial.id, trial.case.id, trial.seed, status, "", metric, found)
-        trials.append(ended)
+        trials.append(replace(ended, metric_about=cast("Any", about)))
     return build_document(
         "results/x",
         state={"suite": "x", "status": "finished"},

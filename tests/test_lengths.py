@@ -19,7 +19,7 @@ from seqbench.plugins.choice import Choice
 from seqbench.training.batches import batches_of
 from seqbench.training.confusion import Confusion
 from seqbench.training.data_checks import checked_splits
-from seqbench.training.evaluation import Answered, DecidingFigure, MeanLoss, evaluate
+from seqbench.training.evaluation import Answered, MeanLoss, TaskMetric, evaluate
 from seqbench.training.loop import train_model
 from seqbench.training.losses import default_loss
 from seqbench.training.model import SequenceModel, build_model, forward_of
@@ -392,12 +392,12 @@ def test_an_evaluation_equals_one_sequence_at_a_time(target: str) -> None:
         alone = [model(torch.from_numpy(one)[None]) for one in x]
     expected = torch.cat([one.flatten(0, -2) for one in alone])
     assert torch.allclose(torch.cat([one.answers for one in rows]), expected, atol=1e-5)
-    deciding, mean = DecidingFigure(task), MeanLoss(default_loss(task))
+    own, mean = TaskMetric(task), MeanLoss(default_loss(task))
     targets = torch.from_numpy(np.concatenate(y) if task.per_step else y)
     everything = Answered(expected, targets, None, torch.tensor(lengths))
-    for meter in (deciding, mean):
+    for meter in (own, mean):
         meter.update(everything)
-    assert figure == pytest.approx(deciding.value, rel=1e-6)
+    assert figure == pytest.approx(own.value, rel=1e-6)
     assert loss.value == pytest.approx(mean.value, rel=1e-5)
 
 

@@ -109,6 +109,26 @@ def test_a_parameter_without_effect_ends_the_search() -> None:
     assert max(search.counts) < 1000
 
 
+def payload_of(wanted: int) -> MatchPayload:
+    model = Choice("m", {}, "a:b", "m", "1")
+    return MatchPayload(model, "", parameter="n", quantity="parameters", wanted=wanted, start=1)
+
+
+def test_the_smallest_width_is_named_only_if_all_narrower_ones_were_tried() -> None:
+    def words(narrowest: int) -> str:
+        search = WidthSearch(lambda width: width if width >= narrowest else None, 10, 512)
+        search.run()
+        with pytest.raises(NotApplicable) as caught:
+            found_by(search, payload_of(10), {})
+        return str(caught.value)
+
+    assert "too few: its smallest possible n=40 has 40 parameters" in words(40)
+    assert words(400) == (
+        "match: no n comes near 10 parameters: n=512 has 512 parameters; the search ended after 64 "
+        "impossible widths in a row"
+    )
+
+
 @pytest.mark.parametrize(
     ("counts", "wanted", "error", "said"),
     [
@@ -125,8 +145,7 @@ def test_what_is_not_near_is_refused(
     counts: dict[int, int], wanted: int, error: type[Exception] | None, said: str
 ) -> None:
     search = WidthSearch(counts.get, wanted, 1, counts=counts, ended=True)
-    model = Choice("m", {}, "a:b", "m", "1")
-    payload = MatchPayload(model, "", parameter="n", quantity="parameters", wanted=wanted, start=1)
+    payload = payload_of(wanted)
     if error is None:
         best = found_by(search, payload, {}).best
         assert best is not None

@@ -26,7 +26,7 @@ from seqbench.store.run_folder import RunFolder
 from seqbench.store.validation import adapter
 from seqbench.training.confusion import Confusion
 from seqbench.training.data import cache_dir, open_splits, prepared_path
-from seqbench.training.evaluation import EVALUATION_BATCH, DecidingFigure
+from seqbench.training.evaluation import EVALUATION_BATCH, TaskMetric
 
 LATER = """
     import seqbench
@@ -103,7 +103,7 @@ def test_every_figure_follows_from_the_kept_answers(trained: seqbench.Run) -> No
     kinds = set()
     for record in trained.records:
         found = trained.predictions(record.id)
-        figure, confusion = DecidingFigure(found.task), Confusion(found.task)
+        figure, confusion = TaskMetric(found.task), Confusion(found.task)
         answers, targets = map(torch.from_numpy, (found.answers, found.targets))
         for start in range(0, len(answers), EVALUATION_BATCH):
             part = slice(start, start + EVALUATION_BATCH)

@@ -22,6 +22,15 @@ from seqbench.plan.cases import Metric
 from seqbench.plan.expand import make_plan
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.discovery import load_plugins
+from seqbench.report.charts.axes import Axis, axes
+from seqbench.report.charts.kinds import draw
+from seqbench.report.charts.source import groups, read_run
+from seqbench.report.columns.column import Column
+from seqbench.report.interchange.source import own_metric
+from seqbench.report.numbers import Estimate
+from seqbench.report.page.methods import methods
+from seqbench.report.verdict.of_run import verdict_of
+from seqbench.store.run_folder import RunFolder
 from seqbench.suite.validate import parse_suite
 from seqbench.training.evaluation import Answered
 from seqbench.training.fresh import FreshSplit
@@ -317,6 +326,26 @@ def test_a_dataset_may_have_its_own() -> None:
     assert [one and one.label for one in found] == ["top_k k=2", None, "top_k k=3"]
 
 
+def test_one_dataset_may_be_ranked_by_several() -> None:
+    text = """
+        datasets:
+          - parity
+          - {parity: , primary_metric: {top_k: {k: 1}}}
+          - {parity: , primary_metric: {top_k: {k: 2}}}
+          - {parity: , primary_metric: top_k}
+        models: [gru]
+        """
+    cases = make_plan(parse(text), REGISTRY).cases
+    assert [case.dataset_label for case in cases] == [
+        "parity", "parity primary_metric=top_k k=1", "parity primary_metric=top_k k=2",
+        "parity primary_metric=top_k k=5",
+    ]  # fmt: skip
+    assert len({case.id for case in cases}) == 4
+    for same, entry in (("{top_k: {k: 5}}", 2), ("accuracy", 0)):
+        with pytest.raises(SuiteError, match=f"duplicate of datasets.{entry}"):
+            parse(text.replace("{top_k: {k: 2}}", same))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -351,7 +380,7 @@ def test_published_figures_are_of_the_primary_metric() -> None:
 
 
 def test_a_run_that_is_ranked_by_it(
-    seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path]
+    seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path], tmp_path: Path
 ) -> None:
     text = """
         name: ranked
@@ -374,8 +403,8 @@ def test_a_run_that_is_ranked_by_it(
         assert case["metric"]["name"] == "bits_per_token"
         assert not case["metric"]["higher_is_better"]
         assert case["metric"]["unit"] == "bits"
-        assert case["usual"]["name"] == "accuracy"
-        assert case["accuracy"]["mean"] == case["usual"]["mean"]
+        assert case["own_metric"]["name"] == "accuracy"
+        assert case["accuracy"]["mean"] == case["own_metric"]["mean"]
         assert list(case["scores"]) == ["macro_f1"]
         assert case["target"]["reached"] == 3
         assert case["target"]["steps"] == 4
@@ -399,6 +428,48 @@ def test_a_run_that_is_ranked_by_it(
     header = seqbench_cli("show", "--format", "csv").stdout.splitlines()[0].split(",")
     assert {"score_bits_per_token", "accuracy", "reference_bits_per_token"} <= set(header)
     assert "bits_per_token" in seqbench_cli("list").stdout
+    exports_of_a_run_in_bits(seqbench_cli)
+    charts_of_a_run_in_bits({**document, "run": str(tmp_path / document["run"])})
+
+
+def exports_of_a_run_in_bits(seqbench_cli: Callable[..., Any]) -> None:
+    """Each metric once, with its unit; of the task's own the rest, since larger ones are better."""
+    found = json.loads(seqbench_cli("export", "--format", "github").stdout)
+    quality = {each["name"].split(" ", 1)[1]: each["unit"] for each in found}
+    assert quality == {"bits_per_token": "bits", "error": "fraction", "1 - macro_f1": "fraction"}
+    benchmarks = json.loads(seqbench_cli("export", "--format", "bmf").stdout).values()
+    assert {"bits_per_token", "accuracy", "macro_f1"} <= next(iter(benchmarks)).keys()
+    notes = seqbench_cli("show", "--format", "markdown").stdout
+    assert "- test bits\\_per\\_token, accuracy, macro\\_f1: mean over successful seeds" in notes
+    assert "bits_per_token on parity" in seqbench_cli("show", "--pairs").stdout
+
+
+def charts_of_a_run_in_bits(document: Any) -> None:
+    (group,) = groups(read_run(document))
+    titles = {
+        "curves": "validation bits_per_token (bits)", "accuracy": "test bits_per_token (bits)",
+        "pair-seeds": "bits_per_token (bits)", "published": "test bits_per_token (bits)",
+    }  # fmt: skip
+    for kind, title in titles.items():
+        chart = draw(kind, group)
+        assert not chart.missing
+        assert title in json.dumps(chart.spec), kind
+    assert axes(group)[0].title == "test bits_per_token (bits)"
+    assert axes(group)[1].name == "parameters"  # not another metric: a cost
+    assert "by validation bits_per_token count" in methods(document)
+    for record in RunFolder.open(Path(document["run"])).trials():
+        assert own_metric(record) == {"accuracy": record.metrics["accuracy"]}
+    assert str(verdict_of(document)[0].statements[0]).startswith("bits_per_token: ")
+
+
+def test_the_interval_of_a_negative_figure_is_not_cut() -> None:
+    column = Column(
+        field="score_nll", si="", header=("test nll", "", "(± 95 % CI)"), group="quality",
+        estimates=(Estimate(-5.0, -6.0, -4.0), Estimate(0.5, -0.1, 1.1)), texts=("", ""),
+        better="lower", interval=True,
+    )  # fmt: skip
+    bounds = [Axis(column).bounds(estimate) for estimate in column.estimates if estimate]
+    assert bounds == [(-6.0, -4.0), (0.0, 1.1)]
 
 
 def test_accuracy_and_mse_must_be_the_own_metric_of_the_dataset() -> None:

@@ -21,7 +21,7 @@ import seqbench
 from seqbench.cli.show import show
 from seqbench.plugins.discovery import load_plugins
 from seqbench.plugins.loading import import_object
-from seqbench.quantities import QUANTITIES, Quantity, deciding, find
+from seqbench.quantities import QUANTITIES, Quantity, find, own_metrics
 from seqbench.records import Comparison, Keys, Measurement, Number
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.shared import interval, quantity
@@ -175,7 +175,7 @@ def test_entries_stand_under_their_names() -> None:
 
 
 def test_every_kind_of_target_has_what_decides() -> None:
-    assert set(deciding()) == set(TARGETS)
+    assert set(own_metrics()) == set(TARGETS)
     given: dict[str, Any] = {"input": "features", "input_size": 1, "output_size": 1, "length": 1}
     metrics = [
         Task(**given, target=target).metric for target in ("label", "value", "label_per_step")

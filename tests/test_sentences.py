@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 from conftest import ROOT
-from made_documents import FIGURES, made
+from made_documents import FIGURES, TINY, made
 
 from seqbench.records import Comparison
 from seqbench.report.charts.sentences import (
@@ -197,6 +197,29 @@ def test_several_runs_are_not_compared() -> None:
     assert any(line.startswith("CPU: ") for line in lines)
     assert any(line.startswith("target") for line in lines)
     assert not differing([RunData(one), RunData(one)])
+
+
+def test_runs_that_rank_a_dataset_by_different_metrics_share_no_table() -> None:
+    one, two = made(FIGURES), made(FIGURES, text=f"{TINY}primary_metric: top_k\n    ", accuracy=0.5)
+    runs = [RunData(one), RunData(two)]
+    first, second = groups(merged(runs))
+    assert [len(group.table.cases) for group in (first, second)] == [3, 3]
+    assert [group.dataset for group in (first, second)] == [
+        "parity", "parity primary_metric=top_k k=5",
+    ]  # fmt: skip
+    assert [group.table.metric_field for group in (first, second)] == [
+        "accuracy",
+        "score_top_k k=5",
+    ]
+    assert [column.field for column in second.compared()] == ["score_top_k k=5", "accuracy"]
+    assert differing(runs) == ["primary metric: the task's own (x #1) and top_k k=5 (x #2)"]
+    same = merged([RunData(two), RunData(two)])
+    assert [group.dataset for group in groups(same)] == ["parity"]
+    failed = made(
+        FIGURES, text=f"{TINY}primary_metric: top_k\n    ", untrained=("rnn",), accuracy=0.5
+    )
+    (only,) = groups(RunData(failed))
+    assert len(only.table.cases) == 3
 
 
 def test_memory_at_different_batches_shares_no_column() -> None:

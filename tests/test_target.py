@@ -17,13 +17,15 @@ from suite_registry import REGISTRY
 
 from seqbench.errors import SuiteError
 from seqbench.plan.expand import make_plan
+from seqbench.quantities import find
 from seqbench.records import CaseRecord, Measurement, TrialRecord
 from seqbench.report.exports.csv import to_csv
 from seqbench.report.exports.latex import to_latex
 from seqbench.report.exports.markdown import to_markdown
+from seqbench.report.text import target_words
 from seqbench.store.stored_plan import StoredPlan
 from seqbench.suite.json_schema import json_schema
-from seqbench.suite.target import PATTERN
+from seqbench.suite.target import PATTERN, Target
 from seqbench.suite.validate import parse_suite
 from seqbench.summary.document import build_document
 from seqbench.summary.steps_to_target import NO_VALIDATION
@@ -60,6 +62,7 @@ def test_a_target_is_a_metric_and_a_bound(text: str, metric: str, value: float) 
         ("accuracy >= 85%", "the bound must be a number, not '85%'"),
         ("accuracy >= 85", "at most 1, not 85 (a fraction: 0.85 means 85 %)"),
         ("accuracy >= 0", "must be a number above 0"),
+        ("accuracy >= -0.5", "must be a number above 0"),
         ("mse <= 1e999", "must be a number above 0"),
         ("accuracy >= nan", "the bound must be a number, not 'nan'"),
     ],
@@ -76,6 +79,21 @@ def test_the_schema_knows_targets() -> None:
     assert {"type": "string", "pattern": PATTERN} in schema["anyOf"]
     assert re.search(PATTERN, "accuracy >= 0.85")
     assert not re.search(PATTERN, "accuracy <= 0.85")
+    assert not re.search(PATTERN, "accuracy >= -0.85")
+    assert re.search(PATTERN, "r2 >= -0.5")
+
+
+def test_the_metric_of_a_plugin_may_be_negative() -> None:
+    found = Target.parse("log_likelihood >= -1.5e1")
+    assert (found.value, str(found)) == (-15.0, "log_likelihood >= -15")
+    assert target_words(found.to_dict()) == "log_likelihood ≥ -15"
+    plain, share = ({"higher_is_better": True, "share": share} for share in (False, True))
+    for bound in ("-15", "0"):
+        Target.parse(f"m >= {bound}").check(find("m", {"m": plain}))
+        with pytest.raises(ValueError, match="the bound of m must be a number above 0"):
+            Target.parse(f"m >= {bound}").check(find("m", {"m": share}))
+    with pytest.raises(ValueError, match="the bound of m must be a finite number"):
+        Target.parse("m >= 1e999").check(find("m", {"m": plain}))
 
 
 def test_a_target_changes_no_case() -> None:
@@ -141,6 +159,36 @@ def test_misses_count_as_infinite() -> None:
     json.dumps(half, allow_nan=False)
     for export in (to_markdown, to_latex, to_csv):
         assert export(half)
+
+
+def test_a_row_is_compared_with_the_target_by_its_own_metric() -> None:
+    text = """
+        datasets:
+          - parity
+          - {parity: , primary_metric: top_k}
+          - {parity: , primary_metric: {top_k: {k: 1}}}
+        models: [rnn]
+        target: top_k >= 0.85
+        seeds: 1
+        """
+    for target, reached in (("top_k >= 0.85", [0, 1, 1]), ("accuracy >= 0.85", [1, 0, 0])):
+        again = textwrap.dedent(text).replace("top_k >= 0.85", target)
+        planned = make_plan(parse_suite(again, registry=REGISTRY), REGISTRY).on({"cpu": ""})
+        trials = [
+            TrialRecord(
+                trial.id, trial.case.id, trial.seed, "ok",
+                metric=primary.label if primary else "accuracy",
+                metrics={"value": 0.9, "last": 0.9, "best": 0.9}, curve=curve(0.9),
+            )
+            for trial in planned.trials
+            for primary in [trial.case.primary_metric]
+        ]  # fmt: skip
+        document = build_document(
+            "results/x", state={"suite": "x", "status": "finished"},
+            plan=cast("StoredPlan", planned.to_dict()), environment={}, trials=trials, cases=[],
+        )  # fmt: skip
+        found = [case["target"] for case in document["cases"]]
+        assert [one and one["reached"] for one in found] == reached
 
 
 def test_unavailable_figures_have_a_reason() -> None:

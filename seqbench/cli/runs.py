@@ -200,7 +200,8 @@ def _best(leader: Leader) -> str:
     if leader.share:
         name = "" if leader.metric == "accuracy" else f"{leader.metric} "
         return f"{name}{100 * leader.value:.1f} % {leader.label}"
-    return f"{leader.metric} {leader.value:.3g} {leader.label}"
+    figure = f"{leader.value:.3g} {leader.unit}".rstrip()
+    return f"{leader.metric} {figure} {leader.label}"
 
 
 def _time(seconds: float | None) -> str:

@@ -17,7 +17,13 @@ from seqbench.errors import NotApplicable, PluginError, reason_of, status_of
 from seqbench.measure.check_stepping import state_bytes
 from seqbench.measure.cost import count_macs
 from seqbench.measure.payloads import MatchPayload
-from seqbench.measure.widths import MOST_COUNTS, MOST_WIDTH, TooLarge, WidthSearch
+from seqbench.measure.widths import (
+    MOST_COUNTS,
+    MOST_MISSES,
+    MOST_WIDTH,
+    TooLarge,
+    WidthSearch,
+)
 from seqbench.plan.matching import NEAR, UNITS, Found, Sized
 from seqbench.plugins.choice import Choice
 from seqbench.plugins.loading import load_object
@@ -164,7 +170,7 @@ def found_by(search: WidthSearch, payload: MatchPayload, problems: Mapping[int, 
     sizes = f"{name}={best.width} has {best.value:,} {unit}"
     remark = _remark(search, name) if off > NEAR else ""
     reason = ""
-    if off > NEAR and below is None and search.ended:
+    if off > NEAR and below is None and search.ended and search.grows:
         reason = f"match: {payload.wanted:,} {unit} are too few: its smallest possible {sizes}"
     elif off > USABLE:
         reason = f"match: no {name} comes near {payload.wanted:,} {unit}: {sizes}"
@@ -179,6 +185,8 @@ def _remark(search: WidthSearch, name: str) -> str:
         return f"{name} does not change it"
     if not search.grows:
         return f"it does not grow steadily with {name}"
+    if search.missed:
+        return f"the search ended after {MOST_MISSES} impossible widths in a row"
     if not search.ended:
         count = len(search.counts)
         limit = f"{MOST_COUNTS} widths" if count >= MOST_COUNTS else f"{MATCH_SECONDS:.0f} s"

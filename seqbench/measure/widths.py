@@ -30,8 +30,9 @@ class WidthSearch:
         count: returns the quantity at a width, or None if the width is impossible.
         stop: whether to end the search now.
 
-    ``counts`` holds the quantity at each width that was tried; ``ended`` tells whether the search
-    got to its end, and ``too_large`` whether a width did not fit into memory.
+    ``counts`` holds the quantity at each width that was tried; ``ended`` tells whether no width was
+    left to try, or the wanted number was found; ``missed`` whether it was given up after many
+    impossible widths; and ``too_large`` whether a width did not fit into memory.
     """
 
     count: Callable[[int], int | None]
@@ -42,6 +43,7 @@ class WidthSearch:
     stop: Callable[[], bool] = lambda: False
     counts: dict[int, int] = field(default_factory=dict)
     ended: bool = False
+    missed: bool = False
     too_large: bool = False
 
     def __post_init__(self) -> None:
@@ -57,8 +59,10 @@ class WidthSearch:
         """
         width = self.start
         while len(self.counts) < MOST_COUNTS and not self.stop():
-            if not self._try_near(width) or self._is_constant():
-                self.ended = not self.stop()
+            if not self._try_near(width):
+                self.ended = not self.missed and not self.stop()
+                return
+            if self._is_constant():
                 return
             if self.wanted in self.counts.values():
                 break
@@ -99,7 +103,8 @@ class WidthSearch:
     def _try_near(self, width: int) -> bool:
         """Count the first possible width from ``width`` on; False if there is none."""
         for misses, each in enumerate(self._candidates(width)):
-            if misses >= MOST_MISSES or self.stop():
+            self.missed = misses >= MOST_MISSES
+            if self.missed or self.stop():
                 break
             try:
                 found = self.count(each)

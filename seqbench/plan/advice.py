@@ -55,9 +55,10 @@ def _many_cases(plan: Plan) -> Iterator[str]:
 
 
 def _families(plan: Plan) -> list[list[Case]]:
-    """The cases of each dataset and device: only these are compared."""
+    """The cases of each dataset, primary metric and device: only these are compared."""
     found: dict[tuple[str, str], list[Case]] = {}
     for case in plan.cases:
-        dataset = fingerprint([case.dataset_label, to_json(case.dataset)])
+        primary = case.primary_metric.id if case.primary_metric else ""
+        dataset = fingerprint([case.dataset_label, to_json(case.dataset), primary])
         found.setdefault((dataset, case.device), []).append(case)
     return list(found.values())

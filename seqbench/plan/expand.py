@@ -12,9 +12,9 @@ from seqbench.errors import UsageError
 from seqbench.plan.cases import Case, Metric, Report, Resample, Runtime, Trial
 from seqbench.plan.labels import (
     EntryLabel,
-    as_text,
     dataset_labels,
     entry_labels,
+    metric_label,
     model_labels,
     numbered,
 )
@@ -197,12 +197,11 @@ def _all_metrics(suite: Suite, registry: Registry) -> tuple[Metric, ...]:
 
 
 def _metrics(entries: Iterable[Entry], registry: Registry) -> tuple[Metric, ...]:
-    """The metrics, each labeled with all its parameters, which its figures depend on."""
+    """The metrics as a plan has them."""
     return tuple(
         Metric(
-            " ".join([name, *(f"{key}={as_text(value)}" for key, value in choice.params.items())]),
-            choice, tuple(spec.targets), spec.higher_is_better, spec.share, unit=spec.unit,
-            needs=spec.needs,
+            metric_label(name, choice.params), choice, tuple(spec.targets), spec.higher_is_better,
+            spec.share, unit=spec.unit, needs=spec.needs,
         )
         for name, choice, spec in _choices_of(entries, registry)
     )  # fmt: skip

@@ -11,6 +11,7 @@ from seqbench.plugins.registry import Registry
 from seqbench.suite import grids
 from seqbench.suite.keys import DatasetEntry, Entry, ModelEntry, Suite
 from seqbench.suite.optimizers import OPTIMIZERS
+from seqbench.suite.target import SIGNS
 
 Labelled = TypeVar("Labelled", DatasetEntry, ModelEntry)
 
@@ -54,16 +55,33 @@ def model_labels(
 
 
 def dataset_labels(suite: Suite, registry: Registry) -> list[EntryLabel]:
-    """The labels of each entry of ``suite.datasets``, made like those of models."""
-    return _labels(
-        suite.datasets, registry, lambda dataset: dataset.train.over(suite.train).resolved()
-    )
+    """The labels of each entry of ``suite.datasets``, made like those of models.
+
+    A primary metric in which two entries differ is added like a training setting, unless it is the
+    task's own.
+    """
+
+    def settings(dataset: DatasetEntry) -> dict[str, Any]:
+        train = dataset.train.over(suite.train).resolved()
+        metric = dataset.primary_metric or suite.primary_metric
+        if metric is None or metric.name in SIGNS:
+            return train
+        declared = registry.look_up("metric", metric.name).spec.parameters
+        (params,) = grids.combinations(grids.axes(metric.params, declared))
+        return {**train, "primary_metric": metric_label(metric.name, params)}
+
+    return _labels(suite.datasets, registry, settings)
+
+
+def metric_label(name: str, params: Mapping[str, Any]) -> str:
+    """The name of a metric with all its parameters, which its figures depend on."""
+    return " ".join([name, *(f"{key}={as_text(value)}" for key, value in params.items())])
 
 
 def _labels(
     entries: Sequence[Labelled], registry: Registry, train: Callable[[Labelled], dict[str, Any]]
 ) -> list[EntryLabel]:
-    """The label of each entry. ``train``: returns the training settings of an entry."""
+    """The label of each entry. ``train``: returns the settings by which an entry is trained."""
     keys = [
         grids.keys(
             grids.axes(entry.params, registry.look_up(entry.kind, entry.name).spec.parameters)

@@ -295,6 +295,8 @@ def _metric_line(document: Document) -> list[str]:
     if not metrics:
         return []
     names = [clean(metric["name"]) for metric in metrics]
+    own = [one for case in document["cases"] if (one := case.get("own_metric"))]
+    names += [clean(one["name"]) for one in own]
     names += [clean(name) for case in document["cases"] for name in case.get("scores") or ()]
     named = ", ".join(dict.fromkeys(names))
     at = sorted({clean(metric["at"]) for metric in metrics if metric.get("at")})

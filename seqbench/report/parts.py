@@ -187,9 +187,10 @@ def padding_lines(document: Document, tables: Sequence[ResultTable]) -> list[str
 
 
 def _metrics(table: ResultTable) -> str:
-    """The metrics of a dataset; those of plugins have the same headline."""
-    scores = dict.fromkeys(name for case in table.cases for name in case.get("scores") or ())
-    return ", ".join(map(clean, (table.metric, *scores)))
+    """The metrics of a dataset, which all have the same headline."""
+    own = [one["name"] for case in table.cases if (one := case.get("own_metric"))]
+    scores = [name for case in table.cases for name in case.get("scores") or ()]
+    return ", ".join(map(clean, dict.fromkeys([table.metric, *own, *scores])))
 
 
 def on_dataset(table: ResultTable, tables: Sequence[ResultTable]) -> str:

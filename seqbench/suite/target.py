@@ -7,24 +7,28 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from seqbench.quantities import Quantity, deciding, find
+from seqbench.quantities import Quantity, find, own_metrics
 from seqbench.suite.strict_yaml import described, shown
 
 BLANKS = r"\s*"
 
 NUMBER = r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,3})?"
 
+#: Of the metrics of plugins some are negative, such as R² and log-likelihoods.
+ANY_NUMBER = f"-?{NUMBER}"
+
 WORDS = re.compile(r"([^\s<>=!≤≥]+)\s*([<>=!≤≥]+)\s*(.+)")
 
-SIGNS = {metric.name: ">=" if metric.higher_is_better else "<=" for metric in deciding().values()}
+#: Of the tasks' own metrics.
+SIGNS = {own.name: ">=" if own.higher_is_better else "<=" for own in own_metrics().values()}
 
 #: Of the metrics of plugins, whose direction is known to the plugin.
 OTHER = rf"(?!(?:{'|'.join(SIGNS)})\b)[A-Za-z0-9][A-Za-z0-9_.:-]*\s*[<>]="
 
-#: The same for JSON Schema.
+#: A target for JSON Schema.
 PATTERN = (
-    rf"^\s*({'|'.join([*(name + BLANKS + sign for name, sign in SIGNS.items()), OTHER])})"
-    rf"\s*{NUMBER}\s*$"
+    rf"^\s*(?:(?:{'|'.join(name + BLANKS + sign for name, sign in SIGNS.items())})\s*{NUMBER}"
+    rf"|{OTHER}\s*{ANY_NUMBER})\s*$"
 )
 
 FORM = "as in accuracy >= 0.85 or mse <= 0.01"
@@ -61,7 +65,7 @@ class Target:
         if words is None:
             raise ValueError(f"must be a metric and a bound, not {described(given)}", FORM)
         metric, sign, number = words.groups()
-        if not re.fullmatch(NUMBER, number):
+        if not re.fullmatch(ANY_NUMBER, number):
             raise ValueError(f"the bound must be a number, not {shown(number)}", FORM)
         found = cls(metric, float(number), sign)
         if metric in SIGNS:
@@ -77,8 +81,10 @@ class Target:
                 f"{self.metric} needs {sign}, not {shown(self.sign)}: {better} is better",
                 f"write {self.metric} {sign} {self.value:g}",
             )
-        if not math.isfinite(self.value) or self.value <= 0:
-            raise ValueError(f"the bound of {self.metric} must be a number above 0", FORM)
+        known = self.metric in SIGNS or metric.share  # that it is never negative
+        if not math.isfinite(self.value) or (known and self.value <= 0):
+            above = "a number above 0" if known else "a finite number"
+            raise ValueError(f"the bound of {self.metric} must be {above}", FORM)
         if metric.share and self.value > 1:
             raise ValueError(
                 f"the bound of {self.metric} must be at most 1, not {self.value:g}",

@@ -128,7 +128,7 @@ class _Validator(Tree):
         base = suite.train if suite else self.base(raw)
         if base is not None:
             combinations_fit(base, self.placed, self)
-        self.differ(base or Training())
+        self.differ(base or Training(), raw.get("primary_metric"))
         if suite:
             primary_fits(suite, self.placed, self, self.registry)
         if suite and suite.repeats is not None:
@@ -458,11 +458,11 @@ class _Validator(Tree):
                 given[key] = value
         return given
 
-    def differ(self, base: Training) -> None:
+    def differ(self, base: Training, primary: Entry | None) -> None:
         """Check that no entry is a duplicate of another.
 
         Args:
-            base: the training settings of the suite.
+            base, primary: the training settings and the primary metric of the suite.
         """
         datasets = [entry for _, entry in self.placed if isinstance(entry, DatasetEntry)]
         bases = [entry.train.over(base) for entry in datasets] or [base]
@@ -473,6 +473,7 @@ class _Validator(Tree):
             if isinstance(entry, DatasetEntry):
                 train = entry.train.over(base)
                 same += f" {grids.key(train.resolved())}"
+                same += f" {self.ranked_by(entry.primary_metric or primary)}"
             elif isinstance(entry, ModelEntry):
                 # Entries that are equal on other datasets alone are found in the plan.
                 train = entry.train.over(bases[0])
@@ -486,6 +487,14 @@ class _Validator(Tree):
                     self.problem(path, message, "change a parameter, or remove one", at_key=True)
                     break
             seen[same].append((path, keys))
+
+    def ranked_by(self, metric: Entry | None) -> str:
+        """A primary metric with all its parameters, as a key; "" for the task's own."""
+        if metric is None or metric.name in SIGNS or not metric.name:
+            return ""
+        offer = self.registry.look_up("metric", metric.name)
+        axes = grids.axes(metric.params, offer.spec.parameters)
+        return f"{offer.qualified_name} {grids.key(axes)}"
 
 
 def _as_name(stem: str) -> str:

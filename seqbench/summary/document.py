@@ -14,7 +14,7 @@ from seqbench.summary import lengths
 from seqbench.summary.margins import with_margins
 from seqbench.summary.metric_pairs import metric_comparisons
 from seqbench.summary.parts import parts_of, parts_reason, score_sets
-from seqbench.summary.rows import Row, beside_of, interval_of, rows_of, scores_of, usual_name
+from seqbench.summary.rows import Row, beside_of, interval_of, own_name, rows_of, scores_of
 from seqbench.summary.steps_to_target import towards
 from seqbench.types import ESTIMATOR
 
@@ -148,7 +148,7 @@ def _cases(
 ) -> list[dict[str, Any]]:
     """Every case of the plan; the resamples of a dataset as one."""
     target: Target | None = plan.get("target")
-    deciding = {_dataset_of(row): one.metric for row in rows for one in row.trials if one.metric}
+    own = {_dataset_of(row): name for row in rows if (name := own_name(row))}
     peers: dict[str, list[Row]] = {}
     for row in rows:
         peers.setdefault(_dataset_of(row), []).append(row)
@@ -159,8 +159,11 @@ def _cases(
         metrics = metrics_of(plan, row.first)
         entry = _case(row, measurements, metrics)
         entry["parts"] = parts_of(row, metrics, same)
+        primary = row.first.get("primary_metric")
+        if primary:
+            entry["primary_metric"] = _primary(primary)
         if target and row.trials:
-            name = deciding.get(_dataset_of(row), "")
+            name = primary["label"] if primary else own.get(_dataset_of(row), "")
             entry["target"] = towards(target, row, _step_time(measurements), name)
         if matching := row.first.get("matching"):
             entry["match"] = _match(matching)
@@ -168,6 +171,16 @@ def _cases(
             entry["resamples"] = _resamples(row, record, same)
         found.append(entry)
     return found
+
+
+def _primary(metric: StoredMetric) -> schema.PrimaryMetric:
+    """The primary metric of a case, if it is not the task's own."""
+    return {
+        "name": metric["label"],
+        "higher_is_better": metric["higher_is_better"],
+        "share": metric["share"],
+        "unit": metric.get("unit", ""),
+    }
 
 
 def _match(matching: StoredMatching) -> schema.MatchSummary:
@@ -247,8 +260,8 @@ def _case(
         "unmeasured": unmeasured,
         "seeds": _count(record.status for record in trials),
         "metric": metric,
-        "accuracy": _only_accuracy(metric) or _only_accuracy(_usual(row)),
-        "usual": _usual(row),
+        "accuracy": _only_accuracy(metric) or _only_accuracy(_own_metric(row)),
+        "own_metric": _own_metric(row),
         "scores": _scores(row, metrics),
         "parts": [],
         "target": None,
@@ -262,7 +275,7 @@ def _edited(source: str, trials: Sequence[TrialRecord]) -> list[int]:
 
 
 def _metric(row: Row) -> dict[str, Any] | None:
-    """The task's metric over the successful seeds, at the reported and at the last weights."""
+    """The primary metric over the successful seeds, at the reported and at the last weights."""
     good = row.good
     if not good:
         return None
@@ -289,10 +302,10 @@ def _at(row: Row, record: TrialRecord) -> str:
     return f"last {period}" if last else f"best {period} by validation"
 
 
-def _usual(row: Row) -> dict[str, Any] | None:
+def _own_metric(row: Row) -> dict[str, Any] | None:
     """The task's own metric, if another one is primary."""
     figures = beside_of(row)
-    return {"name": usual_name(row), **interval_of(row, figures)} if figures else None
+    return {"name": own_name(row), **interval_of(row, figures)} if figures else None
 
 
 def _scores(row: Row, metrics: Sequence[StoredMetric]) -> dict[str, dict[str, Any]]:

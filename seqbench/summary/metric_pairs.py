@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,8 @@ from seqbench.stats.holm import ALPHA, MOST_CASES, holm_steps
 from seqbench.stats.power import resamples_needed, seeds_needed
 from seqbench.stats.resamples import LEAST_RESAMPLES, paired_differences
 from seqbench.stats.welch import LEAST_SEEDS, Difference, Sample, difference, samples_of
-from seqbench.summary.rows import Resamples, Row, beside_of, scores_of, usual_name
+from seqbench.summary.rows import Resamples, Row, beside_of, own_name, scores_of
+from seqbench.summary.tables import table_key
 
 Case = Mapping[str, Any]
 
@@ -32,18 +32,18 @@ Scale = Literal["ratio", "difference"]
 
 
 def families(cases: Sequence[Case]) -> list[list[Case]]:
-    """Group cases by dataset (with its parameters) and device: only these are compared."""
-    found: dict[str, list[Case]] = {}
+    """Group cases by table and device: only these are compared."""
+    found: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
-        what = [case.get("dataset_label"), case["dataset"], case["dataset_params"], case["device"]]
-        found.setdefault(json.dumps(what, sort_keys=True, default=str), []).append(case)
+        found.setdefault((table_key(case), case["device"]), []).append(case)
     return list(found.values())
 
 
 def metric_comparisons(
     cases: Sequence[Case], rows: Sequence[Row], metrics: Sequence[Mapping[str, Any]] = ()
 ) -> list[Comparison]:
-    """Compare all pairs of cases in the metric of their dataset and in the metrics of plugins.
+    """Compare all pairs of cases in their primary metric, in the other metrics of the suite, and in
+    the task's own.
 
     A case with a failed seed is not compared, because its remaining seeds are a biased selection.
 
@@ -67,7 +67,7 @@ def metric_comparisons(
             found += _compared(some, scores, find(metric["label"], {metric["label"]: metric}))
         beside = [beside_of(row) for row in some]
         if any(beside):
-            found += _compared(some, beside, find(usual_name(some[0])))
+            found += _compared(some, beside, find(own_name(some[0])))
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from seqbench.quantities import find_metric
 from seqbench.records import CaseRecord, TrialRecord
 from seqbench.store.run_folder import RunFolder
-from seqbench.store.stored_plan import StoredChoice, StoredPlan
+from seqbench.store.stored_plan import StoredChoice, StoredMetric, StoredPlan
 from seqbench.summary.rows import Row, means, row_id, rows_of
 
 #: Statuses of trials and measurements that are not failures.
@@ -30,6 +30,7 @@ class Leader:
         value: mean of the metric over the seeds.
         why: why it is unknown; "" if it is known.
         share: whether the metric is a fraction, shown in percent.
+        unit: of the metric; "" for a plain number.
     """
 
     label: str = ""
@@ -37,6 +38,7 @@ class Leader:
     value: float = 0.0
     why: str = ""
     share: bool = False
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def leader_of(plan: StoredPlan, trials: Iterable[TrialRecord]) -> Leader:
     metric = find_metric(good[0].good[0])
     better = max if metric.higher_is_better else min
     best = better(good, key=_mean)
-    return Leader(best.first["label"], metric.name, _mean(best), share=metric.share)
+    unit = "" if metric.unit == "1" else metric.unit
+    return Leader(best.first["label"], metric.name, _mean(best), share=metric.share, unit=unit)
 
 
 def _mean(row: Row) -> float:
@@ -106,9 +109,10 @@ def _mean(row: Row) -> float:
     return fmean(values.values() if row.pooled is None else means(row.by_resample(values)))
 
 
-def _dataset(row: Row) -> tuple[str, StoredChoice]:
+def _dataset(row: Row) -> tuple[str, StoredChoice, StoredMetric | None]:
     """Tells entries of a suite's datasets apart, which may differ in their training alone."""
-    return row.dataset_label, {**row.first["dataset"], "params": row.dataset_params}
+    dataset: StoredChoice = {**row.first["dataset"], "params": row.dataset_params}
+    return row.dataset_label, dataset, row.first.get("primary_metric")
 
 
 def _why_no_leader(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from seqbench.quantities import deciding
+from seqbench.quantities import own_metrics
 from seqbench.records import CaseRecord, TrialRecord
 from seqbench.stats.intervals import mean_interval
 from seqbench.stats.resamples import resampled_interval
@@ -157,18 +157,21 @@ def scores_of(row: Row, metric: str) -> dict[str, float]:
 
 
 #: The tasks' own metrics, which are recorded beside another primary metric.
-USUAL = tuple(dict.fromkeys(metric.name for metric in deciding().values()))
+OWN = tuple(dict.fromkeys(metric.name for metric in own_metrics().values()))
 
 
-def usual_name(row: Row) -> str:
-    """The task's own metric, if another one is primary; else ``""``."""
-    return next((name for name in USUAL for trial in row.good if name in trial.metrics), "")
+def own_name(row: Row) -> str:
+    """The task's own metric, whichever is primary; "" if no trial succeeded."""
+    beside = next((name for name in OWN for trial in row.good if name in trial.metrics), "")
+    if beside or row.first.get("primary_metric"):
+        return beside
+    return next((trial.metric for trial in row.trials if trial.metric), "")
 
 
 def beside_of(row: Row) -> dict[str, float]:
     """The task's own metric by trial, if another one is primary; else empty."""
-    name = usual_name(row)
-    return {trial.id: trial.metrics[name] for trial in row.good} if name else {}  # type: ignore[literal-required]
+    name = own_name(row)
+    return {trial.id: trial.metrics[name] for trial in row.good if name in trial.metrics}  # type: ignore[literal-required]
 
 
 def means(resamples: Resamples) -> list[float]:

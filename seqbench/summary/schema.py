@@ -196,7 +196,13 @@ class MetricSummary(Interval):
     at: Annotated[str, About("the epoch whose weights count; empty for an estimator")]
 
 
-class UsualSummary(Interval):
+class PrimaryMetric(MetricAbout):
+    """The primary metric of a case, also if none of its trials succeeded."""
+
+    name: Annotated[str, About("its label")]
+
+
+class OwnMetricSummary(Interval):
     """The task's own metric over the successful seeds, beside another primary metric."""
 
     name: Annotated[str, About("accuracy (a fraction) or mse")]
@@ -403,8 +409,12 @@ class Case(Keys):
     seeds: Annotated[dict[str, int], About("number of trials, by status")]
     metric: Annotated[MetricSummary | None, About("the primary metric")]
     accuracy: Annotated[Interval | None, About("the accuracy; null if targets are numbers")]
-    usual: Annotated[
-        NotRequired[UsualSummary | None], About("the task's own metric, if another one is primary")
+    primary_metric: Annotated[
+        NotRequired[PrimaryMetric], About("what metric is, unless it is the task's own")
+    ]
+    own_metric: Annotated[
+        NotRequired[OwnMetricSummary | None],
+        About("the task's own metric, if another one is primary"),
     ]
     scores: Annotated[dict[str, ScoreSummary], About("the suite's metrics, by label")]
     parts: Annotated[

@@ -39,7 +39,7 @@ class Best:
     """
 
     def __init__(self, primary: Primary, loss: Loss):
-        self.primary, self.measure = primary, loss
+        self.primary, self.loss_function = primary, loss
         self.sign = 1 if primary.higher_is_better else -1
         self.epoch: int | None = None
         self.improved = 0  # the evaluation whose metric was better than all before, not equal
@@ -82,10 +82,10 @@ class Best:
         """
         load_state(model, self.state)
         assert splits.validation is not None
-        loss = validate(model, splits.validation, self.measure, device, self.primary)[1]
+        loss = validate(model, splits.validation, self.loss_function, device, self.primary)[1]
         if math.isclose(loss, self.loss, rel_tol=SAME_LOSS):
             return
-        again = validate(model, splits.validation, self.measure, device, self.primary)[1]
+        again = validate(model, splits.validation, self.loss_function, device, self.primary)[1]
         if math.isclose(again, loss, rel_tol=SAME_LOSS):  # else it is random in evaluation mode
             raise PluginError(
                 f"epoch {self.epoch} is the best on validation, but its weights give another "

@@ -97,7 +97,7 @@ class Figure(Meter, Protocol):
 AnyFigure = TypeVar("AnyFigure", bound=Figure)
 
 
-class DecidingFigure:
+class TaskMetric:
     """The task's own metric: accuracy, or mean squared error. Several labels at once are right if
     all of them are.
 
@@ -223,7 +223,7 @@ def evaluate(
     """
     cold = partial(_answers, model, split, device)
     version = split.inputs._version
-    figure = BySet(split, make or (lambda: DecidingFigure(split.task)))
+    figure = BySet(split, make or (lambda: TaskMetric(split.task)))
     training = model.training
     model.eval()
     for number, start, end, headline in _sets(split):

@@ -27,7 +27,7 @@ from seqbench.training.job import TrainPayload, keeping
 from seqbench.training.parts import Parts
 from seqbench.training.plugin_metric import PluginMeter
 from seqbench.training.prepared import PreparedSplits
-from seqbench.training.primary import primary_of, usual
+from seqbench.training.primary import own_metric, primary_of
 from seqbench.training.refitting import record_fit
 from seqbench.workers.context import JobContext
 
@@ -87,7 +87,7 @@ def evaluated(
     Raises:
         NotApplicable: the primary metric needs more than the answers say.
     """
-    task, test, own = splits.task, splits.test, usual(splits.task)
+    task, test, own = splits.task, splits.test, own_metric(splits.task)
     confusion, none = Confusion(task), dict.fromkeys(("last", "best", "best_epoch", "validation"))
     parts = Parts(test, own.make)
     meters = [confusion, *([] if metric else [parts]), *meters]

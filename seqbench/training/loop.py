@@ -23,7 +23,7 @@ from seqbench.training.optimizers import trained_by_muon
 from seqbench.training.parts import Parts
 from seqbench.training.periods import Periods
 from seqbench.training.prepared import PreparedSplits
-from seqbench.training.primary import Primary, usual
+from seqbench.training.primary import Primary, own_metric
 from seqbench.training.split import Batch, Split
 from seqbench.training.step import Step
 from seqbench.training.weights import changed_names, load_state, unsaved_state
@@ -86,7 +86,7 @@ def train_model(
     batches = batches_of(splits, settings, device=device, seed=seed)
     loop = _Loop(
         model, splits, batches, settings,
-        primary=primary or usual(splits.task), device=device, notify=notify,
+        primary=primary or own_metric(splits.task), device=device, notify=notify,
     )  # fmt: skip
     loop.resume(checkpoints)
     while loop.period is not None:
@@ -370,14 +370,14 @@ def _finish(loop: _Loop, splits: PreparedSplits, meters: Sequence[Meter]) -> Tra
     those. The confusion matrix, and ``meters``, belong to the weights that are kept.
     """
     best, curve = loop.best, loop.curve
-    primary, own = best.primary, usual(splits.task)
+    primary, own = best.primary, own_metric(splits.task)
     confusion, parts = Confusion(splits.task), Parts(splits.test, primary.make)
     beside = BySet(splits.test, own.make)
     model, steps, device = loop.step.model, loop.step.count, loop.device
     if loop.measured is not model:
         load_state(model, loop.measured.state_dict())
     keeps_last = best.epoch is None or best.epoch == curve[-1]["epoch"]
-    kept: Sequence[Meter] = [confusion, parts, *([] if primary.usual else [beside]), *meters]
+    kept: Sequence[Meter] = [confusion, parts, *([] if primary.is_own else [beside]), *meters]
     at_last = kept if keeps_last else ()
     last = evaluate(model, splits.test, device=device, make=primary.make, meters=at_last)
     _raise_if_nan(last, steps)
@@ -397,7 +397,7 @@ def _finish(loop: _Loop, splits: PreparedSplits, meters: Sequence[Meter]) -> Tra
         **confusion.result(),
         **parts.result(),
     }
-    if not primary.usual:
+    if not primary.is_own:
         metrics[own.name] = beside.value
     if loop.batches.padding is not None:
         metrics["padding"] = loop.batches.padding

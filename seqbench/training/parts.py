@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seqbench.errors import reason_of
-from seqbench.training.evaluation import Answered, DecidingFigure, Figure
+from seqbench.training.evaluation import Answered, Figure, TaskMetric
 from seqbench.training.split import Split
 
 #: Each length is a part of its own if there are at most this many; otherwise this many ranges with
@@ -47,7 +47,7 @@ class Parts:
             names = [""] * len(groups)
         self._about = list(zip(names, groups, strict=True))
         self._headline = [one.name for one in split.sets if split.headline in ("", one.name)]
-        create = make or (lambda: DecidingFigure(split.task))
+        create = make or (lambda: TaskMetric(split.task))
         self._figures = [create() for _ in groups]
 
     def update(self, answered: Answered) -> None:

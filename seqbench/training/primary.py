@@ -12,8 +12,8 @@ import torch
 from seqbench.errors import DataError
 from seqbench.plan.cases import Metric
 from seqbench.plugins.provenance import check_unchanged
-from seqbench.quantities import deciding
-from seqbench.training.evaluation import Answered, DecidingFigure, Figure
+from seqbench.quantities import own_metrics
+from seqbench.training.evaluation import Answered, Figure, TaskMetric
 from seqbench.training.plugin_metric import PluginMeter
 from seqbench.training.prepared import PreparedSplits
 from seqbench.types import Task
@@ -35,7 +35,7 @@ class Primary:
     about: Mapping[str, Any] | None = None
 
     @property
-    def usual(self) -> bool:
+    def is_own(self) -> bool:
         """Whether it is the task's own: accuracy, or mean squared error."""
         return self.about is None
 
@@ -45,10 +45,10 @@ class Primary:
         return {"metric": self.name, "metric_about": self.about}
 
 
-def usual(task: Task) -> Primary:
+def own_metric(task: Task) -> Primary:
     """The task's own metric."""
-    about = deciding()[task.target]
-    return Primary(about.name, about.higher_is_better, lambda: DecidingFigure(task))
+    about = own_metrics()[task.target]
+    return Primary(about.name, about.higher_is_better, lambda: TaskMetric(task))
 
 
 def primary_of(splits: PreparedSplits, metric: Metric | None) -> Primary:
@@ -65,7 +65,7 @@ def primary_of(splits: PreparedSplits, metric: Metric | None) -> Primary:
     """
     task = splits.task
     if metric is None:
-        return usual(task)
+        return own_metric(task)
     if task.target not in metric.targets:
         raise DataError(metric.misfit(task.target))
     check_unchanged(metric.choice)

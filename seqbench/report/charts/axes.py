@@ -45,10 +45,10 @@ class Axis:
 
     @property
     def unit(self) -> str:
-        """The unit shown: ``µs``, ``%``, or ""."""
+        """The unit shown: ``µs``, ``%``, ``bits``, or ""."""
         if self.column.unit is not None:
             return self.column.unit.name
-        return "%" if self.column.header[2].startswith("%") else ""
+        return self.column.header[2].partition("(±")[0].strip()
 
     @property
     def factor(self) -> float:
@@ -102,7 +102,7 @@ class Axis:
         if self.unit == "%":
             low, high = max(0.0, low), min(1.0, high)
         elif self.column.group == "quality" and not self.column.higher_is_better:
-            low = max(min(0.0, estimate.value), low)
+            low = max(0.0, low) if estimate.value >= 0 else low
         return low / self.factor, high / self.factor
 
     @property
@@ -154,7 +154,9 @@ class Axis:
 
 
 def axes(group: Group) -> list[Axis]:
-    """Every column that can be an axis: the metric first, then latency, memory, and the others."""
+    """Every column that can be an axis: the primary metric first, then latency, memory, other costs
+    and other metrics.
+    """
     found = [column for column in group.table.columns if _suits(column)]
     named = [Axis(c, f"f{n}") for n, c in enumerate(found)]
     return sorted(named, key=lambda axis: _order(axis.column, group.table.metric_field))
@@ -170,11 +172,11 @@ def _suits(column: Column) -> bool:
     )
 
 
-def _order(column: Column, metric: str) -> tuple[int, int]:
+def _order(column: Column, metric: str) -> tuple[int, bool, int]:
     first = ("metric", "latency", "memory_inference", "memory_training", "throughput")
     field = "metric" if column.field == metric else column.field
     found = [n for n, name in enumerate(first) if field.startswith(name)]
-    return (found[0] if found else len(first), column.rank)
+    return found[0] if found else len(first), column.group == "quality", column.rank
 
 
 def find_axis(found: Sequence[Axis], start: str) -> Axis | None:

@@ -34,8 +34,7 @@ def curves(group: Group) -> Chart:
     if not rows:
         why = "trials/*.json hold no learning curve of this dataset"
         return absent("curves", "Learning curves", why)
-    unit = " (%)" if share else ""
-    of = {"validation": f"validation {group.table.metric}{unit}", **LOSSES}
+    of = {"validation": f"validation {group.metric_title}", **LOSSES}
     titles = {**OVER, "epoch": period_word(group.cases)}
     over = {name: title for name, title in titles.items() if _has(rows, name)}
     of = {name: title for name, title in of.items() if _has(rows, name)}

@@ -15,7 +15,7 @@ from seqbench.report.charts.source import MOST_ROWS, Found, Group
 from seqbench.report.charts.theme import BETTER, COLORS, EQUIVALENT, UNDECIDED, WORSE
 from seqbench.report.columns.speed import latency_settings, named_settings, setting_words
 from seqbench.report.names import repetition, resample_count
-from seqbench.report.views.pairs import effect_text, in_words, share_of
+from seqbench.report.views.pairs import difference_unit, effect_text, in_words, share_of
 from seqbench.summary.metric_pairs import TOO_FEW
 
 VERDICTS = {
@@ -69,20 +69,19 @@ def _cells_are(found: Found, group: Group) -> str:
     """What a cell holds."""
     if found["scale"] == "ratio":
         return "Cells: row ÷ column."
-    points = ", in points" if share_of(found, group.table.cases) else ""
-    return f"Cells: row - column{points}."
+    unit = difference_unit(found, group.table.cases)
+    return f"Cells: row - column{f', in {unit}' if unit else ''}."
 
 
 def _cells(group: Group, found: Found, number: int) -> list[dict[str, Any]]:
     """The cell of ``a`` against ``b``, and that of ``b`` against ``a``."""
     a, b = (group.names[found[end]] for end in ("a", "b"))
-    share = share_of(found, group.table.cases)
-    turned = turn(found)
-    pair = pair_name(found)
+    share, unit = share_of(found, group.table.cases), difference_unit(found, group.table.cases)
+    turned, pair = turn(found), pair_name(found)
     return [
         {"row": row, "column": column, "of": number, "text": effect_text(each, share),
          "mark": VERDICTS[each["verdict"]][2], "verdict": VERDICTS[each["verdict"]][0],
-         "words": in_words(each, row, column, share=share), "pair": pair}
+         "words": in_words(each, row, column, share=share, unit=unit), "pair": pair}
         for row, column, each in ((a, b, found), (b, a, turned))
     ]  # fmt: skip
 
@@ -157,10 +156,9 @@ def pair_of_seeds(group: Group) -> Chart:
     if not found or not rows:
         why = "no cases were compared over seeds"
         return absent("pair-seeds", "Seeds of a pair", why)
-    unit = " (%)" if share else ""
 
     def draw(number: int) -> Spec:
-        return _seeds(group, found[number], rows, f"{group.table.metric}{unit}")
+        return _seeds(group, found[number], rows, group.metric_title)
 
     base, chosen = choice("pair", "pair", _pair_options(group, found), draw)
     fields = {"case": "case", "seed": "seed", "value": group.table.metric}
@@ -173,7 +171,8 @@ def _pair_options(group: Group, found: Sequence[Found]) -> list[Option]:
     options = []
     for each in found:
         a, b = (group.names[each[end]] for end in ("a", "b"))
-        words = in_words(each, a, b, share=share_of(each, group.table.cases))
+        unit = difference_unit(each, group.table.cases)
+        words = in_words(each, a, b, share=share_of(each, group.table.cases), unit=unit)
         options.append(Option(pair_name(each), f"{a} and {b}", sentence=words))
     return options
 

@@ -16,6 +16,7 @@ from seqbench.report.charts.marks import color, dash, shape, specification, tool
 from seqbench.report.charts.sentences import metric_on_parts
 from seqbench.report.charts.source import Group, drawable, is_sound
 from seqbench.report.columns.column import Case
+from seqbench.report.columns.quality import metric_unit
 from seqbench.report.numbers import Estimate
 from seqbench.report.parts import (
     Part,
@@ -70,12 +71,13 @@ def figures_on_parts(group: Group) -> Iterator[FigureOnParts]:
         rows = [row for case in group.cases for row in _rows(group, case, metric, parts)]
         if not any(row["value"] is not None for row in rows):
             continue
-        name, floor = clean(metric.about.name), _floor(rows, metric.about)
+        name, unit = clean(metric.about.name), metric_unit(metric.about)
+        floor = _floor(rows, metric.about)
         if floor is not None:  # an interval that reaches zero ends at the edge
             rows = [{**row, "low": max(row["low"], floor)} if "low" in row else row for row in rows]
         yield FigureOnParts(
             name=metric.field,
-            title=f"test {name}{' (%)' if metric.about.share else ''}",
+            title=f"test {name} ({unit})" if unit else f"test {name}",
             rows=rows,
             sentence=metric_on_parts(group, metric, parts, apart=apart),
             apart=apart,
@@ -125,7 +127,7 @@ def _bounds(estimate: Estimate, about: Quantity) -> tuple[float, float] | None:
         return None
     if about.share:
         return max(0.0, low), min(1.0, high)
-    return (low if about.higher_is_better else max(min(0.0, estimate.value), low)), high
+    return (low if about.higher_is_better or estimate.value < 0 else max(0.0, low)), high
 
 
 def _floor(rows: Sequence[Row], about: Quantity) -> float | None:

@@ -13,6 +13,7 @@ from seqbench.report.charts.marks import ROW, cases_down, figure_scale, fits_log
 from seqbench.report.charts.source import Group
 from seqbench.report.charts.theme import COLORS
 from seqbench.report.columns.column import Column
+from seqbench.report.columns.quality import reference_field
 from seqbench.report.text import counted
 from seqbench.report.verdict.statement import listed
 
@@ -44,7 +45,12 @@ def published(group: Group) -> Chart:
 def _with_reference(group: Group) -> list[tuple[Axis, Column]]:
     """The columns that have one of references beside them, with it."""
     named = {column.field: column for column in group.table.columns}
-    pairs = [(one, named.get(f"reference_{one.field}")) for one in group.table.columns]
+    metric = group.table.metric_field
+    fields = {field: reference_field(field) for field in (metric, f"{metric}_last")}
+    pairs = [
+        (one, named.get(fields.get(one.field, f"reference_{one.field}")))
+        for one in group.table.columns
+    ]
     return [(Axis(one), given) for one, given in pairs if given and any(given.estimates)]
 
 

@@ -24,7 +24,7 @@ FIELDS = {"case": "case", "kind": "of", "text": "figure"}
 
 
 def accuracy(group: Group) -> Chart:
-    """Seeds, mean and interval of the metric of the dataset."""
+    """Seeds, mean and interval of the primary metric."""
     metric = find_axis(axes(group), group.table.metric_field)
     if metric is None:
         why = "no trial of this dataset has succeeded"

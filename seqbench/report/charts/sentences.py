@@ -13,6 +13,7 @@ from seqbench.quantities import Quantity
 from seqbench.report import numbers
 from seqbench.report.charts.source import MOST_ROWS, Found, Group, is_sound
 from seqbench.report.columns.column import Column
+from seqbench.report.columns.quality import metric_unit
 from seqbench.report.columns.speed import (
     latency_at,
     latency_settings,
@@ -74,7 +75,8 @@ def spread_of_seeds(group: Group) -> str:
     most, least = max(ranges, key=ranges.__getitem__), min(ranges, key=ranges.__getitem__)
     if not ranges[most]:
         return f"All {what} of a case have the same figure."
-    unit = " points" if group.share else ""
+    unit = "points" if group.share else metric_unit(group.metric)
+    unit = f" {unit}" if unit else ""
     sentence = f"The {what} of {most} span {_span(ranges[most], group)}{unit}"
     if most != least:
         sentence += f", those of {least} {_span(ranges[least], group)}"
@@ -209,7 +211,7 @@ def metric_on_parts(group: Group, metric: PartMetric, parts: Sequence[Part], *, 
 
 def _on_part(value: float, part: str, about: Quantity, *, named: bool) -> str:
     """``87.4 %``, or ``87.4 % on noisy``."""
-    text = numbers.figure(value)
+    text = f"{numbers.figure(value)} {metric_unit(about)}".rstrip()
     if about.share:  # 99.96 % must not read 100.0 %
         figure = [numbers.Estimate(value)]
         text = f"{numbers.percentages(figure, numbers.percent_decimals(figure))[0]} %"

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqbench.errors import StoreError
+from seqbench.quantities import Quantity
 from seqbench.report.columns.column import Case, Column, Document
 from seqbench.report.columns.letters import at_settings
-from seqbench.report.columns.quality import metric_of
+from seqbench.report.columns.quality import metric_of, metric_unit
 from seqbench.report.columns.table import ResultTable, result_tables
 from seqbench.report.exports.shared import table_title
 from seqbench.report.names import measured_id
@@ -115,9 +116,20 @@ class Group:
         return self.table.dataset
 
     @property
+    def metric(self) -> Quantity:
+        """The primary metric."""
+        return metric_of(self.table.cases, self.data.document)
+
+    @property
     def share(self) -> bool:
         """Whether the metric is a fraction, shown in percent."""
-        return metric_of(self.table.cases, self.data.document).share
+        return self.metric.share
+
+    @property
+    def metric_title(self) -> str:
+        """The metric with its unit: ``accuracy (%)``, ``auroc``."""
+        unit = metric_unit(self.metric)
+        return f"{self.table.metric} ({unit})" if unit else self.table.metric
 
     def trials(self, case: Case) -> list[Mapping[str, Any]]:
         """The trials of a case by seed, those of each resample together."""

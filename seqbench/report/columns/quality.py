@@ -17,8 +17,10 @@ from seqbench.report.text import clean, target_words
 
 
 def metric_of(cases: Sequence[Case], document: Document) -> Quantity:
-    """The metric of a dataset, known even if no trial succeeded."""
+    """The primary metric of a table, known even if no trial succeeded."""
     for case in cases:
+        if primary := case.get("primary_metric"):
+            return find(primary["name"], {primary["name"]: primary})
         if case["metric"]:
             return find_in(case, case["metric"]["name"])
     ids = {case["id"] for case in cases}
@@ -28,15 +30,27 @@ def metric_of(cases: Sequence[Case], document: Document) -> Quantity:
     return find("metric")
 
 
+def metric_unit(metric: Quantity) -> str:
+    """The unit in which a metric is shown: ``%`` for a fraction, "" for a plain number."""
+    return "%" if metric.share else "" if metric.unit == "1" else clean(metric.unit)
+
+
+def reference_field(field: str) -> str:
+    """The field of the published figures of the primary metric, or of that at the last epoch."""
+    last = "_last" if field.endswith("_last") else ""
+    name = field.removesuffix(last).removeprefix("score_").partition(" ")[0]
+    return f"reference_{name}{last}"
+
+
 def field_of(metric: Quantity) -> str:
     """The field of the column of a metric; those of plugins cannot be mistaken for others."""
     return metric.name if metric.name in QUANTITIES else f"score_{metric.name}"
 
 
 def quality_columns(cases: Sequence[Case], document: Document) -> Iterable[Column]:
-    """The metric of the dataset, the metrics of plugins, and the steps to the target."""
+    """The primary metric, the task's own, the suite's others, and the steps to the target."""
     yield from _metric(cases, metric_of(cases, document))
-    yield from _usual(cases)
+    yield from _own_metric(cases)
     yield from _scores(cases)
     yield from _target(cases, document.get("target"))
 
@@ -68,9 +82,9 @@ def _metric(cases: Sequence[Case], about: Quantity) -> Iterable[Column]:
     yield from _repeats(cases)
 
 
-def _usual(cases: Sequence[Case]) -> Iterable[Column]:
+def _own_metric(cases: Sequence[Case]) -> Iterable[Column]:
     """The task's own metric, if another one is primary."""
-    found = [case.get("usual") for case in cases]
+    found = [case.get("own_metric") for case in cases]
     name = next((one["name"] for one in found if one), "")
     if not name:
         return
@@ -136,8 +150,7 @@ def _over_seeds(
 
 
 def _unit(about: Quantity) -> str:
-    unit = "% " if about.share else "" if about.unit == "1" else f"{clean(about.unit)} "
-    return f"{unit}(± 95 % CI)"
+    return f"{metric_unit(about)} (± 95 % CI)".lstrip()
 
 
 def _scores(cases: Sequence[Case]) -> Iterable[Column]:
@@ -213,12 +226,12 @@ def _reference(
         for m, g in zip(measured, given, strict=True)
     )
     yield Column(
-        field=f"reference_{name}", si="", header=("reference", at, "%" if about.share else ""),
+        field=f"reference_{name}", si="", header=("reference", at, metric_unit(about)),
         group="quality", estimates=given, texts=texts(given), importance=2 if at else 1,
     )  # fmt: skip
     signed = tuple(numbers.signed(e.value, about.share) if e else MISSING for e in apart)
     yield Column(
         field=f"difference_{name}", si="",
-        header=("difference", at, "points" if about.share else ""),
+        header=("difference", at, "points" if about.share else metric_unit(about)),
         group="quality", estimates=apart, texts=signed, importance=2 if at else 1,
     )  # fmt: skip

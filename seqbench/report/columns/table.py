@@ -1,8 +1,7 @@
-"""Result tables: the cases of one dataset and their columns."""
+"""Result tables: the cases of one dataset with one primary metric, and their columns."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,11 +12,12 @@ from seqbench.report.columns.column import Builder, Case, Column, Document
 from seqbench.report.columns.letters import grouping
 from seqbench.report.columns.quality import field_of, metric_of
 from seqbench.report.names import dataset_words
+from seqbench.summary.tables import table_key
 
 
 @dataclass(frozen=True)
 class ResultTable:
-    """The cases of one dataset; figures of different datasets are never compared.
+    """The cases of one dataset with one primary metric; those of different tables are not compared.
 
     Args:
         dataset: as headings name it.
@@ -34,12 +34,10 @@ class ResultTable:
 
 
 def result_tables(document: Document) -> list[ResultTable]:
-    """One table per dataset (with its parameters), in the order of the cases."""
+    """One table per dataset (with its parameters) and primary metric, in the order of the cases."""
     groups: dict[str, list[Case]] = {}
     for case in document["cases"]:
-        what = [case.get("dataset_label"), case["dataset"], case["dataset_params"]]
-        key = json.dumps(what, sort_keys=True, default=str)
-        groups.setdefault(key, []).append(case)
+        groups.setdefault(table_key(case), []).append(case)
     home = {case["id"]: key for key, cases in groups.items() for case in cases}
     compared: dict[str, list[Mapping[str, Any]]] = {key: [] for key in groups}
     for each in document.get("comparisons") or ():

@@ -25,7 +25,7 @@ class Figure:
     Args:
         benchmark: the name of the case, and the settings it was measured at.
         measure: ``accuracy``, ``latency``, ``memory-inference``, …
-        unit: SI: ``s``, ``1/s``, ``B``, ``1``.
+        unit: SI: ``s``, ``1/s``, ``B``, ``1``; of a plugin's metric as it says.
         low, high: the 95 % interval; of memory, the range of the passes. None if unknown.
         better: which direction is better; None if neither is.
         share: whether it is a fraction.
@@ -87,8 +87,10 @@ def _unmeasured(source: Source) -> list[str]:
 
 
 def _quality(case: Case, name: str) -> Iterator[Figure]:
-    own = {case["metric"]["name"]: case["metric"]}
-    for metric, summary in {**own, **case["scores"]}.items():
+    found = {case["metric"]["name"]: case["metric"]}
+    if own := case.get("own_metric"):
+        found[own["name"]] = own
+    for metric, summary in {**found, **case["scores"]}.items():
         yield _figure(case, name, metric, summary)
 
 

@@ -9,7 +9,7 @@ from seqbench.report.interchange.figures import Figure, figures_of
 from seqbench.report.interchange.source import Exported, Source, require
 from seqbench.report.names import some
 
-#: The unit shown for each SI unit, and the factor.
+#: The unit shown for each SI unit, and the factor; other units, of plugins' metrics, are kept.
 UNITS = {"s": ("ns", 1e9), "B": ("bytes", 1), "1": ("", 1)}
 
 
@@ -47,7 +47,7 @@ def _smaller(figure: Figure) -> Figure | None:
 
 
 def _entry(figure: Figure, source: Source) -> dict[str, object]:
-    unit, scale = UNITS[figure.unit]
+    unit, scale = UNITS.get(figure.unit, (figure.unit, 1))
     unit = unit or ("fraction" if figure.share else figure.measure)
     entry: dict[str, object] = {
         "name": f"{figure.benchmark} {figure.measure}",

@@ -23,6 +23,7 @@ from seqbench.report.interchange.source import (
     epoch_ends,
     moment,
     names_of_trials,
+    own_metric,
     parameters_of,
     require,
     values_on_parts,
@@ -254,6 +255,7 @@ def _final(record: TrialRecord) -> Iterator[_Metric]:
             f"test_{record.metric}{ending}": record.metrics[name]  # type: ignore[literal-required]
             for name, ending in names.items()
         }
+        found |= {f"test_{name}": value for name, value in own_metric(record).items()}
     found |= {name: record.metrics.get(name) for name in ("best_epoch", "steps")}
     scores = {f"test_{name}": score["value"] for name, score in record.scores.items()}
     parts = {f"test_{metric} {part}": value for metric, part, value in values_on_parts(record)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.errors import StoreError
-from seqbench.quantities import find
+from seqbench.quantities import find, own_metrics
 from seqbench.records import CaseRecord, Measurement, TrialRecord
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.names import measured_id, some, status_lines, trial_words
@@ -200,6 +200,12 @@ def names_of_trials(source: Source) -> dict[str, str]:
         trial["id"]: f"{source.names[trial['case']]} {trial_words(trial)}"
         for trial in source.document["trials"]
     }
+
+
+def own_metric(record: TrialRecord) -> dict[str, float]:
+    """The task's own metric of a successful trial by its name, if another one is primary."""
+    names = dict.fromkeys(metric.name for metric in own_metrics().values())
+    return {name: record.metrics[name] for name in names if name in record.metrics}  # type: ignore[literal-required]
 
 
 def values_on_parts(record: TrialRecord) -> Iterator[tuple[str, str, float]]:

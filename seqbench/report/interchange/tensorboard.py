@@ -13,6 +13,7 @@ from seqbench.report.interchange.source import (
     Source,
     cases_of,
     epoch_ends,
+    own_metric,
     parameters_of,
     require,
     values_on_parts,
@@ -81,8 +82,9 @@ def _write(record: TrialRecord, case: Case, folder: Path) -> None:
 
 
 def _final(record: TrialRecord) -> dict[str, float]:
-    """The test metric, and the suite's other metrics."""
+    """The primary metric, the task's own, and the suite's other metrics."""
     found = {f"{record.metric}/test": record.metrics["value"]}
+    found |= {f"{name}/test": value for name, value in own_metric(record).items()}
     scores = {f"{name}/test": score["value"] for name, score in record.scores.items()}
     return {name: float(value) for name, value in {**found, **scores}.items() if value is not None}
 

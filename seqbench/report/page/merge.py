@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any, cast
 
 from seqbench.report.charts.source import RunData
-from seqbench.report.names import by_gradient, resample_count
+from seqbench.report.names import by_gradient, dataset_label, resample_count
 from seqbench.report.notes import training_words
 from seqbench.report.text import clean, target_words
 from seqbench.report.verdict.statement import listed
@@ -59,6 +59,7 @@ def merged(runs: Sequence[RunData]) -> RunData:
         document["target"] = None
     if _differ([batches for run in runs if (batches := _memory_batches(run))]):
         document["cases"] = [{**case, "memory": None} for part in parts for case in _cases(part)]
+    _name_metrics(document)
     document |= {"environment": {}, "run": ", ".join(names)}
     return RunData(
         cast("Any", document),
@@ -67,6 +68,30 @@ def merged(runs: Sequence[RunData]) -> RunData:
         _joined(part.no_calls for part in parts),
         runs=len(runs),
     )
+
+
+def _name_metrics(document: dict[str, Any]) -> None:
+    """Add the primary metric to the label of a dataset that runs rank by different ones, as a suite
+    that ranks it by several does: each has a table of its own.
+    """
+    found: dict[str, set[str]] = {}
+    for case in document["cases"]:
+        found.setdefault(dataset_label(case), set()).add(_primary(case))
+    labels = {
+        case["id"]: f"{dataset_label(case)} primary_metric={_primary(case)}"
+        for case in document["cases"]
+        if _primary(case) and len(found[dataset_label(case)]) > 1
+    }
+    for key, of in (("cases", "id"), ("trials", "case")):
+        document[key] = [
+            {**each, "dataset_label": labels[each[of]]} if each[of] in labels else each
+            for each in document[key]
+        ]
+
+
+def _primary(case: Mapping[str, Any]) -> str:
+    """The primary metric of a case; "" if it is the task's own."""
+    return str((case.get("primary_metric") or {}).get("name", ""))
 
 
 def _cases(run: RunData) -> Sequence[Mapping[str, Any]]:
@@ -112,6 +137,7 @@ def differing(runs: Sequence[RunData]) -> list[str]:
     }
     found["protocol"] = [run.protocol for run in runs]
     found["training"] = [_training(run) for run in runs]
+    found["primary metric"] = [_primaries(run) for run in runs]
     found["seeds"] = [_seeds(run) for run in runs]
     found["target (steps to it are left out)"] = [_target(run) for run in runs]
     batches = [_memory_batches(run) for run in runs]
@@ -132,6 +158,10 @@ def _differ(values: Sequence[object]) -> bool:
 def _training(run: RunData) -> str:
     cases = by_gradient(run.document["cases"])
     return "; ".join(sorted({training_words(case["train"]) for case in cases}))
+
+
+def _primaries(run: RunData) -> str:
+    return ", ".join(sorted({_primary(case) or "the task's own" for case in _cases(run)}))
 
 
 def _seeds(run: RunData) -> str:

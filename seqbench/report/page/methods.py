@@ -111,9 +111,16 @@ def _training(document: Document) -> Iterator[str]:
     if fitted := models_named([case for case in cases if is_estimator(case)]):
         verb = "is an estimator" if len(fitted) == 1 else "are estimators"
         yield f"{listed(fitted)} {verb}, fitted to the training split without such settings."
-    at = {case["metric"]["at"] for case in by_gradient(cases) if case["metric"]}
+    at = {_chosen(case) for case in by_gradient(cases) if case["metric"]}
     if len(at) == 1:
         yield f"The weights of the {clean(at.pop())} count."
+
+
+def _chosen(case: Case) -> str:
+    """The epoch whose weights count: ``best epoch by validation macro_f1``."""
+    assert case["metric"]
+    at, primary = case["metric"]["at"], case.get("primary_metric")
+    return f"{at} {primary['name']}" if primary and at.endswith("by validation") else at
 
 
 def _quality(document: Document) -> Iterator[str]:

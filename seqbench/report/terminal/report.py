@@ -252,7 +252,7 @@ def _rich_table(
     if frame.devices:
         _add_texts(result, lines, "device", [frame.devices[row] for row in rows.order])
     for column in columns:
-        _add_figures(result, lines, column, rows, deciding=column.field == table.metric_field)
+        _add_figures(result, lines, column, rows, primary=column.field == table.metric_field)
     if first and frame.statuses:
         _add_texts(result, lines, "status", [frame.statuses[row] for row in rows.order])
     _level_headers(result)
@@ -279,11 +279,11 @@ def _add_texts(result: Table, lines: list[list[Text]], header: str, texts: Seque
 
 
 def _add_figures(
-    result: Table, lines: list[list[Text]], column: Column, rows: Rows, *, deciding: bool
+    result: Table, lines: list[list[Text]], column: Column, rows: Rows, *, primary: bool
 ) -> None:
     """Add a column of figures, padded by hand because rich strips trailing blanks.
 
-    Only the best figure of the dataset's metric is colored, and only if it is distinguishable from
+    Only the best figure of the primary metric is colored, and only if it is distinguishable from
     all others: readers take green for praise.
     """
     width = column_width(column)
@@ -291,7 +291,7 @@ def _add_figures(
     header = [Text(name, "bold"), Text(at, "bold"), Text(unit, "dim")]
     result.add_column(Text("\n").join(line for line in header if line), width=width, no_wrap=True)
     texts, top = cells(column), column.top
-    certain = deciding and column.best == column.top and "" not in column.rivals
+    certain = primary and column.best == column.top and "" not in column.rivals
     emphasis = "bold green" if certain else "bold"
     for line, row in zip(lines, rows.order, strict=True):
         style = emphasis if top[row] else ""

@@ -8,7 +8,7 @@ from typing import Literal
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.names import status_lines
 
-#: Order of the rows: by the metric of the dataset, best first, or as in the suite.
+#: Order of the rows: by the primary metric, best first, or as in the suite.
 Sort = Literal["metric", "suite"]
 
 #: Longer tables are shortened to the leading group, the last row, and those with a failure.

@@ -113,7 +113,7 @@ def _repeats(cases: Sequence[Case]) -> str:
 def _quality(
     cases: Sequence[Case], compared: Sequence[Mapping[str, Any]], document: Document
 ) -> tuple[Statement | None, int | None]:
-    """The statement on the metric of the dataset, and the number of seeds that it proposes.
+    """The statement on the primary metric, and the number of seeds that it proposes.
 
     It is about the cases of which all seeds succeeded, and names those of which only some did.
     """

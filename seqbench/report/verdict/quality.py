@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from seqbench.quantities import Quantity
 from seqbench.report import numbers
+from seqbench.report.columns.quality import metric_unit
 from seqbench.report.names import MOST_NAMED
 from seqbench.report.numbers import Estimate
 from seqbench.report.text import clean, label
@@ -25,8 +26,8 @@ def quality_statement(
         excluded: labels of cases that are left out, because a seed failed.
         settle: what would show more, as a sentence; may be empty.
     """
-    topic = clean(about.name)
-    topic = topic.capitalize() if topic.isalpha() and len(topic) > MOST_NAMED else topic
+    topic = clean(about.name)  # that of a plugin's metric as it is written
+    topic = topic.capitalize() if about.name == "accuracy" else topic
     leader = label(found.leader)
     left_out = _left_out(excluded)
     if not found.rivals:
@@ -147,7 +148,7 @@ def _with_interval(figure: Estimate, about: Quantity) -> str:
 def _figure(figure: Estimate, about: Quantity) -> str:
     if about.share:
         return f"{100 * figure.value:.{numbers.percent_decimals([figure])}f} %"
-    return numbers.figure(figure.value)
+    return f"{numbers.figure(figure.value)} {metric_unit(about)}".rstrip()
 
 
 def _apart(found: Standing, rivals: Sequence[Rival], about: Quantity) -> str:
@@ -166,7 +167,8 @@ def _distance(found: Standing, rival: Rival, about: Quantity, *, unit: bool) -> 
         factor = times(rival.effect.value)
         return f"typically {factor} the {clean(about.name)}" if unit else factor
     text = numbers.signed(rival.effect.value, about.share)
-    return f"{text} points" if unit and about.share else text
+    named = "points" if about.share else metric_unit(about)
+    return f"{text} {named}" if unit and named else text
 
 
 def _margin(rival: Rival, about: Quantity) -> str:

@@ -13,7 +13,7 @@ from seqbench.report.text import label
 from seqbench.report.verdict.standing import Rival
 
 #: ``failed``: of trials or measurements; ``certain``: the subject is better than all others in the
-#: metric of the dataset, and ``uncertain``: it is not, or that cannot be known; ``plain``: others.
+#: primary metric, and ``uncertain``: it is not, or that cannot be known; ``plain``: others.
 Kind = Literal["failed", "certain", "uncertain", "plain"]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from seqbench.report import numbers
 from seqbench.report.columns.column import Case, Document
+from seqbench.report.columns.quality import metric_unit
 from seqbench.report.columns.shared import interval
 from seqbench.report.columns.table import ResultTable
 from seqbench.report.names import resample_count
@@ -54,7 +55,7 @@ def _across(
 
     return Across(
         title=f"test {clean(about.name)}{on} by {'test set' if sets else 'length'}",
-        unit=", % (± 95 % CI)" if about.share else " (± 95 % CI)",
+        unit=f"{f', {metric_unit(about)}' if metric_unit(about) else ''} (± 95 % CI)",
         rows=case_names(table.cases, document),
         columns=[
             ("headline" if sets else "all", whole),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from seqbench.quantities import find, find_in
+from seqbench.quantities import QUANTITIES, find, find_in
 from seqbench.report.columns.column import Case, Document
+from seqbench.report.columns.quality import metric_unit
 from seqbench.report.columns.table import result_tables
 from seqbench.report.numbers import figure, signed
 from seqbench.report.text import clean, label, settings
@@ -86,7 +87,9 @@ def _title(found: Found, case: Case) -> str:
     """``latency on parity, cpu: batch_size=1, threads=1``."""
     dataset = clean(case.get("dataset_label") or case["dataset"])
     at = settings(found["settings"])
-    quantity = clean(found["quantity"]).replace("_", " ")
+    quantity = clean(found["quantity"])
+    if found["quantity"] in QUANTITIES:  # else it is the name of a plugin's metric
+        quantity = quantity.replace("_", " ")
     return f"{quantity} on {dataset}, {clean(case['device'])}" + (f": {at}" if at else "")
 
 
@@ -96,14 +99,23 @@ def share_of(found: Found, cases: Sequence[Case]) -> bool:
     return find_in(case, found["quantity"]).share
 
 
-def in_words(found: Found, a: str, b: str, *, share: bool) -> str:
+def difference_unit(found: Found, cases: Sequence[Case]) -> str:
+    """The unit of a difference: ``points`` of percent, that of the metric, or ""."""
+    case = next((case for case in cases if case["id"] == found["a"]), {})
+    metric = find_in(case, found["quantity"])
+    return "points" if metric.share else metric_unit(metric)
+
+
+def in_words(found: Found, a: str, b: str, *, share: bool, unit: str = "") -> str:
     """``gru - lstm: +0.5 points (95 % CI -0.3 to +1.3), p = 0.21: not distinguishable``.
 
     Args:
         a, b: the names of the cases.
+        unit: see :func:`difference_unit`; a ratio has none.
     """
-    sign, unit = ("÷", "") if found["scale"] == "ratio" else ("-", " points" if share else "")
-    parts = [f"{a} {sign} {b}: {effect_text(found, share)}{unit}"]
+    sign = "÷" if found["scale"] == "ratio" else "-"
+    of_unit = f" {unit}" if unit and sign == "-" else ""
+    parts = [f"{a} {sign} {b}: {effect_text(found, share)}{of_unit}"]
     if found["low"] is not None and found["high"] is not None:
         parts[0] += f" (95 % CI {_interval(found, share)})"
     if found["p"] is not None:
@@ -135,8 +147,10 @@ def effect_text(found: Found, share: bool) -> str:
 
 def _sheet(title: str, some: Sequence[Found], cases: Mapping[str, Case]) -> Sheet:
     share = find_in(cases[some[0]["a"]], some[0]["quantity"]).share
+    unit = difference_unit(some[0], list(cases.values()))
     beats = ("beats",) if any(found.get("beats") is not None for found in some) else ()
-    scale = "a ÷ b" if some[0]["scale"] == "ratio" else "a - b, points" if share else "a - b"
+    difference = f"a - b, {unit}" if unit else "a - b"
+    scale = "a ÷ b" if some[0]["scale"] == "ratio" else difference
     return Sheet(
         title=title,
         headers=("a", "b", scale, "95 % CI", "p", "p corr.", *beats, "verdict"),

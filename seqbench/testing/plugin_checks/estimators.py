@@ -19,7 +19,7 @@ from seqbench.testing.plugin_checks.declaring import declares_lightly
 from seqbench.testing.plugin_checks.process_state import ProcessState, check_unchanged
 from seqbench.testing.plugin_checks.results import Check, Skipped, Violation
 from seqbench.training.estimators import EstimatorModel, fitted, seeded
-from seqbench.training.evaluation import Answered, DecidingFigure, evaluate
+from seqbench.training.evaluation import Answered, TaskMetric, evaluate
 from seqbench.training.fitting import CPU, Observed
 from seqbench.training.prepared import PreparedSplits
 from seqbench.training.split import Split
@@ -246,7 +246,7 @@ def _of_constant(splits: PreparedSplits) -> float:
         constant = torch.nn.functional.one_hot(train.targets, CLASSES).float().mean(0)
     else:
         constant = targets.mean(0) - (0.5 if task.target == "labels" else 0.0)
-    figure = DecidingFigure(task)
+    figure = TaskMetric(task)
     answers = constant.expand(TEST_SIZE, -1)
     figure.update(Answered(answers, splits.test.targets, None, splits.test.lengths))
     return figure.value
