@@ -37,6 +37,7 @@ from seqbench.training.fresh import FreshSplit
 from seqbench.training.loop import train_model
 from seqbench.training.parts import Parts
 from seqbench.training.plugin_metric import PluginMeter
+from seqbench.training.prepared import PreparedSplits
 from seqbench.training.primary import primary_of
 from seqbench.training.split import Split, TestSet
 
@@ -280,6 +281,18 @@ def test_one_that_cannot_be_computed_fails_before_the_training() -> None:
     still = torch.zeros(1, 3, 1), torch.ones(1, 3, 1)
     with pytest.raises(ValueError, match="all training targets that are 1 steps apart are equal"):
         primary_of(prepared(task, still, still), installed("mase"))
+
+
+def test_one_that_cannot_be_computed_fails_before_the_training() -> None:
+    x, y = torch.zeros(4, 1, 2), torch.tensor([0, 1, 1, 1])
+    test = Split(BINARY, x, y, sets=(TestSet("a", 2), TestSet("b", 2)))
+    splits = PreparedSplits(BINARY, Split(BINARY, x, y), test, Split(BINARY, x, y))
+    with pytest.raises(DataError, match="auroc cannot be computed on the test set 'b': ValueErr"):
+        primary_of(splits, installed("auroc"))
+    assert primary_of(splits, installed("macro_f1")).name == "macro_f1"
+    one_class = PreparedSplits(BINARY, Split(BINARY, x, y), Split(BINARY, x[2:], y[2:]))
+    with pytest.raises(DataError, match="auroc cannot be computed on the test split: ValueError"):
+        primary_of(one_class, installed("auroc"))
 
 
 def test_a_test_set_for_which_it_is_not_defined_says_so() -> None:

@@ -185,7 +185,7 @@ class BySet(Generic[AnyFigure]):
 
     def __init__(self, split: Split, make: Callable[[], AnyFigure]):
         self.figures = [make() for _ in split.sets or [None]]
-        self._chosen = [number for number, _, _, headline in _sets(split) if headline]
+        self._chosen = [number for number, _, _, headline in sets_of(split) if headline]
 
     def update(self, answered: Answered) -> None:
         """See :class:`Meter`."""
@@ -226,7 +226,7 @@ def evaluate(
     figure = BySet(split, make or (lambda: TaskMetric(split.task)))
     training = model.training
     model.eval()
-    for number, start, end, headline in _sets(split):
+    for number, start, end, headline in sets_of(split):
         answer = _carried(model, split, device) if split.carried else cold
         for first in range(start, end, EVALUATION_BATCH):
             last = min(first + EVALUATION_BATCH, end)
@@ -247,7 +247,7 @@ def evaluate(
     return figure.value
 
 
-def _sets(split: Split) -> Iterator[tuple[int, int, int, bool]]:
+def sets_of(split: Split) -> Iterator[tuple[int, int, int, bool]]:
     """Of each test set its number, its first sequence and its end, and whether it counts for the
     figure in tables.
     """

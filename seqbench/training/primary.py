@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from seqbench.errors import DataError
+from seqbench.errors import DataError, reason_of
 from seqbench.plan.cases import Metric
 from seqbench.plugins.provenance import check_unchanged
 from seqbench.quantities import own_metrics
-from seqbench.training.evaluation import Answered, Figure, TaskMetric
+from seqbench.training.evaluation import Answered, Figure, TaskMetric, sets_of
 from seqbench.training.plugin_metric import PluginMeter
 from seqbench.training.prepared import PreparedSplits
+from seqbench.training.split import Rows, Split
 from seqbench.types import Task
+
+#: A metric is tried on splits with at most this many numbers to answer.
+MOST_TRIED = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,46 @@ def primary_of(splits: PreparedSplits, metric: Metric | None) -> Primary:
     def make() -> Figure:
         return _Finite(PluginMeter(metric.choice, task, splits.train))
 
-    make()  # one that cannot be computed here fails before any time is spent on the training
+    # One that cannot be computed here fails before any time is spent on the training.
+    for name, split in (("validation", splits.validation), ("test", splits.test)):
+        if split is not None:
+            _try(metric, make, split, name)
     return Primary(metric.label, metric.higher_is_better, make, metric.about)
+
+
+def _try(metric: Metric, make: Callable[[], Figure], split: Split, name: str) -> None:
+    """Compute a metric for random and, if it is not defined for these, for perfect answers to a
+    split, or to each of its test sets, unless that would take long.
+
+    Raises:
+        DataError: it is not defined for the targets, for example since one class is missing.
+    """
+    task, draw = split.task, torch.Generator().manual_seed(0)
+    for one, start, end, _ in sets_of(split):
+        rows = split.part(start, end)
+        shape = len(rows.targets), task.output_size
+        if math.prod(shape) > MOST_TRIED:
+            return
+        random = torch.randn(shape, generator=draw)
+        perfect = rows.targets.float()
+        if task.target_type == "label":
+            classes = torch.arange(task.output_size)
+            perfect = (rows.targets[:, None] == classes).float()
+        problems = [_problem(make(), answers, rows) for answers in (random, perfect)]
+        if all(problems):
+            where = f"test set {split.sets[one].name!r}" if split.sets else f"{name} split"
+            what = f"primary_metric: {metric.choice.name} cannot be computed on the {where}"
+            raise DataError(f"{what}: {problems[0]}")
+
+
+def _problem(figure: Figure, answers: Tensor, rows: Rows) -> str:
+    """Why a figure cannot be computed, or ``""``."""
+    try:
+        figure.update(Answered(answers, rows.targets, rows.weights, rows.lengths))
+        _ = figure.value
+    except Exception as error:
+        return reason_of(error)
+    return ""
 
 
 class _Finite:

@@ -91,6 +91,7 @@ def _own_metric(cases: Sequence[Case]) -> Iterable[Column]:
     about, measured = find(name), [interval(one, "mean") for one in found]
     header, texts = _header(about), _texts(measured, about)
     yield _over_seeds(cases, about, header, measured, texts=texts, field=name)
+    yield from _reference(cases, about, "", measured, texts=lambda some: _texts(some, about))
 
 
 def _header(metric: Quantity) -> tuple[str, str, str]:

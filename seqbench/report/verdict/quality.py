@@ -140,8 +140,9 @@ def _with_interval(figure: Estimate, about: Quantity) -> str:
     if about.share:
         decimals = numbers.percent_decimals([figure])
         ends = [f"{100 * max(0.0, min(1.0, end)):.{decimals}f}" for end in (low, high)]
-    else:  # an error is not negative
-        ends = [numbers.figure(max(0.0, end) if figure.value >= 0 else end) for end in (low, high)]
+    else:
+        is_error = not about.higher_is_better and figure.value >= 0  # which is not negative
+        ends = [numbers.figure(max(0.0, end) if is_error else end) for end in (low, high)]
     return f"{_figure(figure, about)} (95 % CI {'–'.join(ends)})"
 
 
