@@ -283,7 +283,7 @@ def test_one_that_cannot_be_computed_fails_before_the_training() -> None:
         primary_of(prepared(task, still, still), installed("mase"))
 
 
-def test_one_that_cannot_be_computed_fails_before_the_training() -> None:
+def test_one_that_is_not_defined_on_the_test_split_fails_before_the_training() -> None:
     x, y = torch.zeros(4, 1, 2), torch.tensor([0, 1, 1, 1])
     test = Split(BINARY, x, y, sets=(TestSet("a", 2), TestSet("b", 2)))
     splits = PreparedSplits(BINARY, Split(BINARY, x, y), test, Split(BINARY, x, y))
