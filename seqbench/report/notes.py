@@ -32,6 +32,7 @@ from seqbench.report.names import (
 from seqbench.report.text import clean, counted, label, lines_of, settings, target_words
 from seqbench.stats.holm import MOST_CASES
 from seqbench.stats.timing import ENOUGH_FOR_P90, ENOUGH_FOR_P99
+from seqbench.suite.optimizers import METHODS
 from seqbench.summary.metric_pairs import families
 
 MOST_FAILURES = 10
@@ -42,7 +43,7 @@ UNEXPLAINED, MOST_LINES = ("crashed", "timeout"), 3
 #: Headers of the columns of training steps.
 TRAINING_HEADERS = ("train step", "train rate")
 
-#: The parameters of optimizers that are shown; the JSON export has all of them.
+#: The parameters of optimizers that are shown even at their default, unless that is 0.
 SHOWN_PARAMS = ("lr", "momentum", "weight_decay")
 
 
@@ -472,14 +473,13 @@ def training_words(train: Mapping[str, Any]) -> str:
     parts = [_how_long(train), f"batch {train['batch_size']}"]
     if train.get("accumulate"):
         parts[-1] += f" × {train['accumulate']}"
-    parts.append(_method_words(train["optimizer"]))
+    parts.append(_method_words(train["optimizer"], "optimizer"))
     if schedule := train.get("schedule"):
-        parts.append(_method_words(schedule, list(schedule.get("params") or ())))
+        parts.append(_method_words(schedule, "schedule"))
     for pattern, own in dict(train.get("groups", ())).items():  # pairs; of older runs a mapping
         parts.append(f"{clean(pattern)}: {settings(own)}")
     if loss := train.get("loss"):
-        given = {key: value for key, value in loss["params"].items() if value}
-        parts.append(f"loss {_method_words({**loss, 'params': given}, list(given))}")
+        parts.append(f"loss {_method_words(loss, 'loss')}")
     if train.get("clip_norm"):
         parts.append(f"gradients clipped to norm {train['clip_norm']:g}")
     if train.get("ema"):
@@ -504,20 +504,40 @@ def training_words(train: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _method_words(choice: Mapping[str, Any], shown: Sequence[str] = SHOWN_PARAMS) -> str:
+def _method_words(choice: Mapping[str, Any], what: str) -> str:
     """``adam lr=0.004``; of a plugin ``lion lr=0.0001 (my-lion 1.0)``.
 
     Args:
-        shown: the parameters to show.
+        what: ``optimizer``, ``schedule`` or ``loss``.
     """
     given = choice.get("params") or {}
-    params = {key: given[key] for key in shown if given.get(key)}
-    words = [clean(choice["name"]), settings(params)]
+    told = {name: given[name] for name in given if name in _told(choice, what)}
+    words = [clean(choice["name"]), settings(told)]
     if choice.get("distribution"):
         words.append(f"({clean(choice['distribution'])} {clean(choice['version'])})")
     if isinstance(given.get("others"), Mapping):
-        words.append(f"and {_method_words(given['others'])} for all but hidden matrices")
+        words.append(f"and {_method_words(given['others'], what)} for all but hidden matrices")
     return " ".join(filter(None, words))
+
+
+def _told(choice: Mapping[str, Any], what: str) -> list[str]:
+    """The parameters that are named: usual ones that are not 0, those without a default, and those
+    that differ from it; all of a plugin's.
+    """
+    params = choice.get("params") or {}
+    kind = METHODS[what].get(choice["name"])
+    if kind is None or choice.get("distribution"):
+        return list(params)
+    found = []
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            continue
+        default = kind.parameters[name].default if name in kind.parameters else None
+        default = list(default) if isinstance(default, tuple) else default
+        usual = name in SHOWN_PARAMS and value
+        if usual or name in kind.required or value != default:
+            found.append(name)
+    return found
 
 
 def _how_long(train: Mapping[str, Any]) -> str:
