@@ -19,13 +19,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from seqbench import Run
+from seqbench.executors.base import Job
 from seqbench.plugins.choice import Choice
+from seqbench.runner.context import continuing
+from seqbench.store.run_folder import RunFolder, checkpoint_file
 from seqbench.suite.optimizers import OPTIMIZERS, SCHEDULES, Method, resolved
 from seqbench.training.checkpoints import Checkpoints, random_state, restore_random_state
 from seqbench.training.data_checks import checked_splits
 from seqbench.training.loop import Trained, train_model
 from seqbench.training.prepared import PreparedSplits
 from seqbench.types import Fresh, Splits, Task
+from seqbench.workers.messages import is_valid_message
 
 CPU = torch.device("cpu")
 TASK = Task("features", 3, "label", 2, 5)
@@ -103,13 +107,18 @@ class Everywhere(Checkpoints):
             raise Killed
 
 
-def train(name: str, checkpoints: Checkpoints | None = None) -> tuple[nn.Module, Trained]:
+def train(
+    name: str,
+    checkpoints: Checkpoints | None = None,
+    notify: Callable[[Any], None] = lambda message: None,
+) -> tuple[nn.Module, Trained]:
     kind, settings = SETTINGS[name]
     torch.manual_seed(0)
     model = Noisy()
     return model, train_model(
-        model, data(kind), chosen(**settings), device=CPU, seed=3, checkpoints=checkpoints
-    )
+        model, data(kind), chosen(**settings), device=CPU, seed=3, checkpoints=checkpoints,
+        notify=notify,
+    )  # fmt: skip
 
 
 def comparable(trained: Trained) -> Any:
@@ -180,6 +189,37 @@ def test_no_pickled_object_is_loaded(tmp_path: Path) -> None:
     torch.save({"identity": "me", "state": Evil()}, path)
     assert Checkpoints(path, 0.0, "me").load(CPU) is None
     assert not Path("pwned").exists()
+
+
+def test_a_training_that_continues_reports_its_step(tmp_path: Path) -> None:
+    path = tmp_path / "trial.pt"
+    name, told = next(iter(SETTINGS)), list[dict[str, Any]]()
+    killed = Everywhere(path, 0.0, "me")
+    killed.left = 5
+    with pytest.raises(Killed):
+        train(name, killed)
+    train(name, Checkpoints(path, 1e9, "me"), told.append)
+    (message,) = (one for one in told if "continued" in one)
+    assert is_valid_message(message)
+    trial = Job("id", "lstm on parity, seed 0", "", None)
+    assert continuing(trial, {"continued": 1200}) == (
+        "continuing lstm on parity, seed 0 from step 1,200"
+    )
+    assert 0 < message["continued"] <= 5
+
+
+def test_a_killed_run_took_until_its_last_checkpoint(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "killed", "", {})
+    with folder.locked():
+        folder.begin(0.0)
+        folder.log("train: 1 to do")
+    checkpoint = folder.path / checkpoint_file("trial")
+    checkpoint.parent.mkdir(exist_ok=True)
+    checkpoint.touch()
+    assert folder.seconds() < 20
+    later = time.time() + 30
+    os.utime(checkpoint, (later, later))
+    assert folder.seconds() == pytest.approx(30, abs=5)
 
 
 SUITE = """

@@ -21,7 +21,7 @@ from small_runs import called, start
 from suite_registry import ORIGIN
 
 from seqbench.errors import NotApplicable, PluginError, SuiteError
-from seqbench.measure.match import found_by
+from seqbench.measure.match import found_by, predicted_bytes, solve_width
 from seqbench.measure.payloads import MatchPayload
 from seqbench.measure.widths import MOST_COUNTS, TooLarge, WidthSearch
 from seqbench.plugins.choice import Choice
@@ -100,6 +100,27 @@ def test_a_width_that_does_not_fit_into_memory_is_too_large() -> None:
     search = WidthSearch(count, 1000, 16)
     search.run()
     assert search.best == 100
+
+
+def test_no_model_beyond_the_memory_is_built() -> None:
+    model = Choice("m", {}, "a:b", "m", "1")
+    payload = MatchPayload(
+        model, "", parameter="n", quantity="parameters", wanted=10**10, start=1, most_bytes=2**32
+    )
+    with pytest.raises(NotApplicable, match=r"10,000,000,000 parameters take 37\.3 GiB"):
+        solve_width(payload, None)  # type: ignore[arg-type]
+    sizes: dict[int, int] = {}
+
+    def count(width: int) -> int:
+        if predicted_bytes(sizes, width) > 4_000_000:
+            raise TooLarge
+        sizes[width] = 4 * (width * width + 3 * width)
+        return width
+
+    search = WidthSearch(count, 10**9, 16)
+    search.run()
+    assert search.too_large
+    assert 990 < max(sizes) <= 1000
 
 
 def test_a_parameter_without_effect_ends_the_search() -> None:

@@ -13,6 +13,9 @@ from test_suite import TINY, parse
 
 from seqbench.errors import SuiteError
 from seqbench.plan.expand import make_plan
+from seqbench.plan.of_suite import plan_suite
+from seqbench.suite.files import suite_from_text
+from seqbench.suite.selection import Selection
 
 
 def planned(text: str) -> Any:
@@ -30,6 +33,27 @@ def test_one_kind_of_seed_varies_and_the_other_is_a_setting() -> None:
     usual = planned("seeds: 3")
     assert not {"init_seed", "data_seed"} & set(usual.cases[0].train)
     assert len({one.cases[0].id for one in (found, other, usual)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "asked", "seeds", "held"),
+    [
+        ("{init: 3, data: [7]}", 5, [0, 1, 2, 3, 4], {"data_seed": 7}),
+        ("{init: [5], data: 3}", 2, [0, 1], {"init_seed": 5}),
+        ("{init: [5], data: 3}", 1, [0], {"init_seed": 5}),
+        ("{init: 1, data: [2]}", 2, [0, 1], {"data_seed": 2}),
+        ("3", 2, [0, 1], {}),
+    ],
+)
+def test_the_option_seeds_keeps_the_held_kind(
+    given: str, asked: int, seeds: list[int], held: dict[str, int]
+) -> None:
+    file = suite_from_text(f"{TINY}seeds: {given}\n", "suite.yaml")
+    before, now = (plan_suite(file, Selection(seeds=n), REGISTRY) for n in (None, asked))
+    assert [trial.seed for trial in now.trials] == seeds
+    found = {key: n for key, n in now.cases[0].train.items() if key in ("init_seed", "data_seed")}
+    assert found == held
+    assert now.cases[0].id == before.cases[0].id  # so that a resume keeps the trials
 
 
 @pytest.mark.parametrize(
@@ -72,8 +96,12 @@ def test_a_run_of_each_kind(
             for trial in document["trials"]
         }
 
+    def warned() -> bool:
+        return "started from the same weights" in seqbench_cli("show").stdout
+
     both, init = run("[0, 1]"), run("{init: [0, 1], data: [0]}")
     data = run("{init: [0], data: [0, 1]}")
+    assert not warned()  # it is what the suite asks for
     assert both[0] == init[0] == data[0]
     initial = {name: [one[seed][0] for seed in (0, 1)]
                for name, one in (("both", both), ("init", init), ("data", data))}  # fmt: skip

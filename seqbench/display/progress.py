@@ -23,6 +23,7 @@ from seqbench.report.numbers import duration
 from seqbench.report.terminal.style import WARNING
 from seqbench.report.text import clean, counted
 from seqbench.runner.context import Progress as Listener
+from seqbench.runner.context import continuing
 from seqbench.runner.forecast.time_left import TimeLeft, fraction
 
 if TYPE_CHECKING:
@@ -177,6 +178,8 @@ class Display:
             self.left.receive(job, message)
         if "say" in message and self.name == "prepare":
             self._print(f"  {message['say']}")
+        if "continued" in message:
+            self._print(f"  {continuing(job, message)}")
         if "out" in message:
             self._print_end(message["status"], f"{message['out']}: {message['reason']}")
         if job.id not in self.lines:

@@ -37,6 +37,9 @@ from seqbench.workers.context import JobContext
 #: Seconds after which the nearest width found so far counts.
 MATCH_SECONDS = 240.0
 
+#: Bytes of a parameter: models are trained in single precision.
+PARAMETER_BYTES = 4
+
 #: A width whose quantity is off by more than this fraction is not used.
 USABLE = 0.25
 
@@ -53,18 +56,26 @@ def solve_width(payload: MatchPayload, context: JobContext) -> dict[str, Any]:
     Raises:
         PluginError: the model's package has changed, its function cannot be found, or it fails at
             every width.
-        NotApplicable: no width comes near it, or the quantity cannot be counted.
+        NotApplicable: no width comes near it, the quantity cannot be counted, or models of that
+            size do not fit into memory.
     """
+    _refuse_too_large(payload)
     check_unchanged(payload.model)
     load_object(payload.model)  # a model that cannot be imported is not just too wide
     splits = open_splits(context.workspace.cache / payload.data)
     problems: dict[int, str] = {}
+    sizes: dict[int, int] = {}
 
     def count(width: int) -> int | None:
+        if predicted_bytes(sizes, width) > (payload.most_bytes or math.inf):
+            raise TooLarge
         params = {**payload.model.params, payload.parameter: width}
         model = _built(dataclasses.replace(payload.model, params=params), splits, problems, width)
+        if model is None:
+            return None
+        sizes[width] = sum(each.nbytes for each in (*model.parameters(), *model.buffers()))
         try:
-            return None if model is None else _counted(model, splits, payload)
+            return _counted(model, splits, payload)
         except NotApplicable as error:
             if not search.counts:
                 raise
@@ -82,6 +93,32 @@ def solve_width(payload: MatchPayload, context: JobContext) -> dict[str, Any]:
     )
     search.run()
     return asdict(found_by(search, payload, problems))
+
+
+def _refuse_too_large(payload: MatchPayload) -> None:
+    """Raise NotApplicable if as many parameters as are wanted take too much memory, before any
+    model is built.
+    """
+    needed, most = PARAMETER_BYTES * payload.wanted, payload.most_bytes
+    if payload.quantity == "parameters" and most is not None and needed > most:
+        raise NotApplicable(
+            f"match: {payload.wanted:,} parameters take {needed / 2**30:,.1f} GiB of memory, and "
+            f"their gradients as much again; at most {most / 2**30:,.1f} GiB are available for "
+            "either"
+        )
+
+
+def predicted_bytes(sizes: Mapping[int, int], width: int) -> float:
+    """What the weights of a model will take at a width that is not built yet.
+
+    They are taken to grow with the square of the width, as those of a dense layer do; others grow
+    more slowly.
+
+    Args:
+        sizes: bytes at the widths that were built.
+    """
+    nearest = max((built for built in sizes if built <= width), default=None)
+    return 0.0 if nearest is None else sizes[nearest] * (width / nearest) ** 2
 
 
 def _built(

@@ -76,6 +76,7 @@ class MatchPayload:
         quantity: ``parameters``, ``macs`` or ``state_bytes``; ``wanted`` is the number to reach.
         start: the width to try first.
         lowest, highest: the limits of the width; None for the default ones.
+        most_bytes: the most that the weights of a model may take; None for no limit.
     """
 
     model: Choice
@@ -86,6 +87,7 @@ class MatchPayload:
     start: int
     lowest: float | None = None
     highest: float | None = None
+    most_bytes: int | None = None
 
 
 @dataclass(frozen=True)

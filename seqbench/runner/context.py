@@ -105,13 +105,16 @@ class RunContext:
         self.folder.log(f"{phase}: {len(activities)} to do")
 
     def received(self, activity: Activity, message: Mapping[str, Any]) -> None:
-        """Pass a message on, log the cases that drop out while they are timed, and warn as jobs
-        ask for it: once for each group, whose jobs are alike, and thing to warn about.
+        """Pass a message on, log trainings that continue and cases that drop out while they are
+        timed, and warn as jobs ask for it: once for each group, whose jobs are alike, and thing to
+        warn about.
         """
         warning = (activity.group, message.get("about", ""))
         if "warn" in message and warning not in self.warned:
             self.warned.add(warning)
             self.warn(f"{activity.title}: {message['warn']}")
+        if "continued" in message:
+            self.folder.log(continuing(activity, message))
         if "out" in message:
             self._log(f"{message['out']}: {message['status']}", message["reason"])
         self.progress.received(activity, message)
@@ -127,6 +130,11 @@ class RunContext:
 
     def _log(self, what: str, reason: str) -> None:
         self.folder.log(f"{what}: {reason}" if reason else what)
+
+
+def continuing(activity: Activity, message: Mapping[str, Any]) -> str:
+    """``continuing lstm on parity, seed 0 from step 1,200``, of a training with a checkpoint."""
+    return f"continuing {activity.title} from step {message['continued']:,}"
 
 
 def local_workspace(folder: Path, data_dir: Path | None = None) -> Workspace:

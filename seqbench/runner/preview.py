@@ -23,6 +23,7 @@ from seqbench.runner.resume.can_resume import as_before
 from seqbench.runner.resume.decide_measurements import Missing
 from seqbench.runner.resume.decide_trials import Decision
 from seqbench.runner.resume.earlier import Resume, Resumed, read_earlier
+from seqbench.store.run_folder import checkpoint_file
 from seqbench.suite.files import SuiteFile
 from seqbench.suite.selection import Selection
 
@@ -127,7 +128,9 @@ def _of_run(run: RunContext, selection: Selection, runs: Sequence[Path]) -> Prev
     return Preview(
         resumed=Resumed(run.folder.path, kept, len(plan.trials), selection),
         decisions=[
-            replace(d, record=None, why=RESTORED) if d.trial.id in restored else d
+            replace(d, record=None, why=RESTORED)
+            if d.trial.id in restored
+            else _with_checkpoint(d, run)
             for d in earlier.decisions
         ],
         skipped=remaining.skipped,
@@ -138,3 +141,15 @@ def _of_run(run: RunContext, selection: Selection, runs: Sequence[Path]) -> Prev
         warnings=[*advice(plan), *deviations(plan)],
         forecast=forecast(run, remaining, runs),
     )
+
+
+def _with_checkpoint(decision: Decision, run: RunContext) -> Decision:
+    """The decision to run a trial, which says whether a checkpoint of it exists.
+
+    Whether the training continues from it is known once it is loaded: it may be of other settings.
+    """
+    saves = run.plan.suite.train.checkpoint is not None
+    path = run.folder.path / checkpoint_file(decision.trial.id)
+    if decision.record is not None or not saves or not path.is_file():
+        return decision
+    return replace(decision, why=f"{decision.why}; a checkpoint exists")

@@ -140,7 +140,7 @@ class RunFolder:
 
     def seconds(self) -> float:
         """See :meth:`RunState.seconds`."""
-        return self._state.seconds()
+        return self._state.seconds(self.path / CHECKPOINTS)
 
     def log(self, line: str) -> None:
         """Add a line to the run's log, with the time (UTC). Errors are ignored: if the disk is

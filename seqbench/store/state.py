@@ -56,8 +56,12 @@ class RunState:
         # What is written from now on has this format, which older versions must not read.
         self.set("running", **taken, leg=now, **more, format=FORMAT)
 
-    def seconds(self) -> float:
-        """Seconds used by earlier runners; for a killed one, until the last line of the log.
+    def seconds(self, checkpoints: Path) -> float:
+        """Seconds used by earlier runners; for a killed one, until the last line of the log, or
+        the last checkpoint.
+
+        Args:
+            checkpoints: the folder of the run's checkpoints, which need not exist.
 
         Call while holding the lock, before :meth:`begin`.
         """
@@ -65,7 +69,8 @@ class RunState:
         known = state.get("seconds") or 0.0
         if state.get("status") == "running" and "leg" in state:
             with contextlib.suppress(OSError, ValueError, TypeError):
-                last = (self._folder / LOG_FILE).stat().st_mtime
+                signs = [self._folder / LOG_FILE, *checkpoints.glob("*.pt")]
+                last = max(file.stat().st_mtime for file in signs)
                 known += max(0.0, last - datetime.fromisoformat(state["leg"]).timestamp())
         return round(known, 3)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from seqbench.suite.seed_kinds import SEEDED, varied_kind
 from seqbench.suite.strict_yaml import (
     MAX_DEPTH,
     KeyPath,
@@ -54,7 +55,7 @@ def with_overrides(
     """
     for number, override in enumerate(overrides, order):
         if isinstance(override, Option):
-            root = _with(root, (override.key,), _node(override, number), (), problems)
+            root = _with(root, _path(override, root), _node(override, number), (), problems)
             continue
         mark = Mark(printable(f"--set {override}"), 0, 1, number)
         keys, equals, text = override.partition("=")
@@ -65,6 +66,14 @@ def with_overrides(
         value = compose(text, mark, problems) or Node(None, mark)
         root = _with(root, path, dataclasses.replace(value, key=mark), (), problems)
     return root
+
+
+def _path(option: Option, root: Node) -> tuple[str, ...]:
+    """Where an option sets its key: of seeds of two kinds, those that vary; the others stay."""
+    given = root.plain().get(option.key) if isinstance(root.value, dict) else None
+    if option.key == "seeds" and isinstance(given, dict) and not set(given) - set(SEEDED):
+        return option.key, varied_kind(given)
+    return (option.key,)
 
 
 def _node(option: Option, order: int) -> Node:

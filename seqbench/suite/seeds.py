@@ -11,12 +11,10 @@ from seqbench.plugins.registry import Registry
 from seqbench.suggest import suggested
 from seqbench.suite.keys import RESAMPLED, DatasetEntry, Entry, Suite
 from seqbench.suite.messages import in_words
+from seqbench.suite.seed_kinds import SEEDED, varied_kind
 from seqbench.suite.strict_yaml import KeyPath, shown
 from seqbench.suite.tree import Tree
 from seqbench.suite.values import Seeds
-
-#: The kinds of seed that can be varied apart.
-SEEDED = ("init", "data")
 
 
 def hold_seed(raw: dict[str, Any], tree: Tree) -> None:
@@ -37,7 +35,8 @@ def hold_seed(raw: dict[str, Any], tree: Tree) -> None:
     found = _each(given, tree)
     if found is None:
         return
-    varied, held = sorted(SEEDED, key=lambda name: -len(found[name]))
+    varied = varied_kind(given)
+    (held,) = set(SEEDED) - {varied}
     if len(found[held]) > 1:
         tree.problem(
             path,

@@ -88,7 +88,8 @@ def train_model(
         model, splits, batches, settings,
         primary=primary or own_metric(splits.task), device=device, notify=notify,
     )  # fmt: skip
-    loop.resume(checkpoints)
+    if loop.resume(checkpoints):
+        notify({"continued": loop.step.count})
     while loop.period is not None:
         entry = _period(loop, splits.validation)
         notify({"epoch": entry["epoch"], "epochs": len(loop.periods), **entry})
@@ -276,14 +277,18 @@ class _Loop:
         if mean > EXPLOSION * of_zeros:
             raise Diverged(self.step.count, f"{mean:.3g} (initially {first:.3g})", "the mean loss")
 
-    def resume(self, checkpoints: Checkpoints | None) -> None:
-        """Continue from the last checkpoint, if there is one, and save others from now on."""
+    def resume(self, checkpoints: Checkpoints | None) -> bool:
+        """Continue from the last checkpoint, if there is one, and save others from now on.
+
+        Returns:
+            whether there is one.
+        """
         self._checkpoints = checkpoints
         if checkpoints is not None:
             self._unsaved = unsaved_state(self.step.model)
         state = None if checkpoints is None else checkpoints.load(self.device)
         if state is None:
-            return
+            return False
         load_state(self.step.model, state["model"])
         self.step.load_state_dict(state["step"])
         self.batches.load_state_dict(state["batches"])
@@ -291,6 +296,7 @@ class _Loop:
         self.curve, self.first_loss = state["curve"], state["first_loss"]
         self.period = _Period(**state["period"])
         restore_random_state(state["random"], self.device)
+        return True
 
     def _due(self) -> bool:
         """Whether it is time for a checkpoint."""

@@ -1,7 +1,8 @@
 """The messages between runner and worker: plain data, one JSON object per message.
 
 A worker starts with an :class:`Assignment`. It may then report progress (``say``, ``bytes``,
-``step``, …), warn the user (``warn``), answer requests of the runner (``reply``), report results of
+``step``, …), report the step of a checkpoint that it continues from (``continued``), warn the user
+(``warn``), answer requests of the runner (``reply``), report results of
 checks (``found``), and finally reports how its job ended (``done``).
 """
 
@@ -21,7 +22,7 @@ PARTS: Mapping[str, type] = {
     "say": str, "warn": str, "about": str, "bytes": int, "total_bytes": int, "epoch": int,
     "epochs": int, "step": int, "steps": int, "train_loss": float, "validation": float,
     "validation_loss": float, "by": str, "seconds": float, "reply": dict, "found": dict,
-    "done": dict,
+    "continued": int, "done": dict,
 }  # fmt: skip
 TOGETHER = ({"bytes", "total_bytes"}, {"epoch", "epochs", "train_loss"}, {"step", "steps"})
 DONE = {"status", "reason", "result"}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqbench.executors.base import Executor, Job, Outcome
+from seqbench.machine.limits import usable_memory
 from seqbench.measure.payloads import MatchPayload
 from seqbench.plan.cases import Case
 from seqbench.plan.expand import Plan
@@ -117,6 +118,8 @@ def deviations(plan: Plan) -> Iterator[str]:
 def _job(key: str, case: Case, run: RunContext) -> Job:
     matching = case.matching
     assert matching is not None
+    limit = run.plan.suite.limits.memory
+    available = usable_memory() if limit is None else min(limit, usable_memory())
     payload = MatchPayload(
         case.model,
         prepared_file(case.dataset),
@@ -126,6 +129,7 @@ def _job(key: str, case: Case, run: RunContext) -> Job:
         start=matching.start,
         lowest=matching.lowest,
         highest=matching.highest,
+        most_bytes=available // 2,  # training needs as much again, for gradients
     )
     return Job(
         f"match-{key}",
@@ -134,7 +138,7 @@ def _job(key: str, case: Case, run: RunContext) -> Job:
         payload,
         group=case.id,
         limit=MATCH_LIMIT,
-        memory=run.plan.suite.limits.memory,
+        memory=limit,
     )
 
 
