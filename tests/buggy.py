@@ -491,6 +491,45 @@ class Whole(nn.Module):
         return answers if self.steps == 1 else answers.view(len(x), self.steps, -1)
 
 
+class Wise(nn.Module):
+    """A whole model for one label, whose own training step has an auxiliary head."""
+
+    def __init__(self, task: Task):
+        super().__init__()
+        self.head = nn.Linear(task.input_size, task.output_size)
+        self.other = nn.Linear(task.input_size, task.output_size)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(x.mean(1))
+
+    def losses(self, batch: Any) -> Any:
+        answers = self(batch.inputs) + self.other(batch.inputs.mean(1))
+        return nn.functional.cross_entropy(answers, batch.targets, reduction="none")
+
+    def training_step(self, batch: Any) -> Any:
+        return self.losses(batch).mean()
+
+
+class PerSequence(Wise):
+    def training_step(self, batch: Any) -> Any:
+        return self.losses(batch)
+
+
+class Detached(Wise):
+    def training_step(self, batch: Any) -> Any:
+        return self.losses(batch).mean().detach()
+
+
+class TwoArguments(Wise):
+    def training_step(self, batch: Any, index: int) -> Any:  # type: ignore[override]
+        return self.losses(batch).mean()
+
+
+class NeedsLengths(Wise):
+    def training_step(self, batch: Any) -> Any:
+        return self.losses(batch).mean() / batch.lengths.max()
+
+
 def leaks(context: DataContext, seed: int) -> Splits:
     x, y = _drawn(seed)
     return Splits(TASK, (x, y), (x[:50], y[:50]))

@@ -63,7 +63,7 @@ RUNTIMES = {
 }
 LOSSES = {
     "row_loss": ("", ""),
-    "mean_loss": ("loss", "the loss returned (), not the loss of each row"),
+    "mean_loss": ("loss", "the loss returned a tensor of shape (), not the loss of each row"),
     "batch_loss": ("rows", "another one for the first 7 rows without the others"),
     "rising_loss": ("falls", " at first, "),
 }

@@ -113,7 +113,7 @@ def test_a_correct_model_passes_every_check() -> None:
     random.seed(0)
     found = list(check_results(MODEL_CHECKS, candidate("Correct")))
     assert {one.check for one in found if one.result == "failed"} == set(), found
-    assert {one.check for one in found if one.result == "skipped"} == {"dropout", "step"}
+    assert {one.check for one in found if one.result == "skipped"} == {"dropout", "step", "training_step"}
 
 
 @pytest.mark.parametrize("bug", BUGS)
@@ -144,7 +144,35 @@ def test_a_model_of_fixed_length_fails_once_or_declares_it(lengths: str) -> None
         )
     ran = {name for name, one in found.items() if one.result != "skipped"}
     # The others use the length that it accepts.
-    assert found.keys() - ran == {"dropout", "step", "padding"}
+    assert found.keys() - ran == {"dropout", "step", "padding", "training_step"}
+
+
+OWN_STEPS = {
+    "Wise": "",
+    "PerSequence": "a tensor of shape (4,) and torch.float32, not a scalar tensor with a gradient",
+    "Detached": "a tensor without a gradient, not a scalar tensor with a gradient",
+    "TwoArguments": "must take one argument, a seqbench.Batch",
+    "NeedsLengths": "AttributeError",
+}
+
+
+@pytest.mark.parametrize("name", OWN_STEPS)
+def test_a_training_step_of_its_own_is_checked(name: str) -> None:
+    choice = Choice(name, {}, f"buggy:{name}", "seqbench", "0", kind="model")
+    checks = named(MODEL_CHECKS, "training_step", "gradients")
+    found = list(check_results(checks, Candidate(choice, ("features/label",))))
+    if name == "Wise":  # its auxiliary head has a gradient in its own step only
+        assert [one.result for one in found] == ["ok", "ok"]
+        return
+    assert [one.result for one in found] == ["failed", "skipped"]
+    assert OWN_STEPS[name] in found[0].got
+
+
+def test_the_kinds_of_task_are_hinted_at_if_a_whole_model_does_not_answer_one() -> None:
+    choice = Choice("m", {}, "buggy:Wise", "seqbench", "0", kind="model")
+    subject = Candidate(choice, ("features/label", "features/label_per_step"))
+    (failed,) = check_results(named(MODEL_CHECKS, "answer"), subject)
+    assert failed.expected.endswith("; or declare tasks without 'features/label_per_step'")
 
 
 def test_a_package_tests_stop_at_the_cause_too(site: Path) -> None:
@@ -256,7 +284,7 @@ def test_check_reports_and_exits_1_where_something_failed(
     done = seqbench_cli("check", "eager")
     assert done.returncode == 1
     assert "a plugin declaration that does not import torch" in done.stdout
-    assert "1 failed, 16 passed, 2 skipped" in " ".join(done.stdout.split()), done.stdout
+    assert "1 failed, 16 passed, 3 skipped" in " ".join(done.stdout.split()), done.stdout
     correct = seqbench_cli("check", "parity")
     assert correct.returncode == 0, correct.stdout
     assert "6 passed" in correct.stdout

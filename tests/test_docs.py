@@ -153,7 +153,7 @@ def test_the_plugin_tutorial_works_from_its_text_alone(
         capture_output=True,
         text=True,
     )
-    assert "18 passed, 2 skipped" in tests.stdout
+    assert "18 passed, 3 skipped" in tests.stdout
     done = seqbench_cli("run", "leaky.yaml", "--seeds", "1")
     assert done.returncode == 0, done.stderr
     assert "leaky keep=0.9" in done.stdout

@@ -166,10 +166,12 @@ def plugins_loss(chosen: Mapping[str, Any], task: Task) -> Function:
         losses = loss(answers, targets)
         shapes = (answers.shape[:1], (len(answers), task.output_size))
         if not isinstance(losses, Tensor) or losses.shape not in shapes:
-            got = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+            tensor = isinstance(losses, Tensor)
+            got = f"a tensor of shape {tuple(losses.shape)}" if tensor else type(losses).__name__
+            hint = "; use reduction='none'" if tensor and not losses.dim() else ""
             raise PluginError(
-                f"{named(choice)}: the loss returned {got}, not the loss of each row, "
-                f"{tuple(shapes[0])}, or of each output, {shapes[1]}: seqbench takes the mean"
+                f"{named(choice)}: the loss returned {got}, not the loss of each row, of shape "
+                f"{tuple(shapes[0])}, or of each output, {shapes[1]}: seqbench takes the mean{hint}"
             )
         return losses.mean() if reduction == "mean" else losses
 

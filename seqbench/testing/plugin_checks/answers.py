@@ -30,14 +30,19 @@ def model_loss(model: nn.Module, x: Tensor, y: Tensor, task: Task) -> Tensor:
     return default_loss(task)(model(x), y)
 
 
-def check_answer(kind: str, task: Task, x: Tensor, answer: Any) -> None:
-    """Raise Violation unless the answer has the task's shape, is float32 and finite."""
+def check_answer(kind: str, task: Task, x: Tensor, answer: Any, hint: str = "") -> None:
+    """Raise Violation unless the answer has the task's shape, is float32 and finite.
+
+    Args:
+        hint: what else the author can do about another shape.
+    """
     steps = (x.shape[1],) if task.per_step else ()
     expected = (x.shape[0], *steps, task.output_size)
     got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
     if got != expected or answer.dtype != torch.float32:
         what = f"{answer.dtype} of shape {got}" if isinstance(answer, Tensor) else f"{got}"
-        raise Violation(f"torch.float32 of shape {expected}", what, f"{kind}, {example(x)}")
+        expected_words = f"torch.float32 of shape {expected}{hint}"
+        raise Violation(expected_words, what, f"{kind}, {example(x)}")
     if not answer.is_meta and not answer.isfinite().all():
         raise Violation("a finite answer", "NaN or infinity", f"{kind}, {example(x)}")
 

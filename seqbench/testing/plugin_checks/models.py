@@ -29,6 +29,7 @@ from seqbench.testing.plugin_checks.candidate import (
 )
 from seqbench.testing.plugin_checks.declaring import declares_lightly
 from seqbench.testing.plugin_checks.learning import learns
+from seqbench.testing.plugin_checks.own_steps import gives_a_loss, training_loss
 from seqbench.testing.plugin_checks.padding import ignores_padding
 from seqbench.testing.plugin_checks.process_state import (
     GLOBALS_UNCHANGED,
@@ -61,9 +62,11 @@ def _builds(candidate: Candidate) -> str:
 
 
 def _answers(candidate: Candidate) -> None:
+    whole = candidate.choice.kind == "model"  # an encoder does not know the task
     for kind, task in candidate.tasks():
         x = candidate.inputs(task)
-        check_answer(kind, task, x, answer(candidate.model(task), x))
+        hint = f"; or declare tasks without {kind!r}" if whole else ""
+        check_answer(kind, task, x, answer(candidate.model(task), x), hint)
 
 
 def _rows_apart(candidate: Candidate) -> None:
@@ -195,7 +198,7 @@ def _dropout(candidate: Candidate) -> str:
 def _gradients(candidate: Candidate) -> None:
     for kind, task in candidate.tasks():
         model, x = candidate.model(task).train(), candidate.inputs(task, 4)
-        model_loss(model, x, candidate.targets(task, 4), task).backward()  # type: ignore[no-untyped-call]
+        training_loss(model, x, candidate.targets(task, 4), task).backward()  # type: ignore[no-untyped-call]
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         unreached = [name for name, p in named if p.grad is None]
         if unreached:
@@ -395,7 +398,11 @@ MODEL_CHECKS = (
     ),
     Check("input", "inputs are not changed in place", _input_unchanged),
     Check("dropout", "dropout acts in training mode only", _dropout, after=("noise",)),
-    Check("gradients", "every parameter gets a finite gradient", _gradients),
+    Check("training_step", "its own `training_step` returns a loss", gives_a_loss),
+    Check(
+        "gradients", "every parameter gets a finite gradient", _gradients,
+        after=("training_step",),
+    ),
     Check("device", "it moves to another device", _device, after=("noise", "memory")),
     Check(
         "weights", "they survive a round trip through safetensors", _weights,
