@@ -6,6 +6,7 @@ Every "did you mean" of seqbench is made here. A message reads
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 #: Maximum number of names in a message.
@@ -13,23 +14,35 @@ MOST_NAMED = 20
 
 
 def nearest(name: object, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The name in ``known`` that was probably meant, or ``""``.
+    """The name in ``known`` that was probably meant, or ``""``. Case does not matter.
+
+    That is the same name; one whose initials it has, as ``ce`` has those of ``cross_entropy``; a
+    similar one; or one of whose words it is, as ``f1`` of ``macro_f1``.
 
     Args:
         cutoff: how similar it must be, from 0 to 1; short names need more than the default.
     """
     import difflib  # only messages need it
 
-    names, text = list(dict.fromkeys(known)), str(name)
-    same = [other for other in names if other.casefold() == text.casefold()]
+    names, text = list(dict.fromkeys(known)), str(name).casefold()
     lower = {other.casefold(): other for other in reversed(names)}
-    near = difflib.get_close_matches(text.casefold(), lower, n=1, cutoff=cutoff)
-    return next(iter([*same, *(lower[other] for other in near)]), "")
+    if text in lower:
+        return lower[text]
+    words = {other: re.split(r"[_.: -]", other) for other in lower}
+    initials = [other for other, parts in words.items() if _initials(parts) == text]
+    near = difflib.get_close_matches(text, lower, n=1, cutoff=cutoff)
+    part = [other for other, parts in words.items() if text in parts]
+    return next((lower[other] for other in [*initials[-1:], *near, *part[-1:]]), "")
 
 
-def did_you_mean(*names: str) -> str:
-    """``did you mean 'lstm'?``"""
-    return f"did you mean {' or '.join(map(repr, names))}?"
+def _initials(words: list[str]) -> str:
+    """``ce`` of ``cross_entropy``; ``""`` of a single word."""
+    return "".join(word[:1] for word in words) if len(words) > 1 else ""
+
+
+def did_you_mean(*names: str, where: str = "") -> str:
+    """``did you mean 'lstm'?``; ``where`` tells equal names apart, as in ``at the top level``."""
+    return f"did you mean {' or '.join(map(repr, names))}{where and ' '}{where}?"
 
 
 def available(known: Iterable[str]) -> str:

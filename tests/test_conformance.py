@@ -113,7 +113,11 @@ def test_a_correct_model_passes_every_check() -> None:
     random.seed(0)
     found = list(check_results(MODEL_CHECKS, candidate("Correct")))
     assert {one.check for one in found if one.result == "failed"} == set(), found
-    assert {one.check for one in found if one.result == "skipped"} == {"dropout", "step", "training_step"}
+    assert {one.check for one in found if one.result == "skipped"} == {
+        "dropout",
+        "step",
+        "training_step",
+    }
 
 
 @pytest.mark.parametrize("bug", BUGS)

@@ -219,6 +219,15 @@ def test_a_size_is_a_number_with_a_suffix(match: str, quantity: str, wanted: int
             "given (remove it, or write match: false beside the model's name)",
         ),
         (
+            "[lstm, {lstm: {hidden_size: 4}}]", "{parameters: 64k}",
+            "suite.yaml:2:24: models.1.lstm.hidden_size: match solves hidden_size, so it cannot be "
+            "given (remove it, or write match: false beside the model's name)",
+        ),
+        (
+            "[lstm]", "10k",
+            "suite.yaml:3:8: match: must be a mapping, not text '10k' (as in {parameters: 64k})",
+        ),
+        (
             "[lstm, plain]", "{parameters: 64k}",
             "suite.yaml:2:16: models.1: match cannot solve the width of plain, since seqbench "
             "0.1.0 does not name the parameter for it (declare ModelSpec(..., scale=...) there, "
@@ -338,7 +347,9 @@ def test_a_killed_run_ends_with_the_same_widths(when: str, tmp_path: Path) -> No
 def test_a_size_out_of_reach_skips_its_case_alone(tmp_path: Path) -> None:
     models = "[rnn, lstm, {rnn: {hidden_size: 3}, match: false, label: own}]"
     write(tmp_path, models=models, match="{parameters: 150}", seeds="1")
-    rnn, lstm, own = cases_of(tmp_path)
+    done = called(tmp_path, "--json")
+    assert (done.returncode, "retry failures" in done.stderr) == (0, False)
+    rnn, lstm, own = json.loads(done.stdout)["cases"]
     assert (rnn["status"], rnn["label"], own["status"]) == ("ok", "rnn hidden_size=2", "ok")
     assert lstm["seeds"] == {"skipped": 1}
     assert lstm["reason"] == (

@@ -354,7 +354,7 @@ def test_a_trial_whose_answers_change_with_padding_says_so(
     install(site, "padding", modules, "padding = padding")
     suite = write_suite(SUITE)
     done = seqbench_cli("run", suite, "--json")
-    assert done.returncode == 1, done.stderr  # a model is skipped
+    assert done.returncode == 0, done.stderr  # a model is skipped: no failure
     document = json.loads(done.stdout)
     trials = {(one["label"], one["seed"]): one for one in document["trials"]}
     changing = {label for (label, _), one in trials.items() if one["padding_changes"] > 0.001}

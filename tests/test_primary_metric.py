@@ -387,7 +387,7 @@ def test_published_figures_are_of_the_primary_metric() -> None:
     suite = parse(f"{text}primary_metric: top_k\n")
     assert suite.models[0].reference == {"top_k": 0.9, "top_k_last": 0.8}
     with pytest.raises(
-        SuiteError, match=r"reference\.top_k: unknown key 'top_k'; available: accuracy"
+        SuiteError, match=r"reference\.top_k: top_k is not the primary metric \(write primary_met"
     ):
         parse(text)
 

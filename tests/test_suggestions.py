@@ -16,7 +16,7 @@ from seqbench.errors import SuiteError, UsageError
 from seqbench.plan.of_suite import as_overrides
 from seqbench.report.views.confusion import confusions
 from seqbench.store.find import find_run
-from seqbench.suggest import suggested
+from seqbench.suggest import nearest, suggested
 from seqbench.suite.selection import Selection
 from seqbench.suite.validate import parse_suite
 
@@ -41,7 +41,15 @@ def problem(text: str = TINY, **selection: Any) -> str:
         ("batch_size=8", "'train.batch_size' or 'measure.memory.batch_size'"),
         ("lr=0.1", "'train.optimizer.adam.lr'"),
         ("train.lr=0.1", "'train.optimizer.adam.lr'"),
-        ("train.seeds=1", "'seeds'"),
+        ("train.weight_decay=0.1", "'train.optimizer.adam.weight_decay'"),
+        ("train={optimizer: adamw, weight_decay: 0.1}", "'train.optimizer.adamw.weight_decay'"),
+        ("train.momentum=0.1", "'train.optimizer.sgd.momentum'"),
+        ("train.warmup=5", "'train.schedule.cosine.warmup'"),
+        ("train={schedule: linear, warmup: 5}", "'train.schedule.linear.warmup'"),
+        ("measure={train: {}}", "'training'"),
+        ("train.loss=ce", "'cross_entropy'"),
+        ("primary_metric=Top", "'top_k'"),
+        ("train.seeds=1", "'seeds' at the top level"),
         ("train.epoch=2", "'epochs'"),
         ("modles=[rnn]", "'models'"),
         ("train.optimizer=adamm", "'adam'"),
@@ -105,6 +113,14 @@ def test_an_included_suite_is_suggested(tmp_path: Path, seqbench_cli: Callable[.
     done = seqbench_cli("validate", "mine.yaml")
     assert done.returncode == 2
     assert "mine.yaml:1:10: unknown suite 'quik'; did you mean 'quick'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("ce", "cross_entropy"), ("F1", "macro_f1"), ("BCE", "bce"), ("entropy", "cross_entropy")],
+)
+def test_parts_of_a_name_and_its_initials_suffice(name: str, meant: str) -> None:
+    assert nearest(name, ["bce", "mse", "cross_entropy", "macro_f1"]) == meant
 
 
 def test_long_lists_of_names_are_cut() -> None:

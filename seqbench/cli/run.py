@@ -74,11 +74,12 @@ def run(
 
     With --resume, SUITE can be omitted: a run knows its suite.
 
-    Exit code: 0 success, 1 a trial or measurement failed, 2 invalid suite or usage, 130
-    interrupted.
+    Exit code: 0 success, 1 a trial or measurement failed or a device is missing, 2 invalid suite
+    or usage, 130 interrupted. Cases that do not fit are skipped, which is no failure.
     """
     from seqbench.runner.resume.earlier import Resume
     from seqbench.runner.start import Request
+    from seqbench.summary.overview import NOT_FAILED
 
     if retry_failed and resume is None:
         raise UsageError("--retry-failed needs --resume")
@@ -90,11 +91,10 @@ def run(
         return
     result = _run(request, as_json, out=out, data_dir=data_dir, jobs=jobs)
     print_document(result.document, as_json=as_json)
+    if any(case["status"] not in (None, *NOT_FAILED) for case in result.document["cases"]):
+        command = _command(Path(result.document["run"]), "--retry-failed")
+        click.echo(f"retry failures with: {command}", err=True)
     if not result.ok:
-        click.echo(
-            f"retry failures with: {_command(Path(result.document['run']), '--retry-failed')}",
-            err=True,
-        )
         sys.exit(1)
 
 

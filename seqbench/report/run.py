@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seqbench.errors import StoreError
 from seqbench.report.text import counted
 from seqbench.store.run_folder import RunFolder
+from seqbench.summary.overview import NOT_FAILED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,9 +74,15 @@ class Run:
 
     @property
     def ok(self) -> bool:
-        """Whether the run finished and every trial and measurement succeeded."""
+        """Whether the run finished and every trial and measurement succeeded, apart from skipped
+        cases: a model that does not support a dataset is no failure, a missing device is one.
+        """
+        cases = self.document["cases"]
+        devices = (self.document["environment"] or {}).get("devices")
+        missing = [case for case in cases if devices and case["device"] not in devices]
+        statuses = {case["status"] for case in cases}
         finished = self.document["status"] == "finished"
-        return finished and all(case["status"] == "ok" for case in self.document["cases"])
+        return finished and not missing and "ok" in statuses and statuses <= {*NOT_FAILED}
 
     @property
     def verdict(self) -> list[Part]:

@@ -10,8 +10,10 @@ from pydantic_core import ErrorDetails
 
 from seqbench.errors import UnknownName
 from seqbench.suggest import did_you_mean, nearest, suggested
-from seqbench.suite.optimizers import OPTIMIZERS
+from seqbench.suite.optimizers import METHODS
 from seqbench.suite.strict_yaml import described, shown
+
+NOTHING: Mapping[str, str] = {}
 
 WANTED = {
     "int_type": "a whole number",
@@ -33,8 +35,18 @@ LIMITS = {
 }
 
 
-def in_words(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
-    """The message and hint for one of pydantic's errors in data for ``model``."""
+#: Examples for keys whose form is easily mistaken.
+EXAMPLES = {"match": "as in {parameters: 64k}"}
+
+
+def in_words(
+    error: ErrorDetails, model: type[BaseModel], chosen: Mapping[str, str] = NOTHING
+) -> tuple[str, str]:
+    """The message and hint for one of pydantic's errors in data for ``model``.
+
+    Args:
+        chosen: the names of the optimizer, schedule and loss that the suite has.
+    """
     kind, value, location = error["type"], error["input"], error["loc"]
     context: Mapping[str, Any] = error.get("ctx", {})
     if kind == "suite":
@@ -42,10 +54,11 @@ def in_words(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     if kind == "missing":
         return "this key is missing", ""
     if kind == "extra_forbidden":
-        return unknown_key(model, location), ""
+        return unknown_key(model, location, chosen), ""
     if kind in WANTED:
         quotes = kind == "string_type" and isinstance(value, (int, float))
-        hint = f'for text, write "{value}"' if quotes else ""
+        hint = EXAMPLES.get(str(location[-1]), "") if location else ""
+        hint = f'for text, write "{value}"' if quotes else hint
         return f"must be {WANTED[kind]}, not {described(value)}", hint
     if kind in LIMITS:
         words, key = LIMITS[kind]
@@ -63,10 +76,18 @@ def in_words(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     return f"{described(value)} is not valid here", ""
 
 
-def unknown_key(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+def unknown_key(
+    model: type[BaseModel],
+    location: tuple[int | str, ...],
+    chosen: Mapping[str, str] = NOTHING,
+) -> str:
     """What to say of a key that does not exist at ``location`` below ``model``.
 
-    A key that exists in another mapping is named with its path there: ``train.epochs``.
+    A key that exists in another mapping is named with its path there: ``train.epochs``. One of the
+    suite itself is named as such, unless a key beside it begins alike: ``training``.
+
+    Args:
+        chosen: see :func:`in_words`.
     """
     *above, name = map(str, location)
     parent: type[BaseModel] | None = model
@@ -75,28 +96,43 @@ def unknown_key(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
         parent = _mapping(field.annotation) if field else None
     siblings = list(parent.model_fields) if parent else []
     message = f"unknown key {shown(name)}"
+    paths = list(_paths(model, chosen))
     if name.lower() not in siblings:
-        elsewhere = [path for path in _paths(model) if path.rpartition(".")[2] == name.lower()]
-        if elsewhere:
-            return f"{message}; {did_you_mean(*elsewhere)}"
+        elsewhere = [path for path in paths if path.rpartition(".")[2] == name.lower()]
+        top = elsewhere == [name]
+        longer = any(other.startswith(name) for other in siblings)
+        if elsewhere and not (top and longer):
+            return f"{message}; {did_you_mean(*elsewhere, where='at the top level' * top)}"
     if not nearest(name, siblings):
-        last = {path.rpartition(".")[2]: path for path in reversed(list(_paths(model)))}
+        last = {path.rpartition(".")[2]: path for path in reversed(paths)}
         if near := nearest(name, last):
             return f"{message}; {did_you_mean(last[near])}"
     return suggested(message, name, siblings)
 
 
-def _paths(model: type[BaseModel], above: str = "") -> Iterator[str]:
-    """The dotted paths of all keys below ``model``, upper ones first."""
+def _paths(
+    model: type[BaseModel], chosen: Mapping[str, str] = NOTHING, above: str = ""
+) -> Iterator[str]:
+    """The dotted paths of all keys below ``model``, upper ones first; and of each parameter of an
+    optimizer, schedule or loss: of the one that is ``chosen``, or else of the first that has it.
+    """
     below = []
     for name, field in model.model_fields.items():
         yield f"{above}{name}"
         if (inner := _mapping(field.annotation)) is not None:
             below.append((inner, f"{above}{name}."))
     for inner, path in below:
-        yield from _paths(inner, path)
-    if "optimizer" in model.model_fields:
-        yield from (f"{above}optimizer.adam.{name}" for name in OPTIMIZERS["adam"].parameters)
+        yield from _paths(inner, chosen, path)
+    for what, kinds in METHODS.items() if "optimizer" in model.model_fields else ():
+        usual = chosen.get(what) or {"optimizer": "adam"}.get(what, "")
+        seen: set[str] = set()
+        for method in sorted(kinds, key=lambda name: name != usual):
+            yield from (
+                f"{above}{what}.{method}.{name}"
+                for name in kinds[method].parameters
+                if name not in seen
+            )
+            seen |= set(kinds[method].parameters)
 
 
 def _mapping(annotation: Any) -> type[BaseModel] | None:

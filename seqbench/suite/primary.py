@@ -34,7 +34,7 @@ def primary_fits(
     known = [name for one in primary for name in (one, f"{one}_last")]
     for path, entry in placed:
         if isinstance(entry, ModelEntry):
-            _references_fit(entry, (*path[:-1], "reference"), known, tree)
+            _references_fit(entry, (*path[:-1], "reference"), known, tree, registry)
 
 
 def _own_metrics_fit(
@@ -70,9 +70,7 @@ def _target_fits(target: Target, primary: Sequence[str], tree: Tree, registry: R
         except ValueError as error:
             tree.problem(("target",), *error.args)
         return
-    try:
-        registry.look_up("metric", name)
-    except UnknownName:
+    if not _exists(name, registry):
         message = suggested(f"unknown metric {shown(name)}", name, [*SIGNS, *primary])
         tree.problem(("target",), message)
         return
@@ -100,17 +98,32 @@ def _margins_fit(margin: Margin, names: Sequence[str], tree: Tree, registry: Reg
             tree.problem(path, f"is not the form of a margin of {name}", f"as in {example}")
 
 
-def _references_fit(entry: ModelEntry, at: KeyPath, known: Sequence[str], tree: Tree) -> None:
+def _references_fit(
+    entry: ModelEntry, at: KeyPath, known: Sequence[str], tree: Tree, registry: Registry
+) -> None:
     """Check that the published figures of a model are of something that is measured.
 
     Args:
         known: the keys of the primary metrics.
     """
     for name in entry.reference:
-        if name not in Reference.model_fields and name not in known:
+        if name in Reference.model_fields or name in known:
+            continue
+        metric = name.removesuffix("_last")
+        if _exists(metric, registry):
+            message, hint = f"{metric} is not the primary metric", f"write primary_metric: {metric}"
+        else:
             names = [*Reference.model_fields, *known]
-            message = suggested(f"unknown key {shown(name)}", name, names)
-            tree.problem((*at, name), message, at_key=True)
+            message, hint = suggested(f"unknown key {shown(name)}", name, names), ""
+        tree.problem((*at, name), message, hint, at_key=True)
+
+
+def _exists(metric: str, registry: Registry) -> bool:
+    try:
+        registry.look_up("metric", metric)
+    except UnknownName:
+        return False
+    return True
 
 
 def _declared(name: str, registry: Registry) -> Quantity:

@@ -103,6 +103,18 @@ class _Validator(Tree):
         """The plugins, and seqbench's own optimizers, schedules and losses."""
         return with_own_methods(self.registry)
 
+    @cached_property
+    def chosen(self) -> dict[str, str]:
+        """The names of the suite's optimizer, schedule and loss, as far as it gives them."""
+        train = self.root.child("train")
+        found = {}
+        for what in METHODS:
+            node = train.child(what) if train else None
+            value = node.value if node else None
+            name = next(iter(value), "") if isinstance(value, dict) else value
+            found[what] = name if isinstance(name, str) else ""
+        return found
+
     def suite(self, stem: str) -> Suite:
         raw = self.root.plain()
         raw.setdefault("name", _as_name(stem))
@@ -153,7 +165,7 @@ class _Validator(Tree):
             return model.model_validate(raw, context=self.registry)
         except ValidationError as error:
             for details in error.errors(include_url=False):
-                message, hint = in_words(details, model)
+                message, hint = in_words(details, model, self.chosen)
                 unknown = details["type"] == "extra_forbidden"
                 # A list of lengths has no key `also`, which stands for it.
                 loc = [part for part in details["loc"] if part != "also"]
@@ -275,6 +287,7 @@ class _Validator(Tree):
                 f"remove it, or {keep}",
                 at_key=True,
             )
+            return dataclasses.replace(entry, scale=scale)  # its width tells it from others
         params = {**entry.params, scale: None} if scale else entry.params
         return dataclasses.replace(entry, params=params, scale=scale)
 
