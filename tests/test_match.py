@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -21,7 +22,12 @@ from small_runs import called, start
 from suite_registry import ORIGIN
 
 from seqbench.errors import NotApplicable, PluginError, SuiteError
-from seqbench.measure.match import found_by, predicted_bytes, solve_width
+from seqbench.measure.match import (
+    found_by,
+    predicted_bytes,
+    refuse_out_of_reach,
+    solve_width,
+)
 from seqbench.measure.payloads import MatchPayload
 from seqbench.measure.widths import MOST_COUNTS, TooLarge, WidthSearch
 from seqbench.plugins.choice import Choice
@@ -109,6 +115,10 @@ def test_no_model_beyond_the_memory_is_built() -> None:
     )
     with pytest.raises(NotApplicable, match=r"10,000,000,000 parameters take 37\.3 GiB"):
         solve_width(payload, None)  # type: ignore[arg-type]
+    macs = dataclasses.replace(payload, quantity="macs")
+    refuse_out_of_reach({8: 100, 16: 2 * 10**9}, 32, macs)  # it may come near in between
+    with pytest.raises(NotApplicable, match="n=16 has 400; wider models do not fit into memory"):
+        refuse_out_of_reach({8: 100, 16: 400}, 32, macs)
     sizes: dict[int, int] = {}
 
     def count(width: int) -> int:

@@ -95,8 +95,9 @@ def test_a_plugins_loss_counts_rows_by_their_weights() -> None:
 
 
 @pytest.mark.parametrize(("name", "words"), [
-    ("mean", r"'mean' of none 1: the loss returned a tensor of shape \(\), not the loss of each row, "
-             r"of shape \(20,\), or of each output, \(20, 2\): seqbench takes the mean; use reduction='none'"),
+    ("mean", r"'mean' of none 1: the loss returned a tensor of shape \(\), not the loss of each "
+             r"row, of shape \(20,\), or of each output, \(20, 2\): seqbench takes the mean; use "
+             r"reduction='none'"),
     ("anything", "training_methods:anything returned str, not a function of answers and targets"),
 ])  # fmt: skip
 def test_a_wrong_loss_is_named_with_its_plugin(name: str, words: str) -> None:

@@ -179,7 +179,7 @@ class Display:
         if "say" in message and self.name == "prepare":
             self._print(f"  {message['say']}")
         if "continued" in message:
-            self._print(f"  {continuing(job, message)}")
+            self._write(Text(f"  {clean(continuing(job, message))}"))
         if "out" in message:
             self._print_end(message["status"], f"{message['out']}: {message['reason']}")
         if job.id not in self.lines:

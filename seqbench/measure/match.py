@@ -68,6 +68,7 @@ def solve_width(payload: MatchPayload, context: JobContext) -> dict[str, Any]:
 
     def count(width: int) -> int | None:
         if predicted_bytes(sizes, width) > (payload.most_bytes or math.inf):
+            refuse_out_of_reach(search.counts, width, payload)
             raise TooLarge
         params = {**payload.model.params, payload.parameter: width}
         model = _built(dataclasses.replace(payload.model, params=params), splits, problems, width)
@@ -119,6 +120,22 @@ def predicted_bytes(sizes: Mapping[int, int], width: int) -> float:
     """
     nearest = max((built for built in sizes if built <= width), default=None)
     return 0.0 if nearest is None else sizes[nearest] * (width / nearest) ** 2
+
+
+def refuse_out_of_reach(counts: Mapping[int, int], width: int, payload: MatchPayload) -> None:
+    """Raise NotApplicable if not even a width that does not fit into memory would come near, which
+    saves building all those up to it. As in :func:`predicted_bytes`, the quantity is taken to grow
+    with the square of the width.
+    """
+    widest = max(counts, default=None)
+    if widest is None or widest >= width:
+        return
+    if counts[widest] * (width / widest) ** 2 < (1 - USABLE) * payload.wanted:
+        name, unit = payload.parameter, UNITS[payload.quantity]
+        raise NotApplicable(
+            f"match: no {name} comes near {payload.wanted:,} {unit}: {name}={widest} has "
+            f"{counts[widest]:,}; wider models do not fit into memory"
+        )
 
 
 def _built(

@@ -225,7 +225,8 @@ def _continues(candidate: MethodCandidate) -> None:
     if not same or again.losses != whole.losses[STEPS // 2 :]:
         raise Violation(
             "the same bits when a training continues from a checkpoint",
-            "others: state_dict() does not hold all state, or load_state_dict() does not restore it",
+            "others: state_dict() does not hold all state, or load_state_dict() does not restore "
+            "all of it",
         )
 
 

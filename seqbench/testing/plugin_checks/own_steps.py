@@ -61,6 +61,6 @@ def _batches(candidate: Candidate, task: Task) -> Iterator[tuple[Batch, str]]:
 
 
 def training_loss(model: nn.Module, x: Tensor, y: Tensor, task: Task) -> Tensor:
-    """The loss that a model's gradients are of: that of its own ``training_step``, if it has one."""
+    """The loss that a model is trained with: that of its own ``training_step``, if it has one."""
     step = own_step_of(model)
     return model_loss(model, x, y, task) if step is None else step(Batch(x, y))
