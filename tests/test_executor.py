@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from conftest import runner_environment
 
 from seqbench.executors.base import Job, Outcome
@@ -58,6 +59,7 @@ def test_cases_alternate_and_the_longest_jobs_go_first() -> None:
     assert names(queue) == ["b1", "a1", "c1", "b2", "a2"]
 
 
+@pytest.mark.slow
 def test_a_fork_without_a_runner_prints_nothing(tmp_path: Path) -> None:
     script = """
         import os

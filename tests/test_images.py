@@ -69,6 +69,7 @@ def test_real_images(real: tuple[Path, Path]) -> None:
     assert float(total) / (60_000 * 784) == pytest.approx(0.2860, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_second_preparation_needs_neither_plugin_nor_torchvision(real: tuple[Path, Path]) -> None:
     program = f"""
 import sys

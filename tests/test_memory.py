@@ -119,7 +119,7 @@ def measured(payload: MemoryPayload, workspace: Workspace) -> list[Measurement]:
 
 @linux
 @pytest.mark.parametrize("mode", ["inference", "training"])
-@pytest.mark.parametrize("size", [64, 512])
+@pytest.mark.parametrize("size", [64, pytest.param(512, marks=pytest.mark.slow)])
 def test_memory_freed_before_the_end_of_a_pass_is_measured(
     tmp_path: Path, size: int, mode: str
 ) -> None:

@@ -113,6 +113,7 @@ def test_a_folder_that_is_not_utf_8_is_refused(
     assert problem_of(done, tmp_path) == f"{why} folder with SEQBENCH_CACHE"
 
 
+@pytest.mark.slow
 def test_a_temporary_folder_with_a_long_name_does_not_matter(
     tiny: Path, tmp_path: Path, seqbench_program: Callable[..., Any]
 ) -> None:

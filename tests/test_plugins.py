@@ -307,6 +307,7 @@ def broken_metadata(site: Path) -> None:
             (folder / file).write_bytes(content)
 
 
+@pytest.mark.slow
 def test_packages_with_broken_metadata_are_passed_over(
     site: Path, write_suite: Callable[[str], Path], seqbench_program: Callable[..., Any]
 ) -> None:
@@ -380,6 +381,7 @@ def test_a_parameter_that_seqbench_passes_itself_is_refused_when_declared(
     assert free <= set(replace(made, name="other").parameters)
 
 
+@pytest.mark.slow
 def test_threads_that_load_plugins_leave_stdout_as_it_was() -> None:
     before, interval = sys.stdout, sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

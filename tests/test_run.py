@@ -320,6 +320,7 @@ def test_workers_end_with_a_killed_runner(hanging: subprocess.Popen[str], tmp_pa
     assert processes_of(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_runs_once(
     write_suite: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -153,6 +153,7 @@ POOL = """
     """
 
 
+@pytest.mark.slow
 def test_a_callers_own_processes_and_threads_are_left_alone(tmp_path: Path) -> None:
     """They may share the fork server of multiprocessing; it is not replaced below them."""
     site = lay(tmp_path / "site", {"worker_probe.py": textwrap.dedent(WORKER_PROBE)})
@@ -424,6 +425,7 @@ SETS = """
     """
 
 
+@pytest.mark.slow
 def test_the_order_of_sets_does_not_change_figures(site: Path, tmp_path: Path) -> None:
     install_encoder(site, "sets", "Sets", SETS)
     (tmp_path / "sets.yaml").write_text(
