@@ -56,6 +56,8 @@ def caveats(document: Document, *, resume: bool = True) -> list[str]:
         *_missing(document),
         *_unplanned(document),
         *_unlike_training(document),
+        *_own_training_steps(document),
+        *_held_seeds(document),
         *match_caveats(document),
         *_edited(document),
         *_versions(document),
@@ -122,6 +124,31 @@ def _unlike_training(document: Document) -> list[str]:
 
 def _dataset_of(case: Case) -> str:
     return str(case.get("dataset_label") or case["dataset"])
+
+
+def _own_training_steps(document: Document) -> list[str]:
+    """Models that were trained by their own ``training_step``."""
+    own = {t["label"]: None for t in document["trials"] if t["metrics"].get("training_step")}
+    if not own:
+        return []
+    return [f"Trained by the model's own training_step: {some([clean(one) for one in own])}."]
+
+
+def _held_seeds(document: Document) -> list[str]:
+    """That only one kind of seed varies, so that intervals are about that alone."""
+    lines: dict[str, None] = {}
+    for case in document["cases"]:
+        for key, held, varied in (
+            ("data_seed", "order of the data", "initial weights"),
+            ("init_seed", "initial weights", "order of the data"),
+        ):
+            if key in case["train"]:
+                line = (
+                    f"The seeds vary the {varied} alone: intervals and tests do not include the "
+                    f"{held} ({key} {case['train'][key]} for all)."
+                )
+                lines[line] = None
+    return list(lines)
 
 
 def _edited(document: Document) -> list[str]:
