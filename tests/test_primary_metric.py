@@ -494,3 +494,11 @@ def test_accuracy_and_mse_must_be_the_own_metric_of_the_dataset() -> None:
     wrong = text.replace("mse", "accuracy")
     with pytest.raises(SuiteError, match=r"accuracy is not for adding, whose targets are value"):
         parse_suite(wrong, registry=registry)
+
+
+def test_a_loss_that_is_not_for_the_targets_skips_the_cases_of_that_dataset() -> None:
+    text = "datasets: [parity, adding]\nmodels: [gru]\ntrain: {loss: huber}\n"
+    plan = make_plan(parse_suite(text, registry=load_plugins()), load_plugins())
+    assert [case.misfit()[:36] for case in plan.cases] == [
+        "train.loss: huber is for targets of ", ""
+    ]  # fmt: skip

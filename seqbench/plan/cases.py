@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from seqbench.plan.matching import Matching, matching_key
 from seqbench.plugins.choice import Choice, to_json
 from seqbench.records import fingerprint
+from seqbench.suite.optimizers import LOSSES, loss_problem
 from seqbench.types import ANSWER_FORMS, TASK_KINDS
 
 #: Version of the way seqbench trains and measures. Part of every case's id, so that figures of
@@ -189,10 +190,21 @@ class Case:
                 f"model {self.model.name} accepts sequences of one length only (lengths: fixed), "
                 f"but those of dataset {self.dataset.name} differ in length"
             )
+        targets = list(dict.fromkeys(kind.partition("/")[2] for kind in kinds))
+        if problem := self._loss_misfit(targets):
+            return problem
         if kinds and self.primary_metric is not None:
-            targets = dict.fromkeys(kind.partition("/")[2] for kind in kinds)
             return self.primary_metric.misfit(*targets)
         return ""
+
+    def _loss_misfit(self, targets: Sequence[str]) -> str:
+        """Why a loss of seqbench's own does not fit any of these kinds of target, or ``""``."""
+        loss = self.train.get("loss")
+        if not loss or "distribution" in loss:
+            return ""
+        kind = LOSSES[loss["name"]]
+        problems = [loss_problem(loss["name"], kind.targets, target) for target in targets]
+        return f"train.loss: {problems[0]}" if problems and all(problems) else ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, as in ``plan.json``."""
