@@ -245,14 +245,13 @@ def test_a_size_is_a_number_with_a_suffix(match: str, quantity: str, wanted: int
         ),
         (
             "[lstm]", "{parameters: 1k, macs: 1k}",
-            "suite.yaml:3:8: match: must give one of parameters, macs and state_bytes, not "
-            "parameters and macs (as in {parameters: 64k})",
+            "suite.yaml:3:8: match: must give one of parameters, macs, state_bytes and latency, "
+            "not parameters and macs (as in {parameters: 64k})",
         ),
         (
-            "[lstm]", "{latency: 1ms}",
-            "suite.yaml:3:8: match: latency cannot be matched: it depends on the machine "
-            "and its load, so each run would find other widths (match parameters or macs, and "
-            "compare the latency that is measured)",
+            "[lstm]", "{latency: fast}",
+            "suite.yaml:3:18: match.latency: must be a duration, not text 'fast' (as in 30m, 10s, "
+            "1h30m, 500ms, or a number of seconds)",
         ),
         (
             "[lstm]", "{parameters: 64q}",
@@ -383,6 +382,45 @@ def test_macs_and_state_are_those_of_the_table(tmp_path: Path) -> None:
             shown = case["macs"] if key == "macs" else case["step"][0]["state_bytes"]
             assert shown == case["match"]["value"]
             assert abs(case["match"]["deviation"]) < 0.1
+
+
+SPINNING = """
+    import time
+    from torch import nn
+
+    class Encoder(nn.Module):
+        def __init__(self, input_size, hidden_size):
+            super().__init__()
+            self.inward, self.seconds = nn.Linear(input_size, hidden_size), 2e-4 * hidden_size
+
+        def forward(self, x):
+            end = time.perf_counter() + self.seconds
+            hidden = self.inward(x)
+            while time.perf_counter() < end:
+                pass
+            return hidden
+    """
+
+
+@pytest.mark.slow
+def test_a_latency_is_timed(tmp_path: Path, site: Path) -> None:
+    """A call takes 0.2 ms for each unit of width."""
+    declared = """
+        import seqbench
+
+        @seqbench.hookimpl
+        def seqbench_models():
+            return [seqbench.ModelSpec("spinning", build="spinning_layer:Encoder",
+                                       parameters={"hidden_size": 64}, scale="hidden_size")]
+        """
+    install(site, "spinning", {"spinning": declared, "spinning_layer": SPINNING}, "s = spinning")
+    write(tmp_path, models="[spinning]", match="{latency: 2ms}", seeds="1", measure="[accuracy]")
+    (case,) = cases_of(tmp_path)
+    assert case["params"]["hidden_size"] in (9, 10)
+    assert case["match"]["quantity"] == "latency"
+    assert case["match"]["value"] == pytest.approx(2e6, rel=0.12)
+    shown = called(tmp_path, "--resume").stdout
+    assert re.search(r"matched: latency 2 ms → [12]\.\d* ms", shown)
 
 
 HEADS = """

@@ -20,7 +20,21 @@ if TYPE_CHECKING:
 NEAR = 0.02
 
 #: The words for each quantity.
-UNITS = {"parameters": "parameters", "macs": "MACs", "state_bytes": "bytes of state"}
+UNITS = {
+    "parameters": "parameters", "macs": "MACs", "state_bytes": "bytes of state",
+    "latency": "per call",
+}  # fmt: skip
+
+#: Latency is a whole number of these.
+SECONDS = 1e-9
+
+
+def amount(quantity: str, value: int) -> str:
+    """``64,000``, or of a latency ``1.02 ms``."""
+    if quantity != "latency":
+        return f"{value:,}"
+    milliseconds = 1e3 * value * SECONDS
+    return f"{milliseconds:.3g} ms" if milliseconds >= 1 else f"{1e3 * milliseconds:.3g} µs"
 
 
 @dataclass(frozen=True)
@@ -94,7 +108,8 @@ def words_of(matching: Matching) -> str:
     best = matching.found.best if matching.found else None
     assert best is not None
     off = percent_off(matching.deviation)
-    return f"{matching.quantity} {matching.wanted:,} → {best.value:,} ({off} %)"
+    wanted, value = (amount(matching.quantity, n) for n in (matching.wanted, best.value))
+    return f"{matching.quantity} {wanted} → {value} ({off} %)"
 
 
 def percent_off(deviation: float) -> str:
@@ -107,7 +122,8 @@ def sides_of(matching: Matching) -> str:
     found, name = matching.found, matching.parameter
     assert found is not None
     sides = [one for one in (found.below, found.above) if one is not None]
-    gives = ", ".join(f"{name}={one.width} gives {one.value:,}" for one in sides)
+    quantity = matching.quantity
+    gives = ", ".join(f"{name}={one.width} gives {amount(quantity, one.value)}" for one in sides)
     return "; ".join(filter(None, [gives, found.remark]))
 
 

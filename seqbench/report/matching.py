@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from seqbench.plan.matching import NEAR, UNITS, percent_off
+from seqbench.plan.matching import NEAR, SECONDS, UNITS, amount, percent_off
 from seqbench.report.columns.column import Case, Document
 from seqbench.report.names import case_name
 from seqbench.report.text import LONGEST_LABEL, clean
@@ -26,9 +26,11 @@ def match_summary(document: Document) -> list[str]:
         ]
         if found:
             ends = [pick(found, key=lambda match: match["value"]) for pick in (min, max)]
-            values = " to ".join(dict.fromkeys(f"{end['value']:,}" for end in ends))
+            values = " to ".join(dict.fromkeys(amount(quantity, end["value"]) for end in ends))
             off = " to ".join(dict.fromkeys(percent_off(end["deviation"]) for end in ends))
-            lines.append(f"matched: {clean(quantity)} {wanted:,} → {values} ({off} %).")
+            lines.append(
+                f"matched: {clean(quantity)} {amount(quantity, wanted)} → {values} ({off} %)."
+            )
     return [*lines, *_unmatched(document)]
 
 
@@ -43,14 +45,14 @@ def match_lines(document: Document) -> list[str]:
             if (match["quantity"], match["wanted"]) == (quantity, wanted)
         ]
         if each:
-            what = f"{wanted:,} {_unit(quantity)}"
+            what = f"{amount(quantity, wanted)} {_unit(quantity)}"
             lines.append(f"matched: widths solved for {what}: {', '.join(each)}.")
     return [*lines, *_unmatched(document)]
 
 
 def value_words(match: Mapping[str, Any]) -> str:
     """``63,842 (-0.2 %)``."""
-    return f"{match['value']:,} ({percent_off(match['deviation'])} %)"
+    return f"{_amount(match, match['value'])} ({percent_off(match['deviation'])} %)"
 
 
 def match_caveats(document: Document) -> Iterator[str]:
@@ -60,17 +62,20 @@ def match_caveats(document: Document) -> Iterator[str]:
         if abs(match["deviation"]) > NEAR:
             sides = [match[side] for side in ("below", "above") if match[side]]
             width = clean(match["parameter"])
-            gives = ", ".join(f"{width}={one['width']} gives {one['value']:,}" for one in sides)
+            gives = ", ".join(
+                f"{width}={one['width']} gives {_amount(match, one['value'])}" for one in sides
+            )
             remark = f"; {clean(match['remark'])}" if match["remark"] else ""
             yield (
                 f"{name} is not of equal size: {value_words(match)} instead of "
-                f"{match['wanted']:,} {unit}: {gives}{remark}."
+                f"{_amount(match, match['wanted'])} {unit}: {gives}{remark}."
             )
         measured = _measured(case, match["quantity"])
-        if measured is not None and measured != match["value"]:
+        if measured is not None and _differs(match, measured):
             yield (
-                f"{name} was matched with {match['value']:,} {unit}, but the trained model has "
-                f"{measured:,}."
+                f"{name} was matched with {_amount(match, match['value'])} {unit}, but the trained "
+                f"model {'takes' if match['quantity'] == 'latency' else 'has'} "
+                f"{_amount(match, measured)}."
             )
 
 
@@ -97,11 +102,25 @@ def match_sentences(document: Document) -> Iterator[str]:
         ]
         if found:
             yield (
-                f"The widths of the models were solved for {wanted:,} {_unit(quantity)}, which "
+                f"The widths of the models were solved for {amount(quantity, wanted)} "
+                f"{_unit(quantity)}, which "
                 f"they meet within {max(1, math.ceil(1000 * max(found))) / 10:g} %."
             )
     for line in _unmatched(document):
         yield line[0].upper() + line[1:]
+
+
+def _amount(match: Mapping[str, Any], value: int) -> str:
+    return amount(match["quantity"], value)
+
+
+def _differs(match: Mapping[str, Any], measured: int) -> bool:
+    """Whether the trained model has another size; a latency varies from one measurement to the
+    next.
+    """
+    allowed = NEAR if match["quantity"] == "latency" else 0.0
+    apart: float = measured / match["value"] - 1
+    return abs(apart) > allowed
 
 
 def _unit(quantity: str) -> str:
@@ -136,5 +155,9 @@ def _measured(case: Case, quantity: str) -> int | None:
     """The quantity of the trained model, if it was measured."""
     if quantity == "state_bytes":
         return next((e["state_bytes"] for e in case["step"] if "state_bytes" in e), None)
+    if quantity == "latency":
+        at = {"batch_size": 1, "threads": 1, "length": case["length"], "runtime": "eager"}
+        found = (e for e in case["latency"] if all(e.get(key) == at[key] for key in at))
+        return next((round(entry["median_s"] / SECONDS) for entry in found), None)
     measured: int | None = case.get(quantity)
     return measured

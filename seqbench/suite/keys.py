@@ -312,17 +312,10 @@ class Match(Keys):
         default=None, description="bytes of state per sequence, of models with a step method"
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _not_latency(cls, value: Any) -> Any:
-        """Widths are part of the plan, so they must be the same each time."""
-        if isinstance(value, dict) and "latency" in value:
-            refuse(
-                "latency cannot be matched: it depends on the machine and its load, so each run "
-                "would find other widths",
-                "match parameters or macs, and compare the latency that is measured",
-            )
-        return value
+    latency: Duration | None = Field(
+        default=None,
+        description="time of a call with one sequence of the dataset's length, as in 1ms",
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Match:
@@ -330,7 +323,7 @@ class Match(Keys):
         if len(given) != 1:
             names = " and ".join(given) if given else "none"
             refuse(
-                f"must give one of parameters, macs and state_bytes, not {names}",
+                f"must give one of parameters, macs, state_bytes and latency, not {names}",
                 "as in {parameters: 64k}",
             )
         return self
@@ -342,8 +335,9 @@ class Match(Keys):
 
     @property
     def wanted(self) -> int:
-        """Its value."""
-        return int(getattr(self, self.quantity))
+        """Its value; of a latency in nanoseconds."""
+        value = getattr(self, self.quantity)
+        return round(1e9 * value) if self.quantity == "latency" else int(value)
 
 
 class Margin(Keys):

@@ -40,9 +40,12 @@ def match_widths(run: RunContext) -> Plan:
         if is_prepared(case.dataset, run.workspace.cache) and not datasets.misfit(case):
             first.setdefault(matching_key(case), case)
     jobs = [_job(key, case, run) for key, case in first.items()]
+    timed = any(case.matching and case.matching.quantity == "latency" for case in first.values())
+    groups = [[job] for job in jobs] if timed else [jobs]  # nothing runs beside what is timed
     found = {
         outcome.job.id.removeprefix("match-"): _found(outcome, run)
-        for outcome in do_with_datasets(run, "match", jobs)
+        for some in groups
+        for outcome in do_with_datasets(run, "match", some)
     }
     return with_widths(run.plan, found)
 
