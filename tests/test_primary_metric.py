@@ -392,10 +392,7 @@ def test_published_figures_are_of_the_primary_metric() -> None:
         parse(text)
 
 
-def test_a_run_that_is_ranked_by_it(
-    seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path], tmp_path: Path
-) -> None:
-    text = """
+RANKED = """
         name: ranked
         datasets: [{parity: {length: 3, train_size: 200, validation_size: 50, test_size: 60}}]
         models:
@@ -409,7 +406,12 @@ def test_a_run_that_is_ranked_by_it(
         seeds: 3
         measure: [accuracy]
         """
-    done = seqbench_cli("run", write_suite(text))
+
+
+def test_a_run_that_is_ranked_by_it(
+    seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path]
+) -> None:
+    done = seqbench_cli("run", write_suite(RANKED))
     assert done.returncode == 0, done.stderr
     document = json.loads(seqbench_cli("show", "--format", "json").stdout)
     for case in document["cases"]:
@@ -442,7 +444,6 @@ def test_a_run_that_is_ranked_by_it(
     assert {"score_bits_per_token", "accuracy", "reference_bits_per_token"} <= set(header)
     assert "bits_per_token" in seqbench_cli("list").stdout
     exports_of_a_run_in_bits(seqbench_cli)
-    charts_of_a_run_in_bits({**document, "run": str(tmp_path / document["run"])})
 
 
 def exports_of_a_run_in_bits(seqbench_cli: Callable[..., Any]) -> None:
@@ -457,7 +458,13 @@ def exports_of_a_run_in_bits(seqbench_cli: Callable[..., Any]) -> None:
     assert "bits_per_token on parity" in seqbench_cli("show", "--pairs").stdout
 
 
-def charts_of_a_run_in_bits(document: Any) -> None:
+@pytest.mark.extra
+def test_charts_of_a_run_in_bits(
+    seqbench_cli: Callable[..., Any], write_suite: Callable[..., Path], tmp_path: Path
+) -> None:
+    done = seqbench_cli("run", write_suite(RANKED), "--json")
+    document = json.loads(done.stdout)
+    document["run"] = str(tmp_path / document["run"])
     (group,) = groups(read_run(document))
     titles = {
         "curves": "validation bits_per_token (bits)", "accuracy": "test bits_per_token (bits)",

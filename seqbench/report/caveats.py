@@ -128,7 +128,8 @@ def _dataset_of(case: Case) -> str:
 
 def _own_training_steps(document: Document) -> list[str]:
     """Models that were trained by their own ``training_step``."""
-    own = {t["label"]: None for t in document["trials"] if t["metrics"].get("training_step")}
+    trials = document.get("trials") or ()
+    own = {t["label"]: None for t in trials if t["metrics"].get("training_step")}
     if not own:
         return []
     return [f"Trained by the model's own training_step: {some([clean(one) for one in own])}."]
@@ -142,7 +143,7 @@ def _held_seeds(document: Document) -> list[str]:
             ("data_seed", "order of the data", "initial weights"),
             ("init_seed", "initial weights", "order of the data"),
         ):
-            if key in case["train"]:
+            if key in (case.get("train") or {}):
                 line = (
                     f"The seeds vary the {varied} alone: intervals and tests do not include the "
                     f"{held} ({key} {case['train'][key]} for all)."
