@@ -97,10 +97,17 @@ def solve_width(payload: MatchPayload, context: JobContext) -> dict[str, Any]:
         stop=lambda: time.monotonic() > end,
     )
     search.run()
-    if payload.quantity == "latency" and search.best is not None:
-        # The nearest of several timings is near by chance, too: the width is timed once more.
-        search.counts[search.best] = count(search.best) or search.counts[search.best]
+    if payload.quantity == "latency":
+        _time_again(search)
     return asdict(found_by(search, payload, problems))
+
+
+def _time_again(search: WidthSearch) -> None:
+    """Time the width that was found once more: the nearest of several timings is near by chance,
+    too.
+    """
+    if search.best is not None and (found := search.count(search.best)):
+        search.counts[search.best] = found
 
 
 def _refuse_too_large(payload: MatchPayload) -> None:
