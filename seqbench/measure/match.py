@@ -67,8 +67,7 @@ def solve_width(payload: MatchPayload, context: JobContext) -> dict[str, Any]:
     check_unchanged(payload.model)
     load_object(payload.model)  # a model that cannot be imported is not just too wide
     splits = open_splits(context.workspace.cache / payload.data)
-    problems: dict[int, str] = {}
-    sizes: dict[int, int] = {}
+    problems, sizes = dict[int, str](), dict[int, int]()
 
     def count(width: int) -> int | None:
         if predicted_bytes(sizes, width) > (payload.most_bytes or math.inf):
@@ -89,13 +88,11 @@ def solve_width(payload: MatchPayload, context: JobContext) -> dict[str, Any]:
 
     end = time.monotonic() + MATCH_SECONDS
     search = WidthSearch(
-        count,
-        payload.wanted,
-        payload.start,
+        count, payload.wanted, payload.start,
         lowest=math.ceil(max(1, payload.lowest or 1)),
         highest=math.floor(min(MOST_WIDTH, payload.highest or MOST_WIDTH)),
         stop=lambda: time.monotonic() > end,
-    )
+    )  # fmt: skip
     search.run()
     if payload.quantity == "latency":
         _time_again(search)
