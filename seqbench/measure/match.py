@@ -100,11 +100,14 @@ def solve_width(payload: MatchPayload, context: JobContext) -> dict[str, Any]:
 
 
 def _time_again(search: WidthSearch) -> None:
-    """Time the width that was found once more: the nearest of several timings is near by chance,
-    too.
+    """Time the width that was found once more, since the nearest of several timings is near by
+    chance, too; if another one is nearer then, that one as well.
     """
-    if search.best is not None and (found := search.count(search.best)):
-        search.counts[search.best] = found
+    again: set[int] = set()
+    while search.best is not None and search.best not in again:
+        again.add(search.best)
+        if found := search.count(search.best):
+            search.counts[search.best] = found
 
 
 def _refuse_too_large(payload: MatchPayload) -> None:

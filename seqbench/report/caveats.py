@@ -22,6 +22,7 @@ from seqbench.report.names import (
     resample_words,
     some,
     trial_words,
+    with_own_steps,
 )
 from seqbench.report.text import clean, command_line, counted
 from seqbench.report.verdict.statement import listed
@@ -128,11 +129,8 @@ def _dataset_of(case: Case) -> str:
 
 def _own_training_steps(document: Document) -> list[str]:
     """Models that were trained by their own ``training_step``."""
-    trials = document.get("trials") or ()
-    own = {t["label"]: None for t in trials if t["metrics"].get("training_step")}
-    if not own:
-        return []
-    return [f"Trained by the model's own training_step: {some([clean(one) for one in own])}."]
+    own = with_own_steps(document)
+    return [f"Trained by the model's own training_step: {some(own)}."] if own else []
 
 
 def _held_seeds(document: Document) -> list[str]:

@@ -56,6 +56,13 @@ def unit_of(case: Case) -> str:
     return "resample" if case.get("resamples") else "seed"
 
 
+def with_own_steps(document: Document) -> list[str]:
+    """The labels of the models that were trained by their own ``training_step``."""
+    trials = document.get("trials") or ()
+    own = {t["label"]: None for t in trials if t["metrics"].get("training_step")}
+    return [clean(label) for label in own]
+
+
 def period_word(cases: Iterable[Case]) -> str:
     """What lies between two evaluations in training: ``epoch``, or ``evaluation`` if a training is
     given in steps.

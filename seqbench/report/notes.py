@@ -28,6 +28,7 @@ from seqbench.report.names import (
     seeds_words,
     some,
     status_words,
+    with_own_steps,
 )
 from seqbench.report.text import clean, counted, label, lines_of, settings, target_words
 from seqbench.stats.holm import MOST_CASES
@@ -447,11 +448,11 @@ def _settings_lines(document: Document) -> list[str]:
 
 def own_steps_line(document: Document) -> list[str]:
     """Which models computed the loss for their gradients themselves."""
-    own = {t["label"]: None for t in document["trials"] if t["metrics"].get("training_step")}
+    own = with_own_steps(document)
     if not own:
         return []
     return [
-        f"trained with the model's own training_step: {some([clean(label) for label in own])}; "
+        f"trained with the model's own training_step: {some(own)}; "
         "its loss, not train.loss, gave the gradients."
     ]
 

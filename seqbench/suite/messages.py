@@ -113,8 +113,9 @@ def unknown_key(
 def _paths(
     model: type[BaseModel], chosen: Mapping[str, str] = NOTHING, above: str = ""
 ) -> Iterator[str]:
-    """The dotted paths of all keys below ``model``, upper ones first; and of each parameter of an
-    optimizer, schedule or loss: of the one that is ``chosen``, or else of the first that has it.
+    """The dotted paths of all keys below ``model``, upper ones first, and of the parameters of
+    optimizers, schedules and losses. A parameter that several have is listed once: under the method
+    in ``chosen``, or else under the first.
     """
     below = []
     for name, field in model.model_fields.items():

@@ -56,7 +56,7 @@ class Best:
             self.state = copy.deepcopy(model.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
-        """What :meth:`load_state_dict` needs to go on."""
+        """What :meth:`load_state_dict` needs to continue."""
         return {
             "epoch": self.epoch, "improved": self.improved,
             "validation": self.validation, "loss": self.loss, "state": self.state,

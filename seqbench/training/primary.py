@@ -97,7 +97,7 @@ def _try(metric: Metric, make: Callable[[], Figure], split: Split, name: str) ->
         rows = split.part(start, end)
         shape = len(rows.targets), task.output_size
         if math.prod(shape) > MOST_TRIED:
-            return
+            continue
         random = torch.randn(shape, generator=draw)
         perfect = rows.targets.float()
         if task.target_type == "label":
